@@ -1,0 +1,79 @@
+"""Every error a user can meet. The message is one line: what was wrong, the value, what to do.
+
+CosyrtError
+├── UsageError            an option or argument that cannot be used            exit 2
+├── ModelError            the model folder                                     exit 3
+│   ├── ModelNotFound       no folder, no model description, or a file missing
+│   ├── ConfigError         the model description cannot be read
+│   └── WeightsError        a tensor is missing, left over or has the wrong shape
+├── TextError             text that cannot be spoken                           exit 4
+├── AudioError            audio that cannot be read, written or used           exit 5
+├── VoiceError            a voice that cannot be used                          exit 6
+│   └── VoiceNotFound       no voice of that name
+├── MissingDependency     an optional package or program is not installed      exit 7
+└── SpeechError           the models failed to make speech                     exit 1
+"""
+
+from __future__ import annotations
+
+
+class CosyrtError(Exception):
+    """Base of every error that is not a bug of ours."""
+
+    exit_code = 1
+
+
+class UsageError(CosyrtError):
+    """An option or argument that cannot be used."""
+
+    exit_code = 2
+
+
+class ModelError(CosyrtError):
+    """The model folder cannot be used."""
+
+    exit_code = 3
+
+
+class ModelNotFound(ModelError):
+    """No such folder, no model description in it, or one of its files is missing."""
+
+
+class ConfigError(ModelError):
+    """The model description cannot be read as data."""
+
+
+class WeightsError(ModelError):
+    """A tensor is missing, left over, or has the wrong shape or type."""
+
+
+class TextError(CosyrtError):
+    """The text cannot be spoken."""
+
+    exit_code = 4
+
+
+class AudioError(CosyrtError):
+    """The audio cannot be read, written or used."""
+
+    exit_code = 5
+
+
+class VoiceError(CosyrtError):
+    """The voice cannot be used with this model."""
+
+    exit_code = 6
+
+
+class VoiceNotFound(VoiceError):
+    """No voice has that name."""
+
+
+class MissingDependency(CosyrtError):
+    """An optional package or program is needed and not installed."""
+
+    exit_code = 7
+
+
+class SpeechError(CosyrtError):
+    """The models failed to make speech."""

@@ -1,0 +1,44 @@
+"""The rates of one model family: samples, mel frames and speech tokens against seconds.
+
+Read from the model description, never assumed: CosyVoice 1 runs at 22 050 Hz, 2 and 3 at 24 000 Hz.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cosyrt.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """How long a token, a mel frame and a sample are.
+
+    Raises:
+        ConfigError: the samples of a token do not divide into whole mel frames.
+    """
+
+    sample_hz: int = 24_000
+    token_hz: int = 25
+    frames_per_token: int = 2
+
+    def __post_init__(self) -> None:
+        if self.sample_hz % (self.token_hz * self.frames_per_token):
+            raise ConfigError(
+                f"{self.sample_hz} samples/s do not divide into {self.token_hz} tokens/s "
+                f"of {self.frames_per_token} mel frames each; check the model description"
+            )
+
+    @property
+    def samples_per_frame(self) -> int:
+        """Samples in one mel frame (480 in CosyVoice 2)."""
+        return self.sample_hz // (self.token_hz * self.frames_per_token)
+
+    @property
+    def samples_per_token(self) -> int:
+        """Samples in one speech token (960 in CosyVoice 2)."""
+        return self.samples_per_frame * self.frames_per_token
+
+    def seconds(self, samples: int) -> float:
+        """Duration of that many samples, in seconds."""
+        return samples / self.sample_hz
