@@ -1,0 +1,352 @@
+"""Audio: files in and out, resampling, and the two mel spectrograms that the models were trained on.
+
+numpy only. Files are read by libsndfile, and by FFmpeg (PyAV) where libsndfile does not know the format.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosyrt.errors import AudioError
+from cosyrt.files import replace_file
+
+Samples = NDArray[np.float32]
+
+_FRAMES_AT_ONCE = 512
+_FULL_SCALE = 32_767
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One way to write audio: libsndfile when `codec` is empty, FFmpeg otherwise.
+
+    `rates` are what the codec can hold; other audio is resampled to the next one above.
+    """
+
+    container: str
+    codec: str = ""
+    rates: tuple[int, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    bit_rate: int = 0
+
+
+_MPEG_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+# One Ogg page per 20 ms: with FFmpeg's default a player hears nothing until two seconds are encoded.
+_OPUS = Format(
+    container="ogg",
+    codec="libopus",
+    rates=(8_000, 12_000, 16_000, 24_000, 48_000),
+    options=(("page_duration", "20000"),),
+    bit_rate=48_000,
+)
+FORMATS: dict[str, Format] = {
+    "wav": Format(container="WAV"),
+    "flac": Format(container="FLAC"),
+    "pcm": Format(container="RAW"),
+    "ogg": _OPUS,
+    "opus": _OPUS,
+    "mp3": Format(container="mp3", codec="libmp3lame", rates=_MPEG_RATES, bit_rate=64_000),
+    "m4a": Format(container="ipod", codec="aac", rates=_MPEG_RATES, bit_rate=64_000),
+    "aac": Format(container="adts", codec="aac", rates=_MPEG_RATES, bit_rate=64_000),
+}
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Mono audio.
+
+    Raises:
+        AudioError: samples that are not one row of finite floats, or a rate that is not a positive integer.
+    """
+
+    samples: Samples  # [N] in [-1, 1]
+    rate: int  # samples a second
+
+    def __post_init__(self) -> None:
+        samples = np.asarray(self.samples)
+        if samples.ndim != 1 or samples.dtype.kind != "f":
+            raise AudioError(
+                f"audio is {samples.dtype} of shape {list(samples.shape)}; "
+                "give mono floats in [-1, 1] of shape [N]"
+            )
+        if self.rate < 1:
+            raise AudioError(f"audio has a rate of {self.rate} Hz; give samples a second, such as 24000")
+        if not np.isfinite(samples).all():
+            raise AudioError("audio holds NaN or infinite samples; export it again")
+        object.__setattr__(self, "samples", np.ascontiguousarray(samples, np.float32))
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return len(self.samples) / self.rate
+
+    def resample(self, rate: int) -> Audio:
+        """The same sound at `rate` samples a second (soxr, high quality)."""
+        if rate == self.rate:
+            return self
+        import soxr
+
+        return Audio(soxr.resample(self.samples, self.rate, rate, quality="HQ"), rate)
+
+    @classmethod
+    def read(cls, source: str | Path | BinaryIO, *, max_s: float | None = None) -> Audio:
+        """Read a file, or an open binary file, of any format libsndfile or FFmpeg knows; downmix to mono.
+
+        Raises:
+            AudioError: no such file, not audio, no samples, NaN samples, or longer than `max_s` seconds.
+        """
+        name, data = _load(source)
+        samples, rate = _decode(data, name, max_s)
+        if not len(samples):
+            raise AudioError(f"{name} holds no audio; give a recording that plays in a media player")
+        if not np.isfinite(samples).all():
+            raise AudioError(f"{name} holds NaN or infinite samples; export it again")
+        return cls(samples, rate)
+
+    def write(self, path: str | Path, format: str | None = None) -> None:
+        """Write by suffix (or `format`); the file appears whole or not at all.
+
+        Raises:
+            AudioError: unknown suffix, nothing to write, or the folder cannot be written.
+        """
+        path = Path(path)
+        data = self.to_bytes(format or path.suffix.removeprefix(".") or "no suffix")
+        try:
+            replace_file(path, data)
+        except OSError as error:
+            raise AudioError(f"cannot write {path}: {error.strerror or error}") from error
+
+    def to_bytes(self, format: str) -> bytes:
+        """A whole file in memory; `pcm` is 16-bit little-endian without a header.
+
+        Raises:
+            AudioError: unknown format, or nothing to write.
+        """
+        kind = FORMATS.get(format.lower())
+        if kind is None:
+            raise AudioError(f"cannot write audio as {format!r}; use one of {', '.join(FORMATS)}")
+        if not len(self.samples):
+            raise AudioError("there is no audio to write: it has 0 samples")
+        if kind.container == "RAW":
+            return _pcm16(self.samples).tobytes()
+        return _encode(self, kind) if kind.codec else _write_sndfile(self, kind)
+
+    @classmethod
+    def join(cls, parts: Iterable[Audio]) -> Audio:
+        """One audio after the other.
+
+        Raises:
+            AudioError: no parts, or parts of different rates.
+        """
+        parts = list(parts)
+        rates = {part.rate for part in parts}
+        if len(rates) != 1:
+            raise AudioError(f"cannot join audio of rates {sorted(rates)}; resample to one rate first")
+        return cls(np.concatenate([part.samples for part in parts]), rates.pop())
+
+
+def _load(source: str | Path | BinaryIO) -> tuple[str, bytes]:
+    if not isinstance(source, (str, Path)):
+        return str(getattr(source, "name", "the audio")), source.read()
+    try:
+        return str(source), Path(source).read_bytes()
+    except OSError as error:
+        raise AudioError(f"cannot read {source}: {error.strerror or error}; check the path") from error
+
+
+def _decode(data: bytes, name: str, max_s: float | None) -> tuple[Samples, int]:
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            rate = int(file.samplerate)
+            limit = None if max_s is None else int(max_s * rate)
+            # One sample past the limit tells "exactly at" from "over" whatever the header claims.
+            samples = file.read(-1 if limit is None else limit + 1, dtype="float32", always_2d=True)
+            _check_length(len(samples), limit, name, rate)
+            return samples.mean(axis=1), rate
+    except soundfile.LibsndfileError:
+        return _decode_ffmpeg(data, name, max_s)
+
+
+def _decode_ffmpeg(data: bytes, name: str, max_s: float | None) -> tuple[Samples, int]:
+    import av
+
+    try:
+        with av.open(io.BytesIO(data)) as container:
+            if not container.streams.audio:
+                raise AudioError(f"{name} has no audio in it; give a recording")
+            rate = container.streams.audio[0].rate
+            limit = None if max_s is None else int(max_s * rate)
+            parts: list[Samples] = []
+            total = 0
+            for part in _frames(container, rate):
+                parts.append(part)
+                total += len(part)
+                _check_length(total, limit, name, rate)
+    except av.FFmpegError as error:
+        raise AudioError(
+            f"cannot read {name} as audio ({error.strerror}); convert it to WAV or FLAC"
+        ) from error
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32), rate
+
+
+def _frames(container: Any, rate: int) -> Iterator[Samples]:
+    import av
+
+    resampler = av.AudioResampler(format="fltp", rate=rate)
+    for decoded in container.decode(audio=0):
+        for frame in resampler.resample(decoded):
+            yield frame.to_ndarray().mean(axis=0)
+    for frame in resampler.resample(None):
+        yield frame.to_ndarray().mean(axis=0)
+
+
+def _check_length(count_samples: int, limit_samples: int | None, name: str, rate: int) -> None:
+    if limit_samples is not None and count_samples > limit_samples:
+        raise AudioError(f"{name} is longer than {limit_samples / rate:g} s; cut it to at most that")
+
+
+def _pcm16(
+    samples: Samples,  # [N]
+) -> NDArray[np.int16]:
+    return np.rint(np.clip(samples, -1.0, 1.0) * _FULL_SCALE).astype("<i2")
+
+
+def _write_sndfile(audio: Audio, kind: Format) -> bytes:
+    import soundfile
+
+    out = io.BytesIO()
+    soundfile.write(out, _pcm16(audio.samples), audio.rate, format=kind.container, subtype="PCM_16")
+    return out.getvalue()
+
+
+def _encode(audio: Audio, kind: Format) -> bytes:
+    import av
+
+    rate = next((rate for rate in kind.rates if rate >= audio.rate), kind.rates[-1])
+    samples = np.clip(audio.resample(rate).samples, -1.0, 1.0)
+    out = io.BytesIO()
+    with av.open(out, "w", format=kind.container, options=dict(kind.options)) as container:
+        stream: Any = container.add_stream(kind.codec, rate=rate, layout="mono")
+        stream.bit_rate = kind.bit_rate
+        for start in range(0, len(samples), rate):
+            frame = av.AudioFrame.from_ndarray(
+                samples[None, start : start + rate], format="fltp", layout="mono"
+            )
+            frame.sample_rate, frame.pts = rate, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return out.getvalue()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MelSpec:
+    """How a mel spectrogram is computed; the defaults are CosyVoice 2's."""
+
+    sample_hz: int = 24_000
+    n_fft: int = 1_920
+    win: int = 1_920
+    hop: int = 480
+    n_mels: int = 80
+    fmin: float = 0.0
+    fmax: float | None = 8_000.0  # None: half the sample rate
+
+
+def log_mel(
+    samples: Samples,  # [N] at spec.sample_hz
+    spec: MelSpec,
+) -> Samples:
+    """Natural log of the mel magnitudes, float32 [n_mels, M], M = N // hop when n_fft and hop divide evenly.
+
+    Source: Matcha-TTS `mel_spectrogram` (reflect padding, no centring, Slaney mel scale).
+
+    Raises:
+        AudioError: no samples.
+    """
+    padding = (spec.n_fft - spec.hop) // 2
+    blocks = [np.sqrt(power + 1e-9) @ _filterbank(spec).T for power in _power(samples, spec, padding)]
+    mel = np.concatenate(blocks) if blocks else np.zeros((0, spec.n_mels), np.float32)
+    return np.ascontiguousarray(np.log(np.maximum(mel, 1e-5)).T, np.float32)
+
+
+def whisper_log_mel(
+    samples: Samples,  # [N] at 16 kHz
+    n_mels: int = 128,
+) -> Samples:
+    """Whisper's normalised log10 mel power without padding to 30 s, float32 [n_mels, N // 160].
+
+    Source: Whisper `log_mel_spectrogram` (centred frames, the last one dropped, 8 decades of range).
+
+    Raises:
+        AudioError: no samples.
+    """
+    spec = MelSpec(sample_hz=16_000, n_fft=400, win=400, hop=160, n_mels=n_mels)
+    frames = len(samples) // spec.hop
+    blocks = [power @ _filterbank(spec).T for power in _power(samples, spec, spec.n_fft // 2)]
+    mel = np.log10(np.maximum(np.concatenate(blocks)[:frames], 1e-10))
+    if frames:
+        mel = np.maximum(mel, mel.max() - 8.0)
+    return np.ascontiguousarray(((mel + 4.0) / 4.0).T, np.float32)
+
+
+def _power(
+    samples: Samples,  # [N]
+    spec: MelSpec,
+    padding: int,
+) -> Iterator[Samples]:
+    """|STFT|² in blocks of frames [F, n_fft // 2 + 1], so that memory stays bounded for long audio."""
+    if not len(samples):
+        raise AudioError("there are no samples to analyse; give audio")
+    padded = np.pad(np.asarray(samples, np.float32), padding, mode="reflect")
+    if len(padded) < spec.n_fft:
+        return
+    window = _window(spec)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop]
+    for start in range(0, len(frames), _FRAMES_AT_ONCE):
+        spectrum = np.fft.rfft(frames[start : start + _FRAMES_AT_ONCE] * window, axis=-1)
+        yield spectrum.real**2 + spectrum.imag**2
+
+
+@lru_cache(maxsize=16)
+def _window(spec: MelSpec) -> Samples:
+    """Periodic Hann window, centred in n_fft."""
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(spec.win) / spec.win)
+    left = (spec.n_fft - spec.win) // 2
+    return np.pad(window, (left, spec.n_fft - spec.win - left)).astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def _filterbank(spec: MelSpec) -> Samples:
+    """Triangles of unit area on the Slaney mel scale, float32 [n_mels, n_fft // 2 + 1] (librosa's default)."""
+    top = spec.sample_hz / 2 if spec.fmax is None else spec.fmax
+    low, high = _mel_of_hz(np.array([spec.fmin, top]))
+    edges = _hz_of_mel(np.linspace(low, high, spec.n_mels + 2))[:, None]
+    bins = np.arange(spec.n_fft // 2 + 1) * (spec.sample_hz / spec.n_fft)
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    triangles = np.maximum(0.0, np.minimum(rising, falling))
+    bank: Samples = (triangles * 2.0 / (edges[2:] - edges[:-2])).astype(np.float32)
+    return bank
+
+
+# Slaney's scale: linear below 1 kHz (15 mels), then 27 mels for each factor of 6.4.
+_LINEAR_HZ, _LINEAR_MELS, _LOG_STEP = 1_000.0, 15.0, np.log(6.4) / 27.0
+
+
+def _mel_of_hz(hz: NDArray[np.float64]) -> NDArray[np.float64]:
+    log = _LINEAR_MELS + np.log(np.maximum(hz, _LINEAR_HZ) / _LINEAR_HZ) / _LOG_STEP
+    return np.where(hz < _LINEAR_HZ, hz * _LINEAR_MELS / _LINEAR_HZ, log)
+
+
+def _hz_of_mel(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    exponential = _LINEAR_HZ * np.exp(_LOG_STEP * (np.maximum(mel, _LINEAR_MELS) - _LINEAR_MELS))
+    return np.where(mel < _LINEAR_MELS, mel * _LINEAR_HZ / _LINEAR_MELS, exponential)
