@@ -1,0 +1,123 @@
+"""mel → pitch → harmonic source: what the vocoder filters into speech.
+
+Shapes: B batch · M mel frames · N samples = M · samples per frame · H harmonics (the fundamental is the first).
+Source: the neural source-filter model (Wang et al., 2019) as used by HiFTNet (arXiv:2309.09493) and upstream's
+`hifigan/generator.py` (SineGen2) and `hifigan/f0_predictor.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceConfig:
+    """The excitation: how many harmonics, how loud, how noisy."""
+
+    sample_hz: int = 24_000
+    samples_per_frame: int = 480
+    harmonics: int = 9
+    sine_level: float = 0.1
+    voiced_noise_level: float = 0.003
+    voiced_threshold_hz: float = 10.0
+
+
+class PitchPredictor(nn.Module):
+    """Five convolutions over the mel, then one number a frame."""
+
+    def __init__(self, mel_bins: int, channels: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for i in range(5):
+            layers += [nn.Conv1d(channels if i else mel_bins, channels, 3, padding=1), nn.ELU()]
+        self.condnet = nn.Sequential(*layers)
+        self.classifier = nn.Linear(channels, 1)
+
+    def forward(
+        self,
+        mel: Tensor,  # [B, 80, M]
+    ) -> Tensor:  # [B, M] pitch in Hz, near zero where unvoiced
+        hidden: Tensor = self.condnet(mel)
+        pitch: Tensor = self.classifier(hidden.transpose(1, 2))
+        return pitch.squeeze(-1).abs()
+
+
+class Phase(NamedTuple):
+    """Where the harmonics stand, so that a window can go on where the last one stopped."""
+
+    cycles: Tensor  # [B, H] float64: phase at the middle of the frame before, in cycles, modulo 1
+
+
+class HarmonicSource(nn.Module):
+    """Sines at the multiples of the pitch plus noise, mixed to one excitation signal."""
+
+    def __init__(self, config: SourceConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.l_linear = nn.Linear(config.harmonics, 1)
+
+    def forward(
+        self,
+        pitch: Tensor,  # [B, M] Hz
+        noise: Tensor | None = None,  # [B, N, H] standard normal; None: silent, as in tests against upstream
+        before: Phase | None = None,
+    ) -> Tensor:  # [B, 1, N]
+        """The excitation of these frames; `before` continues the phase of the frames to their left."""
+        c = self.config
+        sines = torch.sin(self.angles(pitch, before)) * c.sine_level  # [B, N, H]
+        voiced = (pitch > c.voiced_threshold_hz).to(sines.dtype)
+        voiced = voiced.repeat_interleave(c.samples_per_frame, dim=1).unsqueeze(-1)  # [B, N, 1]
+        mixed = sines * voiced
+        if noise is not None:
+            mixed = mixed + noise * (voiced * c.voiced_noise_level + (1 - voiced) * (c.sine_level / 3))
+        excitation: Tensor = torch.tanh(self.l_linear(mixed))
+        return excitation.transpose(1, 2)
+
+    def angles(
+        self,
+        pitch: Tensor,  # [B, M] Hz
+        before: Phase | None,
+    ) -> Tensor:  # [B, N, H] radians
+        """Phase of every harmonic at every sample.
+
+        Upstream knows the phase in the middle of each frame and draws straight lines between; so do we, but the
+        sum runs in float64 and modulo one cycle, so that a long utterance loses no precision.
+        """
+        c = self.config
+        advance = self.advance(pitch)  # [B, M, H] cycles from the middle of the frame before to this one's
+        if before is None:
+            middle = torch.cumsum(advance, dim=1)
+            advance = torch.cat([torch.zeros_like(advance[:, :1]), advance[:, 1:]], dim=1)  # flat up to the first middle
+        else:
+            middle = torch.cumsum(advance, dim=1) + before.cycles[:, None]
+        coming = torch.cat([advance[:, 1:], torch.zeros_like(advance[:, :1])], dim=1)  # flat after the last
+        half = c.samples_per_frame // 2
+        step = torch.arange(c.samples_per_frame, device=pitch.device, dtype=torch.float32)
+        past = (step[:half] + 0.5) / c.samples_per_frame - 0.5  # left of the middle, in frames
+        ahead = (step[half:] + 0.5) / c.samples_per_frame - 0.5
+        wrapped = torch.remainder(middle, 1.0).float().unsqueeze(2)  # [B, M, 1, H]
+        left = wrapped + past[:, None] * advance.float().unsqueeze(2)
+        right = wrapped + ahead[:, None] * coming.float().unsqueeze(2)
+        return (2 * torch.pi) * torch.cat([left, right], dim=2).flatten(1, 2)
+
+    def advance(
+        self,
+        pitch: Tensor,  # [B, M] Hz
+    ) -> Tensor:  # [B, M, H] float64 cycles in one frame
+        """How far each harmonic turns in one frame; whole turns of a single sample are dropped, as upstream does."""
+        c = self.config
+        multiples = torch.arange(1, c.harmonics + 1, device=pitch.device, dtype=torch.float32)
+        return torch.remainder(pitch[..., None] * multiples / c.sample_hz, 1.0).double() * c.samples_per_frame
+
+    def phase_after(
+        self,
+        pitch: Tensor,  # [B, M] Hz
+        before: Phase | None,
+    ) -> Phase:
+        """The phase to hand to the window that starts right after these frames."""
+        total = self.advance(pitch).sum(dim=1)
+        return Phase(torch.remainder(total if before is None else total + before.cycles, 1.0))

@@ -1,0 +1,235 @@
+"""mel + harmonic source → samples, through an inverse short-time Fourier transform (HiFT).
+
+Shapes: B batch · M mel frames · N samples = M · samples per frame · F bins of the small transform · C channels.
+Source: HiFTNet (arXiv:2309.09493), iSTFTNet (arXiv:2203.02395), Snake (arXiv:2006.08195); upstream's
+`hifigan/generator.py`. Weight norm is folded when a checkpoint is loaded, so the convolutions here are plain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from math import prod
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cosyrt.models.source import HarmonicSource, Phase, PitchPredictor, SourceConfig
+
+ALPHA_FLOOR = 1e-9  # keeps Snake finite where alpha is zero
+MAGNITUDE_LIMIT = 100.0
+LAST_SLOPE = 0.01  # upstream leaves torch's default here, while every stage before uses `slope`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VocoderConfig:
+    """HiFT's sizes; names on the left are ours, `from_description` knows upstream's."""
+
+    mel_bins: int = 80
+    channels: int = 512
+    harmonics: int = 9
+    sample_hz: int = 24_000
+    sine_level: float = 0.1
+    voiced_noise_level: float = 0.003
+    voiced_threshold_hz: float = 10.0
+    upsample_rates: tuple[int, ...] = (8, 5, 3)
+    upsample_kernels: tuple[int, ...] = (16, 11, 7)
+    transform_size: int = 16
+    transform_hop: int = 4
+    kernels: tuple[int, ...] = (3, 7, 11)
+    dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
+    source_kernels: tuple[int, ...] = (7, 7, 11)
+    source_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
+    slope: float = 0.1
+    audio_limit: float = 0.99
+    pitch_channels: int = 512
+
+    @classmethod
+    def from_description(cls, args: Mapping[str, Any]) -> VocoderConfig:
+        """From the arguments of upstream's `HiFTGenerator` in a model description."""
+        return cls(
+            mel_bins=args["in_channels"],
+            channels=args["base_channels"],
+            harmonics=args["nb_harmonics"] + 1,
+            sample_hz=args["sampling_rate"],
+            sine_level=args["nsf_alpha"],
+            voiced_noise_level=args["nsf_sigma"],
+            voiced_threshold_hz=args["nsf_voiced_threshold"],
+            upsample_rates=tuple(args["upsample_rates"]),
+            upsample_kernels=tuple(args["upsample_kernel_sizes"]),
+            transform_size=args["istft_params"]["n_fft"],
+            transform_hop=args["istft_params"]["hop_len"],
+            kernels=tuple(args["resblock_kernel_sizes"]),
+            dilations=tuple(map(tuple, args["resblock_dilation_sizes"])),
+            source_kernels=tuple(args["source_resblock_kernel_sizes"]),
+            source_dilations=tuple(map(tuple, args["source_resblock_dilation_sizes"])),
+            slope=args["lrelu_slope"],
+            audio_limit=args["audio_limit"],
+            pitch_channels=args["f0_predictor"].args["cond_channels"],
+        )
+
+    @property
+    def samples_per_frame(self) -> int:
+        """Samples in one mel frame: every stage's factor times the hop of the inverse transform."""
+        return prod(self.upsample_rates) * self.transform_hop
+
+    @property
+    def source(self) -> SourceConfig:
+        """What the harmonic source needs of this."""
+        return SourceConfig(
+            sample_hz=self.sample_hz,
+            samples_per_frame=self.samples_per_frame,
+            harmonics=self.harmonics,
+            sine_level=self.sine_level,
+            voiced_noise_level=self.voiced_noise_level,
+            voiced_threshold_hz=self.voiced_threshold_hz,
+        )
+
+
+class Snake(nn.Module):
+    """x + sin²(αx)/α, one α a channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.ones(channels))
+
+    def forward(
+        self,
+        x: Tensor,  # [B, C, N]
+    ) -> Tensor:  # [B, C, N]
+        alpha = self.alpha[:, None]
+        return x + torch.sin(x * alpha).square() / (alpha + ALPHA_FLOOR)
+
+
+class ResidualBlock(nn.Module):
+    """Pairs of a dilated and a plain convolution, each behind a Snake."""
+
+    def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...]) -> None:
+        super().__init__()
+
+        def conv(dilation: int) -> nn.Conv1d:
+            return nn.Conv1d(channels, channels, kernel, dilation=dilation, padding=dilation * (kernel - 1) // 2)
+
+        self.convs1 = nn.ModuleList(conv(d) for d in dilations)
+        self.convs2 = nn.ModuleList(conv(1) for _ in dilations)
+        self.activations1 = nn.ModuleList(Snake(channels) for _ in dilations)
+        self.activations2 = nn.ModuleList(Snake(channels) for _ in dilations)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, C, N]
+    ) -> Tensor:  # [B, C, N]
+        for conv1, conv2, act1, act2 in zip(
+            self.convs1, self.convs2, self.activations1, self.activations2, strict=True
+        ):
+            x = x + conv2(act2(conv1(act1(x))))
+        return x
+
+
+class Vocoder(nn.Module):
+    """HiFT as CosyVoice 2 uses it: convolutions look both ways, the source runs on a continuous phase."""
+
+    def __init__(self, config: VocoderConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        self.f0_predictor = PitchPredictor(c.mel_bins, c.pitch_channels)
+        self.m_source = HarmonicSource(c.source)
+        self.conv_pre = nn.Conv1d(c.mel_bins, c.channels, 7, padding=3)
+        widths = [c.channels >> i for i in range(len(c.upsample_rates) + 1)]
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose1d(wide, narrow, k, u, padding=(k - u) // 2)
+            for wide, narrow, k, u in zip(widths, widths[1:], c.upsample_kernels, c.upsample_rates, strict=False)
+        )
+        strides = list(accumulate([1, *c.upsample_rates[:0:-1]], lambda a, b: a * b))[::-1]
+        bins = c.transform_size + 2
+        self.source_downs = nn.ModuleList(
+            nn.Conv1d(bins, width, 1) if s == 1 else nn.Conv1d(bins, width, 2 * s, s, padding=s // 2)
+            for width, s in zip(widths[1:], strides, strict=True)
+        )
+        self.source_resblocks = nn.ModuleList(
+            ResidualBlock(width, k, d)
+            for width, k, d in zip(widths[1:], c.source_kernels, c.source_dilations, strict=True)
+        )
+        self.resblocks = nn.ModuleList(
+            ResidualBlock(width, k, d)
+            for width in widths[1:]
+            for k, d in zip(c.kernels, c.dilations, strict=True)
+        )
+        self.conv_post = nn.Conv1d(widths[-1], bins, 7, padding=3)
+        self.register_buffer("window", torch.hann_window(c.transform_size), persistent=False)
+
+    def f0(
+        self,
+        mel: Tensor,  # [B, 80, M]
+    ) -> Tensor:  # [B, M] Hz
+        """Pitch of every frame."""
+        pitch: Tensor = self.f0_predictor(mel)
+        return pitch
+
+    def excitation(
+        self,
+        pitch: Tensor,  # [B, M] Hz
+        noise: Tensor | None = None,  # [B, N, H] standard normal
+        before: Phase | None = None,
+    ) -> Tensor:  # [B, 1, N]
+        """Harmonic source for those frames."""
+        source: Tensor = self.m_source(pitch, noise, before)
+        return source
+
+    def decode(
+        self,
+        mel: Tensor,  # [B, 80, M]
+        excitation: Tensor,  # [B, 1, N]
+    ) -> Tensor:  # [B, N] samples in [-limit, limit]
+        """Filter the excitation into speech."""
+        c = self.config
+        source = self.spectrum(excitation.squeeze(1))
+        x = self.conv_pre(mel)
+        for i, (up, down, block) in enumerate(
+            zip(self.ups, self.source_downs, self.source_resblocks, strict=True)
+        ):
+            x = up(F.leaky_relu(x, c.slope))
+            if i == len(self.ups) - 1:
+                x = F.pad(x, (1, 0), mode="reflect")  # the centred transform has one frame more
+            x = x + block(down(source))
+            branches = self.resblocks[i * len(c.kernels) : (i + 1) * len(c.kernels)]
+            x = torch.stack([branch(x) for branch in branches]).mean(0)
+        return self.waveform(self.conv_post(F.leaky_relu(x, LAST_SLOPE)))
+
+    def spectrum(
+        self,
+        samples: Tensor,  # [B, N]
+    ) -> Tensor:  # [B, 2F, N / hop + 1] real parts, then imaginary parts
+        """Centred transform of the excitation, always in float32."""
+        c = self.config
+        with torch.autocast(samples.device.type, enabled=False):
+            z = torch.stft(
+                samples.float(), c.transform_size, c.transform_hop, window=self.window.float(), return_complex=True
+            )
+        return torch.cat([z.real, z.imag], dim=1)
+
+    def waveform(
+        self,
+        x: Tensor,  # [B, 2F, N / hop + 1] log magnitudes, then raw phases
+    ) -> Tensor:  # [B, N]
+        """Inverse transform of the predicted magnitudes and phases, always in float32."""
+        c = self.config
+        bins = c.transform_size // 2 + 1
+        with torch.autocast(x.device.type, enabled=False):
+            magnitude = x[:, :bins].float().exp().clamp(max=MAGNITUDE_LIMIT)
+            phase = torch.sin(x[:, bins:].float())
+            samples = torch.istft(
+                torch.polar(magnitude, phase), c.transform_size, c.transform_hop, window=self.window.float()
+            )
+        return samples.clamp(-c.audio_limit, c.audio_limit)
+
+    def forward(
+        self,
+        mel: Tensor,  # [B, 80, M]
+        noise: Tensor | None = None,  # [B, N, H]
+    ) -> Tensor:  # [B, N]
+        """Mel to samples in one piece."""
+        return self.decode(mel, self.excitation(self.f0(mel), noise))
