@@ -1,0 +1,232 @@
+"""speech tokens' embeddings → mel-rate encoding: the up-sampling conformer of CosyVoice 2.
+
+Shapes: B batch · S speech tokens · M = up · S mel frames · T either of them · D width · H heads · E head width.
+Source: Conformer (arXiv:2005.08100) without its convolution module, relative positions as in Transformer-XL
+(arXiv:1901.02860); upstream's `transformer/upsample_encoder.py`, `attention.py`, `embedding.py` (espnet positions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log, sqrt
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cosyrt.models.layers import CausalConv
+
+LAYER_NORM_EPS = 1e-12  # inside the blocks; the norms around them keep torch's 1e-5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConformerConfig:
+    """Sizes of the encoder. `up_layers` is 4 in every published checkpoint and not part of their description."""
+
+    width: int = 512
+    heads: int = 8
+    feed_forward: int = 2048
+    layers: int = 6
+    up_layers: int = 4
+    up: int = 2
+    lookahead_tokens: int = 3
+    chunk_tokens: int = 25
+
+    @classmethod
+    def from_description(cls, args: Mapping[str, Any], *, up: int, lookahead_tokens: int) -> ConformerConfig:
+        """From the arguments of upstream's `UpsampleConformerEncoder` in a model description."""
+        return cls(
+            width=args["output_size"],
+            heads=args["attention_heads"],
+            feed_forward=args["linear_units"],
+            layers=args["num_blocks"],
+            up_layers=args.get("num_up_blocks", 4),
+            up=up,
+            lookahead_tokens=lookahead_tokens,
+            chunk_tokens=args["static_chunk_size"],
+        )
+
+
+class InputLayer(nn.Module):
+    """Linear, norm, and upstream's scaling by the root of the width."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.out = nn.Sequential(nn.Linear(width, width), nn.LayerNorm(width))
+        self.scale = sqrt(width)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, T, D]
+    ) -> Tensor:  # [B, T, D]
+        out: Tensor = self.out(x) * self.scale
+        return out
+
+
+class LookAhead(nn.Module):
+    """Lets each token hear the few that follow it, so that the rest of the model may be causal."""
+
+    def __init__(self, width: int, lookahead: int, hidden: int) -> None:
+        super().__init__()
+        self.lookahead = lookahead
+        self.conv1 = nn.Conv1d(width, hidden, lookahead + 1)
+        self.conv2 = CausalConv(hidden, width, 3)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, S, D]
+        context: Tensor | None = None,  # [B, lookahead, D] what follows; None: silence follows
+    ) -> Tensor:  # [B, S, D]
+        ahead = F.pad(x, (0, 0, 0, self.lookahead)) if context is None else torch.cat([x, context], dim=1)
+        heard = self.conv2(F.leaky_relu(self.conv1(ahead.transpose(1, 2))))
+        return x + heard.transpose(1, 2)
+
+
+class Up(nn.Module):
+    """Repeat each position, then smooth with a causal convolution."""
+
+    def __init__(self, width: int, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.conv = CausalConv(width, width, 2 * factor + 1)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, S, D]
+    ) -> Tensor:  # [B, M, D]
+        out: Tensor = self.conv(x.repeat_interleave(self.factor, dim=1).transpose(1, 2))
+        return out.transpose(1, 2)
+
+
+def distances(
+    positions: int,
+    width: int,
+    like: Tensor,
+) -> Tensor:  # [2T - 1, D]
+    """Sinusoids of the distances T-1 … -(T-1), computed in float32."""
+    distance = torch.arange(positions - 1, -positions, -1, device=like.device, dtype=torch.float32)
+    rates = torch.exp(torch.arange(0, width, 2, device=like.device) * (-log(10_000.0) / width))
+    angles = distance[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1).to(like.dtype)
+
+
+def by_distance(
+    scores: Tensor,  # [B, H, T, 2T - 1] a column for each distance
+) -> Tensor:  # [B, H, T, T] a column for each position
+    """Shift every row so that its columns count positions (the shift of Transformer-XL)."""
+    b, h, rows, columns = scores.shape
+    return F.pad(scores, (1, 0)).view(b, h, columns + 1, rows)[:, :, 1:].view(b, h, rows, columns)[..., :rows]
+
+
+class RelativeAttention(nn.Module):
+    """Self-attention whose scores also depend on the distance."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.linear_q, self.linear_k, self.linear_v, self.linear_out = (nn.Linear(width, width) for _ in range(4))
+        self.linear_pos = nn.Linear(width, width, bias=False)
+        self.pos_bias_u = nn.Parameter(torch.zeros(heads, width // heads))
+        self.pos_bias_v = nn.Parameter(torch.zeros(heads, width // heads))
+
+    def split(
+        self,
+        x: Tensor,  # [B, T, D]
+    ) -> Tensor:  # [B, H, T, E]
+        """One slice a head."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, T, D]
+        sees: Tensor,  # [B, 1, T, T] True where a position may look
+        distance: Tensor,  # [2T - 1, D]
+    ) -> Tensor:  # [B, T, D]
+        q, k, v = (self.split(proj(x)) for proj in (self.linear_q, self.linear_k, self.linear_v))
+        p = self.split(self.linear_pos(distance)[None])
+        scale = 1 / sqrt(q.shape[-1])
+        far = by_distance((q + self.pos_bias_v[:, None]) @ p.transpose(-2, -1)) * scale
+        bias = far.masked_fill(~sees, float("-inf"))
+        heard = F.scaled_dot_product_attention(q + self.pos_bias_u[:, None], k, v, attn_mask=bias, scale=scale)
+        out: Tensor = self.linear_out(heard.transpose(1, 2).flatten(2))
+        return out
+
+
+class FeedForward(nn.Module):
+    """Two linear maps around a swish."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.w_1 = nn.Linear(width, hidden)
+        self.w_2 = nn.Linear(hidden, width)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, T, D]
+    ) -> Tensor:  # [B, T, D]
+        out: Tensor = self.w_2(F.silu(self.w_1(x)))
+        return out
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each behind a norm and added to its input."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__()
+        self.self_attn = RelativeAttention(config.width, config.heads)
+        self.feed_forward = FeedForward(config.width, config.feed_forward)
+        self.norm_mha = nn.LayerNorm(config.width, eps=LAYER_NORM_EPS)
+        self.norm_ff = nn.LayerNorm(config.width, eps=LAYER_NORM_EPS)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, T, D]
+        sees: Tensor,  # [B, 1, T, T]
+        distance: Tensor,  # [2T - 1, D]
+    ) -> Tensor:  # [B, T, D]
+        x = x + self.self_attn(self.norm_mha(x), sees, distance)
+        out: Tensor = x + self.feed_forward(self.norm_ff(x))
+        return out
+
+
+class UpsampleConformer(nn.Module):
+    """Blocks at the token rate, up-sampling, blocks at the mel rate."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed = InputLayer(config.width)
+        self.pre_lookahead_layer = LookAhead(config.width, config.lookahead_tokens, config.width)
+        self.encoders = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.up_layer = Up(config.width, config.up)
+        self.up_embed = InputLayer(config.width)
+        self.up_encoders = nn.ModuleList(Block(config) for _ in range(config.up_layers))
+        self.after_norm = nn.LayerNorm(config.width)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, S, D] token embeddings
+        sees: Tensor,  # [B, S, S] True where a token may look
+        sees_up: Tensor,  # [B, M, M] True where a frame may look
+        context: Tensor | None = None,  # [B, lookahead, D] embeddings of the tokens that follow
+    ) -> Tensor:  # [B, M, D]
+        ahead = None if context is None else self.embed(context)
+        x = self.pre_lookahead_layer(self.embed(x), ahead)
+        x = self.through(self.encoders, x, sees)
+        x = self.through(self.up_encoders, self.up_embed(self.up_layer(x)), sees_up)
+        out: Tensor = self.after_norm(x)
+        return out
+
+    def through(
+        self,
+        blocks: nn.ModuleList,
+        x: Tensor,  # [B, T, D]
+        sees: Tensor,  # [B, T, T]
+    ) -> Tensor:  # [B, T, D]
+        """Run one stack of blocks; they share their table of distances."""
+        distance = distances(x.shape[1], x.shape[2], x)
+        for block in blocks:
+            x = block(x, sees[:, None], distance)
+        return x

@@ -1,0 +1,155 @@
+"""speech tokens → mel: an encoder, then an Euler solver over a velocity function.
+
+Shapes: B batch · S speech tokens · M mel frames · D encoder width.
+Source: flow matching (arXiv:2210.02747) with classifier-free guidance (arXiv:2207.12598) as in CosyVoice 2
+(arXiv:2412.10117); upstream's `flow/flow.py` and `flow/flow_matching.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cosyrt.models.conformer import ConformerConfig, UpsampleConformer
+from cosyrt.models.layers import visible
+from cosyrt.models.unet import CausalUNet, UNetConfig
+
+Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+NOISE_FRAMES = 15_000  # upstream draws this much once, so a frame's noise depends on its position alone
+NOISE_SEED = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowConfig:
+    """The flow: vocabulary, speaker vector, guidance, and its two halves."""
+
+    speech_vocabulary: int = 6561
+    speaker_width: int = 192
+    mel_bins: int = 80
+    guidance: float = 0.7
+    steps: int = 10
+    encoder: ConformerConfig = ConformerConfig()
+    velocity: UNetConfig = UNetConfig()
+
+    @classmethod
+    def from_description(cls, args: Mapping[str, Any]) -> FlowConfig:
+        """From the arguments of upstream's `CausalMaskedDiffWithXvec` in a model description."""
+        decoder = args["decoder"].args
+        return cls(
+            speech_vocabulary=args["vocab_size"],
+            speaker_width=args["spk_embed_dim"],
+            mel_bins=args["output_size"],
+            guidance=decoder["cfm_params"].args["content"]["inference_cfg_rate"],
+            encoder=ConformerConfig.from_description(
+                args["encoder"].args, up=args["token_mel_ratio"], lookahead_tokens=args["pre_lookahead_len"]
+            ),
+            velocity=UNetConfig.from_description(decoder["estimator"].args),
+        )
+
+
+class Flow(nn.Module):
+    """Token encoder and velocity; the solver below brings them together."""
+
+    def __init__(self, config: FlowConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.input_embedding = nn.Embedding(config.speech_vocabulary, config.encoder.width)
+        self.spk_embed_affine_layer = nn.Linear(config.speaker_width, config.mel_bins)
+        self.encoder = UpsampleConformer(config.encoder)
+        self.encoder_proj = nn.Linear(config.encoder.width, config.mel_bins)
+        self.decoder = nn.ModuleDict({"estimator": CausalUNet(config.velocity)})
+
+    @property
+    def velocity(self) -> CausalUNet:
+        """The velocity model."""
+        estimator = self.decoder["estimator"]
+        assert isinstance(estimator, CausalUNet)
+        return estimator
+
+    def speaker(
+        self,
+        vector: Tensor,  # [B, 192] speaker vector of any length
+    ) -> Tensor:  # [B, 80]
+        """The speaker as the velocity wants it."""
+        out: Tensor = self.spk_embed_affine_layer(F.normalize(vector, dim=1))
+        return out
+
+    def encode(
+        self,
+        tokens: Tensor,  # [B, S] speech tokens, prompt first
+        real: Tensor,  # [B, S] True where a token is not padding
+        chunked: bool,
+        ahead: Tensor | None = None,  # [B, lookahead] tokens that follow; None: nothing follows
+    ) -> Tensor:  # [B, 80, M]
+        """What the tokens say the mel should be, at the mel's rate."""
+        c = self.config.encoder
+        real_up = real.repeat_interleave(c.up, dim=1)
+        x = self.input_embedding(tokens) * real[..., None]
+        context = None if ahead is None else self.input_embedding(ahead)
+        sees = visible(real, c.chunk_tokens if chunked else None)
+        sees_up = visible(real_up, c.chunk_tokens * c.up if chunked else None)
+        mu: Tensor = self.encoder_proj(self.encoder(x, sees, sees_up, context))
+        return mu.transpose(1, 2)
+
+
+def fixed_noise() -> Tensor:  # [1, 80, NOISE_FRAMES]
+    """The noise every utterance starts from: the same for all, by position, as upstream draws it."""
+    return torch.randn(1, 80, NOISE_FRAMES, generator=torch.Generator().manual_seed(NOISE_SEED))
+
+
+def time_steps(steps: int) -> Tensor:  # [steps + 1] from 0 to 1
+    """Cosine schedule: small steps first, where the path bends."""
+    return 1 - torch.cos(torch.linspace(0, 1, steps + 1) * 0.5 * torch.pi)
+
+
+def guided(
+    velocity: Velocity,
+    x: Tensor,  # [B, 80, M]
+    sees: Tensor,  # [B, M, M]
+    mu: Tensor,  # [B, 80, M]
+    t: Tensor,  # [] time
+    speaker: Tensor,  # [B, 80]
+    prompt: Tensor,  # [B, 80, M]
+    guidance: float,
+) -> Tensor:  # [B, 80, M]
+    """Velocity pushed away from what the model would do without conditions; both branches in one batch."""
+
+    def beside_zero(y: Tensor) -> Tensor:
+        return torch.cat([y, torch.zeros_like(y)])
+
+    both = torch.cat([x, x])
+    real = torch.ones_like(both[:, :1])
+    v = velocity(
+        both,
+        real,
+        torch.cat([sees, sees]),
+        beside_zero(mu),
+        t.expand(both.shape[0]),
+        beside_zero(speaker),
+        beside_zero(prompt),
+    )
+    conditional, free = v.chunk(2)
+    return (1 + guidance) * conditional - guidance * free
+
+
+def solve(
+    velocity: Velocity,
+    noise: Tensor,  # [B, 80, M]
+    sees: Tensor,  # [B, M, M]
+    mu: Tensor,  # [B, 80, M]
+    speaker: Tensor,  # [B, 80]
+    prompt: Tensor,  # [B, 80, M]
+    *,
+    steps: int,
+    guidance: float,
+) -> Tensor:  # [B, 80, M] mel
+    """Euler's method from noise to mel along the guided velocity."""
+    x, times = noise, time_steps(steps).to(noise)
+    for t, following in zip(times, times[1:], strict=False):
+        x = x + (following - t) * guided(velocity, x, sees, mu, t, speaker, prompt, guidance)
+    return x

@@ -1,0 +1,258 @@
+"""text tokens → speech tokens: the Qwen2 language model of CosyVoice 2.
+
+Shapes: B batch · T positions of this call · K positions the cache shows · C cache capacity · D width ·
+H query heads · G key/value heads · E head width · L layers · V speech vocabulary with its stop tokens.
+Source: Qwen2 (arXiv:2407.10671), CosyVoice 2 (arXiv:2412.10117), upstream's `llm/llm.py` (Qwen2LM).
+The text vocabulary's own head is never built: speech needs only the few thousand rows of `llm_decoder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+START, TASK = 0, 1  # rows of `llm_embedding`
+STOP_TOKENS = 3  # end of speech, and two that training used for other ends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageModelConfig:
+    """Sizes: the backbone's from its config.json, the speech side's from the model description."""
+
+    width: int = 896
+    feed_forward: int = 4864
+    layers: int = 24
+    heads: int = 14
+    kv_heads: int = 2
+    text_vocabulary: int = 151_936
+    rope_theta: float = 1e6
+    norm_eps: float = 1e-6
+    speech_vocabulary: int = 6561
+
+    @classmethod
+    def from_description(cls, args: Mapping[str, Any], backbone: Mapping[str, Any]) -> LanguageModelConfig:
+        """From the arguments of upstream's `Qwen2LM` and the `config.json` of its backbone."""
+        return cls(
+            width=backbone["hidden_size"],
+            feed_forward=backbone["intermediate_size"],
+            layers=backbone["num_hidden_layers"],
+            heads=backbone["num_attention_heads"],
+            kv_heads=backbone["num_key_value_heads"],
+            text_vocabulary=backbone["vocab_size"],
+            rope_theta=float(backbone.get("rope_theta", 1e6)),
+            norm_eps=float(backbone.get("rms_norm_eps", 1e-6)),
+            speech_vocabulary=args["speech_token_size"],
+        )
+
+    @property
+    def head_width(self) -> int:
+        """Width of one attention head."""
+        return self.width // self.heads
+
+    @property
+    def end_token(self) -> int:
+        """The speech token that ends an utterance; the ones above it stop it too."""
+        return self.speech_vocabulary
+
+
+class Cache(NamedTuple):
+    """Keys and values of every layer; the caller owns them and the model fills them in place."""
+
+    keys: Tensor  # [L, B, G, C, E]
+    values: Tensor  # [L, B, G, C, E]
+
+    @property
+    def capacity(self) -> int:
+        """Positions there is room for."""
+        return self.keys.shape[3]
+
+
+class RMSNorm(nn.Module):
+    """Root mean square norm, computed in float32."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(
+        self,
+        x: Tensor,  # [B, T, D]
+    ) -> Tensor:  # [B, T, D]
+        wide = x.float()
+        normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return self.weight * normed.to(x.dtype)
+
+
+def rotate(
+    x: Tensor,  # [B, H, T, E]
+    cos: Tensor,  # [B, 1, T, E]
+    sin: Tensor,  # [B, 1, T, E]
+) -> Tensor:  # [B, H, T, E]
+    """Rotary position embedding over the two halves of a head (arXiv:2104.09864)."""
+    first, second = x.chunk(2, dim=-1)
+    return x * cos + torch.cat([-second, first], dim=-1) * sin
+
+
+class Attention(nn.Module):
+    """Grouped-query attention; writes its keys and values into the cache it is given."""
+
+    def __init__(self, config: LanguageModelConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        self.q_proj = nn.Linear(c.width, c.heads * c.head_width)
+        self.k_proj = nn.Linear(c.width, c.kv_heads * c.head_width)
+        self.v_proj = nn.Linear(c.width, c.kv_heads * c.head_width)
+        self.o_proj = nn.Linear(c.heads * c.head_width, c.width, bias=False)
+
+    def project(
+        self,
+        x: Tensor,  # [B, T, D]
+        turn: tuple[Tensor, Tensor],  # cos and sin, each [B, 1, T, E]
+    ) -> tuple[Tensor, Tensor, Tensor]:  # [B, H, T, E], [B, G, T, E], [B, G, T, E]
+        """Queries, keys and values, the first two turned by their positions."""
+        q, k, v = (
+            proj(x).unflatten(-1, (-1, self.config.head_width)).transpose(1, 2)
+            for proj in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        return rotate(q, *turn), rotate(k, *turn), v
+
+    def forward(
+        self,
+        x: Tensor,  # [B, T, D]
+        turn: tuple[Tensor, Tensor],  # cos and sin, each [B, 1, T, E]
+        sees: Tensor | None,  # [B, 1, T, K] True where a position may look; None: everything before itself
+        cache: tuple[Tensor, Tensor] | None,  # this layer's keys and values, each [B, G, C, E]
+        positions: Tensor,  # [B, T]
+    ) -> Tensor:  # [B, T, D]
+        q, k, v = self.project(x, turn)
+        if cache is not None:
+            assert sees is not None
+            where = positions[:, None, :, None].expand_as(k)
+            k = cache[0].scatter_(2, where, k)[:, :, : sees.shape[-1]]
+            v = cache[1].scatter_(2, where, v)[:, :, : sees.shape[-1]]
+        heard = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=sees, is_causal=sees is None, enable_gqa=self.config.heads != self.config.kv_heads
+        )
+        out: Tensor = self.o_proj(heard.transpose(1, 2).flatten(2))
+        return out
+
+
+class FeedForward(nn.Module):
+    """SwiGLU (arXiv:2002.05202)."""
+
+    def __init__(self, config: LanguageModelConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.width, config.feed_forward, bias=False)
+        self.up_proj = nn.Linear(config.width, config.feed_forward, bias=False)
+        self.down_proj = nn.Linear(config.feed_forward, config.width, bias=False)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, T, D]
+    ) -> Tensor:  # [B, T, D]
+        out: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        return out
+
+
+class Layer(nn.Module):
+    """Attention, then feed-forward, each behind a norm and added to its input."""
+
+    def __init__(self, config: LanguageModelConfig) -> None:
+        super().__init__()
+        self.self_attn = Attention(config)
+        self.mlp = FeedForward(config)
+        self.input_layernorm = RMSNorm(config.width, config.norm_eps)
+        self.post_attention_layernorm = RMSNorm(config.width, config.norm_eps)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, T, D]
+        turn: tuple[Tensor, Tensor],
+        sees: Tensor | None,
+        cache: tuple[Tensor, Tensor] | None,
+        positions: Tensor,  # [B, T]
+    ) -> Tensor:  # [B, T, D]
+        x = x + self.self_attn(self.input_layernorm(x), turn, sees, cache, positions)
+        out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
+        return out
+
+
+class Backbone(nn.Module):
+    """The Qwen2 stack: embeddings in, hidden states after the last norm out."""
+
+    def __init__(self, config: LanguageModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config.text_vocabulary, config.width)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.norm = RMSNorm(config.width, config.norm_eps)
+        half = torch.arange(0, config.head_width, 2) / config.head_width
+        self.register_buffer("frequencies", config.rope_theta**-half, persistent=False)
+
+    def turn(
+        self,
+        positions: Tensor,  # [B, T]
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:  # cos and sin, each [B, 1, T, E]
+        """The rotation that belongs to each position, computed in float32."""
+        angles = positions[:, None, :, None].float() * self.frequencies.float()
+        angles = torch.cat([angles, angles], dim=-1)
+        return angles.cos().to(dtype), angles.sin().to(dtype)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, T, D]
+        positions: Tensor,  # [B, T] where each input stands in its sequence
+        sees: Tensor | None = None,  # [B, 1, T, K] True where a position may look; None: everything before itself
+        cache: Cache | None = None,
+    ) -> Tensor:  # [B, T, D]
+        turn = self.turn(positions, x.dtype)
+        for i, layer in enumerate(self.layers):
+            x = layer(x, turn, sees, None if cache is None else (cache.keys[i], cache.values[i]), positions)
+        out: Tensor = self.norm(x)
+        return out
+
+
+class SpeechLanguageModel(nn.Module):
+    """Backbone plus the speech side: two marks, speech embeddings in, speech logits out."""
+
+    def __init__(self, config: LanguageModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        rows = config.speech_vocabulary + STOP_TOKENS
+        self.backbone = Backbone(config)
+        self.llm_embedding = nn.Embedding(2, config.width)
+        self.speech_embedding = nn.Embedding(rows, config.width)
+        self.llm_decoder = nn.Linear(config.width, rows)
+
+    def prompt(
+        self,
+        text: Tensor,  # [B, T] transcript of the prompt followed by the text to speak
+        speech: Tensor,  # [B, S] speech tokens of the prompt; S may be 0
+    ) -> Tensor:  # [B, 1 + T + 1 + S, D]
+        """What the model reads before it speaks: start, text, task, prompt speech."""
+        mark = self.llm_embedding.weight[:, None, None].expand(-1, text.shape[0], 1, -1)
+        words = self.backbone.embed_tokens(text)
+        return torch.cat([mark[START], words, mark[TASK], self.speech_embedding(speech)], dim=1)
+
+    def empty_cache(self, batch: int, capacity: int) -> Cache:
+        """A cache of that many positions for that many sequences."""
+        c, weight = self.config, self.llm_decoder.weight
+        keys = weight.new_zeros(c.layers, batch, c.kv_heads, capacity, c.head_width)
+        return Cache(keys, torch.zeros_like(keys))
+
+    def forward(
+        self,
+        x: Tensor,  # [B, T, D] embeddings
+        positions: Tensor,  # [B, T]
+        sees: Tensor,  # [B, 1, T, K]
+        cache: Cache,
+    ) -> Tensor:  # [B, V] log-probabilities of the token after the last position
+        hidden = self.backbone(x, positions, sees, cache)[:, -1]
+        return F.log_softmax(self.llm_decoder(hidden).float(), dim=-1)

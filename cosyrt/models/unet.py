@@ -1,0 +1,250 @@
+"""noisy mel → velocity: the causal U-Net of CosyVoice 2.
+
+Shapes: B batch · M mel frames · C channels · D inner width of the attention · H heads.
+Source: Matcha-TTS (arXiv:2309.03199), upstream's `flow/decoder.py` (CausalConditionalDecoder). The name stayed;
+with one level of channels nothing is ever halved, so the "U" is a stack with one skip connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cosyrt.models.layers import CausalConv
+
+TIME_SCALE = 1000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UNetConfig:
+    """Sizes of the velocity model."""
+
+    inputs: int = 320
+    mel_bins: int = 80
+    channels: int = 256
+    head_width: int = 64
+    heads: int = 8
+    blocks: int = 4
+    middle: int = 12
+    chunk_frames: int = 50
+
+    @classmethod
+    def from_description(cls, args: Mapping[str, Any]) -> UNetConfig:
+        """From the arguments of upstream's `CausalConditionalDecoder` in a model description."""
+        (channels,) = args["channels"]
+        return cls(
+            inputs=args["in_channels"],
+            mel_bins=args["out_channels"],
+            channels=channels,
+            head_width=args["attention_head_dim"],
+            heads=args["num_heads"],
+            blocks=args["n_blocks"],
+            middle=args["num_mid_blocks"],
+            chunk_frames=args["static_chunk_size"],
+        )
+
+
+class TimeEmbedding(nn.Module):
+    """Sinusoids of the time, then two linear maps. Runs in float32: half precision ruins the sinusoids."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.linear_1 = nn.Linear(inputs, width)
+        self.linear_2 = nn.Linear(width, width)
+
+    def forward(
+        self,
+        t: Tensor,  # [B] 0 is noise, 1 is mel
+    ) -> Tensor:  # [B, 4C]
+        half = self.inputs // 2
+        rates = torch.exp(torch.arange(half, device=t.device) * (-log(10_000.0) / (half - 1)))
+        angles = TIME_SCALE * t.float()[:, None] * rates
+        waves = torch.cat([angles.sin(), angles.cos()], dim=-1).to(self.linear_1.weight.dtype)
+        out: Tensor = self.linear_2(F.silu(self.linear_1(waves)))
+        return out
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer norm over the channels of a convolution's output."""
+
+    def forward(
+        self,
+        x: Tensor,  # [B, C, M]
+    ) -> Tensor:  # [B, C, M]
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+class ConvBlock(nn.Module):
+    """Causal convolution, norm, Mish; padding stays zero."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        # Index 1 is empty because upstream keeps a transposition there; checkpoints name the norm 2.
+        self.block = nn.Sequential(CausalConv(inputs, outputs, 3), nn.Identity(), ChannelNorm(outputs), nn.Mish())
+
+    def forward(
+        self,
+        x: Tensor,  # [B, C, M]
+        real: Tensor,  # [B, 1, M]
+    ) -> Tensor:  # [B, C', M]
+        out: Tensor = self.block(x * real) * real
+        return out
+
+
+class ResidualBlock(nn.Module):
+    """Two convolution blocks with the time added between them."""
+
+    def __init__(self, inputs: int, outputs: int, time_width: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Mish(), nn.Linear(time_width, outputs))
+        self.block1 = ConvBlock(inputs, outputs)
+        self.block2 = ConvBlock(outputs, outputs)
+        self.res_conv = nn.Conv1d(inputs, outputs, 1)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, C, M]
+        real: Tensor,  # [B, 1, M]
+        time: Tensor,  # [B, 4C]
+    ) -> Tensor:  # [B, C', M]
+        h = self.block1(x, real) + self.mlp(time)[:, :, None]
+        out: Tensor = self.block2(h, real) + self.res_conv(x * real)
+        return out
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention whose inner width is its own."""
+
+    def __init__(self, channels: int, heads: int, head_width: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_q, self.to_k, self.to_v = (nn.Linear(channels, heads * head_width, bias=False) for _ in range(3))
+        self.to_out = nn.ModuleList([nn.Linear(heads * head_width, channels)])
+
+    def forward(
+        self,
+        x: Tensor,  # [B, M, C]
+        sees: Tensor,  # [B, 1, M, M]
+    ) -> Tensor:  # [B, M, C]
+        q, k, v = (
+            proj(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for proj in (self.to_q, self.to_k, self.to_v)
+        )
+        heard = F.scaled_dot_product_attention(q, k, v, attn_mask=sees)
+        out: Tensor = self.to_out[0](heard.transpose(1, 2).flatten(2))
+        return out
+
+
+class Widen(nn.Module):
+    """Linear map and GELU: the first half of the feed-forward, with a name that checkpoints know."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(channels, hidden)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, M, C]
+    ) -> Tensor:  # [B, M, 4C]
+        return F.gelu(self.proj(x))
+
+
+class FeedForward(nn.Module):
+    """Four times as wide inside."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        # Index 1 is upstream's dropout, which inference does without; checkpoints name the second map 2.
+        self.net = nn.Sequential(Widen(channels, 4 * channels), nn.Identity(), nn.Linear(4 * channels, channels))
+
+    def forward(
+        self,
+        x: Tensor,  # [B, M, C]
+    ) -> Tensor:  # [B, M, C]
+        out: Tensor = self.net(x)
+        return out
+
+
+class TransformerBlock(nn.Module):
+    """Attention, then feed-forward, each behind a norm and added to its input."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.channels)
+        self.attn1 = Attention(config.channels, config.heads, config.head_width)
+        self.norm3 = nn.LayerNorm(config.channels)
+        self.ff = FeedForward(config.channels)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, M, C]
+        sees: Tensor,  # [B, 1, M, M]
+    ) -> Tensor:  # [B, M, C]
+        x = x + self.attn1(self.norm1(x), sees)
+        out: Tensor = x + self.ff(self.norm3(x))
+        return out
+
+
+class CausalUNet(nn.Module):
+    """The velocity of CosyVoice 2: one block down, some in the middle, one up, convolutions causal throughout."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        self.time_mlp = TimeEmbedding(c.inputs, 4 * c.channels)
+        self.down_blocks = nn.ModuleList([self.stage(c.inputs, closing=True)])
+        self.mid_blocks = nn.ModuleList(self.stage(c.channels, closing=False) for _ in range(c.middle))
+        self.up_blocks = nn.ModuleList([self.stage(2 * c.channels, closing=True)])
+        self.final_block = ConvBlock(c.channels, c.channels)
+        self.final_proj = nn.Conv1d(c.channels, c.mel_bins, 1)
+
+    def stage(self, inputs: int, *, closing: bool) -> nn.ModuleList:
+        """A residual block, its transformer blocks and, at the ends of the "U", one more convolution."""
+        c = self.config
+        parts: list[nn.Module] = [
+            ResidualBlock(inputs, c.channels, 4 * c.channels),
+            nn.ModuleList(TransformerBlock(c) for _ in range(c.blocks)),
+        ]
+        return nn.ModuleList([*parts, CausalConv(c.channels, c.channels, 3)] if closing else parts)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, 80, M] noisy mel at time t
+        real: Tensor,  # [B, 1, M] 1 where the frame is not padding
+        sees: Tensor,  # [B, M, M] True where a frame may look: whole or chunked
+        mu: Tensor,  # [B, 80, M] token encoding
+        t: Tensor,  # [B] 0 is noise, 1 is mel
+        speaker: Tensor,  # [B, 80]
+        prompt: Tensor,  # [B, 80, M] prompt mel, zero after it
+    ) -> Tensor:  # [B, 80, M]
+        time, heads_see = self.time_mlp(t), sees[:, None]
+        x = torch.cat([x, mu, speaker[:, :, None].expand(-1, -1, x.shape[2]), prompt], dim=1)
+        (down,), (up,) = self.down_blocks, self.up_blocks
+        skip = self.run(down, x, real, heads_see, time)
+        x = down[2](skip * real)
+        for middle in self.mid_blocks:
+            x = self.run(middle, x, real, heads_see, time)
+        x = self.run(up, torch.cat([x, skip], dim=1), real, heads_see, time)
+        x = self.final_block(up[2](x * real), real)
+        out: Tensor = self.final_proj(x * real) * real
+        return out
+
+    def run(
+        self,
+        stage: nn.ModuleList,
+        x: Tensor,  # [B, C, M]
+        real: Tensor,  # [B, 1, M]
+        sees: Tensor,  # [B, 1, M, M]
+        time: Tensor,  # [B, 4C]
+    ) -> Tensor:  # [B, C', M]
+        """One stage without its closing convolution."""
+        x = stage[0](x, real, time).transpose(1, 2)
+        for block in stage[1]:
+            x = block(x, sees)
+        return x.transpose(1, 2)
