@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +22,12 @@ from cosyrt.files import replace_file
 Samples = NDArray[np.float32]
 
 _FRAMES_AT_ONCE = 512
+_SAMPLES_AT_ONCE = 1 << 18
 _FULL_SCALE = 32_767
+# Only containers that hold their own audio: a playlist (HLS, concat) makes FFmpeg open other files.
+_READABLE = (
+    "mov,mp4,m4a,3gp,matroska,webm,ogg,mp3,aac,flac,wav,aiff,amr,ac3,asf,avi,flv,mpegts,mpeg,caf,au,w64,ape,wv"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,12 +173,7 @@ def _decode(data: bytes, name: str, max_s: float | None) -> tuple[Samples, int]:
 
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            rate = int(file.samplerate)
-            limit = None if max_s is None else int(max_s * rate)
-            # One sample past the limit tells "exactly at" from "over" whatever the header claims.
-            samples = file.read(-1 if limit is None else limit + 1, dtype="float32", always_2d=True)
-            _check_length(len(samples), limit, name, rate)
-            return samples.mean(axis=1), rate
+            return _collect(_blocks(file), int(file.samplerate), name, max_s)
     except soundfile.LibsndfileError:
         return _decode_ffmpeg(data, name, max_s)
 
@@ -181,38 +182,46 @@ def _decode_ffmpeg(data: bytes, name: str, max_s: float | None) -> tuple[Samples
     import av
 
     try:
-        with av.open(io.BytesIO(data)) as container:
+        with av.open(io.BytesIO(data), options={"format_whitelist": _READABLE}) as container:
             if not container.streams.audio:
                 raise AudioError(f"{name} has no audio in it; give a recording")
             rate = container.streams.audio[0].rate
-            limit = None if max_s is None else int(max_s * rate)
-            parts: list[Samples] = []
-            total = 0
-            for part in _frames(container, rate):
-                parts.append(part)
-                total += len(part)
-                _check_length(total, limit, name, rate)
+            return _collect(_frames(container, rate), rate, name, max_s)
     except av.FFmpegError as error:
         raise AudioError(
             f"cannot read {name} as audio ({error.strerror}); convert it to WAV or FLAC"
         ) from error
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32), rate
+
+
+def _blocks(file: Any) -> Iterator[Samples]:
+    """Blocks until the data ends: the length in the header may be a lie of many gigabytes."""
+    while len(block := file.read(_SAMPLES_AT_ONCE, dtype="float32", always_2d=True)):
+        yield block.mean(axis=1)
 
 
 def _frames(container: Any, rate: int) -> Iterator[Samples]:
     import av
 
     resampler = av.AudioResampler(format="fltp", rate=rate)
-    for decoded in container.decode(audio=0):
+    for decoded in chain(container.decode(audio=0), [None]):
         for frame in resampler.resample(decoded):
             yield frame.to_ndarray().mean(axis=0)
-    for frame in resampler.resample(None):
-        yield frame.to_ndarray().mean(axis=0)
 
 
-def _check_length(count_samples: int, limit_samples: int | None, name: str, rate: int) -> None:
-    if limit_samples is not None and count_samples > limit_samples:
-        raise AudioError(f"{name} is longer than {limit_samples / rate:g} s; cut it to at most that")
+def _collect(
+    parts: Iterator[Samples],
+    rate: int,
+    name: str,
+    max_s: float | None,
+) -> tuple[Samples, int]:
+    kept: list[Samples] = [np.zeros(0, np.float32)]
+    left = float("inf") if max_s is None else int(max_s * rate)
+    for part in parts:
+        kept.append(part)
+        left -= len(part)
+        if left < 0:
+            raise AudioError(f"{name} is longer than {max_s:g} s; cut it to at most that")
+    return np.concatenate(kept), rate
 
 
 def _pcm16(
@@ -313,7 +322,7 @@ def _power(
     frames = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop]
     for start in range(0, len(frames), _FRAMES_AT_ONCE):
         spectrum = np.fft.rfft(frames[start : start + _FRAMES_AT_ONCE] * window, axis=-1)
-        yield spectrum.real**2 + spectrum.imag**2
+        yield (spectrum.real**2 + spectrum.imag**2).astype(np.float32, copy=False)
 
 
 @lru_cache(maxsize=16)
@@ -326,7 +335,7 @@ def _window(spec: MelSpec) -> Samples:
 
 @lru_cache(maxsize=16)
 def _filterbank(spec: MelSpec) -> Samples:
-    """Triangles of unit area on the Slaney mel scale, float32 [n_mels, n_fft // 2 + 1] (librosa's default)."""
+    """Triangles of unit area on the Slaney mel scale, [n_mels, n_fft // 2 + 1] (librosa's default)."""
     top = spec.sample_hz / 2 if spec.fmax is None else spec.fmax
     low, high = _mel_of_hz(np.array([spec.fmin, top]))
     edges = _hz_of_mel(np.linspace(low, high, spec.n_mels + 2))[:, None]

@@ -1,0 +1,264 @@
+"""Audio files in and out, resampling and mel features."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cosyrt.audio import FORMATS, Audio, MelSpec, log_mel, whisper_log_mel
+from cosyrt.errors import AudioError
+
+GOLDEN = Path(__file__).parent / "golden" / "features.npz"
+FILES = [format for format in FORMATS if format != "pcm"]
+V1 = MelSpec(sample_hz=22_050, n_fft=1_024, win=1_024, hop=256)
+
+
+def tone(seconds: float = 1.0, rate: int = 24_000, hz: float = 440.0) -> Audio:
+    time_s = np.arange(int(seconds * rate)) / rate
+    return Audio((0.5 * np.sin(2 * np.pi * hz * time_s)).astype(np.float32), rate)
+
+
+def loudest_hz(audio: Audio) -> float:
+    spectrum = np.abs(np.fft.rfft(audio.samples))
+    return float(spectrum.argmax() * audio.rate / len(audio.samples))
+
+
+@pytest.mark.parametrize(
+    ("samples", "spec", "expected"),
+    [
+        ("audio_24000", MelSpec(), "mel_24000"),
+        ("audio_24000", MelSpec(fmax=None), "mel_24000_fmax_null"),
+        ("audio_22050", V1, "mel_22050"),
+    ],
+)
+def test_mel_equals_upstream(samples: str, spec: MelSpec, expected: str) -> None:
+    """The mel of every model version is upstream's, whatever other versions this process has used."""
+    with np.load(GOLDEN) as golden:
+        mel, want = log_mel(golden[samples], spec), golden[expected]
+    assert mel.shape == want.shape and mel.dtype == np.float32
+    assert np.abs(mel - want).max() <= 1e-4 * np.abs(want).max()
+
+
+def test_whisper_mel_equals_upstream() -> None:
+    """The input of the speech tokenizer is Whisper's log-mel."""
+    with np.load(GOLDEN) as golden:
+        mel, want = whisper_log_mel(golden["audio_16000"]), golden["whisper_logmel_128"]
+    assert mel.shape == want.shape and mel.dtype == np.float32
+    assert np.abs(mel - want).max() <= 1e-4 * np.abs(want).max()
+
+
+def test_blocks_of_frames_leave_no_seam() -> None:
+    """Long audio, analysed in blocks, has the same frames as its pieces."""
+    samples = np.random.default_rng(0).standard_normal(480 * 1_300).astype(np.float32) * 0.1
+    whole = log_mel(samples, MelSpec())
+    part = log_mel(samples[480 * 400 : 480 * 1_200], MelSpec())
+    assert whole.shape == (80, 1_300)
+    np.testing.assert_allclose(whole[:, 402:1_198], part[:, 2:798], atol=1e-4)
+
+
+def test_multiples_of_a_token_give_two_frames_each() -> None:
+    """N samples give exactly N / 480 mel frames when N is a multiple of 480."""
+    assert log_mel(tone(0.4).samples, MelSpec()).shape == (80, 20)
+
+
+@pytest.mark.parametrize("count_samples", [1, 10, 479])
+def test_less_than_a_frame_gives_no_mel(count_samples: int) -> None:
+    """Audio shorter than one frame has zero mel frames instead of failing inside the padding."""
+    samples = np.full(count_samples, 0.1, np.float32)
+    assert log_mel(samples, MelSpec()).shape == (80, 0)
+    assert whisper_log_mel(samples).shape == (128, count_samples // 160)
+
+
+def test_no_samples_cannot_be_analysed() -> None:
+    """Empty audio is the user's error, said in one line."""
+    with pytest.raises(AudioError, match="no samples"):
+        log_mel(np.zeros(0, np.float32), MelSpec())
+
+
+@pytest.mark.parametrize("format", FILES)
+@pytest.mark.parametrize("rate", [16_000, 22_050, 24_000])
+def test_every_format_comes_back(format: str, rate: int, tmp_path: Path) -> None:
+    """What is written in each format is read back: same pitch and loudness, same length to a codec frame."""
+    audio, path = tone(1.5, rate), tmp_path / f"a.{format}"
+    audio.write(path)
+    back = Audio.read(path)
+    assert back.seconds == pytest.approx(1.5, abs=3 * 1_024 / rate)
+    assert loudest_hz(back) == pytest.approx(440, abs=3)
+    assert np.abs(back.samples).max() == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("format", ["wav", "flac"])
+def test_lossless_formats_keep_16_bits(format: str) -> None:
+    """WAV and FLAC differ from the audio by at most the rounding to 16 bits."""
+    audio = tone()
+    back = Audio.read(io.BytesIO(audio.to_bytes(format)))
+    np.testing.assert_allclose(back.samples, audio.samples, atol=1 / 30_000)
+
+
+def test_pcm_is_bare_little_endian() -> None:
+    """`pcm` is 16-bit little-endian samples and nothing else; beyond full scale is clipped, not wrapped."""
+    data = Audio(np.array([0.0, 1.0, -1.0, 2.0], np.float32), 24_000).to_bytes("pcm")
+    assert struct.unpack("<4h", data) == (0, 32_767, -32_767, 32_767)
+
+
+def test_ogg_pages_are_short() -> None:
+    """Opus comes in pages of 20 ms, so that a player starts at once."""
+    assert tone(1.0).to_bytes("opus").count(b"OggS") > 40
+
+
+def test_stereo_becomes_mono() -> None:
+    """Channels are averaged, through libsndfile and through FFmpeg."""
+    import av
+    import soundfile
+
+    left = tone().samples
+    stereo = np.stack([left, np.zeros_like(left)], axis=1)
+    wav, m4a = io.BytesIO(), io.BytesIO()
+    soundfile.write(wav, stereo, 24_000, format="WAV")
+    with av.open(m4a, "w", format="ipod") as container:
+        stream = container.add_stream("aac", rate=24_000, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(stereo.T), format="fltp", layout="stereo")
+        frame.sample_rate = 24_000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    for data in (wav, m4a):
+        data.seek(0)
+        back = Audio.read(data).samples
+        assert back.ndim == 1
+        assert np.abs(back).max() == pytest.approx(0.25, abs=0.03)
+
+
+def test_resampling_keeps_the_sound() -> None:
+    """A tone stays the same tone at the new rate, and the length follows the rate."""
+    audio = tone(1.0, 24_000).resample(16_000)
+    assert (audio.rate, len(audio.samples)) == (16_000, 16_000)
+    np.testing.assert_allclose(audio.samples[500:-500], tone(1.0, 16_000).samples[500:-500], atol=1e-3)
+
+
+def test_join_puts_one_after_the_other() -> None:
+    """Joined audio is the parts in order; parts of different rates are refused."""
+    first, second = tone(0.1), tone(0.2)
+    joined = Audio.join([first, second])
+    np.testing.assert_array_equal(joined.samples, np.concatenate([first.samples, second.samples]))
+    with pytest.raises(AudioError, match=r"\[16000, 24000\]"):
+        Audio.join([first, tone(0.1, 16_000)])
+    with pytest.raises(AudioError, match="cannot join"):
+        Audio.join([])
+
+
+def test_unreadable_files_say_so_in_one_line(tmp_path: Path) -> None:
+    """A missing file, a folder, a text file, an empty file and a recording of nothing: one line each."""
+    (tmp_path / "text.wav").write_text("not audio at all")
+    (tmp_path / "empty.wav").write_bytes(b"")
+    empty = bytearray(tone(0.1).to_bytes("wav")[:44])
+    empty[40:44] = struct.pack("<I", 0)
+    (tmp_path / "silent.wav").write_bytes(bytes(empty))
+    for name in ("missing.wav", "", "text.wav", "empty.wav", "silent.wav"):
+        path = tmp_path / name
+        with pytest.raises(AudioError) as caught:
+            Audio.read(path)
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_nan_in_a_file_is_refused(tmp_path: Path) -> None:
+    """A float WAV that holds NaN is refused before any model sees it."""
+    import soundfile
+
+    soundfile.write(tmp_path / "nan.wav", np.array([0.1, np.nan]), 24_000, subtype="FLOAT")
+    with pytest.raises(AudioError, match="NaN"):
+        Audio.read(tmp_path / "nan.wav")
+
+
+def test_a_playlist_cannot_open_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An FFmpeg playlist sent as audio does not read the file that it names."""
+    tone(0.1).write(tmp_path / "private.wav")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AudioError, match="cannot read"):
+        Audio.read(io.BytesIO(b"ffconcat version 1.0\nfile private.wav\n"))
+
+
+@pytest.mark.parametrize("format", ["wav", "m4a"])
+def test_too_long_stops_early(format: str) -> None:
+    """`max_s` refuses longer audio while decoding, and accepts audio of exactly that length."""
+    data = tone(2.0).to_bytes(format)
+    with pytest.raises(AudioError, match="longer than 1 s"):
+        Audio.read(io.BytesIO(data), max_s=1.0)
+    assert Audio.read(io.BytesIO(data), max_s=2.1).seconds == pytest.approx(2.0, abs=0.1)
+    assert Audio.read(io.BytesIO(tone(2.0).to_bytes("wav")), max_s=2.0).seconds == 2.0
+
+
+def test_a_false_length_does_not_take_memory() -> None:
+    """A FLAC header that claims 190 hours over one second of audio is not believed."""
+    data = bytearray(tone().to_bytes("flac"))
+    data[21] |= 0x0F
+    data[22:26] = b"\xff\xff\xff\xff"
+    try:
+        assert Audio.read(io.BytesIO(bytes(data))).seconds < 2
+    except AudioError as error:
+        assert "\n" not in str(error)
+
+
+def test_writing_says_what_is_wrong(tmp_path: Path) -> None:
+    """Unknown suffix, no suffix, missing folder and empty audio are refused in one line."""
+    empty = Audio(np.zeros(0, np.float32), 24_000)
+    for audio, name, words in [
+        (tone(), "a.xyz", "'xyz'.*wav, flac"),
+        (tone(), "a", "no suffix"),
+        (tone(), "missing/a.wav", "No such file"),
+        (empty, "a.wav", "0 samples"),
+    ]:
+        with pytest.raises(AudioError, match=words):
+            audio.write(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the new file cannot be put in place, the old one is whole and nothing is left beside it."""
+    path = tmp_path / "a.wav"
+    tone(0.1).write(path)
+    before = path.read_bytes()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(AudioError, match="Permission denied"):
+        tone(0.5).write(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_format_overrides_the_suffix(tmp_path: Path) -> None:
+    """`format` decides what is written; the suffix may be anything, in any case."""
+    tone(0.1).write(tmp_path / "a.bin", format="FLAC")
+    assert (tmp_path / "a.bin").read_bytes().startswith(b"fLaC")
+
+
+def test_samples_must_be_mono_floats() -> None:
+    """Integers, two dimensions, a rate of zero and NaN are refused with what to give instead."""
+    for samples, rate, words in [
+        (np.zeros(3, np.int16), 24_000, "int16"),
+        (np.zeros((2, 3), np.float32), 24_000, r"\[2, 3\]"),
+        (np.zeros(3, np.float32), 0, "0 Hz"),
+        (np.array([np.inf], np.float32), 24_000, "infinite"),
+    ]:
+        with pytest.raises(AudioError, match=words):
+            Audio(samples, rate)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=400), st.sampled_from(["wav", "flac", "mp3", "ogg", "m4a"]), st.integers(0, 300))
+def test_damaged_files_never_crash(junk: bytes, format: str, at: int) -> None:
+    """Any bytes over any part of a file give finite audio or one line of error."""
+    data = bytearray(tone(0.05).to_bytes(format))
+    data[at : at + len(junk)] = junk
+    try:
+        assert np.isfinite(Audio.read(io.BytesIO(bytes(data)), max_s=60).samples).all()
+    except AudioError as error:
+        assert "\n" not in str(error)
