@@ -1,0 +1,75 @@
+"""cosyrt speaks: a runtime for the CosyVoice family of text-to-speech models.
+
+    import cosyrt
+
+    tts = cosyrt.load()                     # the built-in voice, or a model folder
+    tts.say("Hello.").write("hello.wav")
+
+The names below are loaded when first used, so that `import cosyrt` costs nothing: no torch, no onnxruntime.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cosyrt.audio import Audio
+    from cosyrt.engine.pipeline import Pipeline, Progress, load
+    from cosyrt.frontend.voice import Voice
+
+from cosyrt.errors import (
+    AudioError,
+    ConfigError,
+    CosyrtError,
+    MissingDependency,
+    ModelError,
+    ModelNotFound,
+    SpeechError,
+    TextError,
+    UsageError,
+    VoiceError,
+    VoiceNotFound,
+    WeightsError,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Audio",
+    "AudioError",
+    "ConfigError",
+    "CosyrtError",
+    "MissingDependency",
+    "ModelError",
+    "ModelNotFound",
+    "Pipeline",
+    "Progress",
+    "SpeechError",
+    "TextError",
+    "UsageError",
+    "Voice",
+    "VoiceError",
+    "VoiceNotFound",
+    "WeightsError",
+    "__version__",
+    "load",
+]
+
+_HOMES = {
+    "Audio": "cosyrt.audio",
+    "Pipeline": "cosyrt.engine.pipeline",
+    "Progress": "cosyrt.engine.pipeline",
+    "Voice": "cosyrt.frontend.voice",
+    "load": "cosyrt.engine.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cosyrt' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

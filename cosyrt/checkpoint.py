@@ -1,0 +1,356 @@
+"""A model folder in the official layout: its description, its tensors, its voices. Data only, strict, safe to point at a download.
+
+Nothing in the folder is executed: the description is read as data, `.pt` files are unpickled by torch's weights-only reader
+(tensors and plain containers), TorchScript archives and TensorRT plans are never opened.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cosyrt.description import Node, read_description
+from cosyrt.errors import ConfigError, ModelNotFound, WeightsError
+from cosyrt.files import replace_file
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["ModelFolder", "Node", "Part", "load_into", "read_description", "write_tensors", "write_voices"]
+
+Part = Literal["llm", "flow", "hift"]
+
+# The class of the language model decides the family. The file's name does not: CosyVoice2-0.5B folders from before
+# April 2025 carry a `cosyvoice.yaml`.
+FAMILIES = {"TransformerLM": "cosyvoice", "Qwen2LM": "cosyvoice2", "CosyVoice3LM": "cosyvoice3"}
+DESCRIPTIONS = ("cosyvoice.yaml", "cosyvoice2.yaml", "cosyvoice3.yaml")
+LANGUAGE_MODEL = "CosyVoice-BlankEN"
+MAX_TENSOR_BYTES = 20_000_000_000
+MAX_JSON_BYTES = 1_000_000
+# Where torch keeps magnitude and direction of a weight-normed layer, new style and old.
+NORM_KEYS = (
+    ("parametrizations.weight.original0", "parametrizations.weight.original1"),
+    ("weight_g", "weight_v"),
+)
+TRAINING_KEYS = ("epoch", "step")  # training checkpoints carry these beside the tensors
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A CosyVoice 1, 2 or 3 model folder. Opening reads the description; tensors are read when asked for."""
+
+    path: Path
+    family: str
+    description: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> ModelFolder:
+        """Open a folder by its description; the family is told by the class of its language model.
+
+        Raises:
+            ModelNotFound: no such folder, or not exactly one description in it.
+            ConfigError: the description cannot be read or is of an unknown family.
+        """
+        path = Path(path)
+        if not _is_dir(path):
+            raise ModelNotFound(f"no model folder at {path}; give the folder that holds cosyvoice2.yaml")
+        found = [name for name in DESCRIPTIONS if (path / name).is_file()]
+        if len(found) != 1:
+            what = f"holds {' and '.join(found)}" if found else "has no description"
+            raise ModelNotFound(
+                f"{path} {what}; exactly one of {', '.join(DESCRIPTIONS)} must be in a model folder"
+            )
+        description = read_description(path / found[0])
+        return cls(path, _family(path / found[0], description), description)
+
+    def file(self, name: str) -> Path:
+        """The path of a file of the folder.
+
+        Raises:
+            ModelNotFound: it is not there.
+        """
+        path = self.path / name
+        if not path.is_file():
+            raise ModelNotFound(f"{self.path} lacks the file {name}; download the whole model folder again")
+        return path
+
+    def tensors(self, part: Part) -> dict[str, torch.Tensor]:
+        """The weights of one part by their official keys, floats as float32, weight norm folded into `weight`.
+
+        `PART.safetensors` is preferred to `PART.pt`. Both are mapped from disk, so float32 files are not copied.
+
+        Raises:
+            ModelNotFound: neither file is there.
+            WeightsError: the file is damaged, too large, or holds anything but dense tensors.
+        """
+        path = self.path / f"{part}.safetensors"
+        if not path.is_file():
+            path = self.file(f"{part}.pt")
+        tensors: dict[str, torch.Tensor] = {}
+        total = 0
+        for key, value in _records(path):
+            name = key.removeprefix("generator.")  # a vocoder saved by adversarial training
+            if name in TRAINING_KEYS:
+                continue
+            if name in tensors:
+                raise WeightsError(
+                    f"{path} holds {name!r} twice, with and without 'generator.'; keep one of them"
+                )
+            tensors[name] = _dense_float32(path, key, value)
+            total += tensors[name].nbytes
+            if total > MAX_TENSOR_BYTES:
+                raise WeightsError(
+                    f"{path} holds more than {MAX_TENSOR_BYTES} bytes of tensors; this is no {part} model"
+                )
+        return _fold_weight_norm(path, tensors)
+
+    def language_model(self) -> dict[str, Any]:
+        """The configuration of the Qwen2 language model, as `CosyVoice-BlankEN/config.json` has it.
+
+        Raises:
+            ModelNotFound: the file is not there.
+            ConfigError: it is not a JSON object.
+        """
+        path = self.file(f"{LANGUAGE_MODEL}/config.json")
+        try:
+            if path.stat().st_size > MAX_JSON_BYTES:
+                raise ValueError(f"larger than {MAX_JSON_BYTES} bytes")
+            config = json.loads(path.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            raise ConfigError(f"{path} is not readable as JSON: {_one_line(error)}") from error
+        if not isinstance(config, dict):
+            raise ConfigError(f"{path} holds a {type(config).__name__} where an object of settings should be")
+        return config
+
+    def tokenizer_folder(self) -> Path:
+        """The folder of the text tokenizer's files.
+
+        Raises:
+            ModelNotFound: it is not there.
+        """
+        path = self.path / LANGUAGE_MODEL
+        if not path.is_dir():
+            raise ModelNotFound(
+                f"{self.path} lacks the folder {LANGUAGE_MODEL}; download the whole model folder again"
+            )
+        return path
+
+    def voices(self) -> dict[str, dict[str, Any]]:
+        """The registered voices by name: the fields of each, tensors or text. Empty where the folder has none.
+
+        Read from `spk2info.safetensors` (see `write_voices`), else from the official `spk2info.pt`.
+
+        Raises:
+            WeightsError: the file is damaged or holds anything but fields of tensors, text and numbers.
+        """
+        ours, official = self.path / "spk2info.safetensors", self.path / "spk2info.pt"
+        if ours.is_file():
+            return _group_fields(ours)
+        if not official.is_file():
+            return {}
+        voices = _unpickle(official)
+        for name, fields in voices.items():
+            if not isinstance(fields, dict) or not all(
+                _is_field(key, value) for key, value in fields.items()
+            ):
+                raise WeightsError(
+                    f"{official}: the voice {name!r} is not a table of tensors, text and numbers"
+                )
+        return voices
+
+
+def load_into(
+    module: torch.nn.Module,
+    tensors: Mapping[str, torch.Tensor],
+    *,
+    file: str | Path,
+    rename: Callable[[str], str | None] | None = None,
+) -> None:
+    """Give a module its weights: every tensor of the module once, no other, shapes equal. Assigned, not copied.
+
+    `rename` maps a key of the file to the module's own name, or to None for a tensor that the module does without.
+
+    Raises:
+        WeightsError: a tensor is missing, left over, or of the wrong shape or kind; names the key, the shapes and the file.
+    """
+    name_of = rename or (lambda key: key)
+    official = {name: key for key in tensors if (name := name_of(key)) is not None}
+    expected = module.state_dict()
+    missing = [key for key in expected if key not in official]
+    extra = [key for name, key in official.items() if name not in expected]
+    if missing:
+        shape = list(expected[missing[0]].shape)
+        raise WeightsError(
+            f"{file} lacks {missing[0]!r} {shape}{_more(missing)}; is the file of this model and complete?"
+        )
+    if extra:
+        shape = list(tensors[extra[0]].shape)
+        raise WeightsError(
+            f"{file} holds {extra[0]!r} {shape}{_more(extra)}, unknown to this model; is it of another family?"
+        )
+    given = {name: tensors[key] for name, key in official.items()}
+    for name, tensor in given.items():
+        want = expected[name]
+        if tensor.shape != want.shape or tensor.is_floating_point() != want.is_floating_point():
+            raise WeightsError(
+                f"{file}: {official[name]!r} is {_kind(tensor)}, the description makes it {_kind(want)}; do they belong together?"
+            )
+    module.load_state_dict(given, assign=True)
+
+
+def write_tensors(
+    path: str | Path, tensors: Mapping[str, torch.Tensor], text: Mapping[str, str] | None = None
+) -> None:
+    """Write a safetensors file, with `text` in its metadata; it appears whole or not at all."""
+    import torch
+    from safetensors.torch import save
+
+    separate = {key: value.clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
+    replace_file(Path(path), save(separate, metadata=dict(text or {})))
+
+
+def write_voices(path: str | Path, voices: Mapping[str, Mapping[str, torch.Tensor | str]]) -> None:
+    """Write `spk2info.safetensors`: a tensor field of a voice under the key VOICE/FIELD, a text field in the file's metadata."""
+    import torch
+
+    fields = {f"{name}/{key}": value for name, voice in voices.items() for key, value in voice.items()}
+    tensors = {key: value for key, value in fields.items() if isinstance(value, torch.Tensor)}
+    write_tensors(path, tensors, {key: value for key, value in fields.items() if isinstance(value, str)})
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except ValueError:  # a NUL character in the name
+        return False
+
+
+def _family(path: Path, description: dict[str, Any]) -> str:
+    llm = description.get("llm")
+    name = llm.tag.rpartition(".")[2] if isinstance(llm, Node) else repr(llm)[:40]
+    if name not in FAMILIES:
+        raise ConfigError(f"{path}: 'llm' is {name}; known are {', '.join(FAMILIES)}")
+    return FAMILIES[name]
+
+
+def _records(path: Path) -> Iterator[tuple[str, Any]]:
+    """The top-level entries of a `.safetensors` or `.pt` file, one after another."""
+    if path.suffix != ".safetensors":
+        yield from _unpickle(path).items()
+        return
+    with _safetensors(path) as file:
+        for key in file.keys():  # noqa: SIM118 - the file is no mapping
+            yield key, file.get_tensor(key)
+
+
+@contextmanager
+def _safetensors(path: Path) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            yield file
+    except (SafetensorError, OSError, RuntimeError, ValueError, TypeError, LookupError) as error:
+        raise WeightsError(
+            f"{path} is not a whole safetensors file: {_one_line(error)}; download it again"
+        ) from error
+
+
+def _unpickle(path: Path) -> dict[str, Any]:
+    import torch
+
+    try:
+        _check_unpacked_size(path)
+        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except WeightsError:
+        raise
+    except Exception as error:  # a damaged pickle can end in nearly any exception
+        raise WeightsError(
+            f"{path} is not a whole file of plain tensors: {_one_line(error)}; download it again"
+        ) from error
+    if not isinstance(saved, dict) or not all(isinstance(key, str) for key in saved):
+        raise WeightsError(
+            f"{path} holds a {type(saved).__name__}, not a table of names; is it a state_dict?"
+        )
+    return saved
+
+
+def _check_unpacked_size(path: Path) -> None:
+    """torch stores without compression, so that an archive which unpacks to more than itself is no checkpoint but a bomb."""
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    packed = path.stat().st_size
+    if unpacked > min(packed, MAX_TENSOR_BYTES):
+        raise WeightsError(
+            f"{path} would unpack from {packed} to {unpacked} bytes; checkpoints are stored uncompressed"
+        )
+
+
+def _dense_float32(path: Path, key: str, value: object) -> torch.Tensor:
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        raise WeightsError(f"{path}: {key!r} is a {type(value).__name__}, not a tensor; is it a state_dict?")
+    if (
+        value.layout != torch.strided
+        or value.device.type != "cpu"
+        or value.is_quantized
+        or value.is_complex()
+    ):
+        raise WeightsError(
+            f"{path}: {key!r} is a {value.dtype} tensor of layout {value.layout}; only dense ones are read"
+        )
+    if value.nbytes > value.untyped_storage().nbytes():
+        raise WeightsError(f"{path}: {key!r} {list(value.shape)} is larger than what is stored for it")
+    return value.detach().float() if value.is_floating_point() else value
+
+
+def _fold_weight_norm(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """weight = g · v / ‖v‖ over all dimensions but the first (Salimans and Kingma 2016), for both of torch's key styles."""
+    for magnitude, direction in NORM_KEYS:
+        for key in [key for key in tensors if key.endswith(magnitude)]:
+            stem = key.removesuffix(magnitude)
+            g, v = tensors.pop(key), tensors.pop(stem + direction, None)
+            if v is None or v.dim() < 2 or g.numel() != v.shape[0] or not g.is_floating_point():
+                raise WeightsError(
+                    f"{path}: {key!r} {list(g.shape)} has no {stem + direction!r} to scale; is the file complete?"
+                )
+            norm = v.flatten(1).norm(dim=1)
+            tensors[stem + "weight"] = v * (g.flatten() / norm).view(-1, *[1] * (v.dim() - 1))
+    return tensors
+
+
+def _is_field(key: object, value: object) -> bool:
+    import torch
+
+    return isinstance(key, str) and isinstance(value, (torch.Tensor, str, int, float))
+
+
+def _group_fields(path: Path) -> dict[str, dict[str, Any]]:
+    """Tensors and metadata of a file under VOICE/FIELD, gathered by voice."""
+    voices: dict[str, dict[str, Any]] = {}
+    with _safetensors(path) as file:
+        fields = {key: file.get_tensor(key) for key in file.keys()} | (file.metadata() or {})  # noqa: SIM118
+    for key, value in fields.items():
+        name, slash, field = key.rpartition("/")
+        if not slash:
+            raise WeightsError(f"{path}: the key {key!r} is not of the form VOICE/FIELD")
+        voices.setdefault(name, {})[field] = value
+    return voices
+
+
+def _more(keys: list[str]) -> str:
+    return f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return f"{list(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
