@@ -1,7 +1,8 @@
-"""A model folder in the official layout: its description, its tensors, its voices. Data only, strict, safe to point at a download.
+"""A model folder in the official layout: its description, its tensors, its voices.
 
-Nothing in the folder is executed: the description is read as data, `.pt` files are unpickled by torch's weights-only reader
-(tensors and plain containers), TorchScript archives and TensorRT plans are never opened.
+Data only, strict, safe to point at a download: the description is read as data, `.pt` files are unpickled by
+torch's weights-only reader (tensors and plain containers), TorchScript archives and TensorRT plans are never
+opened.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ __all__ = ["ModelFolder", "Node", "Part", "load_into", "read_description", "writ
 
 Part = Literal["llm", "flow", "hift"]
 
-# The class of the language model decides the family. The file's name does not: CosyVoice2-0.5B folders from before
-# April 2025 carry a `cosyvoice.yaml`.
+# The class of the language model decides the family. The file's name does not: CosyVoice2-0.5B folders from
+# before April 2025 carry a `cosyvoice.yaml`.
 FAMILIES = {"TransformerLM": "cosyvoice", "Qwen2LM": "cosyvoice2", "CosyVoice3LM": "cosyvoice3"}
 DESCRIPTIONS = ("cosyvoice.yaml", "cosyvoice2.yaml", "cosyvoice3.yaml")
 LANGUAGE_MODEL = "CosyVoice-BlankEN"
@@ -80,9 +81,9 @@ class ModelFolder:
         return path
 
     def tensors(self, part: Part) -> dict[str, torch.Tensor]:
-        """The weights of one part by their official keys, floats as float32, weight norm folded into `weight`.
+        """The weights of one part by their official keys, as float32, weight norm folded into `weight`.
 
-        `PART.safetensors` is preferred to `PART.pt`. Both are mapped from disk, so float32 files are not copied.
+        `PART.safetensors` is preferred to `PART.pt`. Both are mapped from disk: float32 is not copied.
 
         Raises:
             ModelNotFound: neither file is there.
@@ -141,7 +142,7 @@ class ModelFolder:
         return path
 
     def voices(self) -> dict[str, dict[str, Any]]:
-        """The registered voices by name: the fields of each, tensors or text. Empty where the folder has none.
+        """The registered voices by name, the fields of each: tensors or text. Empty if there are none.
 
         Read from `spk2info.safetensors` (see `write_voices`), else from the official `spk2info.pt`.
 
@@ -171,12 +172,13 @@ def load_into(
     file: str | Path,
     rename: Callable[[str], str | None] | None = None,
 ) -> None:
-    """Give a module its weights: every tensor of the module once, no other, shapes equal. Assigned, not copied.
+    """Give a module its weights: each of its tensors once, no other, shapes equal. Assigned, not copied.
 
-    `rename` maps a key of the file to the module's own name, or to None for a tensor that the module does without.
+    `rename` maps a key of the file to the module's own name, or to None for a tensor it does without.
 
     Raises:
-        WeightsError: a tensor is missing, left over, or of the wrong shape or kind; names the key, the shapes and the file.
+        WeightsError: a tensor is missing, left over, or of the wrong shape or kind; names the key, the
+            shapes and the file.
     """
     name_of = rename or (lambda key: key)
     official = {name: key for key in tensors if (name := name_of(key)) is not None}
@@ -191,14 +193,15 @@ def load_into(
     if extra:
         shape = list(tensors[extra[0]].shape)
         raise WeightsError(
-            f"{file} holds {extra[0]!r} {shape}{_more(extra)}, unknown to this model; is it of another family?"
+            f"{file} holds {extra[0]!r} {shape}{_more(extra)}, unknown here; is it of another family?"
         )
     given = {name: tensors[key] for name, key in official.items()}
     for name, tensor in given.items():
         want = expected[name]
         if tensor.shape != want.shape or tensor.is_floating_point() != want.is_floating_point():
             raise WeightsError(
-                f"{file}: {official[name]!r} is {_kind(tensor)}, the description makes it {_kind(want)}; do they belong together?"
+                f"{file}: {official[name]!r} is {_kind(tensor)}, the description makes it {_kind(want)}; "
+                "do the two belong together?"
             )
     module.load_state_dict(given, assign=True)
 
@@ -215,7 +218,7 @@ def write_tensors(
 
 
 def write_voices(path: str | Path, voices: Mapping[str, Mapping[str, torch.Tensor | str]]) -> None:
-    """Write `spk2info.safetensors`: a tensor field of a voice under the key VOICE/FIELD, a text field in the file's metadata."""
+    """Write `spk2info.safetensors`: tensors under the key VOICE/FIELD, text so in the metadata."""
     import torch
 
     fields = {f"{name}/{key}": value for name, voice in voices.items() for key, value in voice.items()}
@@ -281,7 +284,7 @@ def _unpickle(path: Path) -> dict[str, Any]:
 
 
 def _check_unpacked_size(path: Path) -> None:
-    """torch stores without compression, so that an archive which unpacks to more than itself is no checkpoint but a bomb."""
+    """torch stores without compression: an archive that unpacks to more than itself is a bomb."""
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
     packed = path.stat().st_size
@@ -311,14 +314,14 @@ def _dense_float32(path: Path, key: str, value: object) -> torch.Tensor:
 
 
 def _fold_weight_norm(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """weight = g · v / ‖v‖ over all dimensions but the first (Salimans and Kingma 2016), for both of torch's key styles."""
+    """weight = g · v / ‖v‖ over all dimensions but the first (Salimans and Kingma 2016)."""
     for magnitude, direction in NORM_KEYS:
         for key in [key for key in tensors if key.endswith(magnitude)]:
             stem = key.removesuffix(magnitude)
             g, v = tensors.pop(key), tensors.pop(stem + direction, None)
             if v is None or v.dim() < 2 or g.numel() != v.shape[0] or not g.is_floating_point():
                 raise WeightsError(
-                    f"{path}: {key!r} {list(g.shape)} has no {stem + direction!r} to scale; is the file complete?"
+                    f"{path}: {key!r} {list(g.shape)} has no {stem + direction!r} to scale; is it complete?"
                 )
             norm = v.flatten(1).norm(dim=1)
             tensors[stem + "weight"] = v * (g.flatten() / norm).view(-1, *[1] * (v.dim() - 1))

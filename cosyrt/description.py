@@ -1,7 +1,8 @@
 """A model description (`cosyvoice2.yaml`) read as data.
 
-Official descriptions are HyperPyYAML: tags there import modules and call functions. Here a tag is a name: `!new:`, `!name:`
-and `!apply:` become a `Node`, `!ref <key>` the value it points to, and anything else is refused. Nothing is imported or called.
+Official descriptions are HyperPyYAML: tags there import modules and call functions. Here a tag is a name:
+`!new:`, `!name:` and `!apply:` become a `Node`, `!ref <key>` the value it points to, and anything else is refused.
+Nothing is imported or called.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Kind = Literal["new", "name", "apply"]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One tagged value: the dotted name that stood after the tag, and its arguments by name (positional ones by "0", "1", …)."""
+    """One tagged value: the dotted name after the tag, and its arguments by name ("0", "1" by position)."""
 
     tag: str
     args: dict[str, Any] = field(default_factory=dict)
@@ -39,12 +40,13 @@ class Node:
 def read_description(path: str | Path) -> dict[str, Any]:
     """Read a HyperPyYAML file: its top-level keys, references resolved, tags as `Node`s.
 
-    The dialect: `!ref <a>`, `!ref <a[b]>`, arithmetic of references and numbers (`!ref <chunk_size> * <token_mel_ratio>`) and text
-    around references (`!ref <folder>/x`). Anchors work; merge keys, doubled keys, other tags and control characters are refused.
+    The dialect: `!ref <a>`, `!ref <a[b]>`, arithmetic of references and numbers (`!ref <chunk> * <ratio>`) and text
+    around references (`!ref <folder>/x`). Anchors work; merge keys, doubled keys, other tags and control characters
+    are refused.
 
     Raises:
         ModelNotFound: the file cannot be opened.
-        ConfigError: it is not YAML, not a mapping, uses anything outside the dialect, or is too large or too deep.
+        ConfigError: it is not YAML, not a mapping, outside the dialect, too large or too deep.
     """
     path = Path(path)
     try:
@@ -60,7 +62,7 @@ def read_description(path: str | Path) -> dict[str, Any]:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
         raise ConfigError(f"{path}:{line} {_one_line(error.problem or error)}") from error
     except (yaml.YAMLError, ValueError, ArithmeticError, LookupError) as error:
-        # PyYAML lets ValueError, OverflowError, KeyError and IndexError through for malformed escapes and scalars.
+        # PyYAML lets these through for malformed escapes and scalars.
         raise ConfigError(f"{path}: not readable as YAML: {_one_line(error)}") from error
 
 
@@ -107,7 +109,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 class _Reader:
-    """Turns the YAML tree into values. A node is read once, so that aliases and references share their value."""
+    """Turns the YAML tree into values. A node is read once: aliases and references share its value."""
 
     def __init__(self, loader: _Loader) -> None:
         self.loader = loader
@@ -235,7 +237,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 def _calculate(node: yaml.Node, formula: str) -> Any:
-    """The number that a formula of + - * / // % and brackets comes to. No powers: a short one can take minutes."""
+    """The number a formula of + - * / // % and brackets comes to. No powers: a short one can take minutes."""
 
     def number(tree: ast.expr) -> Any:
         if isinstance(tree, ast.Constant) and _is_number(tree.value):

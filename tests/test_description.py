@@ -1,4 +1,4 @@
-"""A model description is data: what is understood, what is refused, and that damage is always our own error."""
+"""A model description is data: what is understood, what is refused, and how damage ends."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_official_dialect_is_read(family: str) -> None:
 
 
 def test_references_carry_values_arithmetic_and_text(tmp_path: Path) -> None:
-    """A reference gives the value itself, numbers calculate, text is filled in, and order in the file does not matter."""
+    """A reference gives the value itself, numbers calculate, text is filled in, in any order of keys."""
     description = read(
         tmp_path,
         """
@@ -70,7 +70,7 @@ nothing: null
 
 
 def test_a_pipeline_of_names_is_read(tmp_path: Path) -> None:
-    """The training half of an official description is data like the rest: lists of references to tagged names, commas trailing."""
+    """The training half of a description is data like the rest: lists of references to tagged names."""
     description = read(
         tmp_path,
         """
@@ -176,7 +176,7 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
 @damaged
 @given(data=st.data())
 def test_a_damaged_description_is_a_model_error(data: st.DataObject, tmp_path: Path) -> None:
-    """Cut, overwritten or spliced anywhere, a description is read or refused as ModelError: nothing else escapes."""
+    """Cut or overwritten anywhere, a description is read or refused as ModelError: nothing else escapes."""
     whole = (GOLDEN / "cosyvoice2-small.yaml").read_bytes()
     at = data.draw(st.integers(0, len(whole)))
     patch = data.draw(
