@@ -60,6 +60,7 @@ class Loop:
         save: Callable[[], None],
     ) -> None:
         torch.set_num_threads(config.threads)
+        torch.set_flush_denormal(True)
         torch.manual_seed(config.seed)
         self.config, self.objective, self.checkpoint, self.save = config, objective, checkpoint, save
         self.groups = groups

@@ -1,0 +1,120 @@
+"""Spectral distances between two sounds, and a small critic of spectrograms."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+RESOLUTIONS = ((2048, 480), (1024, 240), (512, 120), (128, 32))  # transform size, hop
+CRITIC_RESOLUTIONS = ((1024, 240), (512, 120), (256, 60))
+FLOOR = 1e-5
+
+
+@lru_cache
+def hann(size: int, device: torch.device) -> Tensor:  # [size]
+    """A cached window."""
+    return torch.hann_window(size, device=device)
+
+
+def magnitude(
+    samples: Tensor,  # [B, N]
+    size: int,
+    hop: int,
+) -> Tensor:  # [B, size / 2 + 1, frames]
+    """|STFT|, always in float32, with a floor that keeps its gradient finite."""
+    with torch.autocast(samples.device.type, enabled=False):
+        z = torch.stft(samples.float(), size, hop, window=hann(size, samples.device), return_complex=True)
+        return (z.real.square() + z.imag.square() + 1e-9).sqrt()
+
+
+def stft_distance(made: Tensor, true: Tensor) -> Tensor:  # [B, N], [B, N] -> []
+    """Spectral convergence plus log magnitude L1, the mean of four resolutions (Parallel WaveGAN, 2019)."""
+    total = torch.zeros((), device=made.device)
+    for size, hop in RESOLUTIONS:
+        ours, theirs = magnitude(made, size, hop), magnitude(true, size, hop)
+        total = total + (ours - theirs).norm() / theirs.norm().clamp(min=FLOOR)
+        total = total + (ours.clamp(min=FLOOR).log() - theirs.clamp(min=FLOOR).log()).abs().mean()
+    return total / len(RESOLUTIONS)
+
+
+class LogMel(nn.Module):
+    """The runtime's log-mel as a differentiable function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from cosyrt.audio import MelSpec, _filterbank
+
+        self.spec = MelSpec()
+        self.register_buffer("bank", torch.as_tensor(_filterbank(self.spec)).clone(), persistent=False)
+
+    def forward(
+        self,
+        samples: Tensor,  # [B, N]
+    ) -> Tensor:  # [B, 80, N / 480]
+        padding = (self.spec.n_fft - self.spec.hop) // 2
+        with torch.autocast(samples.device.type, enabled=False):
+            padded = F.pad(samples.float()[:, None], (padding, padding), mode="reflect")[:, 0]
+            window = hann(self.spec.n_fft, samples.device)
+            z = torch.stft(
+                padded, self.spec.n_fft, self.spec.hop, window=window, center=False, return_complex=True
+            )
+            power = z.real.square() + z.imag.square()
+            return (self.bank @ (power + 1e-9).sqrt()).clamp(min=FLOOR).log()
+
+
+class Critic(nn.Module):
+    """Convolutions over log spectrograms at three resolutions (UnivNet, 2021, with few channels)."""
+
+    def __init__(self, channels: int = 16) -> None:
+        super().__init__()
+        self.stacks = nn.ModuleList(self._stack(channels) for _ in CRITIC_RESOLUTIONS)
+
+    @staticmethod
+    def _stack(channels: int) -> nn.ModuleList:
+        def conv(inputs: int, outputs: int, stride: int) -> nn.Conv2d:
+            return nn.Conv2d(inputs, outputs, (5, 3), (stride, 1), padding=(2, 1))
+
+        return nn.ModuleList(
+            [conv(1, channels, 2), conv(channels, channels, 2), conv(channels, 2 * channels, 2),
+             conv(2 * channels, 2 * channels, 2), conv(2 * channels, 1, 1)]
+        )  # fmt: skip
+
+    def forward(
+        self,
+        samples: Tensor,  # [B, N]
+    ) -> list[list[Tensor]]:
+        """The activations of every layer of every resolution; the last of each is the verdict."""
+        found = []
+        for stack, (size, hop) in zip(self.stacks, CRITIC_RESOLUTIONS, strict=True):
+            x = magnitude(samples, size, hop).clamp(min=FLOOR).log()[:, None]
+            layers = []
+            for at, conv in enumerate(stack):
+                x = conv(x if at == 0 else F.leaky_relu(x, 0.1))
+                layers.append(x)
+            found.append(layers)
+        return found
+
+
+def critic_loss(true: list[list[Tensor]], made: list[list[Tensor]]) -> Tensor:
+    """Least squares: 1 for true sound, 0 for made sound."""
+    pairs = zip(true, made, strict=True)
+    losses = [(a[-1].float() - 1).square().mean() + b[-1].float().square().mean() for a, b in pairs]
+    return torch.stack(losses).mean()
+
+
+def fooling_loss(made: list[list[Tensor]]) -> Tensor:
+    """Least squares towards a verdict of 1."""
+    return torch.stack([(layers[-1].float() - 1).square().mean() for layers in made]).mean()
+
+
+def feature_distance(true: list[list[Tensor]], made: list[list[Tensor]]) -> Tensor:
+    """L1 between activations, relative to their size in the true sound."""
+    losses = [
+        (b.float() - a.detach().float()).abs().mean() / a.detach().float().abs().mean().clamp(min=FLOOR)
+        for one, other in zip(true, made, strict=True)
+        for a, b in zip(one[:-1], other[:-1], strict=True)
+    ]
+    return torch.stack(losses).mean()

@@ -1,0 +1,226 @@
+"""Trains and measures the vocoder: mel to samples, first by spectral distance, then against a critic."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cosyrt.models.vocoder import Vocoder, VocoderConfig
+from recipes.builtin_voice import corpus as data
+from recipes.builtin_voice import loop
+from recipes.builtin_voice.spectral import (
+    Critic,
+    LogMel,
+    critic_loss,
+    feature_distance,
+    fooling_loss,
+    stft_distance,
+)
+
+CONFIG = VocoderConfig(
+    channels=128,
+    upsample_rates=(5, 3, 2),
+    upsample_kernels=(11, 7, 4),
+    transform_size=64,
+    transform_hop=16,
+    pitch_channels=160,
+)
+FOOLING_WEIGHT, FEATURE_WEIGHT = 0.2, 1.0
+
+
+class Trainer:
+    """The vocoder, its critic and how they are scored on crops of the corpus."""
+
+    def __init__(self, corpus: data.Corpus, config: VocoderConfig, options: argparse.Namespace) -> None:
+        torch.manual_seed(options.seed)
+        self.corpus, self.device, self.batch_size = corpus, options.device, options.batch
+        self.vocoder = Vocoder(config).to(self.device)
+        self.critic = Critic().to(self.device)
+        self.log_mel = LogMel().to(self.device)
+        ready = [item for item in corpus.having(data.F0) if not item.held_out]
+        self.crops = data.Crops(ready, options.crop_tokens)
+
+    def batch(self, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Mel [B, 80, M], pitch [B, M] in Hz and samples [B, N] of random crops."""
+        return load_crops(self.corpus, self.crops.draw(random, self.batch_size), self.device)
+
+    def synthesise(self, mel: Tensor, pitch: Tensor) -> Tensor:  # [B, 80, M], [B, M] Hz -> [B, N]
+        """Samples for a known pitch; the source runs in float32, where its phase needs it."""
+        with torch.autocast(self.device, enabled=False):
+            noise = torch.randn(len(mel), 480 * mel.shape[2], self.vocoder.config.harmonics, device=self.device)
+            excitation = self.vocoder.excitation(pitch, noise)
+        return self.vocoder.decode(mel, excitation)
+
+    def reconstruction(self, mel: Tensor, pitch: Tensor, true: Tensor) -> tuple[Tensor, loop.Losses]:
+        """The sound made and its spectral losses."""
+        made = self.synthesise(mel, pitch).float()
+        with torch.autocast(self.device, enabled=False):
+            stft = stft_distance(made, true)
+            mel_loss = F.l1_loss(self.log_mel(made), self.log_mel(true))
+            f0_loss = F.l1_loss(self.vocoder.f0(mel), pitch) / 100
+        total = stft + mel_loss + 0.3 * f0_loss
+        return made, {"loss": total, "stft": stft, "mel": mel_loss, "f0": f0_loss}
+
+    def spectral_objective(self, step: int, random: np.random.Generator) -> loop.Losses:
+        """The first phase."""
+        return self.reconstruction(*self.batch(random))[1]
+
+    def critic_objective(self, step: int, random: np.random.Generator) -> loop.Losses:
+        """The second phase: vocoder and critic learn in one backward pass, each from its own losses."""
+        mel, pitch, true = self.batch(random)
+        made, losses = self.reconstruction(mel, pitch, true)
+        of_true = self.critic(true)
+        losses["critic"] = critic_loss(of_true, self.critic(made.detach()))
+        self.critic.requires_grad_(False)
+        of_made = self.critic(made)
+        self.critic.requires_grad_(True)
+        losses["fooling"] = fooling_loss(of_made)
+        losses["feature"] = feature_distance(of_true, of_made)
+        losses["loss"] = (
+            losses["loss"]
+            + losses["critic"]
+            + FOOLING_WEIGHT * losses["fooling"]
+            + FEATURE_WEIGHT * losses["feature"]
+        )
+        return losses
+
+
+def load_crops(
+    corpus: data.Corpus,
+    crops: list[data.Crop],
+    device: str,
+) -> tuple[Tensor, Tensor, Tensor]:  # [B, 80, M], [B, M] Hz, [B, N]
+    """Mel, pitch and samples, padded with silence to the longest crop."""
+    tokens = max(crop.tokens for crop in crops)
+    mel = loop.padded((corpus.rows(data.MEL, crop) for crop in crops), 2 * tokens)
+    for at, crop in enumerate(crops):
+        mel[at, 2 * crop.tokens :] = float(np.log(1e-5))
+    pitch = loop.padded((corpus.rows(data.F0, crop) for crop in crops), 2 * tokens)
+    samples = loop.padded((corpus.samples(crop) for crop in crops), data.SAMPLES_PER_TOKEN * tokens)
+    return mel.transpose(1, 2).contiguous().to(device), pitch.to(device), samples.to(device)
+
+
+def train(options: argparse.Namespace) -> None:
+    """Trains and writes vocoder.safetensors; `--gan-minutes` adds the second phase."""
+    trainer = Trainer(data.Corpus(options.work), CONFIG, options)
+    common = {"betas": (0.8, 0.99), "clip": 5.0}
+    if options.minutes > 0:
+        config = loop.config_of(options, **common)
+        phase(trainer, [trainer.vocoder], trainer.spectral_objective, config, options, "vocoder")
+    if options.gan_minutes > 0:
+        weights, _ = loop.load_weights(options.work / "vocoder.safetensors")
+        trainer.vocoder.load_state_dict(weights)
+        config = replace(
+            loop.config_of(options, **common), minutes=options.gan_minutes, learning_rate=options.gan_rate,
+            ema_decay=0.99,
+        )  # fmt: skip
+        groups = [trainer.vocoder, trainer.critic]
+        phase(trainer, groups, trainer.critic_objective, config, options, "vocoder_gan")
+
+
+def phase(
+    trainer: Trainer,
+    groups: list[nn.Module],
+    objective: loop.Objective,
+    config: loop.LoopConfig,
+    options: argparse.Namespace,
+    name: str,
+) -> None:
+    """One training run; a first phase that a checkpoint shows as finished is passed over."""
+
+    def save() -> None:
+        loop.save_weights(options.work / f"{name}.safetensors", run.average, asdict(trainer.vocoder.config))
+
+    checkpoint = loop.start(options, name)
+    run = loop.Loop(groups, objective, config, checkpoint=checkpoint, save=save)
+    run.run()
+
+
+def load(path: Path) -> Vocoder:
+    """A trained vocoder."""
+    weights, config = loop.load_weights(path)
+    tuples = {key: _tuple(value) for key, value in config.items()}
+    vocoder = Vocoder(VocoderConfig(**tuples))
+    vocoder.load_state_dict(weights)
+    return vocoder.eval()
+
+
+def _tuple(value: object) -> object:
+    return tuple(_tuple(item) for item in value) if isinstance(value, list) else value
+
+
+@torch.no_grad()
+def evaluate(options: argparse.Namespace) -> None:
+    """Distances on held-out utterances with the true and with the predicted pitch; `--wav` keeps the sound."""
+    torch.set_num_threads(options.threads)
+    vocoder = load(options.work / f"{options.name}.safetensors")
+    corpus, log_mel = data.Corpus(options.work), LogMel()
+    rows: dict[str, list[dict[str, float]]] = {}
+    for item in [item for item in corpus.having(data.F0) if item.held_out][: options.count]:
+        mel, pitch, true = load_crops(corpus, [data.Crop(item, 0, item.tokens)], "cpu")
+        guess = vocoder.f0(mel)
+        noise = torch.randn(1, true.shape[1], vocoder.config.harmonics, generator=torch.manual_seed(0))
+        made = {name: vocoder.decode(mel, vocoder.excitation(f0, noise)) for name, f0 in
+                (("true", pitch), ("predicted", guess))}  # fmt: skip
+        rows.setdefault(item.voice, []).append(scores(log_mel, true, made, pitch, guess))
+        if options.wav:
+            write_wav(options.wav, item, made["predicted"][0], true[0])
+    for voice, found in sorted(rows.items()):
+        means = {name: np.mean([one[name] for one in found]) for name in found[0]}
+        print(voice, len(found), " ".join(f"{name} {value:.3f}" for name, value in means.items()))
+
+
+def scores(
+    log_mel: LogMel,
+    true: Tensor,  # [1, N]
+    made: dict[str, Tensor],  # [1, N] each
+    pitch: Tensor,  # [1, M]
+    guess: Tensor,  # [1, M]
+) -> dict[str, float]:
+    """STFT distance, mel L1 (nats), how much lower the peaks are (nats), pitch (cents), voicing errors."""
+    found: dict[str, float] = {}
+    target = log_mel(true)
+    loud = target > target.quantile(0.9)
+    for name, samples in made.items():
+        mel = log_mel(samples)
+        found[f"{name}:stft"] = float(stft_distance(samples, true))
+        found[f"{name}:mel"] = float((mel - target).abs().mean())
+        found[f"{name}:peaks"] = float((mel - target)[loud].mean())
+    both = (pitch > 10) & (guess > 10)
+    found["cents"] = float((1200 * (guess[both] / pitch[both]).log2()).abs().median()) if both.any() else 0.0
+    found["voicing"] = float(((pitch > 10) != (guess > 40)).float().mean())
+    return found
+
+
+def write_wav(folder: Path, item: data.Utterance, made: Tensor, true: Tensor) -> None:
+    """Both sounds, to listen to."""
+    from cosyrt.audio import Audio
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, samples in (("made", made), ("true", true)):
+        Audio(samples.numpy(), 24_000).write(folder / f"{item.id}_{item.voice}_{name}.wav")
+
+
+def main() -> None:
+    """`python -m recipes.builtin_voice.vocoder train|eval --work DIR`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=["train", "eval"])
+    loop.add_options(parser, batch=12, learning_rate=1.5e-3, minutes=20.0)
+    parser.add_argument("--crop-tokens", type=int, default=14)
+    parser.add_argument("--gan-minutes", type=float, default=0.0, help="second phase, from vocoder.safetensors")
+    parser.add_argument("--gan-rate", type=float, default=3e-4)
+    parser.add_argument("--name", default="vocoder", help="eval: vocoder or vocoder_gan")
+    parser.add_argument("--count", type=int, default=40, help="eval: held-out utterances")
+    parser.add_argument("--wav", type=Path)
+    options = parser.parse_args()
+    {"train": train, "eval": evaluate}[options.command](options)
+
+
+if __name__ == "__main__":
+    main()
