@@ -1,7 +1,7 @@
 """A model description (`cosyvoice2.yaml`) read as data.
 
 Official descriptions are HyperPyYAML: tags there import modules and call functions. Here a tag is a name:
-`!new:`, `!name:` and `!apply:` become a `Node`, `!ref <key>` the value it points to, and anything else is refused.
+`!new:`, `!name:` and `!apply:` become a `Node`, `!ref <key>` the value it points to, and all else is refused.
 Nothing is imported or called.
 """
 
@@ -40,9 +40,8 @@ class Node:
 def read_description(path: str | Path) -> dict[str, Any]:
     """Read a HyperPyYAML file: its top-level keys, references resolved, tags as `Node`s.
 
-    The dialect: `!ref <a>`, `!ref <a[b]>`, arithmetic of references and numbers (`!ref <chunk> * <ratio>`) and text
-    around references (`!ref <folder>/x`). Anchors work; merge keys, doubled keys, other tags and control characters
-    are refused.
+    The dialect: `!ref <a>`, `!ref <a[b]>`, arithmetic on references (`!ref <chunk> * <ratio>`), text around them
+    (`!ref <folder>/x`). Anchors work; merge keys, doubled keys, other tags and control characters are refused.
 
     Raises:
         ModelNotFound: the file cannot be opened.

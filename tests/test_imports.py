@@ -1,0 +1,96 @@
+"""Imports point one way: errors ← audio, checkpoint ← frontend, models ← engine ← accel ← service, cli."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GROUND = {"errors", "units", "files"}
+DATA = GROUND | {"audio", "description", "checkpoint"}
+
+# What a file or folder of cosyrt may import of cosyrt, beside its own siblings. TOP may import everything.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "units": {"errors"},
+    "files": {"errors"},
+    "description": GROUND,
+    "audio": GROUND,
+    "checkpoint": GROUND | {"description"},
+    "playback": GROUND | {"audio"},
+    "models": {"units"},
+    "frontend": DATA,
+    "engine": DATA | {"frontend", "models"},
+    "accel": DATA | {"frontend", "models", "engine"},
+}
+TOP = {"__init__", "__main__", "cli", "compat", "service"}
+RECIPES = DATA | {"models", "frontend"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names of what a file imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            assert node.module is not None
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
+
+
+def part(name: str) -> str:
+    """The file or folder of cosyrt that a dotted name lies in."""
+    return name.split(".")[1]
+
+
+def sources(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", sources("cosyrt"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_of_the_package_point_one_way(path: Path) -> None:
+    """No file imports from a layer above its own."""
+    home = path.relative_to(ROOT / "cosyrt").parts[0].removesuffix(".py")
+    assert home in ALLOWED or home in TOP, f"{home} has no place in the order of layers yet"
+    if home in TOP:
+        return
+    inside = {part(name) for name in imports(path) if name.startswith("cosyrt.")}
+
+    assert inside <= ALLOWED[home] | {home}
+
+
+@pytest.mark.parametrize("path", sources("cosyrt/models"), ids=lambda path: path.name)
+def test_models_are_pure_torch(path: Path) -> None:
+    """A model file needs torch and the standard library: no backend, no numpy, no files."""
+    outside = {name.partition(".")[0] for name in imports(path)} - set(sys.stdlib_module_names)
+
+    assert outside <= {"torch", "cosyrt"}
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "cosyrt/audio.py", *sources("cosyrt/frontend")], ids=lambda path: path.name
+)
+def test_audio_and_frontend_use_numpy(path: Path) -> None:
+    """Text and audio are prepared without torch."""
+    assert "torch" not in {name.partition(".")[0] for name in imports(path)}
+
+
+@pytest.mark.parametrize("path", sources("recipes"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_recipes_see_models_not_the_engine(path: Path) -> None:
+    """Training uses the models and the front end; it does not lean on how speech is served."""
+    inside = {part(name) for name in imports(path) if name.startswith("cosyrt.")}
+
+    assert inside <= RECIPES
+
+
+def test_the_walk_finds_what_it_looks_for(tmp_path: Path) -> None:
+    """An import inside a function, plain or from, is seen."""
+    path = tmp_path / "x.py"
+    path.write_text("def f():\n    import cosyrt.engine.session\n    from cosyrt.cli import main\n")
+
+    assert {part(name) for name in imports(path)} == {"engine", "cli"}

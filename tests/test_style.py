@@ -1,0 +1,47 @@
+"""The sizes that keep the code readable: one idea a file, one thought a function, a README of one sitting."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted((ROOT / "cosyrt").rglob("*.py"))
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_stay_small(path: Path) -> None:
+    """A file has at most 400 lines, a function at most 60."""
+    text = path.read_text(encoding="utf-8")
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, FUNCTIONS)]
+
+    assert text.count("\n") <= 400
+    assert {node.name for node in nodes if (node.end_lineno or 0) - node.lineno >= 60} == set()
+
+
+def test_every_test_says_what_it_holds() -> None:
+    """Each test function has a docstring."""
+    silent = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, FUNCTIONS) and node.name.startswith("test_") and not ast.get_docstring(node)
+    ]
+
+    assert silent == []
+
+
+def test_the_readme_is_one_sitting() -> None:
+    """The README has at most 150 lines and opens with the two commands that everything stands on."""
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    commands = [line for line in lines if line.startswith("python3 -m venv .venv && ")]
+
+    assert len(lines) <= 150
+    assert [line.rpartition(" && ")[2] for line in commands] == [
+        ".venv/bin/cosyrt say",
+        ".venv/bin/python -m pytest -q",
+    ]
+    assert lines.index(commands[1]) < 20
