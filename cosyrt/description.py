@@ -40,8 +40,8 @@ class Node:
 def read_description(path: str | Path) -> dict[str, Any]:
     """Read a HyperPyYAML file: its top-level keys, references resolved, tags as `Node`s.
 
-    The dialect: `!ref <a>`, `!ref <a[b]>`, arithmetic on references (`!ref <chunk> * <ratio>`), text around them
-    (`!ref <folder>/x`). Anchors work; merge keys, doubled keys, other tags and control characters are refused.
+    The dialect: `!ref <a>`, `!ref <a[b]>`, arithmetic on references (`!ref <chunk> * <ratio>`), text around
+    it (`!ref <folder>/x`). Merge keys, doubled keys, other tags and control characters are refused.
 
     Raises:
         ModelNotFound: the file cannot be opened.
