@@ -122,7 +122,9 @@ class Loop:
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
         state = self.model.state_dict()
         floats = [name for name, value in state.items() if value.is_floating_point()]
-        torch._foreach_lerp_([self.average[name] for name in floats], [state[name] for name in floats], 1 - decay)
+        torch._foreach_lerp_(
+            [self.average[name] for name in floats], [state[name] for name in floats], 1 - decay
+        )
         for name in state.keys() - set(floats):
             self.average[name].copy_(state[name])
 
@@ -177,7 +179,10 @@ class Report:
         means = " ".join(f"{name} {value / self.count:.4f}" for name, value in self.sums.items())
         pace_ms = 1000 * (time.monotonic() - self.last) / self.count
         left = loop.elapsed_s / max(loop.progress(), 1e-9) * (1 - loop.progress()) / 60
-        print(f"step {loop.step} {pace_ms:.0f} ms  {means}  lr {loop.learning_rate():.1e}  {left:.1f} min left", flush=True)
+        print(
+            f"step {loop.step} {pace_ms:.0f} ms  {means}  lr {loop.learning_rate():.1e}  {left:.1f} min left",
+            flush=True,
+        )
         self.last, self.count, self.sums = time.monotonic(), 0, {}
 
 

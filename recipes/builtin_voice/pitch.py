@@ -66,7 +66,11 @@ def normalised_difference(windows: np.ndarray) -> np.ndarray:  # [M, W + lags] -
 def first_dip(normal: np.ndarray) -> np.ndarray:  # [M, lags + 1] -> int [M]
     """The first local minimum below the threshold, or the lowest point when there is none."""
     inner = normal[:, SHORTEST_LAG:-1]
-    is_dip = (inner < DEEP) & (inner <= normal[:, SHORTEST_LAG - 1 : -2]) & (inner <= normal[:, SHORTEST_LAG + 1 :])
+    is_dip = (
+        (inner < DEEP)
+        & (inner <= normal[:, SHORTEST_LAG - 1 : -2])
+        & (inner <= normal[:, SHORTEST_LAG + 1 :])
+    )
     best = np.where(is_dip.any(1), is_dip.argmax(1), inner.argmin(1))
     return best + SHORTEST_LAG
 

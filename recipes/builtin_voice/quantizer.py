@@ -1,4 +1,4 @@
-"""The speech tokenizer of the built-in voice: whisper log-mel to 25 tokens a second by finite scalar quantisation.
+"""The speech tokenizer of the built-in voice: whisper log-mel to 25 tokens a second by scalar quantisation.
 
 The quantiser is CosyVoice 2's (Mentzer et al., "Finite Scalar Quantization", 2023): project, tanh, round to
 -1, 0, 1, read the digits as a number in base 3. What the tokens must carry is taught by two readers: the
@@ -92,7 +92,7 @@ class Encoder(nn.Module):
         length: Tensor,  # int32 [1] = T
     ) -> Tensor:  # int32 [1, ceil(T / 4)]
         """Token ids, with the inputs of the official file."""
-        tokens = torch.div(length + 3, 4, rounding_mode="floor")[0]
+        tokens = torch.div(length.long() + 3, 4, rounding_mode="floor")[0]
         return self.ids(self.continuous(features))[:, :tokens].int()
 
 

@@ -28,16 +28,24 @@ from recipes.builtin_voice import loop
 
 FLITE = ("slt", "rms", "awb", "kal16")
 FLITE_RATES = (0.86, 1.0, 1.16)
-ESPEAK = (*(f"m{n}" for n in range(1, 8)), *(f"f{n}" for n in range(1, 6)), "croak", "whisper", "klatt2", "klatt4")
+ESPEAK = (
+    *(f"m{n}" for n in range(1, 8)),
+    *(f"f{n}" for n in range(1, 6)),
+    "croak",
+    "whisper",
+    "klatt2",
+    "klatt4",
+)
 ESPEAK_PITCHES = (25, 50, 80)
 UNSEEN = ("rms@1.16", "m3@25", "f4@50", "m6@80", "f2@80", "klatt4@50")
 WORDS = """the morning river carried seven small boats past our quiet village while children played near open
 windows and somebody sang about winter flowers under a yellow moon people often travel by train through green
 mountains because every journey teaches something new please bring fresh coffee before nine measure twice cut
 once thirty voices joined together in joyful harmony which vision pleases you most""".split()
-SYLLABLES = """wo3 men5 jin1 tian1 qu4 gong1 yuan2 san4 bu4 ta1 xi3 huan1 chi1 ping2 guo3 he2 niu2 nai3 zhe4 shi4
-yi1 ben3 hen3 you3 yi4 si5 de5 shu1 ming2 zao3 shang4 huo3 che1 zhan4 deng3 ni3 xue2 sheng1 dou1 zai4 nu3 li4
-zhong1 guo2 dong1 xi1 nan2 bei3 feng1 yu3 lü4 se4 ri4 ren2 er4 qian2 wen4 kuai4 le4""".split()
+SYLLABLES = """wo3 men5 jin1 tian1 qu4 gong1 yuan2 san4 bu4 ta1 xi3 huan1 chi1 ping2 guo3 he2 niu2 nai3 zhe4
+shi4 yi1 ben3 hen3 you3 yi4 si5 de5 shu1 ming2 zao3 shang4 huo3 che1 zhan4 deng3 ni3 xue2
+sheng1 dou1 zai4 nu3 li4 zhong1 guo2 dong1 xi1 nan2 bei3 feng1 yu3 lü4 se4 ri4 ren2 er4 qian2
+wen4 kuai4 le4""".split()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +170,9 @@ def synthesise(clip: Clip) -> np.ndarray:  # float16 [T, 80]
     return filterbank(faster.resample(16_000).samples).astype(np.float16)
 
 
-def corpus_clips(work: Path, each: int, seed: int) -> list[tuple[str, np.ndarray]]:  # (voice, float16 [T, 80])
+def corpus_clips(
+    work: Path, each: int, seed: int
+) -> list[tuple[str, np.ndarray]]:  # (voice, float16 [T, 80])
     """Utterances of the voices that the built-in voice itself learns from."""
     from cosyrt.audio import Audio
 
@@ -181,7 +191,9 @@ def prepare(options: argparse.Namespace) -> None:
     """Synthesises the clips and writes their filterbanks to speaker_clips.npz."""
     todo = clips(options.clips, options.seed)
     with ProcessPoolExecutor(options.processes, mp_context=get_context("fork")) as pool:
-        made = list(zip((clip.speaker for clip in todo), pool.map(synthesise, todo, chunksize=8), strict=True))
+        made = list(
+            zip((clip.speaker for clip in todo), pool.map(synthesise, todo, chunksize=8), strict=True)
+        )
     own = corpus_clips(options.work, options.clips // 30, options.seed)
     voices = {name for name, _ in own}
     # A corpus voice and the same voice of the list must not count as two speakers.
@@ -265,7 +277,8 @@ def evaluate(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     model, examples = load(options.work), Clips(options.work)
     right = [
-        examples.speakers[int(model(whole(examples.rows[at])).argmax())] == examples.names[at] for at in examples.test
+        examples.speakers[int(model(whole(examples.rows[at])).argmax())] == examples.names[at]
+        for at in examples.test
     ]
     print(f"accuracy {np.mean(right):.3f} of {len(right)} clips, {len(examples.speakers)} speakers")
     vectors = torch.cat([model.encoder(whole(examples.rows[at])) for at in examples.unseen])

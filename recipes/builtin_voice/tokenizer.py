@@ -75,14 +75,22 @@ def losses(model: Tokenizer, batch: Batch) -> loop.Losses:
     pitch_loss = (pitch[..., 1] - 4 * (batch.pitch - 5))[voiced].abs().sum() / voiced.sum().clamp(min=1)
     right = (phones.argmax(-1) == batch.phones)[inside].float().mean()
     total = phone_loss + mel_loss + 0.2 * voicing_loss + 0.3 * pitch_loss
-    return {"loss": total, "phone": phone_loss, "mel": mel_loss, "voicing": voicing_loss,
-            "pitch": pitch_loss, "right": right}
+    return {
+        "loss": total,
+        "phone": phone_loss,
+        "mel": mel_loss,
+        "voicing": voicing_loss,
+        "pitch": pitch_loss,
+        "right": right,
+    }
 
 
 def normalise(model: Tokenizer, corpus: data.Corpus) -> None:
     """Sets the mean and deviation of the mel bins from a sample of the corpus."""
     every = max(1, len(corpus.train) // 300)
-    frames = np.concatenate([corpus.rows(data.MEL, item) for item in corpus.train[::every]]).astype(np.float32)
+    frames = np.concatenate([corpus.rows(data.MEL, item) for item in corpus.train[::every]]).astype(
+        np.float32
+    )
     model.mel_mean.copy_(torch.from_numpy(frames.mean(0)))
     model.mel_std.copy_(torch.from_numpy(frames.std(0) + 0.1))
 
@@ -123,8 +131,9 @@ def train(options: argparse.Namespace) -> None:
     def save() -> None:
         loop.save_weights(options.work / "tokenizer.safetensors", run.average, asdict(config) | names)
 
-    run = loop.Loop([model], objective, loop.config_of(options), save=save,
-                    checkpoint=loop.start(options, "tokenizer"))
+    run = loop.Loop(
+        [model], objective, loop.config_of(options), save=save, checkpoint=loop.start(options, "tokenizer")
+    )
     run.run()
 
 

@@ -53,7 +53,9 @@ class Trainer:
     def synthesise(self, mel: Tensor, pitch: Tensor) -> Tensor:  # [B, 80, M], [B, M] Hz -> [B, N]
         """Samples for a known pitch; the source runs in float32, where its phase needs it."""
         with torch.autocast(self.device, enabled=False):
-            noise = torch.randn(len(mel), 480 * mel.shape[2], self.vocoder.config.harmonics, device=self.device)
+            noise = torch.randn(
+                len(mel), 480 * mel.shape[2], self.vocoder.config.harmonics, device=self.device
+            )
             excitation = self.vocoder.excitation(pitch, noise)
         return self.vocoder.decode(mel, excitation)
 
@@ -157,7 +159,7 @@ def _tuple(value: object) -> object:
 
 @torch.no_grad()
 def evaluate(options: argparse.Namespace) -> None:
-    """Distances on held-out utterances with the true and with the predicted pitch; `--wav` keeps the sound."""
+    """Distances on held-out utterances with true and with predicted pitch; `--wav` keeps the sound."""
     torch.set_num_threads(options.threads)
     vocoder = load(options.work / f"{options.name}.safetensors")
     corpus, log_mel = data.Corpus(options.work), LogMel()
@@ -213,7 +215,9 @@ def main() -> None:
     parser.add_argument("command", choices=["train", "eval"])
     loop.add_options(parser, batch=12, learning_rate=1.5e-3, minutes=20.0)
     parser.add_argument("--crop-tokens", type=int, default=14)
-    parser.add_argument("--gan-minutes", type=float, default=0.0, help="second phase, from vocoder.safetensors")
+    parser.add_argument(
+        "--gan-minutes", type=float, default=0.0, help="second phase, from vocoder.safetensors"
+    )
     parser.add_argument("--gan-rate", type=float, default=3e-4)
     parser.add_argument("--name", default="vocoder", help="eval: vocoder or vocoder_gan")
     parser.add_argument("--count", type=int, default=40, help="eval: held-out utterances")

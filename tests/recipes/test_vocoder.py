@@ -1,0 +1,73 @@
+"""The vocoder's trainer."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cosyrt.audio import MelSpec, log_mel
+from cosyrt.models.vocoder import VocoderConfig
+from recipes.builtin_voice import corpus as data
+from recipes.builtin_voice import vocoder
+from recipes.builtin_voice.pitch import track
+from recipes.builtin_voice.spectral import LogMel, stft_distance
+from tests.recipes import tiny_corpus
+
+CONFIG = VocoderConfig(
+    channels=16, upsample_rates=(5, 3, 2), upsample_kernels=(11, 7, 4), transform_size=64, transform_hop=16,
+    kernels=(3,), dilations=((1,),), source_dilations=((1,), (1,), (1,)), pitch_channels=8,
+)  # fmt: skip
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> vocoder.Trainer:
+    corpus = tiny_corpus.write(tmp_path)
+    data.derive(corpus, data.F0, track, 1)
+    options = argparse.Namespace(seed=0, device="cpu", batch=2, crop_tokens=6)
+    return vocoder.Trainer(corpus, CONFIG, options)
+
+
+def test_the_differentiable_mel_is_the_runtime_mel() -> None:
+    """Training measures what the runtime computes."""
+    samples = tiny_corpus.tone(10)
+    ours = LogMel()(torch.from_numpy(samples)[None])[0].numpy()
+    np.testing.assert_allclose(ours, log_mel(samples, MelSpec()), atol=2e-3)
+
+
+def test_stft_distance_is_zero_only_for_the_same_sound() -> None:
+    """Louder is further away than equal."""
+    tone = torch.from_numpy(tiny_corpus.tone(10))[None]
+    assert float(stft_distance(tone, tone)) == 0
+    assert float(stft_distance(2 * tone, tone)) > 0.5
+
+
+def test_vocoder_and_critic_each_get_only_their_own_gradient(trainer: vocoder.Trainer) -> None:
+    """One backward pass serves both, yet the critic is moved by the critic loss alone."""
+    random = np.random.default_rng(0)
+    losses = trainer.critic_objective(0, random)
+    critic = list(trainer.critic.parameters())
+    both = torch.autograd.grad(losses["loss"], critic, retain_graph=True)
+    alone = torch.autograd.grad(losses["critic"], critic, retain_graph=True)
+    for one, other in zip(both, alone, strict=True):
+        torch.testing.assert_close(one, other)
+    made = torch.autograd.grad(losses["critic"], trainer.vocoder.conv_post.weight, allow_unused=True)
+    assert made == (None,)
+
+
+def test_training_files_load_as_the_runtime_vocoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both phases run, and their result rebuilds the same configuration."""
+    corpus = tiny_corpus.write(tmp_path)
+    data.derive(corpus, data.F0, track, 1)
+    monkeypatch.setattr(vocoder, "CONFIG", CONFIG)
+    options = argparse.Namespace(
+        work=tmp_path, minutes=1.0, gan_minutes=1.0, steps=1, batch=2, learning_rate=1e-3, gan_rate=1e-4,
+        threads=1, device="cpu", seed=0, fresh=False, crop_tokens=6,
+    )  # fmt: skip
+    vocoder.train(options)
+    made = vocoder.load(tmp_path / "vocoder_gan.safetensors")
+    assert made.config == CONFIG
+    assert made(torch.zeros(1, 80, 5)).shape == (1, 2400)
