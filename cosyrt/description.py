@@ -28,6 +28,17 @@ MAX_FORMULA = 200
 Kind = Literal["new", "name", "apply"]
 
 
+class Fields(dict[str, Any]):
+    """A mapping of the description, knowing its place: asking for a key it lacks is a ConfigError."""
+
+    def __init__(self, fields: dict[str, Any], where: str) -> None:
+        super().__init__(fields)
+        self.where = where
+
+    def __missing__(self, key: str) -> Any:
+        raise ConfigError(f"{self.where} lacks the key {key!r}; is the description complete?")
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """One tagged value: the dotted name after the tag, and its arguments by name ("0", "1" by position)."""
@@ -56,7 +67,7 @@ def read_description(path: str | Path) -> dict[str, Any]:
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{path} is larger than {MAX_BYTES} bytes; a model description is a few kilobytes")
     try:
-        return _Reader(_Loader(text)).read()
+        return _Reader(path, _Loader(text)).read()
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
         raise ConfigError(f"{path}:{line} {_one_line(error.problem or error)}") from error
@@ -110,7 +121,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 class _Reader:
     """Turns the YAML tree into values. A node is read once: aliases and references share its value."""
 
-    def __init__(self, loader: _Loader) -> None:
+    def __init__(self, path: Path, loader: _Loader) -> None:
+        self.path = path
         self.loader = loader
         self.top: dict[str, yaml.Node] = {}
         self.done: dict[int, Any] = {}
@@ -124,7 +136,7 @@ class _Reader:
         if not isinstance(root, yaml.MappingNode) or root.tag != _STANDARD + "map":
             raise yaml.YAMLError("the top level is not a mapping of names to values")
         self.top = self.fields(root)
-        return {key: self.value(node) for key, node in self.top.items()}
+        return self.mapping(root)
 
     def value(self, node: yaml.Node) -> Any:
         key = id(node)
@@ -160,7 +172,7 @@ class _Reader:
 
     def arguments(self, node: yaml.Node) -> dict[str, Any]:
         if isinstance(node, yaml.MappingNode):
-            return {key: self.value(item) for key, item in self.fields(node).items()}
+            return self.mapping(node)
         if isinstance(node, yaml.SequenceNode):
             return {str(index): self.value(item) for index, item in enumerate(node.value)}
         if node.value:
@@ -170,7 +182,7 @@ class _Reader:
     def plain(self, node: yaml.Node) -> Any:
         kind = node.tag.removeprefix(_STANDARD)
         if isinstance(node, yaml.MappingNode) and kind == "map":
-            return {key: self.value(item) for key, item in self.fields(node).items()}
+            return self.mapping(node)
         if isinstance(node, yaml.SequenceNode) and kind == "seq":
             return [self.value(item) for item in node.value]
         if isinstance(node, yaml.ScalarNode) and kind in ("null", "bool", "int", "float"):
@@ -178,6 +190,11 @@ class _Reader:
         if isinstance(node, yaml.ScalarNode) and kind in ("str", "timestamp"):
             return self.text(node, node.value)
         raise _refuse(node, f"a value of type {kind!r} has no place in a model description")
+
+    def mapping(self, node: yaml.MappingNode) -> Fields:
+        kind = "mapping" if node.tag.startswith(_STANDARD) else node.tag
+        where = f"{self.path}: the {kind} in line {node.start_mark.line + 1}"
+        return Fields({key: self.value(item) for key, item in self.fields(node).items()}, where)
 
     def fields(self, node: yaml.MappingNode) -> dict[str, yaml.Node]:
         fields: dict[str, yaml.Node] = {}
@@ -215,7 +232,7 @@ class _Reader:
         for step in rest:
             inner = value.args if isinstance(value, Node) else value
             try:
-                value = inner[int(step)] if isinstance(inner, list) else inner[step]
+                value = inner[int(step)] if isinstance(inner, list) else dict(inner)[step]
             except (LookupError, TypeError, ValueError):
                 raise _refuse(node, f"<{name}> refers to {step!r}, which is not there") from None
         return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +18,7 @@ damaged = settings(
 )
 
 
-def read(folder: Path, text: str | bytes) -> dict[str, object]:
+def read(folder: Path, text: str | bytes) -> dict[str, Any]:
     path = folder / "cosyvoice2.yaml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return read_description(path)
@@ -164,6 +165,19 @@ def test_a_refusal_names_the_line(tmp_path: Path) -> None:
     """The error says where in the file the trouble is."""
     with pytest.raises(ConfigError, match=r"line 3: the tag '!include:x' is not one of"):
         read(tmp_path, "a: 1\nb: 2\nc: !include:x\n")
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    """Whoever asks a description for a key it lacks gets the key and the place, not a KeyError."""
+    description = read(tmp_path, "flow: !new:a.Flow\n    size: 2\n")
+
+    with pytest.raises(
+        ConfigError, match=r"cosyvoice2\.yaml: the !new:a\.Flow in line 1 lacks the key 'width'"
+    ):
+        description["flow"].args["width"]
+    with pytest.raises(ConfigError, match=r"the mapping in line 1 lacks the key 'hift'"):
+        description["hift"]
+    assert description["flow"].args.get("width", 3) == 3
 
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
