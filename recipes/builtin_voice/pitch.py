@@ -2,7 +2,7 @@
 
 YIN (de Cheveigné & Kawahara, "YIN, a fundamental frequency estimator for speech and music", JASA 2002): the
 difference function by autocorrelation, its cumulative mean, the first deep dip, a parabola through it; then
-octave jumps are set right against the neighbourhood.
+octave jumps are set right against the neighbourhood and strays are called unvoiced.
 """
 
 from __future__ import annotations
@@ -13,20 +13,24 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 RATE_HZ = 8_000
+BAND_HZ = 1_600
 HOP = RATE_HZ // 50
 LOWEST_HZ, HIGHEST_HZ = 60.0, 400.0
 LONGEST_LAG = int(RATE_HZ / LOWEST_HZ) + 2
 SHORTEST_LAG = int(RATE_HZ / HIGHEST_HZ)
 WINDOW = 240  # 30 ms: two periods at the lowest pitch that teachers speak with
 FFT = 512
-DEEP, SHALLOW = 0.12, 0.35
+DEEP, SHALLOW = 0.12, 0.45
 QUIET = 1e-5
+STRAY_OCTAVES = 0.35
 
 
 def track(samples: np.ndarray) -> np.ndarray:  # float32 [N] at 24 kHz -> float32 [N / 480] Hz, 0 = unvoiced
     """The pitch in the middle of every mel frame."""
     frames = len(samples) // 480
-    low = soxr.resample(samples, 24_000, RATE_HZ, quality="HQ")
+    # Only the lowest harmonics: higher ones drift out of phase within the window when the pitch glides.
+    band = soxr.resample(samples, 24_000, BAND_HZ, quality="HQ")
+    low = soxr.resample(band, BAND_HZ, RATE_HZ, quality="HQ")
     return steadied(*yin(_windows(low, frames)))
 
 
@@ -76,14 +80,15 @@ def first_dip(normal: np.ndarray) -> np.ndarray:  # [M, lags + 1] -> int [M]
 
 
 def steadied(hz: np.ndarray, aperiodicity: np.ndarray) -> np.ndarray:  # [M], [M] -> [M]
-    """Zero where unvoiced; lone octave errors moved next to their neighbours' median; specks removed."""
+    """Zero where unvoiced; octave errors moved next to their neighbours' median; strays and specks removed."""
     voiced = aperiodicity < SHALLOW
     if not voiced.any():
         return np.zeros_like(hz)
     around = sliding_window_view(np.pad(np.where(voiced, hz, np.nan), 6, constant_values=np.nan), 13)
     filled = np.where(np.isnan(around), np.median(hz[voiced]), around)
-    octaves = np.round(np.log2(np.median(filled, axis=1) / hz))
-    hz = np.clip(hz * 2.0**octaves, LOWEST_HZ, HIGHEST_HZ)
+    usual = np.median(filled, axis=1)
+    hz = np.clip(hz * 2.0 ** np.round(np.log2(usual / hz)), LOWEST_HZ, HIGHEST_HZ)
+    voiced &= np.abs(np.log2(hz / usual)) < STRAY_OCTAVES
     beside = np.convolve(voiced, [1, 1, 1], mode="same")
     return np.where(voiced & (beside >= 2), hz, 0).astype(np.float32)
 
