@@ -26,7 +26,7 @@ _SAMPLES_AT_ONCE = 1 << 18
 _FULL_SCALE = 32_767
 # Only containers that hold their own audio: a playlist (HLS, concat) makes FFmpeg open other files.
 _READABLE = (
-    "mov,mp4,m4a,3gp,matroska,webm,ogg,mp3,aac,flac,wav,aiff,amr,ac3,asf,avi,flv,mpegts,mpeg,caf,au,w64,ape,wv"
+    "mov,mp4,matroska,webm,ogg,mp3,aac,flac,wav,aiff,amr,ac3,asf,avi,flv,mpegts,mpeg,caf,au,w64,ape,wv"
 )
 
 

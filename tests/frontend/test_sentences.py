@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosyrt.frontend.sentences import best_break, is_finished, sentences
@@ -29,6 +29,7 @@ def test_sentences(text: str, expected: list[str]) -> None:
     assert list(sentences(text)) == expected
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab 。，.!”中文", max_size=60))
 def test_nothing_but_marks_is_lost(text: str) -> None:
     """Joined sentences hold every character of the text in order, but for repeated marks and their quotes."""
@@ -36,6 +37,7 @@ def test_nothing_but_marks_is_lost(text: str) -> None:
     assert [character for character in "".join(sentences(text)) if character in "ab 中文，"] == spoken
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab1 。，,.!中文", min_size=2, max_size=60), st.data())
 def test_a_cut_is_always_inside(text: str, data: st.DataObject) -> None:
     """The best place to cut leaves something on both sides and respects the maximum."""

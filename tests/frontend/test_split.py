@@ -79,6 +79,7 @@ def test_never_above_the_budget(text: str, most: int, count: Any) -> None:
     assert all(any(map(str.isalnum, piece)) for piece in found)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["One two.", " Three!", "你好。", " four, five", "六七，八"]), max_size=40))
 def test_split_loses_nothing(parts: list[str]) -> None:
     """The pieces of normalised text, joined, are the text."""

@@ -1,0 +1,113 @@
+"""Text → text tokens: Qwen2's byte-level BPE with CosyVoice 2's tags, or one token for each sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cosyrt.errors import ConfigError, ModelNotFound
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+# Qwen2's own, then CosyVoice 2's: numbered in this order after the vocabulary (151643 entries), so that
+# `<|endofprompt|>` is 151646 and `[mn]` 151662. Source: upstream cosyvoice/tokenizer/tokenizer.py.
+SPECIAL_TOKENS = (
+    *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|endofprompt|>"),
+    *("[breath]", "<strong>", "</strong>", "[noise]", "[laughter]", "[cough]", "[clucking]", "[accent]"),
+    *("[quick_breath]", "<laughter>", "</laughter>", "[hissing]", "[sigh]", "[vocalized-noise]"),
+    *("[lipsmack]", "[mn]"),
+)
+# Letters in runs with one leading symbol or space, digits one by one, symbols in runs, line ends apart.
+_QWEN2_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+class TextTokenizer:
+    """Tokens of a text, as a model's language model numbers them."""
+
+    def __init__(self, tokenizer: Tokenizer, pronounce: Callable[[str], list[str]] | None = None) -> None:
+        self._tokenizer = tokenizer
+        self._pronounce = pronounce
+
+    @classmethod
+    def from_folder(cls, path: str | Path, pronunciation: str | None = None) -> TextTokenizer:
+        """Read `tokenizer.json`, else `vocab.json` and `merges.txt` of Qwen2.
+
+        `pronunciation` names how text becomes sounds before it is encoded (the key of the model description).
+
+        Raises:
+            ModelNotFound: the folder has none of these files.
+            ConfigError: a file cannot be read, or no pronunciation has that name.
+        """
+        path = Path(path)
+        pronounce = None if pronunciation is None else _pronunciation(pronunciation)
+        if not (path / "tokenizer.json").is_file():
+            _require(path / "vocab.json", path / "merges.txt")
+        try:
+            tokenizer = _read(path)
+        except Exception as error:  # tokenizers raises nothing more precise
+            reason = " ".join(str(error).split())
+            raise ConfigError(
+                f"the tokenizer in {path} cannot be read: {reason}; download it again"
+            ) from error
+        if tokenizer.token_to_id("<|endoftext|>") is not None:
+            tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+        return cls(tokenizer, pronounce)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids, without marks for begin and end."""
+        if self._pronounce is not None:
+            text = " ".join(self._pronounce(text))
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def count(self, text: str) -> int:
+        """How many tokens the text has."""
+        return len(self.encode(text))
+
+
+def _pronunciation(name: str) -> Callable[[str], list[str]]:
+    from cosyrt.frontend.pronounce import PRONUNCIATIONS
+
+    if name not in PRONUNCIATIONS:
+        raise ConfigError(
+            f"the model asks for the pronunciation {name!r}; known: {', '.join(PRONUNCIATIONS)}"
+        )
+    return PRONUNCIATIONS[name]()
+
+
+def _require(*files: Path) -> None:
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        raise ModelNotFound(
+            f"{files[0].parent} lacks {' and '.join(missing)} (and has no tokenizer.json); "
+            "download the whole model folder again"
+        )
+
+
+def _read(path: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    if (path / "tokenizer.json").is_file():
+        return Tokenizer.from_file(str(path / "tokenizer.json"))
+    return _qwen2(str(path / "vocab.json"), str(path / "merges.txt"))
+
+
+def _qwen2(vocab: str, merges: str) -> Tokenizer:
+    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+    from tokenizers.models import BPE
+
+    tokenizer = Tokenizer(BPE.from_file(vocab, merges))
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_QWEN2_WORDS), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.add_special_tokens(["<|endoftext|>"])
+    return tokenizer
