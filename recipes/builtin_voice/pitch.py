@@ -80,7 +80,7 @@ def first_dip(normal: np.ndarray) -> np.ndarray:  # [M, lags + 1] -> int [M]
 
 
 def steadied(hz: np.ndarray, aperiodicity: np.ndarray) -> np.ndarray:  # [M], [M] -> [M]
-    """Zero where unvoiced; octave errors moved next to their neighbours' median; strays and specks removed."""
+    """Zero where unvoiced; octave errors moved to their neighbours' median; strays and specks removed."""
     voiced = aperiodicity < SHALLOW
     if not voiced.any():
         return np.zeros_like(hz)
