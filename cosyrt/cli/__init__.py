@@ -1,0 +1,65 @@
+"""The command line: parse, call the library, print. One module per command; heavy imports in functions."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+import click
+
+from cosyrt import __version__
+from cosyrt.cli.options import is_verbose
+from cosyrt.cli.say import say
+from cosyrt.cli.voices import voices
+from cosyrt.errors import CosyrtError
+
+INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+STDOUT = 1
+BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+
+class Commands(click.Group):
+    """The group that turns errors into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; no exception but click's own leaves it."""
+        try:
+            return super().invoke(ctx)
+        except CosyrtError as error:
+            _explain(ctx, str(error))
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            _explain(ctx, "stopped")
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # The reader has gone; what is still buffered must not raise once more when Python exits.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+            ctx.exit(BROKEN_PIPE)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            _explain(
+                ctx, f"this is a bug: {type(error).__name__}: {error}; run it again with -v and report it"
+            )
+            ctx.exit(1)
+
+
+def _explain(ctx: click.Context, message: str) -> None:
+    if is_verbose(ctx):
+        traceback.print_exc()
+    click.echo(f"cosyrt: {message}", err=True)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", message="cosyrt %(version)s")
+def main() -> None:
+    """Text to speech on your own machine, with CosyVoice models and a voice built in.
+
+    \b
+    cosyrt say                               hear a greeting
+    cosyrt say "It speaks." -o speech.mp3    write a file
+    """
+
+
+main.add_command(say)
+main.add_command(voices)

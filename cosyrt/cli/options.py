@@ -1,0 +1,155 @@
+"""Option groups: each is one decorator, and hands a command one typed value."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cosyrt.errors import UsageError, VoiceNotFound
+
+if TYPE_CHECKING:
+    from cosyrt import Pipeline, Voice
+
+VERBOSE = "cosyrt.verbose"
+
+
+def group(kind: type, name: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A decorator that adds `options` and passes their values to the command as one `kind`, called `name`."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def gathered(**values: Any) -> None:
+            mine = {field.name: values.pop(field.name) for field in fields(kind)}
+            command(**values, **{name: kind(**mine)})
+
+        for option in reversed(options):
+            gathered = option(gathered)
+        return gathered
+
+    return decorate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """Which model, and where it runs."""
+
+    model: str | None
+    device: str | None
+
+    def load(self) -> Pipeline:
+        """Load it.
+
+        Raises:
+            ModelError: the folder cannot be used.
+        """
+        import cosyrt
+
+        return cosyrt.load(self.model, device=self.device)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """Who speaks, and how.
+
+    Raises:
+        UsageError: both a voice's name and a reference clip, or a transcript without a clip.
+    """
+
+    voice: str | None
+    ref: Path | None
+    ref_text: str | None
+    speed: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.voice and self.ref:
+            raise UsageError("both --voice and --ref name who speaks; give one of them")
+        if self.ref_text and not self.ref:
+            raise UsageError("--ref-text is the transcript of a clip; give the clip with --ref")
+
+    def speaker(self, tts: Pipeline) -> Voice | None:
+        """The voice that was asked for, or None where the text decides.
+
+        Raises:
+            VoiceNotFound: the model has no voice of that name.
+            AudioError: the reference clip cannot be read or used.
+        """
+        if self.ref:
+            return tts.voice_from(self.ref, self.ref_text or "")
+        if self.voice and self.voice not in tts.voices:
+            known = ", ".join(tts.voices) or "none at all: give --ref and --ref-text"
+            raise VoiceNotFound(f"no voice is called {self.voice!r}; this model has {known}")
+        return tts.voices[self.voice] if self.voice else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """How much is said about the work."""
+
+    json: bool
+    quiet: bool
+
+
+model_options = group(
+    Model,
+    "model",
+    click.option(
+        "--model", metavar="FOLDER", help="A CosyVoice model folder.  [default: the built-in voice]"
+    ),
+    click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps …  [default: the best there is]"),
+)
+
+manner_options = group(
+    Manner,
+    "manner",
+    click.option("--voice", metavar="NAME", help="Who speaks; see `cosyrt voices list`."),
+    click.option("--ref", metavar="CLIP", type=click.Path(path_type=Path), help="Speak like this recording."),
+    click.option("--ref-text", metavar="TEXT", help="What is said in the recording."),
+    click.option(
+        "--speed",
+        type=click.FloatRange(0.25, 4.0),
+        default=1.0,
+        show_default=True,
+        help="2 is twice as fast.",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(0, 2**32 - 1),
+        default=0,
+        show_default=True,
+        help="The same seed gives the same speech.",
+    ),
+)
+
+telling_options = group(
+    Telling,
+    "telling",
+    click.option("--json", is_flag=True, help="Print one JSON object instead of text."),
+    click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
+)
+
+
+def _make_verbose(ctx: click.Context, _option: click.Parameter, given: bool) -> None:
+    if given:
+        ctx.meta[VERBOSE] = True
+
+
+verbose_option = click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_make_verbose,
+    help="Show where an error came from.",
+)
+
+
+def is_verbose(ctx: click.Context) -> bool:
+    """Whether -v was given, to whichever command."""
+    return bool(ctx.meta.get(VERBOSE))

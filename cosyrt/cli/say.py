@@ -1,0 +1,197 @@
+"""cosyrt say: text → sound, a file or standard output."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from itertools import chain
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from cosyrt.cli.measure import Watch
+from cosyrt.cli.options import (
+    Manner,
+    Model,
+    Telling,
+    manner_options,
+    model_options,
+    telling_options,
+    verbose_option,
+)
+from cosyrt.errors import TextError
+
+if TYPE_CHECKING:
+    from cosyrt import Audio, Pipeline, Progress, Voice
+    from cosyrt.cli.sinks import Target
+
+GREETING = {
+    "en": "Hello! This is CosyVoice, speaking from your own machine.",
+    "zh": "你好！这是在你自己的电脑上合成的声音。",
+}
+
+Text = str | Iterator[str]
+OnProgress = Callable[["Progress"], None]
+
+
+@click.command()
+@click.argument("text", required=False)
+@click.option(
+    "-o", "--output", metavar="FILE", help="Write .wav, .mp3, .flac, .ogg or .m4a; - is stdout (WAV)."
+)
+@click.option("--stream", is_flag=True, help="Play or write while the speech is being made.")
+@manner_options
+@model_options
+@telling_options
+@verbose_option
+def say(
+    text: str | None, output: str | None, stream: bool, manner: Manner, model: Model, telling: Telling
+) -> None:
+    """Speak TEXT aloud. Where there is no sound device, write speech.wav.
+
+    Without TEXT it says hello; - reads UTF-8 text from standard input.
+
+    \b
+    cosyrt say "Good morning." --voice NAME
+    cosyrt say "Good morning." --ref me.wav --ref-text "What I say in it."
+    cat chapter.txt | cosyrt say - --stream
+    cosyrt say "早上好。" -o - | ffmpeg -i - morning.opus
+    """
+    from cosyrt.cli.sinks import deliver, open_target
+
+    asked = None if text is None else _asked(text, stream)
+    target = open_target(output, piecewise=stream)
+    watch = Watch()
+    speech = Speech(model.load(), asked, manner)
+    watch.model_is_loaded()
+    with _progress_bar(telling) as progress:
+        chunks = speech.streamed() if stream else speech.whole(progress)
+        deliver(watch.timed(chunks), target.sink)
+    if not telling.quiet:
+        report = _as_json if telling.json else _as_line
+        click.echo(report(watch, speech, target), err=target.is_stdout)
+
+
+class Speech:
+    """What is said, by whom: the text that was asked for, or the greeting."""
+
+    def __init__(self, tts: Pipeline, asked: Text | None, manner: Manner) -> None:
+        self.tts = tts
+        self.spoken_by: list[str] = []
+        self._manner = manner
+        self._speaker = manner.speaker(tts)
+        self._texts = _greeting(self._speaker) if asked is None else [asked]
+
+    def whole(self, progress: OnProgress | None) -> Generator[Audio]:
+        """Each text in one piece."""
+        speed, seed = self._manner.speed, self._manner.seed
+        for text, voice in self._with_voices():
+            yield self.tts.say("".join(text), voice=voice, speed=speed, seed=seed, progress=progress)
+
+    def streamed(self) -> Generator[Audio]:
+        """Each text in chunks, the first one soon."""
+        speed, seed = self._manner.speed, self._manner.seed
+        for text, voice in self._with_voices():
+            yield from self.tts.stream(text, voice=voice, speed=speed, seed=seed)
+
+    def _with_voices(self) -> Iterator[tuple[Text, Voice]]:
+        for text in self._texts:
+            opening, text = (text, text) if isinstance(text, str) else _opening(text)
+            voice = self._speaker or self.tts.voices[self.tts.default_voice(opening)]
+            self.spoken_by.append(voice.name)
+            yield text, voice
+
+
+def _greeting(speaker: Voice | None) -> list[Text]:
+    """Hello in every language, or in the speaker's own."""
+    language = speaker.language if speaker else None
+    return [GREETING[language]] if language in GREETING else list(GREETING.values())
+
+
+def _asked(text: str, piecewise: bool) -> Text:
+    if text != "-":
+        return _not_empty(text, "the text")
+    pieces = _standard_input()
+    return pieces if piecewise else _not_empty("".join(pieces), "standard input")
+
+
+def _not_empty(text: str, what: str) -> str:
+    if not text.strip():
+        raise TextError(f"{what} is empty; give some words to speak")
+    return text
+
+
+def _standard_input() -> Iterator[str]:
+    """What is there so far, again and again until the end: a pipe may be slow, and is spoken as it comes."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    stream = cast(BufferedReader, sys.stdin.buffer)
+    try:
+        while data := stream.read1(1 << 16):
+            yield decoder.decode(data)
+        yield decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise TextError(f"standard input is not UTF-8 text ({error.reason}); convert it first") from error
+
+
+def _opening(pieces: Iterator[str]) -> tuple[str, Iterator[str]]:
+    """The first words, to choose a voice by, and all pieces including them."""
+    opening = ""
+    for piece in pieces:
+        opening += piece
+        if opening.strip():
+            break
+    return _not_empty(opening, "standard input"), chain([opening], pieces)
+
+
+@contextmanager
+def _progress_bar(telling: Telling) -> Iterator[OnProgress | None]:
+    """A bar on the terminal's standard error, as soon as there is more than one piece to speak."""
+    if telling.quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[seconds]:.0f} s of audio")
+    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, visible=False, seconds=0.0)
+
+        def show(at: Progress) -> None:
+            done = {"total": at.pieces, "completed": at.pieces_done, "seconds": at.seconds}
+            bar.update(task, visible=at.pieces > 1, **done)
+
+        yield show
+
+
+def _as_line(watch: Watch, speech: Speech, target: Target) -> str:
+    facts = (
+        ", ".join(speech.spoken_by),
+        f"{watch.audio_s:.1f} s of audio",
+        f"first audio {1000 * watch.first_audio_s:.0f} ms",
+        f"RTF {watch.rtf:.2f}",
+        speech.tts.device,
+        target.described,
+    )
+    return " · ".join(facts)
+
+
+def _as_json(watch: Watch, speech: Speech, target: Target) -> str:
+    facts = {
+        "voice": ", ".join(speech.spoken_by),
+        "audio_s": round(watch.audio_s, 3),
+        "first_audio_ms": round(1000 * watch.first_audio_s, 1),
+        "rtf": round(watch.rtf, 4),
+        "work_s": round(watch.work_s, 3),
+        "load_s": round(watch.load_s, 3),
+        "device": speech.tts.device,
+        "family": speech.tts.family,
+        "sample_hz": speech.tts.sample_rate,
+        "file": target.file,
+        "player": target.player,
+    }
+    return json.dumps(facts, ensure_ascii=False)

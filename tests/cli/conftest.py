@@ -1,0 +1,77 @@
+"""A pipeline without models: tones instead of speech, for what the command line does around the speaking."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import cosyrt
+from cosyrt.audio import Audio
+from cosyrt.units import Rates
+
+
+def voice(name: str, language: str | None) -> SimpleNamespace:
+    return SimpleNamespace(name=name, language=language, mel=np.zeros((100, 80), np.float32))
+
+
+class TonePipeline:
+    """Says each character as 10 ms of tone, in pieces of five characters; remembers what it was asked."""
+
+    sample_rate, family, device, rates = 24_000, "cosyvoice2", "cpu", Rates()
+
+    def __init__(self) -> None:
+        self.voices = {"ann": voice("ann", "en"), "mei": voice("mei", "zh")}
+        self.asked: list[SimpleNamespace] = []
+        self.closed = 0
+        self.fail_after: tuple[int, BaseException] | None = None
+
+    def default_voice(self, text: str) -> str:
+        return "ann" if text.isascii() else "mei"
+
+    def voice_from(self, audio: object, text: str, name: str = "reference") -> SimpleNamespace:
+        return voice(name, None)
+
+    def say(self, text, *, voice=None, speed=1.0, seed=0, chunked=False, progress=None) -> Audio:
+        parts = []
+        for part in self.stream(text, voice=voice, speed=speed, seed=seed):
+            parts.append(part)
+            if progress:
+                progress(cosyrt_progress(len(parts), text))
+        return Audio.join(parts)
+
+    def stream(self, text: str | Iterable[str], *, voice=None, speed=1.0, seed=0) -> Iterator[Audio]:
+        text = "".join(text)
+        self.asked.append(SimpleNamespace(text=text, voice=voice.name, speed=speed, seed=seed))
+        try:
+            for index, start in enumerate(range(0, len(text), 5)):
+                if self.fail_after and index == self.fail_after[0]:
+                    raise self.fail_after[1]
+                time.sleep(0.001)  # as if it were work
+                yield tone(len(text[start : start + 5]))
+        finally:
+            self.closed += 1
+
+
+def tone(characters: int) -> Audio:
+    return Audio(np.sin(np.arange(characters * 240, dtype=np.float32) / 20) / 2, 24_000)
+
+
+def cosyrt_progress(done: int, text: str) -> SimpleNamespace:
+    return SimpleNamespace(pieces_done=done, pieces=-(-len(text) // 5), seconds=done * 0.05)
+
+
+@pytest.fixture
+def tones(monkeypatch) -> TonePipeline:
+    """`cosyrt.load` gives this pipeline, whatever it is asked for; `tones.loaded` says what that was."""
+    pipeline = TonePipeline()
+
+    def load(folder=None, *, device=None):
+        pipeline.loaded = (folder, device)
+        return pipeline
+
+    monkeypatch.setitem(vars(cosyrt), "load", load)  # setattr would import the real one to keep it
+    return pipeline

@@ -1,0 +1,221 @@
+"""`cosyrt say` around the speaking: texts in, files and streams out, what is printed, how it ends."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cosyrt import playback
+from cosyrt.cli import main, say
+from cosyrt.cli.say import GREETING, _opening, _standard_input
+from cosyrt.errors import SpeechError, TextError
+
+
+@pytest.fixture
+def run(tones, tmp_path, monkeypatch):
+    """Runs a command in an empty folder on a machine without sound."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(playback, "find_device", lambda: None)
+
+    def invoke(*arguments: str, input: str | bytes = b""):
+        return CliRunner().invoke(main, list(arguments), input=input)
+
+    return invoke
+
+
+def samples_of(data: bytes) -> np.ndarray:
+    return soundfile.read(io.BytesIO(data), dtype="int16")[0]
+
+
+def test_without_text_it_says_hello_in_two_languages(run, tones):
+    """Each sentence of the greeting is spoken by the default voice of its language."""
+    result = run("say")
+    assert result.exit_code == 0
+    assert [(asked.text, asked.voice) for asked in tones.asked] == [
+        (GREETING["en"], "ann"),
+        (GREETING["zh"], "mei"),
+    ]
+    assert result.stdout.startswith("ann, mei · ")
+
+
+def test_a_named_voice_says_hello_in_its_own_language(run, tones):
+    """A Mandarin voice is not made to read English."""
+    run("say", "--voice", "mei")
+    assert [asked.text for asked in tones.asked] == [GREETING["zh"]]
+
+
+def test_without_a_sound_device_it_writes_a_file_and_says_so(run, tmp_path):
+    """On a headless machine the speech is in speech.wav, and the one line of output says why."""
+    result = run("say", "hello")
+    assert soundfile.info(tmp_path / "speech.wav").frames == 1_200
+    assert result.stdout.count("\n") == 1
+    assert result.stdout.endswith("cpu · speech.wav (there is no sound device)\n")
+
+
+def test_with_a_sound_device_it_plays(run, tones, tmp_path, monkeypatch):
+    """With a player, all samples go there and no file is written."""
+    player = tmp_path / "aplay"
+    player.write_text("#!/bin/sh\nexec cat > heard\n")
+    player.chmod(0o755)
+    monkeypatch.setattr(playback, "find_device", lambda: playback.Program(str(player), ()))
+    result = run("say", "hello world", "--stream")
+    assert result.stdout.endswith("played by aplay\n")
+    assert len((tmp_path / "heard").read_bytes()) == 2 * 240 * len("hello world")
+    assert not (tmp_path / "speech.wav").exists()
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg", "m4a"])
+@pytest.mark.parametrize("how", ["--stream", "--quiet"])
+def test_every_format_is_written(run, tmp_path, suffix, how):
+    """The name of the file chooses its format; streamed and whole give a file of the right length."""
+    from cosyrt.audio import Audio
+
+    text = "a sentence of forty characters in a file"
+    assert run("say", text, "-o", f"out.{suffix}", how).exit_code == 0
+    assert Audio.read(tmp_path / f"out.{suffix}").seconds == pytest.approx(len(text) * 0.01, abs=0.1)
+
+
+def test_standard_output_carries_nothing_but_a_wav(run):
+    """`-o -` gives a whole WAV of known length; the line about it goes to standard error."""
+    result = run("say", "hello world", "-o", "-")
+    assert soundfile.info(io.BytesIO(result.stdout_bytes)).frames == 240 * len("hello world")
+    assert "standard output" in result.stderr
+
+
+def test_a_stream_on_standard_output_has_an_open_length(run):
+    """`--stream -o -` writes the same samples under a header that any length fits."""
+    whole = run("say", "hello world", "-o", "-").stdout_bytes
+    streamed = run("say", "hello world", "-o", "-", "--stream").stdout_bytes
+    assert streamed[4:8] == streamed[40:44] == b"\xff\xff\xff\xff"
+    assert streamed[8:40] == whole[8:40]
+    assert streamed[44:] == whole[44:]
+
+
+def test_json_is_one_object_with_the_measurements(run):
+    """--json gives the same facts for programs, with the loading time apart from the speaking time."""
+    facts = json.loads(run("say", "hello", "-o", "a.wav", "--json").stdout)
+    assert (facts["voice"], facts["file"], facts["player"], facts["device"]) == ("ann", "a.wav", None, "cpu")
+    assert facts["audio_s"] == 0.05
+    assert 0 < facts["first_audio_ms"] <= 1_000 * facts["work_s"] + 0.1
+    assert facts["load_s"] >= 0
+
+
+def test_quiet_prints_nothing(run):
+    """-q leaves only the file."""
+    result = run("say", "hello", "-q")
+    assert result.output == ""
+
+
+def test_options_reach_the_pipeline(run, tones):
+    """Model, device, voice, speed and seed arrive where they belong."""
+    run("say", "hello", "--model", "m", "--device", "d", "--voice", "mei", "--speed", "1.5", "--seed", "7")
+    assert tones.loaded == ("m", "d")
+    assert vars(tones.asked[0]) == {"text": "hello", "voice": "mei", "speed": 1.5, "seed": 7}
+
+
+def test_a_reference_clip_speaks(run, tones):
+    """--ref makes a voice for this one run."""
+    run("say", "hello", "--ref", "me.wav", "--ref-text", "it is me")
+    assert tones.asked[0].voice == "reference"
+
+
+@pytest.mark.parametrize("how", [(), ("--stream",)])
+def test_text_comes_from_standard_input(run, tones, how):
+    """`-` reads UTF-8, with or without the byte-order mark that Windows puts first."""
+    assert run("say", "-", *how, input="\ufeff你好。\n".encode()).exit_code == 0
+    assert [(asked.text, asked.voice) for asked in tones.asked] == [("你好。\n", "mei")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "input", "code", "message"),
+    [
+        (["-"], b" \n", 4, "standard input is empty"),
+        (["-", "--stream"], b" \n", 4, "standard input is empty"),
+        (["-"], b"caf\xe9", 4, "not UTF-8"),
+        (["  "], b"", 4, "the text is empty"),
+        (["hi", "-o", "a.xyz"], b"", 5, "a.xyz names no audio format; end it in .wav"),
+        (["hi", "-o", "no/a.wav"], b"", 5, "cannot write no/a.wav"),
+        (["hi", "--voice", "bob"], b"", 6, "no voice is called 'bob'; this model has ann, mei"),
+        (["hi", "--voice", "ann", "--ref", "a.wav"], b"", 2, "give one of them"),
+        (["hi", "--ref-text", "a"], b"", 2, "give the clip with --ref"),
+    ],
+)
+def test_a_mistake_is_one_line_and_its_own_exit_code(run, arguments, input, code, message):
+    """The user reads one line on standard error that starts with the program's name; no traceback."""
+    result = run("say", *arguments, input=input)
+    assert result.exit_code == code
+    assert result.stderr.startswith("cosyrt: ") and result.stderr.count("\n") == 1
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_bad_name_is_refused_before_the_model_is_loaded(run, tones):
+    """Nobody waits for a model to learn that the file's name is wrong."""
+    run("say", "hi", "-o", "a.xyz")
+    assert not hasattr(tones, "loaded")
+
+
+def test_verbose_shows_where_an_error_came_from(run):
+    """-v adds the traceback above the line."""
+    result = run("say", "-", "-v")
+    assert "Traceback" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("cosyrt: standard input")
+
+
+@pytest.mark.parametrize("how", [(), ("--stream",)])
+@pytest.mark.parametrize(
+    ("failure", "code", "message"),
+    [
+        (KeyboardInterrupt(), 130, "cosyrt: stopped\n"),
+        (SpeechError("no speech"), 1, "cosyrt: no speech\n"),
+        (ZeroDivisionError("x"), 1, "cosyrt: this is a bug: ZeroDivisionError: x"),
+    ],
+)
+def test_ending_early_leaves_no_file(run, tones, tmp_path, how, failure, code, message):
+    """After Ctrl-C or an error no file looks finished, and the pipeline is closed."""
+    tones.fail_after = (2, failure)
+    (tmp_path / "a.wav").write_bytes(b"older")
+    result = run("say", "hello world, hello world", "-o", "a.wav", *how)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr.startswith(message)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.wav"]
+    assert (tmp_path / "a.wav").read_bytes() == b"older"
+    assert tones.closed == 1
+
+
+@given(st.text(), st.integers(1, 5))
+def test_standard_input_in_any_pieces_is_the_same_text(text, size):
+    """However a pipe cuts the bytes, also inside a character, the same characters arrive."""
+
+    class Slow(io.BytesIO):
+        def read1(self, _size=-1):
+            return super().read1(size)
+
+    data = text.encode(errors="replace")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", io.TextIOWrapper(Slow(data)))
+        assert "".join(_standard_input()) == data.decode("utf-8-sig")
+
+
+@given(st.lists(st.text(" ab\n", max_size=3), max_size=6))
+def test_the_opening_takes_nothing_away(pieces):
+    """Looking at the first words to choose a voice keeps all the text, and finds at least one word."""
+    if not "".join(pieces).strip():
+        with pytest.raises(TextError):
+            _opening(iter(pieces))
+        return
+    opening, text = _opening(iter(pieces))
+    assert opening.strip()
+    assert "".join(text) == "".join(pieces)
+
+
+def test_the_command_is_a_click_command():
+    """`say` can be found by the page generator under its own name."""
+    assert main.commands["say"] is say
