@@ -1,0 +1,110 @@
+"""English words as ARPAbet phones: a dictionary, a few endings, letter names, and letters as they stand.
+
+Phones are those of the CMU Pronouncing Dictionary, vowels with their stress (0 none, 1 first, 2 second).
+"""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from importlib.resources import files
+
+_VOWELS = "AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split()
+_CONSONANTS = "B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH".split()
+PHONES = tuple(_CONSONANTS + [vowel + stress for vowel in _VOWELS for stress in "012"])
+LETTERS = tuple("L:" + letter for letter in "abcdefghijklmnopqrstuvwxyz")
+
+_SIBILANTS = frozenset({"S", "Z", "SH", "ZH", "CH", "JH"})
+_VOICELESS = frozenset({"P", "T", "K", "F", "TH"})
+_SPELLED_LETTERS_MAX = 5
+
+Phones = tuple[str, ...]
+
+
+def _plural(base: Phones) -> Phones:
+    if base[-1] in _SIBILANTS:
+        return (*base, "IH0", "Z")
+    return (*base, "S" if base[-1] in _VOICELESS else "Z")
+
+
+def _past(base: Phones) -> Phones:
+    if base[-1] in ("T", "D"):
+        return (*base, "IH0", "D")
+    return (*base, "T" if base[-1] in _VOICELESS | {"S", "SH", "CH"} else "D")
+
+
+def _plus(*ending: str) -> Callable[[Phones], Phones]:
+    return lambda base: base + ending
+
+
+# Ending, what replaces it in the base word ("2" = the base doubles its last letter), and how it sounds.
+_ENDINGS: tuple[tuple[str, tuple[str, ...], Callable[[Phones], Phones]], ...] = (
+    ("'s", ("",), _plural),
+    ("ies", ("y",), _plural),
+    ("es", ("", "e"), _plural),
+    ("s", ("",), _plural),
+    ("ied", ("y",), _past),
+    ("ed", ("", "e", "2"), _past),
+    ("ing", ("", "e", "2"), _plus("IH0", "NG")),
+    ("in", ("g",), _plus()),
+    ("ily", ("y",), _plus("L", "IY0")),
+    ("ly", ("",), _plus("L", "IY0")),
+    ("ness", ("",), _plus("N", "AH0", "S")),
+    ("less", ("",), _plus("L", "AH0", "S")),
+    ("able", ("", "e"), _plus("AH0", "B", "AH0", "L")),
+    ("iest", ("y",), _plus("AH0", "S", "T")),
+    ("est", ("", "e", "2"), _plus("AH0", "S", "T")),
+    ("er", ("", "e", "2"), _plus("ER0")),
+)
+
+
+class English:
+    """Reads one English word at a time."""
+
+    @cached_property
+    def words(self) -> Mapping[str, str]:
+        """The dictionary: lower-case word → its phones, separated by spaces."""
+        packed = files("cosyrt").joinpath("builtin", "cmudict.txt.xz").read_bytes()
+        lines = lzma.decompress(packed).decode("ascii").splitlines()
+        return dict(line.split(" ", 1) for line in lines)
+
+    def read(self, word: str) -> list[Phones]:
+        """Units of one written word of a-z, A-Z and inner apostrophes, one tuple for each spoken word.
+
+        A word of the dictionary, or one made of such a word and an ending, gives phones. Other words
+        give the names of their letters when they look like an abbreviation (short capitals, or no
+        vowel letter), else their letters as they stand, for the model to read.
+        """
+        lower = word.lower().strip("'")
+        phones = self._look_up(word.lower()) or self._look_up(lower) or self._with_ending(lower)
+        if phones:
+            return [phones]
+        letters = lower.replace("'", "")
+        short_capitals = word.isupper() and len(letters) <= _SPELLED_LETTERS_MAX
+        if short_capitals or not set(letters) & set("aeiouy"):
+            return [self._letter_name(letter) for letter in letters]
+        return [tuple("L:" + letter for letter in letters)]
+
+    def _look_up(self, word: str) -> Phones:
+        return tuple(self.words.get(word, "").split())
+
+    def _letter_name(self, letter: str) -> Phones:
+        return ("EY1",) if letter == "a" else self._look_up(letter)
+
+    def _with_ending(self, word: str) -> Phones:
+        for ending, replacements, sound in _ENDINGS:
+            stem = word.removesuffix(ending)
+            if stem == word or len(stem) < 2:
+                continue
+            for replacement in replacements:
+                base = self._look_up(_base(stem, replacement))
+                if base:
+                    return sound(base)
+        return ()
+
+
+def _base(stem: str, replacement: str) -> str:
+    if replacement != "2":
+        return stem + replacement
+    return stem[:-1] if stem[-1] == stem[-2] else ""
