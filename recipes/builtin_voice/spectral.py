@@ -11,6 +11,7 @@ from torch import Tensor, nn
 RESOLUTIONS = ((2048, 480), (1024, 240), (512, 120), (128, 32))  # transform size, hop
 CRITIC_RESOLUTIONS = ((1024, 240), (512, 120), (256, 60))
 FLOOR = 1e-5
+QUIET = 1e-4  # of magnitude, for each root of the transform size
 
 
 @lru_cache
@@ -30,13 +31,21 @@ def magnitude(
         return (z.real.square() + z.imag.square() + 1e-9).sqrt()
 
 
+def log_magnitude(spectrum: Tensor, size: int) -> Tensor:
+    """Logarithm above a level some 75 dB below full scale.
+
+    Beneath it lie rounding noise and the empty band that 16 kHz teachers leave: nothing worth learning.
+    """
+    return (spectrum + QUIET * size**0.5).log()
+
+
 def stft_distance(made: Tensor, true: Tensor) -> Tensor:  # [B, N], [B, N] -> []
     """Spectral convergence plus log magnitude L1, the mean of four resolutions (Parallel WaveGAN, 2019)."""
     total = torch.zeros((), device=made.device)
     for size, hop in RESOLUTIONS:
         ours, theirs = magnitude(made, size, hop), magnitude(true, size, hop)
         total = total + (ours - theirs).norm() / theirs.norm().clamp(min=FLOOR)
-        total = total + (ours.clamp(min=FLOOR).log() - theirs.clamp(min=FLOOR).log()).abs().mean()
+        total = total + (log_magnitude(ours, size) - log_magnitude(theirs, size)).abs().mean()
     return total / len(RESOLUTIONS)
 
 
@@ -89,7 +98,7 @@ class Critic(nn.Module):
         """The activations of every layer of every resolution; the last of each is the verdict."""
         found = []
         for stack, (size, hop) in zip(self.stacks, CRITIC_RESOLUTIONS, strict=True):
-            x = magnitude(samples, size, hop).clamp(min=FLOOR).log()[:, None]
+            x = log_magnitude(magnitude(samples, size, hop), size)[:, None]
             layers = []
             for at, conv in enumerate(stack):
                 x = conv(x if at == 0 else F.leaky_relu(x, 0.1))
