@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_lowercase
 
 from cosyrt.frontend.english import English
 from recipes.builtin_voice.grammar import expand, rules
@@ -162,7 +163,7 @@ def sentence(choose: random.Random, words: Words, position: int) -> str:
         return _capital(expand(RULES, "phrase", choose)) + choose.choice("...?!")
     if kind < 0.36:
         return _frame(choose, lambda: choose.choice(words.known))
-    if kind < 0.46:
+    if kind < 0.48:
         return _frame(choose, lambda: _mostly_unknown(choose, words))
     if kind < 0.56:
         return " ".join(_capital(expand(RULES, "sentence", choose)) for _ in range(choose.choice((2, 2, 3))))
@@ -182,9 +183,13 @@ def _mostly_unknown(choose: random.Random, words: Words) -> str:
 
 
 def _made_up(choose: random.Random, words: Words) -> str:
-    """The front of one word and the back of another, which mostly is no word."""
+    """The front of one word and the back of another, which mostly is no word; some with a letter changed."""
     front, back = choose.choice(words.known).lower(), choose.choice(words.known).lower()
-    return front[: choose.randint(2, 4)] + back[-choose.randint(2, 4) :]
+    word = front[: choose.randint(2, 4)] + back[-choose.randint(2, 4) :]
+    if choose.random() < 0.6:
+        return word
+    place = choose.randrange(len(word))
+    return word[:place] + choose.choice(ascii_lowercase) + word[place + 1 :]
 
 
 def _capital(text: str) -> str:

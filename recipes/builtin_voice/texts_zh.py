@@ -60,10 +60,11 @@ phrase: 你好 / 谢谢 / 再见 / 对不起 / 没关系 / 不客气 / 早上好
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """Words of pypinyin's dictionaries: all phrases, and the characters of every syllable with its tone."""
+    """Words of pypinyin's dictionaries: all phrases, the characters of each toned syllable and of each toned final."""
 
     phrases: Sequence[str]
     characters: Sequence[Sequence[str]]
+    by_final: Sequence[Sequence[str]]
 
 
 def load_phrases(longest_characters: int = 6) -> Phrases:
@@ -75,10 +76,13 @@ def load_phrases(longest_characters: int = 6) -> Phrases:
         if 0x4E00 <= code <= 0x9FA5 or code == 0x3007:
             readings[tuple(hanzi_units(chr(code)))].append(chr(code))
     readings.pop((), None)
+    finals: dict[str, list[str]] = defaultdict(list)
+    for units in sorted(readings):
+        finals[units[-1]] += readings[units]
     phrases = [
         p for p in sorted(PHRASES_DICT) if len(p) <= longest_characters and p.isalpha() and p.isprintable()
     ]
-    return Phrases(phrases, [readings[units] for units in sorted(readings)])
+    return Phrases(phrases, [readings[units] for units in sorted(readings)], list(finals.values()))
 
 
 def sentence(choose: random.Random, words: Phrases, position: int) -> str:
@@ -88,9 +92,9 @@ def sentence(choose: random.Random, words: Phrases, position: int) -> str:
         return _syllable(choose, words, position) + "。"
     if kind < 0.10:
         return expand(RULES, "phrase", choose) + choose.choice("。。？！")
-    if kind < 0.26:
+    if kind < 0.30:
         return _syllables(choose, words, position)
-    if kind < 0.46:
+    if kind < 0.48:
         return _phrases(choose, words, position)
     if kind < 0.58:
         return "".join(expand(RULES, "sentence", choose) for _ in range(choose.choice((2, 2, 3))))
@@ -98,6 +102,9 @@ def sentence(choose: random.Random, words: Phrases, position: int) -> str:
 
 
 def _syllable(choose: random.Random, words: Phrases, position: int) -> str:
+    """One time in three the next of all syllables in turn, else any final: some are in one syllable only."""
+    if choose.random() < 0.67:
+        return choose.choice(choose.choice(words.by_final))
     return choose.choice(words.characters[position * 499 % len(words.characters)])
 
 
