@@ -65,6 +65,11 @@ class TextTokenizer:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
+    def decode(self, tokens: list[int]) -> str:
+        """The text of token ids, tags included. A model with a pronunciation gives its units instead."""
+        text: str = self._tokenizer.decode(tokens, skip_special_tokens=False)
+        return text
+
     def count(self, text: str) -> int:
         """How many tokens the text has."""
         return len(self.encode(text))
@@ -98,7 +103,7 @@ def _read(path: Path) -> Tokenizer:
 
 
 def _qwen2(vocab: str, merges: str) -> Tokenizer:
-    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+    from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
     from tokenizers.models import BPE
 
     tokenizer = Tokenizer(BPE.from_file(vocab, merges))
@@ -109,5 +114,6 @@ def _qwen2(vocab: str, merges: str) -> Tokenizer:
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
+    tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(["<|endoftext|>"])
     return tokenizer

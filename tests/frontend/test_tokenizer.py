@@ -70,6 +70,14 @@ def test_every_byte_survives(small: TextTokenizer, text: str) -> None:
     assert spelled == expected
 
 
+@settings(deadline=None)
+@given(st.text(max_size=60))
+def test_decoding_gives_the_text_back(small: TextTokenizer, text: str) -> None:
+    """Tokens are the text again, in Unicode's composed form, tags included."""
+    text = unicodedata.normalize("NFC", text) + "[breath]"
+    assert small.decode(small.encode(text)) == text
+
+
 def test_composed_form(small: TextTokenizer) -> None:
     """Letters with accents are the same tokens however they are composed."""
     assert small.encode("e\u0301") == small.encode("é")

@@ -1,0 +1,179 @@
+"""Reference audio → what the models take from it: speech tokens, a speaker vector, a mel.
+
+The audio is checked first, so that a bad recording costs a moment and not a model run.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosyrt.audio import Audio, MelSpec, whisper_log_mel
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.description import Node
+from cosyrt.errors import AudioError, ConfigError, WeightsError
+
+Floats = NDArray[np.float32]
+Tokens = NDArray[np.int64]
+
+ENCODER_HZ = 16_000
+
+MIN_REFERENCE_S, MAX_REFERENCE_S = 1.0, 30.0  # the speech tokenizer was made for at most 30 s
+MIN_REFERENCE_HZ = 16_000
+MIN_SOUND_S = 0.5
+SILENCE_DB = -50.0
+CLIPPED_AT = 0.999
+MAX_CLIPPED = 0.01
+
+_SPEECH_TOKENIZERS = {
+    "cosyvoice": "speech_tokenizer_v1.onnx",
+    "cosyvoice2": "speech_tokenizer_v2.onnx",
+    "cosyvoice3": "speech_tokenizer_v3.onnx",
+}
+_MEL_SPECS = {
+    "cosyvoice": MelSpec(sample_hz=22_050, n_fft=1_024, win=1_024, hop=256),
+    "cosyvoice2": MelSpec(),
+    "cosyvoice3": MelSpec(fmax=None),
+}
+
+
+def check_reference(audio: Audio) -> None:
+    """Refuse a recording that no good voice can be made from.
+
+    Raises:
+        AudioError: too short, too long, of a low rate, silent or clipped: the measured value and what to do.
+    """
+    if not MIN_REFERENCE_S <= audio.seconds <= MAX_REFERENCE_S:
+        raise AudioError(
+            f"the reference audio is {audio.seconds:.2f} s long; "
+            f"give {MIN_REFERENCE_S:g} to {MAX_REFERENCE_S:g} s of speech (5 to 10 s is best)"
+        )
+    if audio.rate < MIN_REFERENCE_HZ:
+        raise AudioError(
+            f"the reference audio has {audio.rate} samples a second; record it at {MIN_REFERENCE_HZ} or more"
+        )
+    sound_s = _sound_s(audio)
+    if sound_s < MIN_SOUND_S:
+        raise AudioError(
+            f"the reference audio is silent: {sound_s:.2f} s of it are above {SILENCE_DB:g} dB; "
+            f"give at least {MIN_SOUND_S:g} s of speech, recorded louder or closer"
+        )
+    clipped = float(np.mean(np.abs(audio.samples) >= CLIPPED_AT))
+    if clipped > MAX_CLIPPED:
+        raise AudioError(
+            f"the reference audio is clipped: {clipped:.1%} of it is at full scale; record it quieter"
+        )
+
+
+def mel_spec(folder: ModelFolder) -> MelSpec:
+    """The mel of a model: its description's `feat_extractor`, else what its family was published with.
+
+    Raises:
+        ConfigError: a value of the `feat_extractor` is missing or not a number.
+    """
+    extractor = folder.description.get("feat_extractor")
+    if not isinstance(extractor, Node):
+        return _MEL_SPECS[folder.family]
+    args = extractor.args
+    try:
+        return MelSpec(
+            sample_hz=int(args["sampling_rate"]),
+            n_fft=int(args["n_fft"]),
+            win=int(args["win_size"]),
+            hop=int(args["hop_size"]),
+            n_mels=int(args["num_mels"]),
+            fmin=float(args["fmin"]),
+            fmax=None if args["fmax"] is None else float(args["fmax"]),
+        )
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"{folder.path}: 'feat_extractor' holds no number where one is due: {error}"
+        ) from error
+
+
+def speech_tokens(
+    folder: ModelFolder,
+    samples: Floats,  # [N] at 16 kHz
+) -> Tokens:  # [S]
+    """Speech tokens of a recording, through the folder's speech tokenizer.
+
+    Raises:
+        ModelNotFound: the folder lacks the file.
+        WeightsError: the file cannot be used.
+    """
+    mel = whisper_log_mel(samples)[None]
+    path = folder.file(_SPEECH_TOKENIZERS[folder.family])
+    return _run(path, mel, np.array([mel.shape[2]], np.int32)).ravel().astype(np.int64)
+
+
+def speaker_vector(
+    folder: ModelFolder,
+    samples: Floats,  # [N] at 16 kHz
+) -> Floats:  # [192]
+    """The speaker of a recording, through the folder's CAM++.
+
+    Raises:
+        ModelNotFound: the folder lacks the file.
+        WeightsError: the file cannot be used.
+    """
+    features = speaker_features(samples)[None]
+    return _run(folder.file("campplus.onnx"), features).ravel().astype(np.float32)
+
+
+def speaker_features(
+    samples: Floats,  # [N] at 16 kHz
+) -> Floats:  # [T, 80]
+    """Kaldi's log filterbank without dither, its mean over time removed: the input of CAM++."""
+    import kaldi_native_fbank as knf
+
+    options = knf.FbankOptions()
+    options.frame_opts.dither = 0
+    options.mel_opts.num_bins = 80
+    computer = knf.OnlineFbank(options)
+    computer.accept_waveform(ENCODER_HZ, samples.tolist())
+    computer.input_finished()
+    frames = np.stack([computer.get_frame(at) for at in range(computer.num_frames_ready)])
+    centred: Floats = frames - frames.mean(axis=0)
+    return centred
+
+
+def _sound_s(audio: Audio) -> float:
+    """Seconds whose level, over 20 ms, is above the limit of silence."""
+    width = audio.rate // 50
+    frames = audio.samples[: len(audio.samples) // width * width].reshape(-1, width)
+    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    return float(np.count_nonzero(power > 10 ** (SILENCE_DB / 10))) * width / audio.rate
+
+
+def _run(path: Path, *inputs: NDArray[Any]) -> NDArray[Any]:
+    """The first output of an ONNX model whose inputs are given by position."""
+    session = _session(str(path), path.stat().st_mtime_ns)
+    names = [argument.name for argument in session.get_inputs()]
+    try:
+        output: NDArray[Any] = session.run(None, dict(zip(names, inputs, strict=True)))[0]
+    except Exception as error:  # onnxruntime's exceptions have no common class
+        raise WeightsError(f"{path} cannot be run: {_one_line(error)}; download it again") from error
+    return output
+
+
+@lru_cache(maxsize=4)
+def _session(path: str, changed_ns: int) -> Any:
+    """One session for each file and change of it: opening a speech tokenizer takes seconds and 500 MB."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 2
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # errors come as exceptions, not on the terminal
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # as above
+        raise WeightsError(f"{path} cannot be opened: {_one_line(error)}; download it again") from error
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())[:200]
