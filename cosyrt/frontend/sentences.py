@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 _RUN = re.compile(r"""(?P<marks>[。？！；：、.?!;:]+)(?P<closing>["”’'」』)]?)""")
 _FINAL = re.compile(r"""[。？！；：、.?!;:]["”’'」』)]?$""")
@@ -55,3 +55,24 @@ def _ends_sentence(text: str, run: re.Match[str]) -> bool:
     if run["marks"] == "." and _ONE_LETTER.search(text[max(0, run.start() - 2) : run.start()]):
         return False
     return after.isspace() or not after.isascii()
+
+
+def whole_sentences(parts: Iterable[str]) -> Iterator[str]:
+    """Text that arrives in parts of any size, given out sentence by sentence as each is complete.
+
+    The last sentence so far waits until something follows its mark: `3.` may become `3.14`.
+    """
+    waiting = ""
+    for part in parts:
+        waiting += part
+        *complete, waiting = sentences_with_marks(waiting) or [""]
+        if complete:
+            yield "".join(complete)
+    if waiting.strip():
+        yield waiting
+
+
+def sentences_with_marks(text: str) -> list[str]:
+    """Sentences that joined again are exactly the text, repeated marks included."""
+    ends = [run.end() for run in _RUN.finditer(text) if _ends_sentence(text, run) and run.end() < len(text)]
+    return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True)]

@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cosyrt.models.conformer import ConformerConfig, UpsampleConformer
-from cosyrt.models.layers import visible
 from cosyrt.models.unet import CausalUNet, UNetConfig
 
 Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -83,18 +82,22 @@ class Flow(nn.Module):
         self,
         tokens: Tensor,  # [B, S] speech tokens, prompt first
         real: Tensor,  # [B, S] True where a token is not padding
-        chunked: bool,
+        sees: Tensor,  # [B, S, S] True where a token may look: whole or chunked
         ahead: Tensor | None = None,  # [B, lookahead] tokens that follow; None: nothing follows
     ) -> Tensor:  # [B, 80, M]
         """What the tokens say the mel should be, at the mel's rate."""
-        c = self.config.encoder
-        real_up = real.repeat_interleave(c.up, dim=1)
         x = self.input_embedding(tokens) * real[..., None]
         context = None if ahead is None else self.input_embedding(ahead)
-        sees = visible(real, c.chunk_tokens if chunked else None)
-        sees_up = visible(real_up, c.chunk_tokens * c.up if chunked else None)
-        mu: Tensor = self.encoder_proj(self.encoder(x, sees, sees_up, context))
+        mu: Tensor = self.encoder_proj(self.encoder(x, sees, self.at_mel_rate(sees), context))
         return mu.transpose(1, 2)
+
+    def at_mel_rate(
+        self,
+        sees: Tensor,  # [B, S, S]
+    ) -> Tensor:  # [B, M, M]
+        """The same view, frame by frame: the frames of a token look where their token looks."""
+        up = self.config.encoder.up
+        return sees.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2)
 
 
 def fixed_noise() -> Tensor:  # [1, 80, NOISE_FRAMES]

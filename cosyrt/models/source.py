@@ -88,7 +88,7 @@ class HarmonicSource(nn.Module):
         sum runs in float64 and modulo one cycle, so that a long utterance loses no precision.
         """
         c = self.config
-        advance = self.advance(pitch)  # [B, M, H] cycles from the middle of the frame before to this one's
+        advance = advance_of(c, pitch)  # [B, M, H] cycles from the middle of the frame before to this one's
         if before is None:
             middle = torch.cumsum(advance, dim=1)
             advance = torch.cat([torch.zeros_like(advance[:, :1]), advance[:, 1:]], dim=1)  # flat up to the first middle
@@ -104,20 +104,21 @@ class HarmonicSource(nn.Module):
         right = wrapped + ahead[:, None] * coming.float().unsqueeze(2)
         return (2 * torch.pi) * torch.cat([left, right], dim=2).flatten(1, 2)
 
-    def advance(
-        self,
-        pitch: Tensor,  # [B, M] Hz
-    ) -> Tensor:  # [B, M, H] float64 cycles in one frame
-        """How far each harmonic turns in one frame; whole turns of a single sample are dropped, as upstream does."""
-        c = self.config
-        multiples = torch.arange(1, c.harmonics + 1, device=pitch.device, dtype=torch.float32)
-        return torch.remainder(pitch[..., None] * multiples / c.sample_hz, 1.0).double() * c.samples_per_frame
 
-    def phase_after(
-        self,
-        pitch: Tensor,  # [B, M] Hz
-        before: Phase | None,
-    ) -> Phase:
-        """The phase to hand to the window that starts right after these frames."""
-        total = self.advance(pitch).sum(dim=1)
-        return Phase(torch.remainder(total if before is None else total + before.cycles, 1.0))
+def advance_of(
+    config: SourceConfig,
+    pitch: Tensor,  # [B, M] Hz
+) -> Tensor:  # [B, M, H] float64 cycles in one frame
+    """How far each harmonic turns in one frame; whole turns of a single sample are dropped, as upstream does."""
+    multiples = torch.arange(1, config.harmonics + 1, device=pitch.device, dtype=torch.float32)
+    return torch.remainder(pitch[..., None] * multiples / config.sample_hz, 1.0).double() * config.samples_per_frame
+
+
+def phase_after(
+    config: SourceConfig,
+    pitch: Tensor,  # [B, M] Hz
+    before: Phase | None,
+) -> Phase:
+    """The phase to hand to the window that starts right after these frames."""
+    total = advance_of(config, pitch).sum(dim=1)
+    return Phase(torch.remainder(total if before is None else total + before.cycles, 1.0))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from math import prod
+from math import log, prod
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from cosyrt.models.source import HarmonicSource, Phase, PitchPredictor, SourceConfig
 
 ALPHA_FLOOR = 1e-9  # keeps Snake finite where alpha is zero
-MAGNITUDE_LIMIT = 100.0
+LOG_MAGNITUDE_LIMIT = log(100.0)  # before the exponential, so that training never meets infinity
 LAST_SLOPE = 0.01  # upstream leaves torch's default here, while every stage before uses `slope`
 
 
@@ -219,7 +219,7 @@ class Vocoder(nn.Module):
         c = self.config
         bins = c.transform_size // 2 + 1
         with torch.autocast(x.device.type, enabled=False):
-            magnitude = x[:, :bins].float().exp().clamp(max=MAGNITUDE_LIMIT)
+            magnitude = x[:, :bins].float().clamp(max=LOG_MAGNITUDE_LIMIT).exp()
             phase = torch.sin(x[:, bins:].float())
             samples = torch.istft(
                 torch.polar(magnitude, phase), c.transform_size, c.transform_hop, window=self.window.float()

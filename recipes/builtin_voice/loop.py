@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+MOST_SKIPPED = 20  # steps whose gradient overflowed, before the run is given up
 Losses = dict[str, Tensor]
 Objective = Callable[[int, np.random.Generator], Losses]
 
@@ -73,7 +74,7 @@ class Loop:
             weight_decay=config.weight_decay,
             foreach=True,
         )
-        self.step, self.elapsed_s = 0, 0.0
+        self.step, self.elapsed_s, self.skipped = 0, 0.0, 0
 
     def run(self) -> None:
         """Trains to the end of the schedule, from the checkpoint when there is one."""
@@ -110,11 +111,15 @@ class Loop:
             losses = self.objective(self.step, random)
         self.optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()
-        for module in self.groups:
-            nn.utils.clip_grad_norm_(module.parameters(), self.config.clip)
-        self.optimizer.step()
+        norms = [nn.utils.clip_grad_norm_(module.parameters(), self.config.clip) for module in self.groups]
         self.step += 1
-        self._average()
+        if all(norm.isfinite() for norm in norms):
+            self.optimizer.step()
+            self._average()
+        else:
+            self.skipped += 1
+            assert self.skipped < MOST_SKIPPED, "the gradient is not finite again and again"
+            print(f"step {self.step}: the gradient is not finite; step left out", flush=True)
         return {name: float(value.detach()) for name, value in losses.items()}
 
     @torch.no_grad()

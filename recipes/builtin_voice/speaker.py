@@ -304,6 +304,20 @@ def equal_error(same: np.ndarray, different: np.ndarray) -> float:  # cosines
     return float((misses[at] + alarms[at]) / 2)
 
 
+@torch.no_grad()
+def voices(options: argparse.Namespace) -> None:
+    """Writes the mean speaker vector of every teacher voice to voices.safetensors."""
+    encoder = load(options.work).encoder
+    vectors: dict[str, list[Tensor]] = {}
+    for voice, rows in corpus_clips(options.work, 60, options.seed):
+        vectors.setdefault(voice, []).append(F.normalize(encoder(whole(rows))[0], dim=0))
+    means = {voice: F.normalize(torch.stack(found).mean(0), dim=0) for voice, found in vectors.items()}
+    loop.save_weights(options.work / "voices.safetensors", means, {})
+    for voice, mean in means.items():
+        spread = torch.stack(vectors[voice]) @ mean
+        print(f"{voice}: cosine to the mean {spread.mean():.3f}, lowest {spread.min():.3f}")
+
+
 def export(options: argparse.Namespace) -> None:
     """Writes campplus.onnx, with the official file's input and output."""
     write_onnx(load(options.work).encoder, options.work / "campplus.onnx")
@@ -326,14 +340,15 @@ def write_onnx(encoder: SpeakerEncoder, path: Path) -> None:
 
 
 def main() -> None:
-    """`python -m recipes.builtin_voice.speaker prepare|train|eval|export --work DIR`."""
+    """`python -m recipes.builtin_voice.speaker prepare|train|eval|voices|export --work DIR`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["prepare", "train", "eval", "export"])
+    parser.add_argument("command", choices=["prepare", "train", "eval", "voices", "export"])
     loop.add_options(parser, batch=64, learning_rate=2e-3, minutes=2.0)
     parser.add_argument("--clips", type=int, default=1800)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    {"prepare": prepare, "train": train, "eval": evaluate, "export": export}[options.command](options)
+    commands = {"prepare": prepare, "train": train, "eval": evaluate, "voices": voices, "export": export}
+    commands[options.command](options)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,113 @@
+"""A model folder → the networks of CosyVoice 2 with their weights, and how to drive them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cosyrt.checkpoint import ModelFolder, load_into
+from cosyrt.engine.speaking import SpeakingConfig
+from cosyrt.engine.stages import Models
+from cosyrt.errors import ConfigError
+from cosyrt.models.flow import Flow, FlowConfig
+from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
+from cosyrt.models.vocoder import Vocoder, VocoderConfig
+from cosyrt.units import Rates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+BACKBONE = "llm.model.model."
+UNUSED_HEAD = "llm.model.lm_head.weight"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """A model description, understood."""
+
+    llm: LanguageModelConfig
+    flow: FlowConfig
+    vocoder: VocoderConfig
+    speaking: SpeakingConfig
+    rates: Rates
+    pronunciation: str | None
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], backbone: Mapping[str, Any]) -> Description:
+        """From the description of a CosyVoice 2 folder and the `config.json` of its language model.
+
+        Raises:
+            ConfigError: a setting is missing or cannot be used.
+        """
+        with _settings_errors():
+            llm, flow, hift = (settings[part].args for part in ("llm", "flow", "hift"))
+            return cls(
+                llm=LanguageModelConfig.from_description(llm, backbone),
+                flow=FlowConfig.from_description(flow),
+                vocoder=VocoderConfig.from_description(hift),
+                speaking=SpeakingConfig.from_description(llm),
+                rates=Rates(
+                    sample_hz=settings["sample_rate"],
+                    token_hz=flow["input_frame_rate"],
+                    frames_per_token=flow["token_mel_ratio"],
+                ),
+                pronunciation=settings.get("pronunciation"),
+            )
+
+
+@contextmanager
+def _settings_errors() -> Iterator[None]:
+    try:
+        yield
+    except KeyError as error:
+        raise ConfigError(f"the model description lacks the setting {error}; is it of CosyVoice 2?") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"the model description has a setting of the wrong kind: {error}") from error
+
+
+def build(folder: ModelFolder) -> tuple[Description, Models]:
+    """The description and the networks of a folder, weights loaded.
+
+    Raises:
+        ModelError: the folder is of another family, or its description or weights cannot be used.
+    """
+    if folder.family != "cosyvoice2":
+        raise ConfigError(f"{folder.path} is a {folder.family} model; this version runs cosyvoice2")
+    description = Description.of(folder.description, folder.language_model())
+    models = empty(description)
+    load_into(models.llm, untied(folder.tensors("llm")), file=folder.path / "llm", rename=language_model_name)
+    load_into(models.flow, folder.tensors("flow"), file=folder.path / "flow")
+    load_into(models.vocoder, folder.tensors("hift"), file=folder.path / "hift")
+    return description, models
+
+
+def empty(description: Description) -> Models:
+    """The networks without memory for weights: those are assigned from the file."""
+    import torch
+
+    with torch.device("meta"):
+        models = Models(
+            llm=SpeechLanguageModel(description.llm),
+            flow=Flow(description.flow),
+            vocoder=Vocoder(description.vocoder),
+        )
+    return models
+
+
+def untied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Upstream ties the text head to the text embedding and loads the head last: where they differ, it counts."""
+    embedding = f"{BACKBONE}embed_tokens.weight"
+    if UNUSED_HEAD in tensors and embedding in tensors:
+        return tensors | {embedding: tensors[UNUSED_HEAD]}
+    return tensors
+
+
+def language_model_name(key: str) -> str | None:
+    """Our name for a key of `llm.pt`; None for the text head, which speech does without."""
+    if key == UNUSED_HEAD:
+        return None
+    return key.replace(BACKBONE, "backbone.", 1) if key.startswith(BACKBONE) else key

@@ -1,0 +1,88 @@
+"""text tokens → speech tokens, one after another: the loop around the language model.
+
+Shapes: B batch (1 here) · T text tokens · P prompt speech tokens · V speech vocabulary with stops.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cosyrt.engine.sampling import NOTHING, SamplingConfig, draw, remember
+from cosyrt.engine.stages import Stages
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakingConfig:
+    """Sampling, and how many speech tokens a text token may and must become (upstream: 2 to 20)."""
+
+    end_token: int
+    sampling: SamplingConfig = SamplingConfig()
+    least_per_text: float = 2.0
+    most_per_text: float = 20.0
+
+    @classmethod
+    def from_description(cls, args: Mapping[str, Any]) -> SpeakingConfig:
+        """From the arguments of upstream's `Qwen2LM` in a model description."""
+        return cls(
+            end_token=args["speech_token_size"],
+            sampling=SamplingConfig.from_description(args["sampling"].args),
+            least_per_text=args.get("min_token_text_ratio", 2.0),
+            most_per_text=args.get("max_token_text_ratio", 20.0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """What the language model is given for one piece of text."""
+
+    text: list[int]  # the tokens to speak
+    prompt_text: list[int]  # transcript of the prompt, empty without one
+    prompt_speech: list[int]  # speech tokens of the prompt, empty without one
+
+
+def speech_tokens(
+    stages: Stages,
+    config: SpeakingConfig,
+    saying: Saying,
+    generator: torch.Generator,
+    device: torch.device,
+) -> Iterator[int]:
+    """The speech tokens of one piece, as they are drawn."""
+    least = int(len(saying.text) * config.least_per_text)
+    most = max(1, int(len(saying.text) * config.most_per_text))
+    text = torch.tensor([saying.prompt_text + saying.text], device=device)
+    prompt = torch.tensor([saying.prompt_speech], dtype=torch.long, device=device)
+    start = text.shape[1] + prompt.shape[1] + 2
+    cache = stages.new_cache(1, start + most)
+    recent = torch.full((1, config.sampling.window), NOTHING, device=device)
+    logp = stages.prefill(text, prompt, cache)
+    for count in range(most):
+        token = draw(allowed(logp, config.end_token, count < least), recent, config.sampling, generator)
+        number = int(token)
+        if number >= config.end_token:
+            return
+        yield number
+        recent = remember(recent, token)
+        position = torch.tensor([start + count], device=device)
+        sees = torch.ones(1, 1, 1, start + count + 1, dtype=torch.bool, device=device)
+        logp = stages.step(token, position, sees, cache)
+    log.warning("speech cut at its limit tokens=%d text_tokens=%d", most, len(saying.text))
+
+
+def allowed(
+    logp: Tensor,  # [B, V]
+    end_token: int,
+    go_on: bool,
+) -> Tensor:  # [B, V]
+    """The same, with every stop forbidden while the utterance is too short."""
+    if not go_on:
+        return logp
+    return torch.cat([logp[:, :end_token], torch.full_like(logp[:, end_token:], float("-inf"))], dim=1)

@@ -1,0 +1,94 @@
+"""The callables that the engine needs, each with its contract. An accelerator maps stages to faster stages.
+
+Shapes: B batch · T text tokens · S speech tokens · M mel frames · N samples · V speech vocabulary with stops ·
+H harmonics · K positions the cache shows. Masks are tensors, never flags, so that an exported graph keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from cosyrt.models.flow import Flow
+from cosyrt.models.llm import Cache, SpeechLanguageModel
+from cosyrt.models.source import Phase
+from cosyrt.models.vocoder import Vocoder
+
+# (batch, positions) → an empty cache of that size
+NewCache = Callable[[int, int], Cache]
+# (text [B, T], speech [B, S], cache) → log-probabilities [B, V]; fills the cache from position 0
+Prefill = Callable[[Tensor, Tensor, Cache], Tensor]
+# (token [B], position [B], sees [B, 1, 1, K], cache) → log-probabilities [B, V]; fills the cache at `position`
+Step = Callable[[Tensor, Tensor, Tensor, Cache], Tensor]
+# (tokens [B, S], real [B, S], sees [B, S, S], tokens that follow [B, lookahead] or None) → mu [B, 80, M]
+Encode = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+# (x [B, 80, M], real [B, 1, M], sees [B, M, M], mu [B, 80, M], t [B], speaker [B, 80], prompt [B, 80, M]) → [B, 80, M]
+Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+# speaker vector [B, 192] → [B, 80]
+Speaker = Callable[[Tensor], Tensor]
+# mel [B, 80, M] → pitch in Hz [B, M]
+Pitch = Callable[[Tensor], Tensor]
+# (pitch [B, M], standard normal noise [B, N, H] or None, phase before) → excitation [B, 1, N]
+Excite = Callable[[Tensor, Tensor | None, Phase | None], Tensor]
+# (mel [B, 80, M], excitation [B, 1, N]) → samples [B, N]
+Vocode = Callable[[Tensor, Tensor], Tensor]
+
+
+class Stages(NamedTuple):
+    """One way to run one model."""
+
+    new_cache: NewCache
+    prefill: Prefill
+    step: Step
+    encode: Encode
+    velocity: Velocity
+    speaker: Speaker
+    pitch: Pitch
+    excite: Excite
+    vocode: Vocode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """The three networks of one checkpoint."""
+
+    llm: SpeechLanguageModel
+    flow: Flow
+    vocoder: Vocoder
+
+    def to(self, device: torch.device) -> Models:
+        """The same networks on that device."""
+        return replace(self, llm=self.llm.to(device), flow=self.flow.to(device), vocoder=self.vocoder.to(device))
+
+
+def eager(models: Models) -> Stages:
+    """The plain way: torch, one operation after another. Every faster way is held against this one."""
+    llm, flow, vocoder = models.llm.eval(), models.flow.eval(), models.vocoder.eval()
+
+    def prefill(text: Tensor, speech: Tensor, cache: Cache) -> Tensor:
+        x = llm.prompt(text, speech)
+        length = x.shape[1]
+        positions = torch.arange(length, device=x.device).expand(x.shape[0], -1)
+        before = torch.ones(length, length, dtype=torch.bool, device=x.device).tril()
+        logp: Tensor = llm(x, positions, before.expand(x.shape[0], 1, -1, -1), cache)
+        return logp
+
+    def step(token: Tensor, position: Tensor, sees: Tensor, cache: Cache) -> Tensor:
+        logp: Tensor = llm(llm.speech_embedding(token)[:, None], position[:, None], sees, cache)
+        return logp
+
+    return Stages(
+        new_cache=llm.empty_cache,
+        prefill=prefill,
+        step=step,
+        encode=flow.encode,
+        velocity=flow.velocity,
+        speaker=flow.speaker,
+        pitch=vocoder.f0,
+        excite=vocoder.excitation,
+        vocode=vocoder.decode,
+    )

@@ -1,0 +1,193 @@
+"""Trains the flow of the built-in voice: speech tokens and a speaker vector in, mel out.
+
+The loss is upstream's conditional flow matching with guidance dropout, plus a prior loss that makes the encoder
+alone already say what the mel should be: it needs far fewer steps that way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import asdict
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cosyrt.models.conformer import ConformerConfig
+from cosyrt.models.flow import Flow, FlowConfig, fixed_noise, solve
+from cosyrt.models.layers import real_positions, visible
+from cosyrt.models.unet import UNetConfig
+from recipes.builtin_voice.corpus import MEL, TOKENS, Corpus, Crop, Crops, Utterance
+from recipes.builtin_voice.loop import Loop, add_options, config_of, load_weights, padded, save_weights, start
+
+CROP_TOKENS = 75
+GUIDANCE_DROPOUT = 0.2
+PROMPT_SHARE = 0.5
+PRIOR_WEIGHT = 0.5
+SIGMA_MIN = 1e-6
+SPEAKER_NOISE = 0.02
+CONFIG = FlowConfig(
+    speech_vocabulary=729,
+    encoder=ConformerConfig(width=160, heads=4, feed_forward=512, layers=2, up_layers=3),
+    velocity=UNetConfig(channels=160, head_width=40, heads=4, blocks=1, middle=4),
+)
+
+
+def speaker_vectors(options: argparse.Namespace) -> dict[str, np.ndarray]:  # voice → float32 [192], length 1
+    """The mean speaker vector of every teacher voice, as the speaker encoder wrote them."""
+    vectors, _ = load_weights(options.work / "voices.safetensors")
+    return {name: F.normalize(vector, dim=0).numpy() for name, vector in vectors.items()}
+
+
+class Objective:
+    """Draws crops and computes the losses of one step."""
+
+    def __init__(self, model: Flow, corpus: Corpus, vectors: dict[str, np.ndarray], batch: int) -> None:
+        self.model, self.corpus, self.vectors, self.batch = model, corpus, vectors, batch
+        usable = corpus.having(MEL, TOKENS)
+        self.crops = Crops([item for item in usable if not item.held_out], CROP_TOKENS)
+
+    def __call__(self, step: int, random: np.random.Generator) -> dict[str, Tensor]:
+        crops = self.crops.draw(random, self.batch)
+        tokens, mel, real = self.stack(crops)
+        speaker = self.speakers(crops, random)
+        chunked = bool(random.random() < 0.5)
+        return losses(self.model, tokens, mel, real, speaker, chunked, random)
+
+    def stack(
+        self,
+        crops: list[Crop],
+    ) -> tuple[Tensor, Tensor, Tensor]:  # tokens [B, S], mel [B, 80, 2S], real [B, S]
+        """One padded batch."""
+        longest = max(crop.tokens for crop in crops)
+        tokens = padded((self.corpus.rows(TOKENS, crop) for crop in crops), longest).long()
+        mel = padded((self.corpus.rows(MEL, crop) for crop in crops), 2 * longest).transpose(1, 2)
+        return tokens, mel, real_positions(torch.tensor([crop.tokens for crop in crops]), longest)
+
+    def speakers(
+        self,
+        crops: list[Crop],
+        random: np.random.Generator,
+    ) -> Tensor:  # [B, 192]
+        """Each crop's speaker vector, slightly blurred so that neighbours of a teacher sound like it too."""
+        vectors = np.stack([self.vectors[crop.utterance.voice] for crop in crops])
+        return torch.from_numpy(vectors + SPEAKER_NOISE * random.standard_normal(vectors.shape, np.float32))
+
+
+def losses(
+    model: Flow,
+    tokens: Tensor,  # [B, S]
+    mel: Tensor,  # [B, 80, M]
+    real: Tensor,  # [B, S]
+    speaker: Tensor,  # [B, 192]
+    chunked: bool,
+    random: np.random.Generator,
+) -> dict[str, Tensor]:
+    """Flow matching (L1 on the velocity) and the prior."""
+    batch, _, frames = mel.shape
+    sees = visible(real, CONFIG.encoder.chunk_tokens if chunked else None)
+    mu = model.encode(tokens, real, sees).float()
+    real_up = real.repeat_interleave(2, dim=1)
+    mask = real_up[:, None].float()
+    count = mask.sum() * mel.shape[1]
+    prior = ((mu - mel).abs() * mask).sum() / count
+    kept = torch.from_numpy(random.random(batch) > GUIDANCE_DROPOUT).float()[:, None]
+    t = 1 - torch.cos(torch.from_numpy(random.random(batch, np.float32)) * 0.5 * math.pi)
+    noise = torch.randn_like(mel)
+    mixed = (1 - (1 - SIGMA_MIN) * t)[:, None, None] * noise + t[:, None, None] * mel
+    velocity = model.velocity(
+        mixed,
+        mask,
+        model.at_mel_rate(sees),
+        mu * kept[..., None],
+        t,
+        model.speaker(speaker) * kept,
+        prompts(mel, random) * kept[..., None],
+    )
+    wanted = mel - (1 - SIGMA_MIN) * noise
+    match = ((velocity.float() - wanted).abs() * mask).sum() / count
+    return {"loss": match + PRIOR_WEIGHT * prior, "match": match, "prior": prior}
+
+
+def prompts(
+    mel: Tensor,  # [B, 80, M]
+    random: np.random.Generator,
+) -> Tensor:  # [B, 80, M]
+    """In some utterances the first part of the mel is given, as a prompt would be."""
+    share = np.where(random.random(len(mel)) < PROMPT_SHARE, random.uniform(0, 0.5, len(mel)), 0.0)
+    upto = torch.from_numpy((share * mel.shape[2]).astype(np.int64))
+    return mel * real_positions(upto, mel.shape[2])[:, None]
+
+
+@torch.inference_mode()
+def copy(
+    model: Flow,
+    corpus: Corpus,
+    item: Utterance,
+    vector: np.ndarray,  # [192]
+    chunked: bool = False,
+) -> tuple[Tensor, Tensor]:  # mu and mel, each [1, 80, M]
+    """An utterance's mel from its own tokens."""
+    tokens = torch.from_numpy(corpus.rows(TOKENS, item).astype(np.int64))[None]
+    real = torch.ones_like(tokens, dtype=torch.bool)
+    sees = visible(real, CONFIG.encoder.chunk_tokens if chunked else None)
+    mu = model.encode(tokens, real, sees)
+    noise = fixed_noise()[:, :, : mu.shape[2]]
+    speaker = model.speaker(torch.from_numpy(vector)[None])
+    mel = solve(
+        model.velocity, noise, model.at_mel_rate(sees), mu, speaker, torch.zeros_like(mu), steps=10, guidance=model.config.guidance
+    )
+    return mu, mel
+
+
+def train(options: argparse.Namespace) -> None:
+    """Runs the loop and keeps the averaged weights in flow.safetensors."""
+    torch.manual_seed(options.seed)
+    model, corpus = Flow(CONFIG), Corpus(options.work)
+    objective = Objective(model, corpus, speaker_vectors(options), options.batch)
+    path = options.work / "flow.safetensors"
+    loop = Loop(
+        [model],
+        objective,
+        config_of(options),
+        checkpoint=start(options, "flow"),
+        save=lambda: save_weights(path, loop.average, asdict(CONFIG)),
+    )
+    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(objective.crops.utterances)} utterances")
+    loop.run()
+
+
+def load(options: argparse.Namespace) -> Flow:
+    """The trained flow."""
+    weights, _ = load_weights(options.work / "flow.safetensors")
+    model = Flow(CONFIG)
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Mean distance to the teacher's mel on held-out utterances, of the encoder alone and of the whole flow."""
+    model, corpus, vectors = load(options), Corpus(options.work), speaker_vectors(options)
+    held_out = [item for item in corpus.having(MEL, TOKENS) if item.held_out][: options.count]
+    rows = []
+    for item in held_out:
+        mel = torch.from_numpy(corpus.rows(MEL, item).astype(np.float32)).T[None]
+        rows.append([(guess - mel).abs().mean().item() for guess in copy(model, corpus, item, vectors[item.voice])])
+    encoder, flow = np.mean(rows, axis=0)
+    print(f"{len(rows)} utterances: mean |mu - mel| {encoder:.3f}, mean |flow - mel| {flow:.3f}")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=["train", "eval"])
+    parser.add_argument("--count", type=int, default=40, help="utterances to measure")
+    add_options(parser, batch=12, learning_rate=1e-3)
+    options = parser.parse_args()
+    {"train": train, "eval": evaluate}[options.action](options)
+
+
+if __name__ == "__main__":
+    main()
