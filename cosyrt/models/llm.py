@@ -192,8 +192,6 @@ class Backbone(nn.Module):
         self.embed_tokens = nn.Embedding(config.text_vocabulary, config.width)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.width, config.norm_eps)
-        half = torch.arange(0, config.head_width, 2) / config.head_width
-        self.register_buffer("frequencies", config.rope_theta**-half, persistent=False)
 
     def turn(
         self,
@@ -201,7 +199,9 @@ class Backbone(nn.Module):
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:  # cos and sin, each [B, 1, T, E]
         """The rotation that belongs to each position, computed in float32."""
-        angles = positions[:, None, :, None].float() * self.frequencies.float()
+        width = self.config.head_width
+        half = torch.arange(0, width, 2, device=positions.device) / width
+        angles = positions[:, None, :, None].float() * self.config.rope_theta**-half
         angles = torch.cat([angles, angles], dim=-1)
         return angles.cos().to(dtype), angles.sin().to(dtype)
 

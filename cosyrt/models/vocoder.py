@@ -159,7 +159,6 @@ class Vocoder(nn.Module):
             for k, d in zip(c.kernels, c.dilations, strict=True)
         )
         self.conv_post = nn.Conv1d(widths[-1], bins, 7, padding=3)
-        self.register_buffer("window", torch.hann_window(c.transform_size), persistent=False)
 
     def f0(
         self,
@@ -199,6 +198,13 @@ class Vocoder(nn.Module):
             x = torch.stack([branch(x) for branch in branches]).mean(0)
         return self.waveform(self.conv_post(F.leaky_relu(x, LAST_SLOPE)))
 
+    def window(
+        self,
+        like: Tensor,
+    ) -> Tensor:  # [transform size]
+        """Hann window in float32 on the same device."""
+        return torch.hann_window(self.config.transform_size, device=like.device)
+
     def spectrum(
         self,
         samples: Tensor,  # [B, N]
@@ -207,7 +213,7 @@ class Vocoder(nn.Module):
         c = self.config
         with torch.autocast(samples.device.type, enabled=False):
             z = torch.stft(
-                samples.float(), c.transform_size, c.transform_hop, window=self.window.float(), return_complex=True
+                samples.float(), c.transform_size, c.transform_hop, window=self.window(samples), return_complex=True
             )
         return torch.cat([z.real, z.imag], dim=1)
 
@@ -222,7 +228,7 @@ class Vocoder(nn.Module):
             magnitude = x[:, :bins].float().clamp(max=LOG_MAGNITUDE_LIMIT).exp()
             phase = torch.sin(x[:, bins:].float())
             samples = torch.istft(
-                torch.polar(magnitude, phase), c.transform_size, c.transform_hop, window=self.window.float()
+                torch.polar(magnitude, phase), c.transform_size, c.transform_hop, window=self.window(x)
             )
         return samples.clamp(-c.audio_limit, c.audio_limit)
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from cosyrt.checkpoint import write_tensors, write_voices
-from cosyrt.engine.build import BACKBONE
 from cosyrt.frontend.pronounce import vocabulary
 from cosyrt.models.flow import FlowConfig
 from cosyrt.models.llm import LanguageModelConfig
@@ -22,6 +21,7 @@ from recipes.builtin_voice.loop import load_weights
 PRESETS = {"slt": ("amy", "en"), "cmn": ("mei", "zh")}  # teacher → name and language of the voice we ship
 SAMPLING = {"top_p": 0.5, "top_k": 25, "win_size": 10, "tau_r": 0.1}
 LEAST_PER_UNIT, MOST_PER_UNIT = 0.8, 8
+BACKBONE = "llm.model.model."
 DESCRIPTION = """\
 # The built-in voice of cosyrt: CosyVoice 2 at a small size, in the dialect of upstream's model descriptions.
 # `pronunciation`, `num_up_blocks` and the two ratios are cosyrt's own settings; the rest is upstream's.

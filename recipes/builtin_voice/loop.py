@@ -18,7 +18,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-MOST_SKIPPED = 20  # steps whose gradient overflowed, before the run is given up
+SPIKE = 6.0  # times the usual gradient norm: such a step is left out
+MOST_SKIPPED = 50  # steps left out in a row, before the run is given up
 Losses = dict[str, Tensor]
 Objective = Callable[[int, np.random.Generator], Losses]
 
@@ -75,6 +76,7 @@ class Loop:
             foreach=True,
         )
         self.step, self.elapsed_s, self.skipped = 0, 0.0, 0
+        self.usual_norm: float | None = None
 
     def run(self) -> None:
         """Trains to the end of the schedule, from the checkpoint when there is one."""
@@ -113,14 +115,21 @@ class Loop:
         losses["loss"].backward()
         norms = [nn.utils.clip_grad_norm_(module.parameters(), self.config.clip) for module in self.groups]
         self.step += 1
-        if all(norm.isfinite() for norm in norms):
+        if self.sane(float(sum(norms))):
             self.optimizer.step()
             self._average()
-        else:
-            self.skipped += 1
-            assert self.skipped < MOST_SKIPPED, "the gradient is not finite again and again"
-            print(f"step {self.step}: the gradient is not finite; step left out", flush=True)
         return {name: float(value.detach()) for name, value in losses.items()}
+
+    def sane(self, norm: float) -> bool:
+        """Whether a gradient of that size may be followed: one that is far above the usual can wreck the weights."""
+        if math.isfinite(norm) and norm < SPIKE * (self.usual_norm or math.inf):
+            self.usual_norm = norm if self.usual_norm is None else 0.98 * self.usual_norm + 0.02 * norm
+            self.skipped = 0
+            return True
+        self.skipped += 1
+        assert self.skipped < MOST_SKIPPED, "the gradient is out of bounds again and again"
+        print(f"step {self.step}: gradient norm {norm:.3g}; step left out", flush=True)
+        return False
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -111,7 +111,7 @@ def load_crops(
 def train(options: argparse.Namespace) -> None:
     """Trains and writes vocoder.safetensors; `--gan-minutes` adds the second phase."""
     trainer = Trainer(data.Corpus(options.work), CONFIG, options)
-    common = {"betas": (0.8, 0.99), "clip": 5.0}
+    common = {"betas": (0.8, 0.99), "clip": 2.0}
     if options.minutes > 0:
         config = loop.config_of(options, **common)
         phase(trainer, [trainer.vocoder], trainer.spectral_objective, config, options, "vocoder")
