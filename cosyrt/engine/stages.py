@@ -81,7 +81,7 @@ def eager(models: Models) -> Stages:
         logp: Tensor = llm(llm.speech_embedding(token)[:, None], position[:, None], sees, cache)
         return logp
 
-    return Stages(
+    plain = Stages(
         new_cache=llm.empty_cache,
         prefill=prefill,
         step=step,
@@ -92,3 +92,4 @@ def eager(models: Models) -> Stages:
         excite=vocoder.excitation,
         vocode=vocoder.decode,
     )
+    return Stages(*(torch.inference_mode()(stage) for stage in plain))

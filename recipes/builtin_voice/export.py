@@ -7,7 +7,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+import onnx
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from cosyrt.checkpoint import write_tensors, write_voices
@@ -20,6 +23,7 @@ from recipes.builtin_voice.loop import load_weights
 
 PRESETS = {"slt": ("amy", "en"), "cmn": ("mei", "zh")}  # teacher → name and language of the voice we ship
 SAMPLING = {"top_p": 0.5, "top_k": 25, "win_size": 10, "tau_r": 0.1}
+LARGE = 1000  # weights; smaller tensors stay float32
 LEAST_PER_UNIT, MOST_PER_UNIT = 0.8, 8
 BACKBONE = "llm.model.model."
 DESCRIPTION = """\
@@ -199,6 +203,25 @@ def official_language_model_keys(weights: Mapping[str, Tensor]) -> dict[str, Ten
     }
 
 
+def store_half(path: Path) -> None:
+    """Keep an ONNX file's large weights as float16; a cast widens them again when it is loaded."""
+    model = onnx.load(path)
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < LARGE:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+    nodes = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*casts, *nodes])
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
 def presets(options: argparse.Namespace) -> dict[str, dict[str, Tensor | str]]:
     """spk2info: a speaker vector and a language for each voice that ships."""
     vectors = flow.speaker_vectors(options)
@@ -222,6 +245,8 @@ def write(options: argparse.Namespace) -> None:
     write_tensors(out / "hift.safetensors", half(with_weight_norm(hift)))
     speaker.write_onnx(speaker.load(work).encoder, out / "campplus.onnx")
     tokenizer.write_onnx(tokenizer.load(work)[0].encoder, out / "speech_tokenizer_v2.onnx")
+    for encoder in ("campplus.onnx", "speech_tokenizer_v2.onnx"):
+        store_half(out / encoder)
     write_voices(out / "spk2info.safetensors", presets(options))
     llm = language_model.config()
     (out / "cosyvoice2.yaml").write_text(describe(llm, flow.CONFIG, vocoder.CONFIG), encoding="utf-8")
