@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import traceback
 
@@ -59,6 +60,7 @@ def main() -> None:
     cosyrt say                               hear a greeting
     cosyrt say "It speaks." -o speech.mp3    write a file
     """
+    logging.basicConfig(format="cosyrt: %(message)s")
 
 
 main.add_command(say)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -112,7 +113,7 @@ manner_options = group(
     click.option("--ref-text", metavar="TEXT", help="What is said in the recording."),
     click.option(
         "--speed",
-        type=click.FloatRange(0.25, 4.0),
+        type=click.FloatRange(0.5, 2.0),
         default=1.0,
         show_default=True,
         help="2 is twice as fast.",
@@ -126,17 +127,25 @@ manner_options = group(
     ),
 )
 
+
+def _less_to_read(_ctx: click.Context, _option: click.Parameter, given: bool) -> bool:
+    if given:
+        logging.getLogger("cosyrt").setLevel(logging.ERROR)
+    return given
+
+
 telling_options = group(
     Telling,
     "telling",
     click.option("--json", is_flag=True, help="Print one JSON object instead of text."),
-    click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
+    click.option("-q", "--quiet", is_flag=True, callback=_less_to_read, help="Print nothing but errors."),
 )
 
 
-def _make_verbose(ctx: click.Context, _option: click.Parameter, given: bool) -> None:
+def _more_to_read(ctx: click.Context, _option: click.Parameter, given: bool) -> None:
     if given:
         ctx.meta[VERBOSE] = True
+        logging.getLogger("cosyrt").setLevel(logging.INFO)
 
 
 verbose_option = click.option(
@@ -145,8 +154,8 @@ verbose_option = click.option(
     is_flag=True,
     expose_value=False,
     is_eager=True,
-    callback=_make_verbose,
-    help="Show where an error came from.",
+    callback=_more_to_read,
+    help="Print more, and where an error came from.",
 )
 
 

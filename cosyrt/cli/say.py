@@ -162,8 +162,8 @@ def _progress_bar(telling: Telling) -> Iterator[OnProgress | None]:
         task = bar.add_task("", total=None, visible=False, seconds=0.0)
 
         def show(at: Progress) -> None:
-            done = {"total": at.pieces, "completed": at.pieces_done, "seconds": at.seconds}
-            bar.update(task, visible=at.pieces > 1, **done)
+            long = at.pieces > 1
+            bar.update(task, visible=long, total=at.pieces, completed=at.pieces_done, seconds=at.seconds)
 
         yield show
 

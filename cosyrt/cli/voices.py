@@ -36,7 +36,8 @@ def list_voices(model: Model, as_json: bool) -> None:
 
 
 def _row(tts: Pipeline, voice: Voice, source: str) -> dict[str, str | float]:
-    seconds = len(voice.mel) * tts.rates.samples_per_frame / tts.rates.sample_hz
+    rates = tts.description.rates
+    seconds = rates.seconds(len(voice.mel) * rates.samples_per_frame)
     row = (voice.name, voice.language or "any", source, round(seconds, 2))
     return dict(zip(COLUMNS, row, strict=True))
 

@@ -21,7 +21,8 @@ def voice(name: str, language: str | None) -> SimpleNamespace:
 class TonePipeline:
     """Says each character as 10 ms of tone, in pieces of five characters; remembers what it was asked."""
 
-    sample_rate, family, device, rates = 24_000, "cosyvoice2", "cpu", Rates()
+    sample_rate, family, device = 24_000, "cosyvoice2", "cpu"
+    description = SimpleNamespace(rates=Rates())
 
     def __init__(self) -> None:
         self.voices = {"ann": voice("ann", "en"), "mei": voice("mei", "zh")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -107,10 +108,16 @@ def test_json_is_one_object_with_the_measurements(run):
     assert facts["load_s"] >= 0
 
 
-def test_quiet_prints_nothing(run):
-    """-q leaves only the file."""
-    result = run("say", "hello", "-q")
-    assert result.output == ""
+@pytest.mark.parametrize(("how", "said"), [("-q", ""), ("-v", "cosyrt: the end is near\n")])
+def test_quiet_and_verbose_reach_the_library(run, tones, monkeypatch, how, said):
+    """-q leaves only the file, not even the library's warnings; -v shows its notes."""
+    log = logging.getLogger("cosyrt")
+    monkeypatch.setattr(log, "level", log.level)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    monkeypatch.setattr(tones, "default_voice", lambda text: log.info("the end is near") or "ann")
+    result = run("say", "hello", how)
+    assert result.stderr == said
+    assert bool(result.stdout) is (how == "-v")
 
 
 def test_options_reach_the_pipeline(run, tones):
