@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import pytest
+
+if TYPE_CHECKING:
+    from cosyrt.engine.pipeline import Pipeline
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -15,3 +21,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model folder with random weights; not to be written to."""
+    from tests.tiny import write_model
+
+    path = tmp_path_factory.mktemp("model") / "tiny"
+    write_model(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder: Path) -> Pipeline:
+    """The tiny model, loaded on the CPU."""
+    import cosyrt
+
+    return cosyrt.load(tiny_folder, device="cpu")

@@ -122,8 +122,15 @@ hift: !new:cosyvoice.hifigan.generator.HiFTGenerator
 """
 
 
-def describe(llm: LanguageModelConfig, flow: FlowConfig, hift: VocoderConfig) -> str:
-    """The text of cosyvoice2.yaml."""
+def describe(
+    llm: LanguageModelConfig,
+    flow: FlowConfig,
+    hift: VocoderConfig,
+    *,
+    least: float = LEAST_PER_UNIT,
+    most: float = MOST_PER_UNIT,
+) -> str:
+    """The text of cosyvoice2.yaml; a text token becomes at least and at most that many speech tokens."""
     lists = {
         name: json.dumps(getattr(hift, name))
         for name in ("upsample_rates", "upsample_kernels", "kernels", "dilations", "source_kernels", "source_dilations")
@@ -133,8 +140,8 @@ def describe(llm: LanguageModelConfig, flow: FlowConfig, hift: VocoderConfig) ->
         flow=flow,
         hift=hift,
         harmonics=hift.harmonics - 1,
-        least=LEAST_PER_UNIT,
-        most=MOST_PER_UNIT,
+        least=least,
+        most=most,
         sampling=SAMPLING,
         **lists,
     )

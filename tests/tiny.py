@@ -1,0 +1,84 @@
+"""A tiny model folder in the official CosyVoice 2 layout: real files, real networks, random weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from cosyrt.checkpoint import write_tensors, write_voices
+from cosyrt.frontend.pronounce import vocabulary
+from cosyrt.models.conformer import ConformerConfig
+from cosyrt.models.flow import Flow, FlowConfig
+from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
+from cosyrt.models.unet import UNetConfig
+from cosyrt.models.vocoder import Vocoder, VocoderConfig
+from recipes.builtin_voice.export import (
+    backbone_settings,
+    describe,
+    official_language_model_keys,
+    text_tokenizer,
+    with_weight_norm,
+)
+from tests.frontend.onnx_models import write_campplus, write_speech_tokenizer
+
+SPEECH_VOCABULARY = 4_000  # above any token that the ONNX speech tokenizer of the tests gives
+LEAST, MOST = 2, 3  # speech tokens a text token: no utterance gets out of hand
+LLM = LanguageModelConfig(
+    width=32,
+    feed_forward=48,
+    layers=2,
+    heads=4,
+    kv_heads=2,
+    text_vocabulary=len(vocabulary()),
+    rope_theta=1e4,
+    speech_vocabulary=SPEECH_VOCABULARY,
+)
+FLOW = FlowConfig(
+    speech_vocabulary=SPEECH_VOCABULARY,
+    encoder=ConformerConfig(width=32, heads=2, feed_forward=48, layers=1, up_layers=1),
+    velocity=UNetConfig(channels=16, head_width=8, heads=2, blocks=1, middle=1),
+)
+VOCODER = VocoderConfig(channels=32, pitch_channels=16)
+PRESETS = {"ann": "en", "mei": "zh"}
+
+
+def language_model(seed: int = 0) -> SpeechLanguageModel:
+    torch.manual_seed(seed)
+    return SpeechLanguageModel(LLM).eval().requires_grad_(False)
+
+
+def flow(seed: int = 0) -> Flow:
+    torch.manual_seed(seed)
+    return Flow(FLOW).eval().requires_grad_(False)
+
+
+def vocoder(config: VocoderConfig = VOCODER, seed: int = 0) -> Vocoder:
+    """Its pitch follows the mel around 120 Hz, so that the source is voiced."""
+    torch.manual_seed(seed)
+    model = Vocoder(config).eval().requires_grad_(False)
+    model.f0_predictor.classifier.weight.mul_(60)
+    model.f0_predictor.classifier.bias.fill_(120)
+    return model
+
+
+def write_model(path: Path, seed: int = 0) -> None:
+    """Every file of a folder that `cosyrt.load` opens."""
+    (path / "CosyVoice-BlankEN").mkdir(parents=True)
+    write_tensors(path / "llm.safetensors", official_language_model_keys(language_model(seed).state_dict()))
+    write_tensors(path / "flow.safetensors", flow(seed).state_dict())
+    write_tensors(path / "hift.safetensors", with_weight_norm(vocoder(seed=seed)))
+    write_campplus(path / "campplus.onnx")
+    write_speech_tokenizer(path / "speech_tokenizer_v2.onnx")
+    speakers = torch.randn(len(PRESETS), 1, 192, generator=torch.Generator().manual_seed(seed))
+    write_voices(
+        path / "spk2info.safetensors",
+        {
+            name: {"embedding": speaker, "language": language, "text": ""}
+            for (name, language), speaker in zip(PRESETS.items(), speakers, strict=True)
+        },
+    )
+    (path / "cosyvoice2.yaml").write_text(describe(LLM, FLOW, VOCODER, least=LEAST, most=MOST))
+    for name, content in (("config.json", backbone_settings(LLM)), ("tokenizer.json", text_tokenizer())):
+        (path / "CosyVoice-BlankEN" / name).write_text(json.dumps(content))
