@@ -1,13 +1,17 @@
 """speech tokens → mel, chunk by chunk, cut where nothing can change any more.
 
 Shapes: B batch (1 here) · P prompt tokens · S speech tokens · M mel frames.
-The past is computed again for each chunk; hops grow so that this stays affordable. What comes out is what one
-pass over all tokens with the chunk mask gives: `tests/engine/test_mel_stream.py` holds the two together.
+With the chunk mask, everything left of an edge depends on the past only: keys, values and convolution tails of
+every Euler step are remembered, and a chunk costs what it costs, however long the past. That memory is large
+(2.3 MB a frame for the published model in 16 bits); past its budget the whole is computed again for each chunk.
+Either way the mel is that of one masked pass over all tokens; `tests/engine/test_mel_stream.py` holds them together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -17,16 +21,39 @@ from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
 from cosyrt.frontend.voice import Voice
 from cosyrt.models.flow import NOISE_FRAMES, FlowConfig, fixed_noise, solve
-from cosyrt.models.layers import visible
+from cosyrt.models.layers import Memory, visible
+
+log = logging.getLogger(__name__)
+
+CACHE_BYTES = 2_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class Past:
+    """The tokens that need not be computed again, prompt included."""
+
+    tokens: int = 0
+    encoder: Memory = field(default_factory=Memory)
+    velocity: list[Memory] = field(default_factory=list)  # one an Euler step
+
+    def copy(self) -> Past:
+        """A past that may go on by itself."""
+        return Past(self.tokens, self.encoder.copy(), [memory.copy() for memory in self.velocity])
+
+    @property
+    def bytes(self) -> int:
+        """What it takes."""
+        return self.encoder.bytes + sum(memory.bytes for memory in self.velocity)
+
+
+@dataclass(slots=True)
 class Condition:
-    """A voice as the flow wants it, on the device."""
+    """A voice as the flow wants it, on the device; its prompt's own past is kept once a stream has computed it."""
 
     tokens: Tensor  # [1, P]
     mel: Tensor  # [1, 80, up · P]
     speaker: Tensor  # [1, 80]
+    past: Past | None = None
 
     @classmethod
     def of(cls, voice: Voice, stages: Stages, device: torch.device) -> Condition:
@@ -42,13 +69,45 @@ class Condition:
         )
 
 
+class Conditions:
+    """The voices used lately, with the pasts of their prompts as far as the budget goes."""
+
+    def __init__(self, stages: Stages, device: torch.device, cache_bytes: int = CACHE_BYTES) -> None:
+        self.stages, self.device, self.cache_bytes = stages, device, cache_bytes
+        self._known: WeakKeyDictionary[Voice, Condition] = WeakKeyDictionary()
+
+    def of(self, voice: Voice) -> Condition:
+        """The voice's condition; the others lose their pasts when all together take too much."""
+        condition = self._known.pop(voice, None) or Condition.of(voice, self.stages, self.device)
+        self._known[voice] = condition  # last in order: used most lately
+        for other in list(self._known.values()):
+            if other is not condition and self.bytes > self.cache_bytes:
+                other.past = None
+        return condition
+
+    @property
+    def bytes(self) -> int:
+        """What all pasts take."""
+        return sum(known.past.bytes for known in list(self._known.values()) if known.past is not None)
+
+
 class MelStream:
     """The mel of one utterance; `chunked` tells whether frames see their own chunk and the past, or everything."""
 
-    def __init__(self, stages: Stages, config: FlowConfig, condition: Condition, *, chunked: bool) -> None:
+    def __init__(
+        self,
+        stages: Stages,
+        config: FlowConfig,
+        condition: Condition,
+        *,
+        chunked: bool,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
         self.stages, self.config, self.condition, self.chunked = stages, config, condition, chunked
+        self.cache_bytes = cache_bytes
         self.noise = fixed_noise().to(condition.mel)
         self.done_tokens = 0
+        self.past: Past | None = None
 
     def until(
         self,
@@ -56,35 +115,69 @@ class MelStream:
         edge: int | None,
     ) -> Tensor:  # [1, 80, M] the frames that are new
         """The mel up to `edge` tokens, which must lie on an edge and be followed by the look-ahead; None: to the end."""
-        lookahead = self.config.encoder.lookahead_tokens
-        own = torch.tensor([tokens if edge is None else tokens[: edge + lookahead]], dtype=torch.long)
-        every = torch.cat([self.condition.tokens, own.to(self.condition.tokens.device)], dim=1)
-        heard, ahead = (every, None) if edge is None else (every[:, :-lookahead], every[:, -lookahead:])
-        assert edge is None or heard.shape[1] == self.condition.tokens.shape[1] + edge
-        mel = self.mel(heard, ahead)[:, :, self.condition.mel.shape[2] + self.config.encoder.up * self.done_tokens :]
-        self.done_tokens = len(tokens) if edge is None else edge
-        return mel
+        own = torch.tensor([tokens], dtype=torch.long, device=self.condition.tokens.device)
+        every = torch.cat([self.condition.tokens, own], dim=1)
+        prompt = self.condition.tokens.shape[1]
+        if self.past is None and edge is not None and self.chunked and self.done_tokens == 0:
+            self.past = self.past_of_prompt()
+        end = every.shape[1] if edge is None else prompt + edge
+        start = 0 if self.past is None else self.past.tokens
+        mel = self.mel(every, start, end, self.past)
+        if self.past is not None and self.past.bytes > self.cache_bytes:
+            log.warning("stream cache full, recomputing from here bytes=%d tokens=%d", self.past.bytes, end)
+            self.past = None
+        new = (prompt + self.done_tokens - start) * self.config.encoder.up
+        self.done_tokens = end - prompt
+        return mel[:, :, new:]
+
+    def past_of_prompt(self) -> Past:
+        """The past after the prompt's chunks that no spoken token can reach; computed once a voice."""
+        if self.condition.past is None:
+            c = self.config
+            past = Past(velocity=[Memory() for _ in range(c.steps)])
+            alone = self.condition.tokens.shape[1] - c.encoder.lookahead_tokens
+            end = max(0, alone // c.encoder.chunk_tokens * c.encoder.chunk_tokens)
+            if end:
+                self.mel(self.condition.tokens, 0, end, past)
+            self.condition.past = past
+        return self.condition.past.copy()
 
     def mel(
         self,
         tokens: Tensor,  # [1, P + S]
-        ahead: Tensor | None,  # [1, lookahead]
-    ) -> Tensor:  # [1, 80, M] prompt included
-        """Encode, then solve from the fixed noise."""
-        c = self.config
-        frames = tokens.shape[1] * c.encoder.up
-        if frames > NOISE_FRAMES:
+        start: int,
+        end: int,
+        past: Past | None,
+    ) -> Tensor:  # [1, 80, M]
+        """Frames of the tokens from `start` to `end`: encode, then solve from the fixed noise."""
+        c, up = self.config, self.config.encoder.up
+        if end * up > NOISE_FRAMES:
             raise SpeechError(
-                f"one piece of text became {frames / 50:.0f} s of speech with its prompt, {NOISE_FRAMES / 50:.0f} s "
+                f"one piece of text became {end / 25:.0f} s of speech with its prompt, {NOISE_FRAMES / 50:.0f} s "
                 "is the most; split the text or choose a shorter prompt"
             )
-        real = torch.ones_like(tokens, dtype=torch.bool)
-        sees = visible(real, c.encoder.chunk_tokens if self.chunked else None)
-        mu = self.stages.encode(tokens, real, sees, ahead)
-        prompt = torch.zeros_like(mu)
-        prompt[:, :, : self.condition.mel.shape[2]] = self.condition.mel
-        sees_up = sees.repeat_interleave(c.encoder.up, dim=1).repeat_interleave(c.encoder.up, dim=2)
-        noise = self.noise[:, :, :frames]
-        return solve(
-            self.stages.velocity, noise, sees_up, mu, self.condition.speaker, prompt, steps=c.steps, guidance=c.guidance
+        sees = visible(torch.ones_like(tokens[:, :end]).bool(), c.encoder.chunk_tokens if self.chunked else None, start)
+        ahead = tokens[:, end : end + c.encoder.lookahead_tokens] if end < tokens.shape[1] else None
+        new = tokens[:, start:end]
+        memory = None if past is None else past.encoder.begin()
+        mu = self.stages.encode(new, torch.ones_like(new).bool(), sees, ahead, memory)
+        frames = slice(start * up, end * up)
+        mel = solve(
+            self.stages.velocity,
+            self.noise[:, :, frames],
+            sees.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2),
+            mu,
+            self.condition.speaker,
+            self.prompt(frames),
+            steps=c.steps,
+            guidance=c.guidance,
+            memories=None if past is None else past.velocity,
         )
+        if past is not None:
+            past.tokens = end
+        return mel
+
+    def prompt(self, frames: slice) -> Tensor:  # [1, 80, M]
+        """The prompt's mel where it reaches, zeros after it."""
+        given = self.condition.mel[:, :, frames]
+        return torch.nn.functional.pad(given, (0, frames.stop - frames.start - given.shape[2]))

@@ -25,7 +25,7 @@ from cosyrt.engine.ahead import ahead
 from cosyrt.engine.audio_stream import AudioStream
 from cosyrt.engine.build import Description, build
 from cosyrt.engine.chunks import ChunkPlan
-from cosyrt.engine.mel_stream import Condition, MelStream
+from cosyrt.engine.mel_stream import Conditions, MelStream
 from cosyrt.engine.speaking import Saying, speech_tokens
 from cosyrt.engine.stages import Stages, eager
 from cosyrt.engine.stretch import Stretch
@@ -91,6 +91,7 @@ class Pipeline:
         # On a CPU the language model and the flow compete for the same cores: side by side they are no faster.
         self.overlap = device.type != "cpu"
         self._device = device
+        self._conditions = Conditions(stages, device)
         self.plan = ChunkPlan(
             chunk_tokens=description.flow.encoder.chunk_tokens,
             lookahead_tokens=description.flow.encoder.lookahead_tokens,
@@ -218,7 +219,7 @@ class Utterance:
         self.chunked, self.edges = chunked, edges
         self.drawing = torch.Generator().manual_seed(seed)
         self.noise = torch.Generator().manual_seed(seed)
-        self.condition = Condition.of(voice, pipeline.stages, pipeline._device)
+        self.condition = pipeline._conditions.of(voice)
         self.prompt_text = pipeline.tokenizer.encode(normalize(voice.text)) if voice.text else []
 
     def run(self, pieces: Iterator[str]) -> Generator[np.ndarray, None, None]:  # float32 [N] each

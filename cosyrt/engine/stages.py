@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from cosyrt.models.flow import Flow
+from cosyrt.models.layers import Memory
 from cosyrt.models.llm import Cache, SpeechLanguageModel
 from cosyrt.models.source import Phase
 from cosyrt.models.vocoder import Vocoder
@@ -24,10 +25,12 @@ NewCache = Callable[[int, int], Cache]
 Prefill = Callable[[Tensor, Tensor, Cache], Tensor]
 # (token [B], position [B], sees [B, 1, 1, K], cache) → log-probabilities [B, V]; fills the cache at `position`
 Step = Callable[[Tensor, Tensor, Tensor, Cache], Tensor]
-# (tokens [B, S], real [B, S], sees [B, S, S], tokens that follow [B, lookahead] or None) → mu [B, 80, M]
-Encode = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
-# (x [B, 80, M], real [B, 1, M], sees [B, M, M], mu [B, 80, M], t [B], speaker [B, 80], prompt [B, 80, M]) → [B, 80, M]
-Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+# (tokens [B, S], real [B, S], sees [B, S, past + S], tokens that follow [B, lookahead] or None,
+#  memory of the past or None) → mu [B, 80, M]
+Encode = Callable[[Tensor, Tensor, Tensor, Tensor | None, Memory | None], Tensor]
+# (x [B, 80, M], real [B, 1, M], sees [B, M, past + M], mu [B, 80, M], t [B], speaker [B, 80], prompt [B, 80, M],
+#  memory of the past at this t or None) → [B, 80, M]
+Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Memory | None], Tensor]
 # speaker vector [B, 192] → [B, 80]
 Speaker = Callable[[Tensor], Tensor]
 # mel [B, 80, M] → pitch in Hz [B, M]

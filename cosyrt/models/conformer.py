@@ -1,6 +1,7 @@
 """speech tokens' embeddings → mel-rate encoding: the up-sampling conformer of CosyVoice 2.
 
-Shapes: B batch · S speech tokens · M = up · S mel frames · T either of them · D width · H heads · E head width.
+Shapes: B batch · S speech tokens · M = up · S mel frames · T either of them ·
+K = past + T positions to look at · D width · H heads · E head width.
 Source: Conformer (arXiv:2005.08100) without its convolution module, relative positions as in Transformer-XL
 (arXiv:1901.02860); upstream's `transformer/upsample_encoder.py`, `attention.py`, `embedding.py` (espnet positions).
 """
@@ -16,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.models.layers import CausalConv
+from cosyrt.models.layers import CausalConv, Memory
 
 LAYER_NORM_EPS = 1e-12  # inside the blocks; the norms around them keep torch's 1e-5
 
@@ -78,9 +79,10 @@ class LookAhead(nn.Module):
         self,
         x: Tensor,  # [B, S, D]
         context: Tensor | None = None,  # [B, lookahead, D] what follows; None: silence follows
+        memory: Memory | None = None,
     ) -> Tensor:  # [B, S, D]
         ahead = F.pad(x, (0, 0, 0, self.lookahead)) if context is None else torch.cat([x, context], dim=1)
-        heard = self.conv2(F.leaky_relu(self.conv1(ahead.transpose(1, 2))))
+        heard = self.conv2(F.leaky_relu(self.conv1(ahead.transpose(1, 2))), memory)
         return x + heard.transpose(1, 2)
 
 
@@ -95,29 +97,32 @@ class Up(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, S, D]
+        memory: Memory | None = None,
     ) -> Tensor:  # [B, M, D]
-        out: Tensor = self.conv(x.repeat_interleave(self.factor, dim=1).transpose(1, 2))
+        out: Tensor = self.conv(x.repeat_interleave(self.factor, dim=1).transpose(1, 2), memory)
         return out.transpose(1, 2)
 
 
 def distances(
-    positions: int,
+    rows: int,
+    columns: int,
     width: int,
     like: Tensor,
-) -> Tensor:  # [2T - 1, D]
-    """Sinusoids of the distances T-1 … -(T-1), computed in float32."""
-    distance = torch.arange(positions - 1, -positions, -1, device=like.device, dtype=torch.float32)
+) -> Tensor:  # [rows + columns - 1, D]
+    """Sinusoids of every distance from the last `rows` of `columns` positions back to any of them, in float32."""
+    distance = torch.arange(columns - 1, -rows, -1, device=like.device, dtype=torch.float32)
     rates = torch.exp(torch.arange(0, width, 2, device=like.device) * (-log(10_000.0) / width))
     angles = distance[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1).to(like.dtype)
 
 
 def by_distance(
-    scores: Tensor,  # [B, H, T, 2T - 1] a column for each distance
-) -> Tensor:  # [B, H, T, T] a column for each position
+    scores: Tensor,  # [B, H, T, T + K - 1] a column for each distance
+) -> Tensor:  # [B, H, T, K] a column for each position
     """Shift every row so that its columns count positions (the shift of Transformer-XL)."""
     b, h, rows, columns = scores.shape
-    return F.pad(scores, (1, 0)).view(b, h, columns + 1, rows)[:, :, 1:].view(b, h, rows, columns)[..., :rows]
+    shifted = F.pad(scores, (1, 0)).view(b, h, columns + 1, rows)[:, :, 1:].view(b, h, rows, columns)
+    return shifted[..., : columns - rows + 1]
 
 
 class RelativeAttention(nn.Module):
@@ -141,10 +146,13 @@ class RelativeAttention(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, T, D]
-        sees: Tensor,  # [B, 1, T, T] True where a position may look
-        distance: Tensor,  # [2T - 1, D]
+        sees: Tensor,  # [B, 1, T, K] True where a position may look
+        distance: Tensor,  # [T + K - 1, D]
+        memory: Memory | None = None,
     ) -> Tensor:  # [B, T, D]
         q, k, v = (self.split(proj(x)) for proj in (self.linear_q, self.linear_k, self.linear_v))
+        if memory is not None:
+            k, v = memory.since_start(k), memory.since_start(v)
         p = self.split(self.linear_pos(distance)[None])
         scale = 1 / sqrt(q.shape[-1])
         far = by_distance((q + self.pos_bias_v[:, None]) @ p.transpose(-2, -1)) * scale
@@ -183,10 +191,11 @@ class Block(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, T, D]
-        sees: Tensor,  # [B, 1, T, T]
-        distance: Tensor,  # [2T - 1, D]
+        sees: Tensor,  # [B, 1, T, K]
+        distance: Tensor,  # [T + K - 1, D]
+        memory: Memory | None = None,
     ) -> Tensor:  # [B, T, D]
-        x = x + self.self_attn(self.norm_mha(x), sees, distance)
+        x = x + self.self_attn(self.norm_mha(x), sees, distance, memory)
         out: Tensor = x + self.feed_forward(self.norm_ff(x))
         return out
 
@@ -208,14 +217,15 @@ class UpsampleConformer(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, S, D] token embeddings
-        sees: Tensor,  # [B, S, S] True where a token may look
-        sees_up: Tensor,  # [B, M, M] True where a frame may look
+        sees: Tensor,  # [B, S, past + S] True where a token may look
+        sees_up: Tensor,  # [B, M, past + M] True where a frame may look
         context: Tensor | None = None,  # [B, lookahead, D] embeddings of the tokens that follow
+        memory: Memory | None = None,
     ) -> Tensor:  # [B, M, D]
         ahead = None if context is None else self.embed(context)
-        x = self.pre_lookahead_layer(self.embed(x), ahead)
-        x = self.through(self.encoders, x, sees)
-        x = self.through(self.up_encoders, self.up_embed(self.up_layer(x)), sees_up)
+        x = self.pre_lookahead_layer(self.embed(x), ahead, memory)
+        x = self.through(self.encoders, x, sees, memory)
+        x = self.through(self.up_encoders, self.up_embed(self.up_layer(x, memory)), sees_up, memory)
         out: Tensor = self.after_norm(x)
         return out
 
@@ -223,10 +233,11 @@ class UpsampleConformer(nn.Module):
         self,
         blocks: nn.ModuleList,
         x: Tensor,  # [B, T, D]
-        sees: Tensor,  # [B, T, T]
+        sees: Tensor,  # [B, T, K]
+        memory: Memory | None,
     ) -> Tensor:  # [B, T, D]
         """Run one stack of blocks; they share their table of distances."""
-        distance = distances(x.shape[1], x.shape[2], x)
+        distance = distances(*sees.shape[1:], x.shape[2], x)
         for block in blocks:
-            x = block(x, sees[:, None], distance)
+            x = block(x, sees[:, None], distance, memory)
         return x

@@ -7,7 +7,7 @@ Source: flow matching (arXiv:2210.02747) with classifier-free guidance (arXiv:22
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cosyrt.models.conformer import ConformerConfig, UpsampleConformer
+from cosyrt.models.layers import Memory
 from cosyrt.models.unet import CausalUNet, UNetConfig
 
-Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Memory | None], Tensor]
 NOISE_FRAMES = 15_000  # upstream draws this much once, so a frame's noise depends on its position alone
 NOISE_SEED = 0
 
@@ -82,19 +83,20 @@ class Flow(nn.Module):
         self,
         tokens: Tensor,  # [B, S] speech tokens, prompt first
         real: Tensor,  # [B, S] True where a token is not padding
-        sees: Tensor,  # [B, S, S] True where a token may look: whole or chunked
+        sees: Tensor,  # [B, S, past + S] True where a token may look: whole or chunked
         ahead: Tensor | None = None,  # [B, lookahead] tokens that follow; None: nothing follows
+        memory: Memory | None = None,  # of the tokens before these
     ) -> Tensor:  # [B, 80, M]
         """What the tokens say the mel should be, at the mel's rate."""
         x = self.input_embedding(tokens) * real[..., None]
         context = None if ahead is None else self.input_embedding(ahead)
-        mu: Tensor = self.encoder_proj(self.encoder(x, sees, self.at_mel_rate(sees), context))
+        mu: Tensor = self.encoder_proj(self.encoder(x, sees, self.at_mel_rate(sees), context, memory))
         return mu.transpose(1, 2)
 
     def at_mel_rate(
         self,
-        sees: Tensor,  # [B, S, S]
-    ) -> Tensor:  # [B, M, M]
+        sees: Tensor,  # [B, S, past + S]
+    ) -> Tensor:  # [B, M, up · (past + S)]
         """The same view, frame by frame: the frames of a token look where their token looks."""
         up = self.config.encoder.up
         return sees.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2)
@@ -113,12 +115,13 @@ def time_steps(steps: int) -> Tensor:  # [steps + 1] from 0 to 1
 def guided(
     velocity: Velocity,
     x: Tensor,  # [B, 80, M]
-    sees: Tensor,  # [B, M, M]
+    sees: Tensor,  # [B, M, past + M]
     mu: Tensor,  # [B, 80, M]
     t: Tensor,  # [] time
     speaker: Tensor,  # [B, 80]
     prompt: Tensor,  # [B, 80, M]
     guidance: float,
+    memory: Memory | None = None,
 ) -> Tensor:  # [B, 80, M]
     """Velocity pushed away from what the model would do without conditions; both branches in one batch."""
 
@@ -135,6 +138,7 @@ def guided(
         t.expand(both.shape[0]),
         beside_zero(speaker),
         beside_zero(prompt),
+        memory,
     )
     conditional, free = v.chunk(2)
     return (1 + guidance) * conditional - guidance * free
@@ -143,16 +147,19 @@ def guided(
 def solve(
     velocity: Velocity,
     noise: Tensor,  # [B, 80, M]
-    sees: Tensor,  # [B, M, M]
+    sees: Tensor,  # [B, M, past + M]
     mu: Tensor,  # [B, 80, M]
     speaker: Tensor,  # [B, 80]
     prompt: Tensor,  # [B, 80, M]
     *,
     steps: int,
     guidance: float,
+    memories: Sequence[Memory] | None = None,  # of the frames before these, one a step
 ) -> Tensor:  # [B, 80, M] mel
     """Euler's method from noise to mel along the guided velocity."""
     x, times = noise, time_steps(steps).to(noise)
-    for t, following in zip(times, times[1:], strict=False):
-        x = x + (following - t) * guided(velocity, x, sees, mu, t, speaker, prompt, guidance)
+    for i in range(steps):
+        memory = None if memories is None else memories[i].begin()
+        v = guided(velocity, x, sees, mu, times[i], speaker, prompt, guidance, memory)
+        x = x + (times[i + 1] - times[i]) * v
     return x

@@ -11,8 +11,77 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+class Memory:
+    """What earlier positions left behind for later ones: a slot for each place that asks, in the order of asking.
+
+    A causal network whose places ask in the same order every time goes on exactly where it stopped. The memory
+    belongs to the caller; a network without one starts from nothing.
+    """
+
+    def __init__(self) -> None:
+        self._slots: list[Tensor] = []
+        self._used: list[int] = []  # positions of each slot that are filled
+        self._turn = 0
+
+    def begin(self) -> Memory:
+        """The same memory, before the first place asks."""
+        self._turn = 0
+        return self
+
+    def behind(
+        self,
+        x: Tensor,  # [B, C, T]
+        reach: int,
+    ) -> Tensor:  # [B, C, reach + T]
+        """The last `reach` positions before x (zeros at the start), then x."""
+        turn = self._next()
+        past = self._slots[turn] if turn < len(self._slots) else x.new_zeros(*x.shape[:2], reach)
+        joined = torch.cat([past, x], dim=2)
+        self._keep(turn, joined[:, :, joined.shape[2] - reach :].clone(), reach)
+        return joined
+
+    def since_start(
+        self,
+        x: Tensor,  # [B, H, T, E]
+    ) -> Tensor:  # [B, H, past + T, E]
+        """Everything this place was ever given, x last."""
+        turn = self._next()
+        used = self._used[turn] if turn < len(self._slots) else 0
+        total = used + x.shape[2]
+        if turn == len(self._slots) or total > self._slots[turn].shape[2]:
+            room = x.new_empty(*x.shape[:2], 2 * total, x.shape[3])  # doubles, so that growing stays cheap
+            if used:
+                room[:, :, :used] = self._slots[turn][:, :, :used]
+            self._keep(turn, room, used)
+        self._slots[turn][:, :, used:total] = x
+        self._used[turn] = total
+        return self._slots[turn][:, :, :total]
+
+    def copy(self) -> Memory:
+        """A memory that may go on by itself."""
+        other = Memory()
+        other._slots = [slot[:, :, :used].clone() for slot, used in zip(self._slots, self._used, strict=True)]
+        other._used = list(self._used)
+        return other
+
+    @property
+    def bytes(self) -> int:
+        """What it takes."""
+        return sum(slot.nbytes for slot in self._slots)
+
+    def _next(self) -> int:
+        self._turn += 1
+        return self._turn - 1
+
+    def _keep(self, turn: int, slot: Tensor, used: int) -> None:
+        if turn == len(self._slots):
+            self._slots.append(slot)
+            self._used.append(used)
+        self._slots[turn] = slot
+
+
 class CausalConv(nn.Conv1d):
-    """A convolution that sees the past only: all of its padding is on the left."""
+    """A convolution that sees the past only: what is left of its input is remembered, or zero."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__(inputs, outputs, kernel)
@@ -20,8 +89,10 @@ class CausalConv(nn.Conv1d):
     def forward(
         self,
         x: Tensor,  # [B, C, T]
+        memory: Memory | None = None,
     ) -> Tensor:  # [B, C', T]
-        return super().forward(F.pad(x, (self.kernel_size[0] - 1, 0)))
+        reach = self.kernel_size[0] - 1
+        return super().forward(F.pad(x, (reach, 0)) if memory is None else memory.behind(x, reach))
 
 
 def real_positions(
@@ -35,10 +106,11 @@ def real_positions(
 def visible(
     real: Tensor,  # [B, T] True where a position is not padding
     chunk: int | None,
-) -> Tensor:  # [B, T, T] True where a position may look
+    start: int = 0,
+) -> Tensor:  # [B, T - start, T] True where a position from `start` on may look
     """Everything that is real or, with a chunk size, only what lies in a position's own chunk or before it."""
-    sees = real[:, None, :].expand(-1, real.shape[1], -1)
+    sees = real[:, None, :].expand(-1, real.shape[1] - start, -1)
     if chunk is None:
         return sees
     index = torch.arange(real.shape[1], device=real.device) // chunk
-    return sees & (index[None, :] <= index[:, None])
+    return sees & (index[None, :] <= index[start:, None])

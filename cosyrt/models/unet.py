@@ -1,6 +1,6 @@
 """noisy mel → velocity: the causal U-Net of CosyVoice 2.
 
-Shapes: B batch · M mel frames · C channels · D inner width of the attention · H heads.
+Shapes: B batch · M mel frames · K = past + M frames to look at · C channels · D inner width of the attention · H heads.
 Source: Matcha-TTS (arXiv:2309.03199), upstream's `flow/decoder.py` (CausalConditionalDecoder). The name stayed;
 with one level of channels nothing is ever halved, so the "U" is a stack with one skip connection.
 """
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.models.layers import CausalConv
+from cosyrt.models.layers import CausalConv, Memory
 
 TIME_SCALE = 1000.0
 
@@ -93,8 +93,10 @@ class ConvBlock(nn.Module):
         self,
         x: Tensor,  # [B, C, M]
         real: Tensor,  # [B, 1, M]
+        memory: Memory | None = None,
     ) -> Tensor:  # [B, C', M]
-        out: Tensor = self.block(x * real) * real
+        conv, _, norm, activation = self.block
+        out: Tensor = activation(norm(conv(x * real, memory))) * real
         return out
 
 
@@ -113,9 +115,10 @@ class ResidualBlock(nn.Module):
         x: Tensor,  # [B, C, M]
         real: Tensor,  # [B, 1, M]
         time: Tensor,  # [B, 4C]
+        memory: Memory | None = None,
     ) -> Tensor:  # [B, C', M]
-        h = self.block1(x, real) + self.mlp(time)[:, :, None]
-        out: Tensor = self.block2(h, real) + self.res_conv(x * real)
+        h = self.block1(x, real, memory) + self.mlp(time)[:, :, None]
+        out: Tensor = self.block2(h, real, memory) + self.res_conv(x * real)
         return out
 
 
@@ -131,11 +134,14 @@ class Attention(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, M, C]
-        sees: Tensor,  # [B, 1, M, M]
+        sees: Tensor,  # [B, 1, M, K]
+        memory: Memory | None = None,
     ) -> Tensor:  # [B, M, C]
         q, k, v = (
             proj(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for proj in (self.to_q, self.to_k, self.to_v)
         )
+        if memory is not None:
+            k, v = memory.since_start(k), memory.since_start(v)
         heard = F.scaled_dot_product_attention(q, k, v, attn_mask=sees)
         out: Tensor = self.to_out[0](heard.transpose(1, 2).flatten(2))
         return out
@@ -184,9 +190,10 @@ class TransformerBlock(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, M, C]
-        sees: Tensor,  # [B, 1, M, M]
+        sees: Tensor,  # [B, 1, M, K]
+        memory: Memory | None = None,
     ) -> Tensor:  # [B, M, C]
-        x = x + self.attn1(self.norm1(x), sees)
+        x = x + self.attn1(self.norm1(x), sees, memory)
         out: Tensor = x + self.ff(self.norm3(x))
         return out
 
@@ -217,21 +224,22 @@ class CausalUNet(nn.Module):
         self,
         x: Tensor,  # [B, 80, M] noisy mel at time t
         real: Tensor,  # [B, 1, M] 1 where the frame is not padding
-        sees: Tensor,  # [B, M, M] True where a frame may look: whole or chunked
+        sees: Tensor,  # [B, M, K] True where a frame may look: whole or chunked
         mu: Tensor,  # [B, 80, M] token encoding
         t: Tensor,  # [B] 0 is noise, 1 is mel
         speaker: Tensor,  # [B, 80]
         prompt: Tensor,  # [B, 80, M] prompt mel, zero after it
+        memory: Memory | None = None,  # of the frames before these, at the same t
     ) -> Tensor:  # [B, 80, M]
         time, heads_see = self.time_mlp(t), sees[:, None]
         x = torch.cat([x, mu, speaker[:, :, None].expand(-1, -1, x.shape[2]), prompt], dim=1)
         (down,), (up,) = self.down_blocks, self.up_blocks
-        skip = self.run(down, x, real, heads_see, time)
-        x = down[2](skip * real)
+        skip = self.run(down, x, real, heads_see, time, memory)
+        x = down[2](skip * real, memory)
         for middle in self.mid_blocks:
-            x = self.run(middle, x, real, heads_see, time)
-        x = self.run(up, torch.cat([x, skip], dim=1), real, heads_see, time)
-        x = self.final_block(up[2](x * real), real)
+            x = self.run(middle, x, real, heads_see, time, memory)
+        x = self.run(up, torch.cat([x, skip], dim=1), real, heads_see, time, memory)
+        x = self.final_block(up[2](x * real, memory), real, memory)
         out: Tensor = self.final_proj(x * real) * real
         return out
 
@@ -240,11 +248,12 @@ class CausalUNet(nn.Module):
         stage: nn.ModuleList,
         x: Tensor,  # [B, C, M]
         real: Tensor,  # [B, 1, M]
-        sees: Tensor,  # [B, 1, M, M]
+        sees: Tensor,  # [B, 1, M, K]
         time: Tensor,  # [B, 4C]
+        memory: Memory | None,
     ) -> Tensor:  # [B, C', M]
         """One stage without its closing convolution."""
-        x = stage[0](x, real, time).transpose(1, 2)
+        x = stage[0](x, real, time, memory).transpose(1, 2)
         for block in stage[1]:
-            x = block(x, sees)
+            x = block(x, sees, memory)
         return x.transpose(1, 2)

@@ -101,7 +101,7 @@ class Golden:
         real = torch.ones(2, x.shape[2], dtype=torch.bool)
         sees = visible(real, self.description.flow.velocity.chunk_frames if chunked else None)
         inputs = (self.tensor(f"est_{name}") for name in ("mu", "t", "spks", "cond"))
-        return self.stages.velocity(x, torch.ones(2, 1, x.shape[2]), sees, *inputs)
+        return self.stages.velocity(x, torch.ones(2, 1, x.shape[2]), sees, *inputs, None)
 
     def mels(self, chunked: bool) -> MelStream:
         """A mel stream with the set's prompt."""
