@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch.overrides import TorchFunctionMode
+
 from cosyrt.checkpoint import ModelFolder, load_into
 from cosyrt.engine.speaking import SpeakingConfig
 from cosyrt.engine.stages import Models
@@ -19,7 +22,7 @@ from cosyrt.units import Rates
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
 BACKBONE = "llm.model.model."
 UNUSED_HEAD = "llm.model.lm_head.weight"
@@ -85,17 +88,26 @@ def build(folder: ModelFolder) -> tuple[Description, Models]:
     return description, models
 
 
+class WithoutValues(TorchFunctionMode):
+    """Modules made here skip the initialisation of their weights, which are about to be assigned."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
+
+
 def empty(description: Description) -> Models:
     """The networks without memory for weights: those are assigned from the file."""
-    import torch
-
-    with torch.device("meta"):
-        models = Models(
+    with torch.device("meta"), WithoutValues():
+        return Models(
             llm=SpeechLanguageModel(description.llm),
             flow=Flow(description.flow),
             vocoder=Vocoder(description.vocoder),
         )
-    return models
 
 
 def untied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
