@@ -29,7 +29,7 @@ from cosyrt.engine.mel_stream import Conditions, MelStream
 from cosyrt.engine.speaking import Saying, speech_tokens
 from cosyrt.engine.stages import Stages, eager
 from cosyrt.engine.stretch import Stretch
-from cosyrt.errors import UsageError, VoiceError, VoiceNotFound
+from cosyrt.errors import SpeechError, UsageError, VoiceError, VoiceNotFound
 from cosyrt.frontend.normalize import language_of, normalize
 from cosyrt.frontend.sentences import whole_sentences
 from cosyrt.frontend.split import iter_pieces
@@ -217,7 +217,7 @@ class Utterance:
             raise UsageError(f"speed {speed:g} is out of range; choose {MIN_SPEED:g} to {MAX_SPEED:g}")
         self.pipeline, self.voice, self.speed = pipeline, voice, speed
         self.chunked, self.edges = chunked, edges
-        self.drawing = torch.Generator().manual_seed(seed)
+        self.drawing = torch.Generator(pipeline._device).manual_seed(seed)
         self.noise = torch.Generator().manual_seed(seed)
         self.condition = pipeline._conditions.of(voice)
         self.prompt_text = pipeline.tokenizer.encode(normalize(voice.text)) if voice.text else []
@@ -264,5 +264,7 @@ class Utterance:
 def _audible(
     samples: torch.Tensor,  # [N]
 ) -> Iterator[np.ndarray]:  # float32 [N], if there are any
+    if not torch.isfinite(samples).all():
+        raise SpeechError("the models gave samples that are not finite; check the weights, or use float32")
     if len(samples):
         yield samples.float().cpu().numpy()

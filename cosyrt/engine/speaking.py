@@ -34,8 +34,8 @@ class SpeakingConfig:
         return cls(
             end_token=args["speech_token_size"],
             sampling=SamplingConfig.from_description(args["sampling"].args),
-            least_per_text=args.get("min_token_text_ratio", 2.0),
-            most_per_text=args.get("max_token_text_ratio", 20.0),
+            least_per_text=float(args.get("min_token_text_ratio", 2.0)),
+            most_per_text=float(args.get("max_token_text_ratio", 20.0)),
         )
 
 
@@ -56,8 +56,8 @@ def speech_tokens(
     device: torch.device,
 ) -> Iterator[int]:
     """The speech tokens of one piece, as they are drawn."""
-    least = int(len(saying.text) * config.least_per_text)
-    most = max(1, int(len(saying.text) * config.most_per_text))
+    least = max(1, int(len(saying.text) * config.least_per_text))
+    most = max(least, int(len(saying.text) * config.most_per_text))
     text = torch.tensor([saying.prompt_text + saying.text], device=device)
     prompt = torch.tensor([saying.prompt_speech], dtype=torch.long, device=device)
     start = text.shape[1] + prompt.shape[1] + 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -102,6 +103,7 @@ class Flow(nn.Module):
         return sees.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2)
 
 
+@cache
 def fixed_noise() -> Tensor:  # [1, 80, NOISE_FRAMES]
     """The noise every utterance starts from: the same for all, by position, as upstream draws it."""
     return torch.randn(1, 80, NOISE_FRAMES, generator=torch.Generator().manual_seed(NOISE_SEED))

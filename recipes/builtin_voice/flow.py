@@ -151,7 +151,7 @@ def train(options: argparse.Namespace) -> None:
     loop = Loop(
         [model],
         objective,
-        config_of(options),
+        config_of(options, warmup_steps=200),
         checkpoint=start(options, "flow"),
         save=lambda: save_weights(path, loop.average, asdict(CONFIG)),
     )
@@ -184,7 +184,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("action", choices=["train", "eval"])
     parser.add_argument("--count", type=int, default=40, help="utterances to measure")
-    add_options(parser, batch=12, learning_rate=1e-3)
+    add_options(parser, batch=12, learning_rate=6e-4)
     options = parser.parse_args()
     {"train": train, "eval": evaluate}[options.action](options)
 

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-SPIKE = 6.0  # times the usual gradient norm: such a step is left out
+SPIKE = 30.0  # times the usual gradient norm: such a step is left out
 MOST_SKIPPED = 50  # steps left out in a row, before the run is given up
 Losses = dict[str, Tensor]
 Objective = Callable[[int, np.random.Generator], Losses]
