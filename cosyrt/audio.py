@@ -172,7 +172,7 @@ def _decode(data: bytes, name: str, max_s: float | None) -> tuple[Samples, int]:
     import soundfile
 
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
+        with soundfile.SoundFile(_Data(data)) as file:
             return _collect(_blocks(file), int(file.samplerate), name, max_s)
     except soundfile.LibsndfileError:
         return _decode_ffmpeg(data, name, max_s)
@@ -181,16 +181,25 @@ def _decode(data: bytes, name: str, max_s: float | None) -> tuple[Samples, int]:
 def _decode_ffmpeg(data: bytes, name: str, max_s: float | None) -> tuple[Samples, int]:
     import av
 
+    options = {"format_whitelist": _READABLE}
     try:
-        with av.open(io.BytesIO(data), options={"format_whitelist": _READABLE}) as container:
-            if not container.streams.audio:
-                raise AudioError(f"{name} has no audio in it; give a recording")
-            rate = container.streams.audio[0].rate
-            return _collect(_frames(container, rate), rate, name, max_s)
+        with av.open(io.BytesIO(data), options=options, metadata_errors="replace") as container:
+            stream = next((each for each in container.streams.audio if each.codec_context), None)
+            if stream is None or not stream.rate:
+                raise AudioError(f"{name} has no audio that can be decoded; convert it to WAV or FLAC")
+            return _collect(_frames(container, stream), stream.rate, name, max_s)
     except av.FFmpegError as error:
         raise AudioError(
             f"cannot read {name} as audio ({error.strerror}); convert it to WAV or FLAC"
         ) from error
+
+
+class _Data(io.BytesIO):
+    """A damaged file makes libsndfile seek before the start, where Python would write a traceback."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: len(self.getbuffer())}[whence]
+        return super().seek(max(0, start + offset))
 
 
 def _blocks(file: Any) -> Iterator[Samples]:
@@ -199,11 +208,11 @@ def _blocks(file: Any) -> Iterator[Samples]:
         yield block.mean(axis=1)
 
 
-def _frames(container: Any, rate: int) -> Iterator[Samples]:
+def _frames(container: Any, stream: Any) -> Iterator[Samples]:
     import av
 
-    resampler = av.AudioResampler(format="fltp", rate=rate)
-    for decoded in chain(container.decode(audio=0), [None]):
+    resampler = av.AudioResampler(format="fltp", rate=stream.rate)
+    for decoded in chain(container.decode(stream), [None]):
         for frame in resampler.resample(decoded):
             yield frame.to_ndarray().mean(axis=0)
 

@@ -252,6 +252,17 @@ def test_samples_must_be_mono_floats() -> None:
             Audio(samples, rate)
 
 
+def test_odd_containers_are_one_line_or_audio() -> None:
+    """Metadata that is no text does not keep audio from being read; an unknown codec is an AudioError."""
+    m4a = tone(0.3).to_bytes("m4a")
+    odd_metadata = m4a.replace(b"M4A ", b"\x80\xff4A", 1)
+    unknown_codec = m4a.replace(b"mp4a", b"zzzz").replace(b"esds", b"free")
+    assert odd_metadata != m4a != unknown_codec
+    assert Audio.read(io.BytesIO(odd_metadata)).seconds == pytest.approx(0.3, abs=0.1)
+    with pytest.raises(AudioError, match="decoded"):
+        Audio.read(io.BytesIO(unknown_codec))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=400), st.sampled_from(["wav", "flac", "mp3", "ogg", "m4a"]), st.integers(0, 300))
 def test_damaged_files_never_crash(junk: bytes, format: str, at: int) -> None:
