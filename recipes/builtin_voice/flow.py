@@ -46,6 +46,7 @@ class Objective:
 
     def __init__(self, model: Flow, corpus: Corpus, vectors: dict[str, np.ndarray], batch: int) -> None:
         self.model, self.corpus, self.vectors, self.batch = model, corpus, vectors, batch
+        self.device = model.encoder_proj.weight.device
         usable = corpus.having(MEL, TOKENS)
         self.crops = Crops([item for item in usable if not item.held_out], CROP_TOKENS)
 
@@ -64,7 +65,8 @@ class Objective:
         longest = max(crop.tokens for crop in crops)
         tokens = padded((self.corpus.rows(TOKENS, crop) for crop in crops), longest).long()
         mel = padded((self.corpus.rows(MEL, crop) for crop in crops), 2 * longest).transpose(1, 2)
-        return tokens, mel, real_positions(torch.tensor([crop.tokens for crop in crops]), longest)
+        lengths = torch.tensor([crop.tokens for crop in crops], device=self.device)
+        return tokens.to(self.device), mel.to(self.device), real_positions(lengths, longest)
 
     def speakers(
         self,
@@ -73,7 +75,8 @@ class Objective:
     ) -> Tensor:  # [B, 192]
         """Each crop's speaker vector, slightly blurred so that neighbours of a teacher sound like it too."""
         vectors = np.stack([self.vectors[crop.utterance.voice] for crop in crops])
-        return torch.from_numpy(vectors + SPEAKER_NOISE * random.standard_normal(vectors.shape, np.float32))
+        blur = SPEAKER_NOISE * random.standard_normal(vectors.shape, np.float32)
+        return torch.from_numpy(vectors + blur).to(self.device)
 
 
 def losses(
@@ -93,8 +96,8 @@ def losses(
     mask = real_up[:, None].float()
     count = mask.sum() * mel.shape[1]
     prior = ((mu - mel).abs() * mask).sum() / count
-    kept = torch.from_numpy(random.random(batch) > GUIDANCE_DROPOUT).float()[:, None]
-    t = 1 - torch.cos(torch.from_numpy(random.random(batch, np.float32)) * 0.5 * math.pi)
+    kept = torch.from_numpy(random.random(batch) > GUIDANCE_DROPOUT).to(mel)[:, None]
+    t = 1 - torch.cos(torch.from_numpy(random.random(batch, np.float32)).to(mel) * 0.5 * math.pi)
     noise = torch.randn_like(mel)
     mixed = (1 - (1 - SIGMA_MIN) * t)[:, None, None] * noise + t[:, None, None] * mel
     velocity = model.velocity(
@@ -117,7 +120,7 @@ def prompts(
 ) -> Tensor:  # [B, 80, M]
     """In some utterances the first part of the mel is given, as a prompt would be."""
     share = np.where(random.random(len(mel)) < PROMPT_SHARE, random.uniform(0, 0.5, len(mel)), 0.0)
-    upto = torch.from_numpy((share * mel.shape[2]).astype(np.int64))
+    upto = torch.from_numpy((share * mel.shape[2]).astype(np.int64)).to(mel.device)
     return mel * real_positions(upto, mel.shape[2])[:, None]
 
 
@@ -145,7 +148,7 @@ def copy(
 def train(options: argparse.Namespace) -> None:
     """Runs the loop and keeps the averaged weights in flow.safetensors."""
     torch.manual_seed(options.seed)
-    model, corpus = Flow(CONFIG), Corpus(options.work)
+    model, corpus = Flow(CONFIG).to(options.device), Corpus(options.work)
     objective = Objective(model, corpus, speaker_vectors(options), options.batch)
     path = options.work / "flow.safetensors"
     loop = Loop(

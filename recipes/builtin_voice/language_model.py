@@ -59,8 +59,9 @@ class Objective:
 
     def losses(self, items: list[Utterance], random: np.random.Generator | None) -> dict[str, Tensor]:
         """Cross entropy over the speech tokens and the alignment of one head."""
-        batch = Batch(items, self.corpus, self.numbers, self.model.config.end_token)
-        heard = batch.heard(random)
+        device = self.model.llm_decoder.weight.device
+        batch = Batch(items, self.corpus, self.numbers, self.model.config.end_token, device)
+        heard = [speech.to(device) for speech in batch.heard(random)]
         hidden, scores = run(self.model, batch, heard)
         logits = self.model.llm_decoder(hidden[batch.speaks]).float()
         speech = F.cross_entropy(logits, batch.target[batch.speaks])
@@ -72,7 +73,9 @@ class Objective:
 class Batch:
     """Utterances side by side: start, units, task, speech; padding at the end."""
 
-    def __init__(self, items: list[Utterance], corpus: Corpus, numbers: dict[str, int], end: int) -> None:
+    def __init__(
+        self, items: list[Utterance], corpus: Corpus, numbers: dict[str, int], end: int, device: torch.device
+    ) -> None:
         self.text = [torch.tensor([numbers[unit] for unit in item.units]) for item in items]
         self.speech = [torch.from_numpy(corpus.rows(TOKENS, item).astype(np.int64)) for item in items]
         lengths = [len(t) + len(s) + 2 for t, s in zip(self.text, self.speech, strict=True)]
@@ -85,6 +88,10 @@ class Batch:
             self.target[row, first : first + len(speech) + 1] = torch.cat([speech, torch.tensor([end])])
             self.unit_at[row, first : first + len(speech)] = spoken_unit(item, len(speech)) + 1
             self.spoken[row, first : first + len(speech)] = True
+        self.text = [text.to(device) for text in self.text]
+        self.target, self.unit_at, self.spoken = (
+            table.to(device) for table in (self.target, self.unit_at, self.spoken)
+        )
         self.speaks = self.target >= 0
 
     def heard(self, random: np.random.Generator | None) -> list[Tensor]:
@@ -125,7 +132,7 @@ def run(
         for t, s in zip(batch.text, heard, strict=True)
     ]
     x = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    positions = torch.arange(x.shape[1]).expand(len(rows), -1)
+    positions = torch.arange(x.shape[1], device=x.device).expand(len(rows), -1)
     turn = model.backbone.turn(positions, x.dtype)
     scores = x.new_zeros(0)
     for number, layer in enumerate(model.backbone.layers):
@@ -142,7 +149,7 @@ def causal_log_attention(
 ) -> Tensor:  # [B, T, T]
     """Log of where each position looks."""
     scores = (q @ k.transpose(1, 2)).float() / q.shape[-1] ** 0.5
-    future = ~torch.ones(scores.shape[1:], dtype=torch.bool).tril()
+    future = ~torch.ones(scores.shape[1:], dtype=torch.bool, device=scores.device).tril()
     return F.log_softmax(scores.masked_fill(future, -1e4), dim=-1)
 
 
@@ -151,6 +158,7 @@ def train(options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed)
     model, corpus = SpeechLanguageModel(config()), Corpus(options.work)
     small_start(model)
+    model.to(options.device)
     objective = Objective(model, corpus, options.batch, options.seed)
     path = options.work / "language_model.safetensors"
     loop = Loop(
