@@ -188,10 +188,9 @@ def _decode_ffmpeg(data: bytes, name: str, max_s: float | None) -> tuple[Samples
             if stream is None or not stream.rate:
                 raise AudioError(f"{name} has no audio that can be decoded; convert it to WAV or FLAC")
             return _collect(_frames(container, stream), stream.rate, name, max_s)
-    except av.FFmpegError as error:
-        raise AudioError(
-            f"cannot read {name} as audio ({error.strerror}); convert it to WAV or FLAC"
-        ) from error
+    except (av.FFmpegError, ValueError) as error:  # ValueError: the stream changes its layout midway
+        reason = getattr(error, "strerror", None) or error
+        raise AudioError(f"cannot read {name} as audio ({reason}); convert it to WAV or FLAC") from error
 
 
 class _Data(io.BytesIO):
@@ -211,10 +210,11 @@ def _blocks(file: Any) -> Iterator[Samples]:
 def _frames(container: Any, stream: Any) -> Iterator[Samples]:
     import av
 
-    resampler = av.AudioResampler(format="fltp", rate=stream.rate)
+    # Interleaved: PyAV reads past the end of planar frames of many channels.
+    resampler = av.AudioResampler(format="flt", rate=stream.rate)
     for decoded in chain(container.decode(stream), [None]):
         for frame in resampler.resample(decoded):
-            yield frame.to_ndarray().mean(axis=0)
+            yield frame.to_ndarray().reshape(-1, frame.layout.nb_channels).mean(axis=1)
 
 
 def _collect(

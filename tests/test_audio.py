@@ -263,6 +263,26 @@ def test_odd_containers_are_one_line_or_audio() -> None:
         Audio.read(io.BytesIO(unknown_codec))
 
 
+def test_many_channels() -> None:
+    """Fifty-three channels in a container that only FFmpeg reads are averaged like two."""
+    import av
+
+    avi = io.BytesIO()
+    with av.open(avi, "w", format="avi") as container:
+        stream = container.add_stream("pcm_s16le", rate=24_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.full((1, 5_300), 8_000, np.int16), format="s16", layout="mono")
+        frame.sample_rate = 24_000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    data = bytearray(avi.getvalue())
+    at = data.index(b"strf") + 8
+    data[at + 2 : at + 4] = struct.pack("<H", 53)  # channels
+    data[at + 12 : at + 14] = struct.pack("<H", 106)  # bytes of one sample of all channels
+    audio = Audio.read(io.BytesIO(bytes(data)))
+    assert len(audio.samples) == 100
+    np.testing.assert_allclose(audio.samples, 8_000 / 32_768, atol=1e-4)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=400), st.sampled_from(["wav", "flac", "mp3", "ogg", "m4a"]), st.integers(0, 300))
 def test_damaged_files_never_crash(junk: bytes, format: str, at: int) -> None:
