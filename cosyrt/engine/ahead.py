@@ -18,8 +18,8 @@ class _End:
 def ahead(source: Generator[T, None, None], room: int) -> Generator[T, None, None]:
     """The items of `source`, made by a thread that stays at most `room` items in front.
 
-    An error in the thread is raised here, where the reader is. Closing the generator stops the thread at its next
-    item, closes `source` there and waits for it, so that nothing goes on behind the reader's back.
+    An error in the thread is raised here, where the reader is. Closing the generator stops the thread at its
+    next item, closes `source` there and waits for it, so that nothing goes on behind the reader's back.
     """
     made: SimpleQueue[T | _End] = SimpleQueue()
     free = threading.Semaphore(room)

@@ -1,9 +1,9 @@
 """mel → samples, chunk by chunk, equal to the whole: the vocoder is given enough mel on either side of a cut.
 
-Shapes: B batch (1 here) · M mel frames · N samples · H harmonics.
-Upstream fades between chunks that do not agree (its fade windows sum to 1.08). Here they agree: the pitch is exact
-once its neighbours are known, the phase of the source runs on, its noise belongs to the frame, and a sample is
-given out only when everything that the convolutions can reach is there.
+Shapes: B batch (1 here) · M mel frames · N samples · H harmonics. Upstream fades between chunks that do not
+agree (its fade windows sum to 1.08). Here they agree: the pitch is exact once its neighbours are known, the
+phase of the source runs on, its noise belongs to the frame, and a sample is given out only when everything
+that the convolutions can reach is there.
 """
 
 from __future__ import annotations
@@ -18,18 +18,30 @@ from cosyrt.models.source import Phase, phase_after
 from cosyrt.models.vocoder import VocoderConfig
 
 PITCH_REACH_FRAMES = 5  # five convolutions of width three
+OUTER_REACH = 3  # the first and the last convolution are seven wide
 
 
 def reach_frames(config: VocoderConfig) -> int:
-    """How far a sample depends on the mel and the source to either side, in frames, rounded up."""
-    rate = config.samples_per_frame / config.transform_hop  # positions a frame at the last stage
-    reach = (config.transform_size / config.transform_hop + 1 + 3) / rate
-    for up, kernel in zip(config.upsample_rates[::-1], config.upsample_kernels[::-1], strict=True):
-        blocks = zip((*config.kernels, *config.source_kernels), (*config.dilations, *config.source_dilations), strict=True)
-        reach += max((k - 1) / 2 * sum(d + 1 for d in dilations) for k, dilations in blocks) / rate
+    """How far a sample depends on the mel and the excitation to either side, in frames, rounded up."""
+    c = config
+    rate = c.samples_per_frame / c.transform_hop  # positions a frame at the last stage
+    reach = (c.transform_size / 2 / c.transform_hop + 1 + OUTER_REACH) / rate
+    branches = max(map(_span, c.kernels, c.dilations))
+    source = 0.0
+    stages = zip(c.upsample_rates, c.upsample_kernels, c.source_kernels, c.source_dilations, strict=True)
+    for up, kernel, source_kernel, source_dilations in reversed(list(stages)):
+        reach += branches / rate
+        # The excitation joins here: through its own transform, one strided convolution and a residual block.
+        joined = (_span(source_kernel, source_dilations) + 1) / rate
+        source = max(source, reach + joined + c.transform_size / 2 / c.samples_per_frame)
         rate /= up
-        reach += (kernel / up / 2 + 1) / rate
-    return ceil(reach + 3) + 1  # three frames of the first convolution; one for the source's own transform
+        reach += kernel / up / 2 / rate
+    return ceil(max(source, reach + OUTER_REACH / rate))
+
+
+def _span(kernel: int, dilations: tuple[int, ...]) -> float:
+    """Positions that a dilated and a plain convolution for each dilation reach to either side."""
+    return (kernel - 1) / 2 * sum(dilation + 1 for dilation in dilations)
 
 
 class AudioStream:
@@ -60,12 +72,13 @@ class AudioStream:
         return self.speak(end)
 
     def excite(self, pitched: int, last: bool) -> None:
-        """Extend the excitation over the frames whose pitch is certain; the last needs the one after it, too."""
+        """Extend the excitation over the frames whose pitch is certain; the last needs the next one, too."""
         upto = pitched if last else pitched - 1
         if upto <= self.excited:
             return
         assert self.mel is not None
-        # One frame more than is kept, so that the line to the next frame's phase is drawn; its own half is not.
+        # One frame more than is kept, so that the line to the next frame's phase is drawn; its own half is
+        # not.
         around = self.mel[:, :, max(0, self.excited - self.start - PITCH_REACH_FRAMES) :]
         skip = min(self.excited - self.start, PITCH_REACH_FRAMES)
         pitch = self.stages.pitch(around)[:, skip : skip + pitched - self.excited]
@@ -79,7 +92,7 @@ class AudioStream:
         self.excited = upto
 
     def noise(self, frames: int) -> Tensor | None:  # [1, N, H]
-        """Noise of the frames, drawn one frame at a time so that it does not depend on how the stream is cut."""
+        """Noise of the frames, drawn one frame at a time so that it is the same however the stream is cut."""
         if self.generator is None:
             return None
         assert self.mel is not None

@@ -39,6 +39,18 @@ class Description:
     rates: Rates
     pronunciation: str | None
 
+    def __post_init__(self) -> None:
+        for what, one, other in (
+            ("samples a second", self.rates.sample_hz, self.vocoder.sample_hz),
+            ("samples a mel frame", self.rates.samples_per_frame, self.vocoder.samples_per_frame),
+            ("speech tokens", self.llm.speech_vocabulary, self.flow.speech_vocabulary),
+        ):
+            if one != other:
+                raise ConfigError(
+                    f"the model description has {one} {what} in one part and {other} in another; "
+                    "do its files belong together?"
+                )
+
     @classmethod
     def of(cls, settings: Mapping[str, Any], backbone: Mapping[str, Any]) -> Description:
         """From the description of a CosyVoice 2 folder and the `config.json` of its language model.
@@ -67,9 +79,12 @@ def _settings_errors() -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        raise ConfigError(f"the model description lacks the setting {error}; is it of CosyVoice 2?") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ConfigError(f"the model description has a setting of the wrong kind: {error}") from error
+        raise ConfigError(
+            f"the model description lacks the setting {error}; is it of CosyVoice 2?"
+        ) from error
+    except (TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"the model description has a setting of the wrong kind: {reason}") from error
 
 
 def build(folder: ModelFolder) -> tuple[Description, Models]:
@@ -101,8 +116,12 @@ class WithoutValues(TorchFunctionMode):
 
 
 def empty(description: Description) -> Models:
-    """The networks without memory for weights: those are assigned from the file."""
-    with torch.device("meta"), WithoutValues():
+    """The networks without memory for weights: those are assigned from the file.
+
+    Raises:
+        ConfigError: no network can be made of these sizes.
+    """
+    with _settings_errors(), torch.device("meta"), WithoutValues():
         return Models(
             llm=SpeechLanguageModel(description.llm),
             flow=Flow(description.flow),
@@ -111,11 +130,10 @@ def empty(description: Description) -> Models:
 
 
 def untied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Upstream ties the text head to the text embedding and loads the head last: where they differ, it counts."""
-    embedding = f"{BACKBONE}embed_tokens.weight"
-    if UNUSED_HEAD in tensors and embedding in tensors:
-        return tensors | {embedding: tensors[UNUSED_HEAD]}
-    return tensors
+    """Upstream ties the text head to the embedding and loads it last: where the two differ, it counts."""
+    if UNUSED_HEAD not in tensors:
+        return tensors
+    return tensors | {f"{BACKBONE}embed_tokens.weight": tensors[UNUSED_HEAD]}
 
 
 def language_model_name(key: str) -> str | None:

@@ -1,7 +1,7 @@
 """Where a stream may be cut: tokens, mel frames and samples of the next chunk. Arithmetic only, no tensors.
 
-CosyVoice 2 was trained with a mask of fixed chunks counted from the first token of the prompt. A cut on such an
-edge is exact: nothing to its left can change any more, as long as the few tokens of look-ahead are there.
+CosyVoice 2 was trained with a mask of fixed chunks counted from the first token of the prompt. A cut on such
+an edge is exact: nothing to its left can change any more, as long as the few tokens of look-ahead are there.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 class ChunkPlan:
     """How a stream is cut.
 
-    The first chunk ends on the first edge that gives at least `first_tokens`; each later hop is `growth` times
-    the one before, up to `longest_chunks`, because while the past is recomputed a longer hop wastes less.
+    The first chunk ends on the first edge that gives at least `first_tokens`; each later hop is `growth`
+    times the one before, up to `longest_chunks`: a longer hop costs less per token and waits longer.
     """
 
     chunk_tokens: int = 25

@@ -1,16 +1,17 @@
 """speech tokens → mel, chunk by chunk, cut where nothing can change any more.
 
-Shapes: B batch (1 here) · P prompt tokens · S speech tokens · M mel frames.
-With the chunk mask, everything left of an edge depends on the past only: keys, values and convolution tails of
-every Euler step are remembered, and a chunk costs what it costs, however long the past. That memory is large
-(2.3 MB a frame for the published model in 16 bits); past its budget the whole is computed again for each chunk.
-Either way the mel is that of one masked pass over all tokens; `tests/engine/test_mel_stream.py` holds them together.
+Shapes: B batch (1 here) · P prompt tokens · S speech tokens · M mel frames. With the chunk mask, everything
+left of an edge depends on the past only: keys, values and convolution tails of every Euler step are
+remembered, and a chunk costs what it costs, however long the past. That memory is large (2.3 MB a frame for
+the published model in 16 bits); past its budget the whole is computed again for each chunk. Either way the
+mel is that of one masked pass over all tokens; `tests/engine/test_mel_stream.py` holds them together.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from threading import Lock
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -48,7 +49,7 @@ class Past:
 
 @dataclass(slots=True)
 class Condition:
-    """A voice as the flow wants it, on the device; its prompt's own past is kept once a stream has computed it."""
+    """A voice as the flow wants it, on the device; the past of its prompt is kept once it was computed."""
 
     tokens: Tensor  # [1, P]
     mel: Tensor  # [1, 80, up · P]
@@ -75,14 +76,16 @@ class Conditions:
     def __init__(self, stages: Stages, device: torch.device, cache_bytes: int = CACHE_BYTES) -> None:
         self.stages, self.device, self.cache_bytes = stages, device, cache_bytes
         self._known: WeakKeyDictionary[Voice, Condition] = WeakKeyDictionary()
+        self._lock = Lock()  # utterances may begin in several threads
 
     def of(self, voice: Voice) -> Condition:
         """The voice's condition; the others lose their pasts when all together take too much."""
-        condition = self._known.pop(voice, None) or Condition.of(voice, self.stages, self.device)
-        self._known[voice] = condition  # last in order: used most lately
-        for other in list(self._known.values()):
-            if other is not condition and self.bytes > self.cache_bytes:
-                other.past = None
+        with self._lock:
+            condition = self._known.pop(voice, None) or Condition.of(voice, self.stages, self.device)
+            self._known[voice] = condition  # last in order: used most lately
+            for other in list(self._known.values()):
+                if other is not condition and self.bytes > self.cache_bytes:
+                    other.past = None
         return condition
 
     @property
@@ -92,7 +95,7 @@ class Conditions:
 
 
 class MelStream:
-    """The mel of one utterance; `chunked` tells whether frames see their own chunk and the past, or everything."""
+    """The mel of one utterance; with `chunked` frames see their own chunk and the past, else everything."""
 
     def __init__(
         self,
@@ -114,7 +117,7 @@ class MelStream:
         tokens: list[int],
         edge: int | None,
     ) -> Tensor:  # [1, 80, M] the frames that are new
-        """The mel up to `edge` tokens, which must lie on an edge and be followed by the look-ahead; None: to the end."""
+        """The mel up to `edge` tokens, which must be on the grid and have their look-ahead; None: all."""
         own = torch.tensor([tokens], dtype=torch.long, device=self.condition.tokens.device)
         every = torch.cat([self.condition.tokens, own], dim=1)
         prompt = self.condition.tokens.shape[1]
@@ -153,10 +156,11 @@ class MelStream:
         c, up = self.config, self.config.encoder.up
         if end * up > NOISE_FRAMES:
             raise SpeechError(
-                f"one piece of text became {end / 25:.0f} s of speech with its prompt, {NOISE_FRAMES / 50:.0f} s "
-                "is the most; split the text or choose a shorter prompt"
+                f"one piece of text became {end / 25:.0f} s of speech with its prompt, "
+                f"{NOISE_FRAMES / 50:.0f} s is the most; split the text or choose a shorter prompt"
             )
-        sees = visible(torch.ones_like(tokens[:, :end]).bool(), c.encoder.chunk_tokens if self.chunked else None, start)
+        chunk = c.encoder.chunk_tokens if self.chunked else None
+        sees = visible(torch.ones_like(tokens[:, :end]).bool(), chunk, start)
         ahead = tokens[:, end : end + c.encoder.lookahead_tokens] if end < tokens.shape[1] else None
         new = tokens[:, start:end]
         memory = None if past is None else past.encoder.begin()

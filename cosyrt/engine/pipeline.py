@@ -1,10 +1,10 @@
 """text → audio, top to bottom. Read this first.
 
-    pieces of text ─→ text tokens ─→ [language model] ─→ speech tokens ─→ [flow] ─→ mel ─→ [vocoder] ─→ samples
-                                      speaking.py          chunks.py    mel_stream.py    audio_stream.py
+    pieces of text → text tokens → [language model] → speech tokens → [flow] → mel → [vocoder] → samples
+                                    speaking.py         chunks.py   mel_stream.py   audio_stream.py
 
-Everything is a generator: asking for audio pulls tokens, closing it stops them. Nothing of an utterance is kept on
-the pipeline, so that any number of utterances may run at once.
+Everything is a generator: asking for audio pulls tokens, closing it stops them. Nothing of an utterance is
+kept on the pipeline, so that any number of utterances may run at once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import chain, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from cosyrt.engine.mel_stream import Conditions, MelStream
 from cosyrt.engine.speaking import Saying, speech_tokens
 from cosyrt.engine.stages import Stages, eager
 from cosyrt.engine.stretch import Stretch
-from cosyrt.errors import SpeechError, UsageError, VoiceError, VoiceNotFound
+from cosyrt.errors import SpeechError, TextError, UsageError, VoiceError, VoiceNotFound
 from cosyrt.frontend.normalize import language_of, normalize
 from cosyrt.frontend.sentences import whole_sentences
 from cosyrt.frontend.split import iter_pieces
@@ -40,7 +40,7 @@ BUILTIN = Path(__file__).parent.parent / "builtin"
 TOKENS_AHEAD = 500  # 20 s of speech tokens may wait for the flow
 MIN_SPEED, MAX_SPEED = 0.5, 2.0
 
-Token = tuple[int, int]  # number of the piece, speech token
+END = -1  # follows the speech tokens of a piece, so that its last chunk need not wait for the next piece
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +71,12 @@ def _device(name: str | None) -> torch.device:
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.zeros(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
+        there = torch.zeros(0, device=name)
+        there.cpu()  # what gives nothing back, such as `meta`, cannot speak
+    except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"the device {name!r} cannot be used: {reason}; try cpu") from error
+    return there.device
 
 
 class Pipeline:
@@ -88,7 +90,7 @@ class Pipeline:
         self.stages = stages
         self.tokenizer = TextTokenizer.from_folder(folder.tokenizer_folder(), description.pronunciation)
         self.voices: dict[str, Voice] = voices_of(folder)
-        # On a CPU the language model and the flow compete for the same cores: side by side they are no faster.
+        # On a CPU the language model and the flow compete for the same cores and gain nothing side by side.
         self.overlap = device.type != "cpu"
         self._device = device
         self._conditions = Conditions(stages, device)
@@ -133,9 +135,12 @@ class Pipeline:
             VoiceError: the model comes without voices.
         """
         if not self.voices:
-            raise VoiceError(f"{self.folder.path} comes without voices; give a reference clip and its transcript")
+            raise VoiceError(
+                f"{self.folder.path} comes without voices; give a reference clip and its transcript"
+            )
         language = language_of(text)
-        return next((name for name, v in self.voices.items() if v.language == language), next(iter(self.voices)))
+        fitting = (name for name, voice in self.voices.items() if voice.language == language)
+        return next(fitting, next(iter(self.voices)))
 
     def say(
         self,
@@ -149,8 +154,8 @@ class Pipeline:
     ) -> Audio:
         """Speak the whole text; the same seed gives the same audio again.
 
-        Every frame sees its whole piece, as upstream does offline. With `chunked` it sees what it would see in
-        `stream`: the samples are then those of the stream.
+        Every frame sees its whole piece, as upstream does offline. With `chunked` it sees what it would see
+        in `stream`: the samples are then those of the stream.
 
         Raises:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
@@ -175,8 +180,8 @@ class Pipeline:
     ) -> Generator[Audio, None, None]:
         """Speak while the text is still being made: audio as soon as it is certain.
 
-        `text` may be an iterable of parts, such as the output of a chat model; each sentence is spoken when it is
-        complete. Closing the generator stops all work.
+        `text` may be an iterable of parts, such as the output of a chat model; each sentence is spoken when
+        it is complete. Closing the generator stops all work.
 
         Raises:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
@@ -184,10 +189,23 @@ class Pipeline:
         sentences = iter([text]) if isinstance(text, str) else whole_sentences(text)
         first = next(sentences, "")
         utterance = Utterance(self, self._voice(voice, first), speed, seed, chunked=True, edges=True)
-        pieces = (piece for part in _chain(first, sentences) for piece in iter_pieces(part, self.tokenizer.count))
+        pieces = self._pieces(chain([first], sentences))
         with contextlib.closing(utterance.run(pieces)) as chunks:
             for samples in chunks:
                 yield Audio(samples, self.sample_rate)
+
+    def _pieces(self, parts: Iterator[str]) -> Iterator[str]:
+        """The pieces of all parts; one that cannot be spoken is passed over, unless there are no others."""
+        found, refused = False, TextError("the text is empty; give some words to say")
+        for part in parts:
+            try:
+                for piece in iter_pieces(part, self.tokenizer.count):
+                    found = True
+                    yield piece
+            except TextError as error:
+                refused = error
+        if not found:
+            raise refused
 
     def _voice(self, voice: str | Voice | None, text: str) -> Voice:
         if voice is None:
@@ -199,12 +217,14 @@ class Pipeline:
             voice = self.voices[voice]
         if voice.family != self.family:
             raise VoiceError(f"the voice {voice.name!r} is of {voice.family}, the model is {self.family}")
+        vocabulary = self.description.flow.speech_vocabulary
+        highest = int(voice.speech_tokens.max(initial=0))
+        if highest >= vocabulary:
+            raise VoiceError(
+                f"the voice {voice.name!r} has the speech token {highest}, the model only {vocabulary}; "
+                "make it again with this model"
+            )
         return voice
-
-
-def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
 
 
 class Utterance:
@@ -220,29 +240,27 @@ class Utterance:
         self.drawing = torch.Generator(pipeline._device).manual_seed(seed)
         self.noise = torch.Generator().manual_seed(seed)
         self.condition = pipeline._conditions.of(voice)
-        self.prompt_text = pipeline.tokenizer.encode(normalize(voice.text)) if voice.text else []
+        # Words and speech tokens go together: words alone would be spoken, speech alone would be continued.
+        prompted = bool(voice.text) and len(voice.speech_tokens) > 0
+        self.prompt_text = pipeline.tokenizer.encode(normalize(voice.text)) if prompted else []
+        self.prompt_speech: list[int] = voice.speech_tokens.tolist() if prompted else []
 
     def run(self, pieces: Iterator[str]) -> Generator[np.ndarray, None, None]:  # float32 [N] each
         """Audio of all pieces: one array a piece, or one a chunk where edges are wanted."""
-        tokens: Generator[Token, None, None] = self.tokens(pieces)
+        tokens = self.tokens(pieces)
         if self.pipeline.overlap:
             tokens = ahead(tokens, TOKENS_AHEAD)
         with contextlib.closing(tokens):
-            for _, group in groupby(tokens, key=lambda token: token[0]):
-                yield from self.piece(token for _, token in group)
+            for first in tokens:
+                yield from self.piece(takewhile(lambda token: token != END, chain([first], tokens)))
 
-    def tokens(self, pieces: Iterator[str]) -> Generator[Token, None, None]:
-        """Speech tokens of one piece after another, each with the number of its piece."""
+    def tokens(self, pieces: Iterator[str]) -> Generator[int, None, None]:
+        """Speech tokens of one piece after another, END after each."""
         p = self.pipeline
-        for number, piece in enumerate(pieces):
+        for piece in pieces:
             saying = Saying(p.tokenizer.encode(piece), self.prompt_text, self.prompt_speech)
-            for token in speech_tokens(p.stages, p.description.speaking, saying, self.drawing, p._device):
-                yield number, token
-
-    @cached_property
-    def prompt_speech(self) -> list[int]:
-        """Speech tokens for the language model to go on from; it needs their transcript, too."""
-        return self.voice.speech_tokens.tolist() if self.voice.text else []
+            yield from speech_tokens(p.stages, p.description.speaking, saying, self.drawing, p._device)
+            yield END
 
     def piece(self, tokens: Iterator[int]) -> Iterator[np.ndarray]:  # float32 [N] each
         """Audio of one piece: flow and vocoder run whenever the tokens reach an edge."""

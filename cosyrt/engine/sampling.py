@@ -29,7 +29,12 @@ class SamplingConfig:
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> SamplingConfig:
         """From the arguments of upstream's `ras_sampling` in a model description."""
-        return cls(top_p=args["top_p"], top_k=args["top_k"], window=args["win_size"], tolerance=args["tau_r"])
+        return cls(
+            top_p=float(args["top_p"]),
+            top_k=int(args["top_k"]),
+            window=int(args["win_size"]),
+            tolerance=float(args["tau_r"]),
+        )
 
 
 def nucleus(
@@ -50,8 +55,8 @@ def draw(
 ) -> Tensor:  # [B]
     """One token a sequence.
 
-    A token that the window holds too often is forbidden and replaced by a draw from all the others, so that the
-    model gets out of a loop; when nothing else is possible it stays.
+    A token that the window holds too often is forbidden and replaced by a draw from all the others, so that
+    the model gets out of a loop; when nothing else is possible it stays.
     """
     p, candidates = nucleus(logp, config)
     token = candidates.gather(1, torch.multinomial(p, 1, generator=generator))  # [B, 1]

@@ -1,7 +1,8 @@
 """The callables that the engine needs, each with its contract. An accelerator maps stages to faster stages.
 
-Shapes: B batch · T text tokens · S speech tokens · M mel frames · N samples · V speech vocabulary with stops ·
-H harmonics · K positions the cache shows. Masks are tensors, never flags, so that an exported graph keeps them.
+Shapes: B batch · T text tokens · S speech tokens · M mel frames · N samples · V speech vocabulary with stops
+· H harmonics · K positions the cache shows. Masks are tensors, never flags, so that an exported graph keeps
+them.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from cosyrt.models.vocoder import Vocoder
 NewCache = Callable[[int, int], Cache]
 # (text [B, T], speech [B, S], cache) → log-probabilities [B, V]; fills the cache from position 0
 Prefill = Callable[[Tensor, Tensor, Cache], Tensor]
-# (token [B], position [B], sees [B, 1, 1, K], cache) → log-probabilities [B, V]; fills the cache at `position`
+# (token [B], position [B], sees [B, 1, 1, K], cache) → log-probabilities [B, V]; fills the cache there
 Step = Callable[[Tensor, Tensor, Tensor, Cache], Tensor]
 # (tokens [B, S], real [B, S], sees [B, S, past + S], tokens that follow [B, lookahead] or None,
 #  memory of the past or None) → mu [B, 80, M]
 Encode = Callable[[Tensor, Tensor, Tensor, Tensor | None, Memory | None], Tensor]
-# (x [B, 80, M], real [B, 1, M], sees [B, M, past + M], mu [B, 80, M], t [B], speaker [B, 80], prompt [B, 80, M],
-#  memory of the past at this t or None) → [B, 80, M]
+# (x [B, 80, M], real [B, 1, M], sees [B, M, past + M], mu [B, 80, M], t [B], speaker [B, 80],
+#  prompt [B, 80, M], memory of the past at this t or None) → [B, 80, M]
 Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Memory | None], Tensor]
 # speaker vector [B, 192] → [B, 80]
 Speaker = Callable[[Tensor], Tensor]
@@ -65,7 +66,8 @@ class Models:
 
     def to(self, device: torch.device) -> Models:
         """The same networks on that device."""
-        return replace(self, llm=self.llm.to(device), flow=self.flow.to(device), vocoder=self.vocoder.to(device))
+        llm, flow, vocoder = self.llm.to(device), self.flow.to(device), self.vocoder.to(device)
+        return replace(self, llm=llm, flow=flow, vocoder=vocoder)
 
 
 def eager(models: Models) -> Stages:
@@ -95,4 +97,4 @@ def eager(models: Models) -> Stages:
         excite=vocoder.excitation,
         vocode=vocoder.decode,
     )
-    return Stages(*(torch.inference_mode()(stage) for stage in plain))
+    return Stages._make(torch.inference_mode()(stage) for stage in plain)

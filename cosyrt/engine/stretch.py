@@ -1,7 +1,7 @@
 """Speaking faster or slower: the mel is read at another pace, its pitch stays.
 
 Shapes: B batch · M mel frames.
-Source: upstream interpolates the whole mel (`cli/model.py`); the same straight lines are drawn here piece by piece.
+Source: upstream interpolates the whole mel (`cli/model.py`); here the same lines are drawn piece by piece.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Stretch:
         return frames
 
     def certain(self, known: int) -> int:
-        """How many frames can be made without the ones to come: the last one needs a neighbour on its right."""
+        """How many frames can be made without those to come: the last one needs a neighbour on its right."""
         return max(self.given, int((known - 1 + 0.5) / self.speed - 0.5))
 
     def forget(self) -> None:

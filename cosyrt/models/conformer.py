@@ -3,7 +3,7 @@
 Shapes: B batch · S speech tokens · M = up · S mel frames · T either of them ·
 K = past + T positions to look at · D width · H heads · E head width.
 Source: Conformer (arXiv:2005.08100) without its convolution module, relative positions as in Transformer-XL
-(arXiv:1901.02860); upstream's `transformer/upsample_encoder.py`, `attention.py`, `embedding.py` (espnet positions).
+(arXiv:1901.02860); upstream's `transformer/upsample_encoder.py`, `attention.py`, `embedding.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LAYER_NORM_EPS = 1e-12  # inside the blocks; the norms around them keep torch's 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConformerConfig:
-    """Sizes of the encoder. `up_layers` is 4 in every published checkpoint and not part of their description."""
+    """Sizes of the encoder. `up_layers` is 4 in every published checkpoint and not in their description."""
 
     width: int = 512
     heads: int = 8
@@ -82,7 +82,7 @@ class LookAhead(nn.Module):
         memory: Memory | None = None,
     ) -> Tensor:  # [B, S, D]
         ahead = F.pad(x, (0, 0, 0, self.lookahead)) if context is None else torch.cat([x, context], dim=1)
-        heard = self.conv2(F.leaky_relu(self.conv1(ahead.transpose(1, 2))), memory)
+        heard: Tensor = self.conv2(F.leaky_relu(self.conv1(ahead.transpose(1, 2))), memory)
         return x + heard.transpose(1, 2)
 
 
@@ -109,7 +109,7 @@ def distances(
     width: int,
     like: Tensor,
 ) -> Tensor:  # [rows + columns - 1, D]
-    """Sinusoids of every distance from the last `rows` of `columns` positions back to any of them, in float32."""
+    """Sinusoids, in float32, of every distance from the last `rows` of `columns` positions to any of them."""
     distance = torch.arange(columns - 1, -rows, -1, device=like.device, dtype=torch.float32)
     rates = torch.exp(torch.arange(0, width, 2, device=like.device) * (-log(10_000.0) / width))
     angles = distance[:, None] * rates
@@ -131,7 +131,8 @@ class RelativeAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.linear_q, self.linear_k, self.linear_v, self.linear_out = (nn.Linear(width, width) for _ in range(4))
+        self.linear_q, self.linear_k, self.linear_v = (nn.Linear(width, width) for _ in range(3))
+        self.linear_out = nn.Linear(width, width)
         self.linear_pos = nn.Linear(width, width, bias=False)
         self.pos_bias_u = nn.Parameter(torch.zeros(heads, width // heads))
         self.pos_bias_v = nn.Parameter(torch.zeros(heads, width // heads))
@@ -141,7 +142,7 @@ class RelativeAttention(nn.Module):
         x: Tensor,  # [B, T, D]
     ) -> Tensor:  # [B, H, T, E]
         """One slice a head."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return torch.unflatten(x, -1, (self.heads, -1)).transpose(1, 2)
 
     def forward(
         self,
@@ -157,7 +158,8 @@ class RelativeAttention(nn.Module):
         scale = 1 / sqrt(q.shape[-1])
         far = by_distance((q + self.pos_bias_v[:, None]) @ p.transpose(-2, -1)) * scale
         bias = far.masked_fill(~sees, float("-inf"))
-        heard = F.scaled_dot_product_attention(q + self.pos_bias_u[:, None], k, v, attn_mask=bias, scale=scale)
+        near = q + self.pos_bias_u[:, None]
+        heard = F.scaled_dot_product_attention(near, k, v, attn_mask=bias, scale=scale)
         out: Tensor = self.linear_out(heard.transpose(1, 2).flatten(2))
         return out
 
@@ -237,7 +239,7 @@ class UpsampleConformer(nn.Module):
         memory: Memory | None,
     ) -> Tensor:  # [B, T, D]
         """Run one stack of blocks; they share their table of distances."""
-        distance = distances(*sees.shape[1:], x.shape[2], x)
+        distance = distances(sees.shape[1], sees.shape[2], x.shape[2], x)
         for block in blocks:
             x = block(x, sees[:, None], distance, memory)
         return x

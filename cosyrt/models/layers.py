@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 
 class Memory:
-    """What earlier positions left behind for later ones: a slot for each place that asks, in the order of asking.
+    """What earlier positions left behind for later ones: a slot for each place that asks, in that order.
 
-    A causal network whose places ask in the same order every time goes on exactly where it stopped. The memory
-    belongs to the caller; a network without one starts from nothing.
+    A causal network whose places ask in the same order every time goes on exactly where it stopped. The
+    memory belongs to the caller; a network without one starts from nothing.
     """
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ def visible(
     chunk: int | None,
     start: int = 0,
 ) -> Tensor:  # [B, T - start, T] True where a position from `start` on may look
-    """Everything that is real or, with a chunk size, only what lies in a position's own chunk or before it."""
+    """Everything that is real or, with a chunk size, only what lies in one's own chunk or before it."""
     sees = real[:, None, :].expand(-1, real.shape[1] - start, -1)
     if chunk is None:
         return sees

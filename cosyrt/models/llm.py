@@ -136,8 +136,9 @@ class Attention(nn.Module):
             where = positions[:, None, :, None].expand_as(k)
             k = cache[0].scatter_(2, where, k)[:, :, : sees.shape[-1]]
             v = cache[1].scatter_(2, where, v)[:, :, : sees.shape[-1]]
+        grouped = self.config.heads != self.config.kv_heads
         heard = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=sees, is_causal=sees is None, enable_gqa=self.config.heads != self.config.kv_heads
+            q, k, v, attn_mask=sees, is_causal=sees is None, enable_gqa=grouped
         )
         out: Tensor = self.o_proj(heard.transpose(1, 2).flatten(2))
         return out
@@ -209,7 +210,7 @@ class Backbone(nn.Module):
         self,
         x: Tensor,  # [B, T, D]
         positions: Tensor,  # [B, T] where each input stands in its sequence
-        sees: Tensor | None = None,  # [B, 1, T, K] True where a position may look; None: everything before itself
+        sees: Tensor | None = None,  # [B, 1, T, K] True where a position may look; None: all before
         cache: Cache | None = None,
     ) -> Tensor:  # [B, T, D]
         turn = self.turn(positions, x.dtype)

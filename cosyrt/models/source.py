@@ -1,8 +1,8 @@
 """mel → pitch → harmonic source: what the vocoder filters into speech.
 
-Shapes: B batch · M mel frames · N samples = M · samples per frame · H harmonics (the fundamental is the first).
-Source: the neural source-filter model (Wang et al., 2019) as used by HiFTNet (arXiv:2309.09493) and upstream's
-`hifigan/generator.py` (SineGen2) and `hifigan/f0_predictor.py`.
+Shapes: B batch · M mel frames · N samples = M · samples per frame · H harmonics, the fundamental first.
+Source: the neural source-filter model (Wang et al., 2019) as used by HiFTNet (arXiv:2309.09493) and
+upstream's `hifigan/generator.py` (SineGen2) and `hifigan/f0_predictor.py`.
 """
 
 from __future__ import annotations
@@ -84,14 +84,15 @@ class HarmonicSource(nn.Module):
     ) -> Tensor:  # [B, N, H] radians
         """Phase of every harmonic at every sample.
 
-        Upstream knows the phase in the middle of each frame and draws straight lines between; so do we, but the
-        sum runs in float64 and modulo one cycle, so that a long utterance loses no precision.
+        Upstream knows the phase in the middle of each frame and draws straight lines between; so do we, but
+        the sum runs in float64 and modulo one cycle, so that a long utterance loses no precision.
         """
         c = self.config
         advance = advance_of(c, pitch)  # [B, M, H] cycles from the middle of the frame before to this one's
         if before is None:
             middle = torch.cumsum(advance, dim=1)
-            advance = torch.cat([torch.zeros_like(advance[:, :1]), advance[:, 1:]], dim=1)  # flat up to the first middle
+            # The phase stands still up to the middle of the first frame.
+            advance = torch.cat([torch.zeros_like(advance[:, :1]), advance[:, 1:]], dim=1)
         else:
             middle = torch.cumsum(advance, dim=1) + before.cycles[:, None]
         coming = torch.cat([advance[:, 1:], torch.zeros_like(advance[:, :1])], dim=1)  # flat after the last
@@ -109,9 +110,10 @@ def advance_of(
     config: SourceConfig,
     pitch: Tensor,  # [B, M] Hz
 ) -> Tensor:  # [B, M, H] float64 cycles in one frame
-    """How far each harmonic turns in one frame; whole turns of a single sample are dropped, as upstream does."""
+    """How far each harmonic turns in one frame; whole turns within a sample are dropped, as upstream does."""
     multiples = torch.arange(1, config.harmonics + 1, device=pitch.device, dtype=torch.float32)
-    return torch.remainder(pitch[..., None] * multiples / config.sample_hz, 1.0).double() * config.samples_per_frame
+    per_sample = torch.remainder(pitch[..., None] * multiples / config.sample_hz, 1.0)
+    return per_sample.double() * config.samples_per_frame
 
 
 def phase_after(

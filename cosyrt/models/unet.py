@@ -1,16 +1,17 @@
 """noisy mel → velocity: the causal U-Net of CosyVoice 2.
 
-Shapes: B batch · M mel frames · K = past + M frames to look at · C channels · D inner width of the attention · H heads.
-Source: Matcha-TTS (arXiv:2309.03199), upstream's `flow/decoder.py` (CausalConditionalDecoder). The name stayed;
-with one level of channels nothing is ever halved, so the "U" is a stack with one skip connection.
+Shapes: B batch · M mel frames · K = past + M frames to look at · C channels · D inner width of the
+attention · H heads.
+Source: Matcha-TTS (arXiv:2309.03199), upstream's `flow/decoder.py` (CausalConditionalDecoder). The name
+stayed; with one level of channels nothing is ever halved, so the "U" is a stack with one skip connection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import log
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,8 @@ from torch import Tensor, nn
 from cosyrt.models.layers import CausalConv, Memory
 
 TIME_SCALE = 1000.0
+
+Stages = Iterable[nn.ModuleList]  # what a list of stages holds; torch's types know only of modules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +90,8 @@ class ConvBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         # Index 1 is empty because upstream keeps a transposition there; checkpoints name the norm 2.
-        self.block = nn.Sequential(CausalConv(inputs, outputs, 3), nn.Identity(), ChannelNorm(outputs), nn.Mish())
+        conv, norm = CausalConv(inputs, outputs, 3), ChannelNorm(outputs)
+        self.block = nn.Sequential(conv, nn.Identity(), norm, nn.Mish())
 
     def forward(
         self,
@@ -128,8 +132,9 @@ class Attention(nn.Module):
     def __init__(self, channels: int, heads: int, head_width: int) -> None:
         super().__init__()
         self.heads = heads
-        self.to_q, self.to_k, self.to_v = (nn.Linear(channels, heads * head_width, bias=False) for _ in range(3))
-        self.to_out = nn.ModuleList([nn.Linear(heads * head_width, channels)])
+        inner = heads * head_width
+        self.to_q, self.to_k, self.to_v = (nn.Linear(channels, inner, bias=False) for _ in range(3))
+        self.to_out = nn.ModuleList([nn.Linear(inner, channels)])
 
     def forward(
         self,
@@ -137,9 +142,8 @@ class Attention(nn.Module):
         sees: Tensor,  # [B, 1, M, K]
         memory: Memory | None = None,
     ) -> Tensor:  # [B, M, C]
-        q, k, v = (
-            proj(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for proj in (self.to_q, self.to_k, self.to_v)
-        )
+        split = (-1, (self.heads, -1))
+        q, k, v = (proj(x).unflatten(*split).transpose(1, 2) for proj in (self.to_q, self.to_k, self.to_v))
         if memory is not None:
             k, v = memory.since_start(k), memory.since_start(v)
         heard = F.scaled_dot_product_attention(q, k, v, attn_mask=sees)
@@ -167,7 +171,8 @@ class FeedForward(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         # Index 1 is upstream's dropout, which inference does without; checkpoints name the second map 2.
-        self.net = nn.Sequential(Widen(channels, 4 * channels), nn.Identity(), nn.Linear(4 * channels, channels))
+        hidden = 4 * channels
+        self.net = nn.Sequential(Widen(channels, hidden), nn.Identity(), nn.Linear(hidden, channels))
 
     def forward(
         self,
@@ -199,7 +204,7 @@ class TransformerBlock(nn.Module):
 
 
 class CausalUNet(nn.Module):
-    """The velocity of CosyVoice 2: one block down, some in the middle, one up, convolutions causal throughout."""
+    """The velocity of CosyVoice 2: one block down, some in the middle, one up, all convolutions causal."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
@@ -233,10 +238,10 @@ class CausalUNet(nn.Module):
     ) -> Tensor:  # [B, 80, M]
         time, heads_see = self.time_mlp(t), sees[:, None]
         x = torch.cat([x, mu, speaker[:, :, None].expand(-1, -1, x.shape[2]), prompt], dim=1)
-        (down,), (up,) = self.down_blocks, self.up_blocks
+        (down,), (up,) = cast(Stages, self.down_blocks), cast(Stages, self.up_blocks)
         skip = self.run(down, x, real, heads_see, time, memory)
         x = down[2](skip * real, memory)
-        for middle in self.mid_blocks:
+        for middle in cast(Stages, self.mid_blocks):
             x = self.run(middle, x, real, heads_see, time, memory)
         x = self.run(up, torch.cat([x, skip], dim=1), real, heads_see, time, memory)
         x = self.final_block(up[2](x * real, memory), real, memory)
@@ -254,6 +259,6 @@ class CausalUNet(nn.Module):
     ) -> Tensor:  # [B, C', M]
         """One stage without its closing convolution."""
         x = stage[0](x, real, time, memory).transpose(1, 2)
-        for block in stage[1]:
+        for block in cast(nn.ModuleList, stage[1]):
             x = block(x, sees, memory)
         return x.transpose(1, 2)

@@ -1,6 +1,7 @@
 """mel + harmonic source → samples, through an inverse short-time Fourier transform (HiFT).
 
-Shapes: B batch · M mel frames · N samples = M · samples per frame · F bins of the small transform · C channels.
+Shapes: B batch · M mel frames · N samples = M · samples per frame · F bins of the small transform · C
+channels.
 Source: HiFTNet (arXiv:2309.09493), iSTFTNet (arXiv:2203.02395), Snake (arXiv:2006.08195); upstream's
 `hifigan/generator.py`. Weight norm is folded when a checkpoint is loaded, so the convolutions here are plain.
 """
@@ -111,7 +112,8 @@ class ResidualBlock(nn.Module):
         super().__init__()
 
         def conv(dilation: int) -> nn.Conv1d:
-            return nn.Conv1d(channels, channels, kernel, dilation=dilation, padding=dilation * (kernel - 1) // 2)
+            padding = dilation * (kernel - 1) // 2
+            return nn.Conv1d(channels, channels, kernel, dilation=dilation, padding=padding)
 
         self.convs1 = nn.ModuleList(conv(d) for d in dilations)
         self.convs2 = nn.ModuleList(conv(1) for _ in dilations)
@@ -139,9 +141,9 @@ class Vocoder(nn.Module):
         self.m_source = HarmonicSource(c.source)
         self.conv_pre = nn.Conv1d(c.mel_bins, c.channels, 7, padding=3)
         widths = [c.channels >> i for i in range(len(c.upsample_rates) + 1)]
+        steps = zip(widths[:-1], widths[1:], c.upsample_kernels, c.upsample_rates, strict=True)
         self.ups = nn.ModuleList(
-            nn.ConvTranspose1d(wide, narrow, k, u, padding=(k - u) // 2)
-            for wide, narrow, k, u in zip(widths, widths[1:], c.upsample_kernels, c.upsample_rates, strict=False)
+            nn.ConvTranspose1d(wide, narrow, k, u, padding=(k - u) // 2) for wide, narrow, k, u in steps
         )
         strides = list(accumulate([1, *c.upsample_rates[:0:-1]], lambda a, b: a * b))[::-1]
         bins = c.transform_size + 2
@@ -212,8 +214,9 @@ class Vocoder(nn.Module):
         """Centred transform of the excitation, always in float32."""
         c = self.config
         with torch.autocast(samples.device.type, enabled=False):
+            window = self.window(samples)
             z = torch.stft(
-                samples.float(), c.transform_size, c.transform_hop, window=self.window(samples), return_complex=True
+                samples.float(), c.transform_size, c.transform_hop, window=window, return_complex=True
             )
         return torch.cat([z.real, z.imag], dim=1)
 

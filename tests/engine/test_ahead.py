@@ -1,0 +1,119 @@
+"""A generator that runs ahead in a thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cosyrt.engine.ahead import ahead
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Whether it comes true within 5 s."""
+    end = time.monotonic() + 5
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.001)
+    return condition()
+
+
+def helpers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "cosyrt-ahead"]
+
+
+class Source:
+    """Counts from 0, remembers how far it came, whether it was closed and where."""
+
+    def __init__(self, fail_at: int | None = None, fail_closing: bool = False) -> None:
+        self.made, self.closed_in = 0, ""
+        self.fail_at, self.fail_closing = fail_at, fail_closing
+
+    def items(self, count: int) -> Generator[int, None, None]:
+        try:
+            for number in range(count):
+                if number == self.fail_at:
+                    raise ZeroDivisionError(f"at {number}")
+                self.made += 1
+                yield number
+        finally:
+            self.closed_in = threading.current_thread().name
+            if self.fail_closing:
+                raise OSError("while closing")
+
+
+@given(st.integers(0, 40), st.integers(1, 10))
+def test_items_keep_their_order(count: int, room: int) -> None:
+    """All items come, once each, in order, whatever the room; the thread is gone afterwards."""
+    assert list(ahead(Source().items(count), room)) == list(range(count))
+    assert helpers() == []
+
+
+@pytest.mark.parametrize("room", [1, 3])
+def test_never_further_ahead_than_the_room(room: int) -> None:
+    """With the reader standing still, exactly `room` more items are made, before and after it moves on."""
+    source = Source()
+    stream = ahead(source.items(100), room)
+    for taken in range(1, 6):
+        next(stream)
+        assert eventually(lambda taken=taken: source.made == taken + room)
+        time.sleep(0.005)
+        assert source.made == taken + room
+    stream.close()
+
+
+def test_an_error_in_the_thread_reaches_the_reader() -> None:
+    """The items before the error come, then the error itself; the thread is gone."""
+    stream = ahead(Source(fail_at=2).items(9), 8)
+
+    assert [next(stream), next(stream)] == [0, 1]
+    with pytest.raises(ZeroDivisionError, match="at 2"):
+        next(stream)
+    assert helpers() == []
+
+
+@pytest.mark.parametrize("taken", [1, 4])
+def test_closing_stops_and_closes_the_source(taken: int) -> None:
+    """After an early close nothing more is made; the source was closed in its thread, and that has ended."""
+    source = Source()
+    stream = ahead(source.items(1_000), 2)
+    for _ in range(taken):
+        next(stream)
+    stream.close()
+
+    assert source.closed_in == "cosyrt-ahead"
+    assert source.made <= taken + 2
+    assert helpers() == []
+
+
+def test_closing_before_the_first_item_starts_nothing() -> None:
+    """A generator nobody read from made nothing."""
+    source = Source()
+    ahead(source.items(9), 2).close()
+
+    assert (source.made, helpers()) == (0, [])
+
+
+def test_an_error_while_closing_is_not_lost() -> None:
+    """Closing early raises what the source raised in its own clean-up."""
+    stream = ahead(Source(fail_closing=True).items(9), 2)
+    next(stream)
+
+    with pytest.raises(OSError, match="while closing"):
+        stream.close()
+    assert helpers() == []
+
+
+def test_an_error_of_the_reader_closes_the_source() -> None:
+    """An exception thrown in at the reader's side ends the thread, too."""
+    source = Source()
+    stream = ahead(source.items(1_000), 2)
+    next(stream)
+    with pytest.raises(KeyError):
+        stream.throw(KeyError("reader"))
+
+    assert source.closed_in == "cosyrt-ahead"
+    assert helpers() == []

@@ -1,0 +1,153 @@
+"""Samples chunk by chunk against samples in one piece."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from cosyrt.engine.audio_stream import PITCH_REACH_FRAMES, AudioStream, reach_frames
+from cosyrt.engine.stages import Models, Stages, eager
+from cosyrt.models.vocoder import VocoderConfig
+from tests import tiny
+
+OFFICIAL = VocoderConfig(channels=16, pitch_channels=8)  # 8·5·3, transform of 16 with a hop of 4
+BUILTIN = replace(
+    OFFICIAL,
+    upsample_rates=(5, 3, 2),
+    upsample_kernels=(11, 7, 4),
+    transform_size=64,
+    transform_hop=16,
+)
+GEOMETRIES = pytest.mark.parametrize("config", [OFFICIAL, BUILTIN], ids=["official", "built-in"])
+FRAMES = 56
+TOLERANCE = 1e-5  # sums in another order; the phase, a sum of hundreds of cycles, is exact to 1e-6
+STAGES: dict[VocoderConfig, Stages] = {}
+
+
+def stages_of(config: VocoderConfig) -> Stages:
+    if config not in STAGES:
+        models = Models(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder(config))
+        STAGES[config] = eager(models)
+    return STAGES[config]
+
+
+def mel(frames: int) -> Tensor:  # [1, 80, M]
+    """Some voiced and some unvoiced frames."""
+    return torch.randn(1, 80, FRAMES, generator=torch.Generator().manual_seed(3))[:, :, :frames]
+
+
+def generator(seed: int | None) -> torch.Generator | None:
+    return None if seed is None else torch.Generator().manual_seed(seed)
+
+
+def whole(config: VocoderConfig, frames: int, seed: int | None) -> Tensor:  # [N]
+    """The vocoder's stages, each once over everything."""
+    stages = stages_of(config)
+    noise = None
+    if seed is not None:
+        draws = generator(seed)
+        size = (1, config.samples_per_frame, config.harmonics)
+        noise = torch.cat([torch.randn(size, generator=draws) for _ in range(frames)], dim=1)
+    pitch = stages.pitch(mel(frames))
+    return stages.vocode(mel(frames), stages.excite(pitch, noise, None))[0]
+
+
+def in_parts(config: VocoderConfig, frames: int, cuts: list[int], seed: int | None) -> list[Tensor]:
+    """What each push gives; the last push brings the rest of the frames, maybe none."""
+    stream = AudioStream(stages_of(config), config, generator(seed))
+    ends = [*cuts, frames]
+    return [
+        stream.push(mel(frames)[:, :, start:end], last=at == len(cuts))
+        for at, (start, end) in enumerate(zip([0, *cuts], ends, strict=True))
+    ]
+
+
+@st.composite
+def cuttings(draw: st.DrawFn) -> tuple[int, list[int]]:
+    """A number of frames and places to cut them, some of them twice."""
+    frames = draw(st.integers(1, FRAMES))
+    return frames, sorted(draw(st.lists(st.integers(0, frames), max_size=4)))
+
+
+@GEOMETRIES
+@settings(deadline=None, max_examples=8)
+@given(cutting=cuttings(), seed=st.sampled_from([None, 5]))
+def test_any_cutting_gives_the_same_samples(
+    config: VocoderConfig, cutting: tuple[int, list[int]], seed: int | None
+) -> None:
+    """However the mel arrives, the samples are those of the whole, with noise and without."""
+    frames, cuts = cutting
+    samples = torch.cat(in_parts(config, frames, cuts, seed))
+
+    torch.testing.assert_close(samples, whole(config, frames, seed), atol=TOLERANCE, rtol=0)
+
+
+@GEOMETRIES
+def test_a_stream_of_single_frames(config: VocoderConfig) -> None:
+    """One frame a push: samples come as soon as all within reach is there, and are those of the whole."""
+    held_back = reach_frames(config) + PITCH_REACH_FRAMES + 1
+    frames = held_back + 5
+    parts = in_parts(config, frames, list(range(1, frames)), seed=5)
+
+    assert [len(part) // 480 for part in parts] == [0] * held_back + [1] * 4 + [held_back + 1]
+    torch.testing.assert_close(torch.cat(parts), whole(config, frames, 5), atol=TOLERANCE, rtol=0)
+
+
+@GEOMETRIES
+def test_noise_belongs_to_the_seed(config: VocoderConfig) -> None:
+    """Another seed or no noise at all is heard."""
+    one, other, none = (whole(config, 30, seed) for seed in (5, 6, None))
+
+    assert (one - other).abs().max() > 20 * TOLERANCE
+    assert (one - none).abs().max() > 20 * TOLERANCE
+
+
+@GEOMETRIES
+def test_an_utterance_without_frames(config: VocoderConfig) -> None:
+    """No mel at all gives no samples."""
+    stream = AudioStream(stages_of(config), config, None)
+
+    assert stream.push(mel(0), last=True).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        OFFICIAL,
+        BUILTIN,
+        replace(OFFICIAL, kernels=(3,), dilations=((1,),)),
+        replace(BUILTIN, source_kernels=(3, 3, 3), source_dilations=((1,), (1,), (1,))),
+    ],
+    ids=["official", "built-in", "mostly source", "mostly mel"],
+)
+def test_the_reach_is_how_far_gradients_go(config: VocoderConfig) -> None:
+    """All mel and excitation that samples depend on lie within `reach_frames`, which is hardly more."""
+    reach, hop = reach_frames(config), config.samples_per_frame
+    frames, at = 2 * reach + 5, reach + 2
+    mel = torch.randn(1, 80, frames, requires_grad=True)
+    source = (torch.rand(1, 1, frames * hop) - 0.5).requires_grad_()
+    samples = tiny.vocoder(config).decode(mel, source)[0]
+    samples[at * hop : (at + 1) * hop].square().sum().backward()
+    assert mel.grad is not None
+    assert source.grad is not None
+    felt = mel.grad[0].abs().sum(0) + source.grad.view(frames, hop).abs().sum(1)
+
+    assert reach - 1 <= (felt.nonzero() - at).abs().max() <= reach
+
+
+@GEOMETRIES
+def test_memory_does_not_grow(config: VocoderConfig) -> None:
+    """A long stream keeps only the frames within reach."""
+    stream = AudioStream(stages_of(config), config, generator(5))
+    for _ in range(6):
+        stream.push(mel(FRAMES), last=False)
+
+    assert stream.mel is not None
+    assert stream.source is not None
+    assert stream.mel.shape[2] <= FRAMES + 2 * reach_frames(config)
+    assert stream.source.shape[2] <= stream.mel.shape[2] * config.samples_per_frame

@@ -1,0 +1,204 @@
+"""The mel of a stream against the mel of one pass."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from cosyrt.engine.chunks import ChunkPlan
+from cosyrt.engine.mel_stream import CACHE_BYTES, Condition, Conditions, MelStream
+from cosyrt.engine.stages import Models, Stages
+from cosyrt.errors import SpeechError
+from cosyrt.frontend.voice import Voice
+from cosyrt.models.flow import NOISE_FRAMES, fixed_noise, solve
+from cosyrt.models.layers import visible
+from tests import tiny
+
+CPU = torch.device("cpu")
+PLAN = ChunkPlan()
+PROMPTS = [0, 1, 12, 24, 25, 40]
+
+
+def voice(prompt_tokens: int) -> Voice:
+    random = np.random.default_rng(prompt_tokens)
+    return Voice(
+        name="test",
+        speaker=random.standard_normal(192),
+        speech_tokens=random.integers(0, tiny.SPEECH_VOCABULARY, prompt_tokens),
+        mel=random.standard_normal((2 * prompt_tokens, 80)),
+    )
+
+
+def speech(count: int) -> list[int]:
+    tokens: list[int] = np.random.default_rng(7).integers(0, tiny.SPEECH_VOCABULARY, count).tolist()
+    return tokens
+
+
+def stream_of(
+    stages: Stages, prompt_tokens: int, *, chunked: bool, cache_bytes: int = CACHE_BYTES
+) -> MelStream:
+    condition = Condition.of(voice(prompt_tokens), stages, CPU)
+    return MelStream(stages, tiny.FLOW, condition, chunked=chunked, cache_bytes=cache_bytes)
+
+
+def in_parts(mels: MelStream, tokens: list[int]) -> list[Tensor]:  # [1, 80, M] each
+    """The mel as a stream makes it: to every edge whose look-ahead is there, then to the end."""
+    last = len(tokens) - PLAN.lookahead_tokens
+    edges = takewhile(lambda edge: edge <= last, PLAN.edges(mels.condition.tokens.shape[1]))
+    return [mels.until(tokens[: edge + PLAN.lookahead_tokens], edge) for edge in edges] + [
+        mels.until(tokens, None)
+    ]
+
+
+@torch.inference_mode()
+def one_pass(
+    models: Models, prompt_tokens: int, tokens: list[int], chunk: int | None
+) -> Tensor:  # [1, 80, M]
+    """Prompt and tokens through encoder and solver once, the prompt's frames cut away."""
+    flow, who = models.flow, voice(prompt_tokens)
+    every = torch.tensor([who.speech_tokens.tolist() + tokens])
+    real = torch.ones_like(every, dtype=torch.bool)
+    mu = flow.encode(every, real, visible(real, chunk))
+    prompt = torch.zeros_like(mu)
+    prompt[0, :, : len(who.mel)] = torch.tensor(who.mel).T
+    speaker = flow.speaker(torch.tensor(who.speaker)[None])
+    sees = visible(torch.ones(1, mu.shape[2], dtype=torch.bool), chunk and 2 * chunk)
+    noise = fixed_noise()[:, :, : mu.shape[2]]
+    mel = solve(flow.velocity, noise, sees, mu, speaker, prompt, steps=10, guidance=0.7)
+    return mel[:, :, len(who.mel) :]
+
+
+@pytest.mark.parametrize("prompt_tokens", PROMPTS)
+def test_the_stream_is_one_pass_with_the_chunk_mask(
+    stages: Stages, models: Models, prompt_tokens: int
+) -> None:
+    """Joined, the parts of a stream are the frames that one masked pass over all tokens gives."""
+    tokens = speech(90)
+    parts = in_parts(stream_of(stages, prompt_tokens, chunked=True), tokens)
+
+    assert len(parts) >= 3
+    twin = one_pass(models, prompt_tokens, tokens, chunk=25)
+    torch.testing.assert_close(torch.cat(parts, dim=2), twin, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("prompt_tokens", [0, 40])
+@pytest.mark.parametrize("cache_bytes", [0, 500_000])
+def test_a_full_cache_changes_nothing(
+    stages: Stages, models: Models, caplog: pytest.LogCaptureFixture, prompt_tokens: int, cache_bytes: int
+) -> None:
+    """Past its budget, at once or later, the stream recomputes, says so once and gives the same frames."""
+    tokens = speech(90)
+    mels = stream_of(stages, prompt_tokens, chunked=True, cache_bytes=cache_bytes)
+    with caplog.at_level(logging.WARNING, logger="cosyrt"):
+        parts = in_parts(mels, tokens)
+
+    twin = one_pass(models, prompt_tokens, tokens, chunk=25)
+    torch.testing.assert_close(torch.cat(parts, dim=2), twin, atol=1e-4, rtol=0)
+    assert [message.partition(" bytes=")[0] for message in caplog.messages] == [
+        "stream cache full, recomputing from here"
+    ]
+
+
+class Encoded:
+    """Counts the tokens that the encoder is given."""
+
+    def __init__(self, stages: Stages) -> None:
+        self.tokens: list[int] = []
+        self.stages = stages._replace(encode=self.encode)
+        self.plain = stages.encode
+
+    def encode(self, tokens: Tensor, *rest: Any) -> Tensor:
+        self.tokens.append(tokens.shape[1])
+        return self.plain(tokens, *rest)
+
+
+def test_nothing_is_computed_twice(stages: Stages) -> None:
+    """Each token is encoded once, and the prompt's whole chunks once for all streams of the voice."""
+    counted = Encoded(stages)
+    who = voice(40)
+    conditions = Conditions(counted.stages, CPU)
+    for _ in range(2):
+        mels = MelStream(counted.stages, tiny.FLOW, conditions.of(who), chunked=True)
+        in_parts(mels, speech(90))
+
+    assert counted.tokens == [25, 50, 25, 30, 50, 25, 30]
+
+
+def test_streams_of_one_voice_do_not_meet(stages: Stages, models: Models) -> None:
+    """Two streams that go on from the same kept prompt in turn are what each is alone."""
+    conditions = Conditions(stages, CPU)
+    who = voice(40)
+    one, other = (MelStream(stages, tiny.FLOW, conditions.of(who), chunked=True) for _ in range(2))
+    tokens = speech(90), speech(90)[::-1]
+    edges = [35, 60, None]
+    parts = [(one.until(tokens[0], edge), other.until(tokens[1], edge)) for edge in edges]
+
+    for mels, own in zip(zip(*parts, strict=True), tokens, strict=True):
+        twin = one_pass(models, 40, own, chunk=25)
+        torch.testing.assert_close(torch.cat(mels, dim=2), twin, atol=1e-4, rtol=0)
+
+
+def test_pasts_of_voices_stay_within_the_budget(stages: Stages) -> None:
+    """The prompts of voices used long ago are forgotten first; without a voice nothing of it stays."""
+    voices = [voice(40) for _ in range(3)]
+    conditions = Conditions(stages, CPU)
+    sizes = []
+    for who in voices:
+        mels = MelStream(stages, tiny.FLOW, conditions.of(who), chunked=True)
+        mels.until(speech(60), 35)
+        sizes.append(conditions.bytes)
+    conditions.cache_bytes = sizes[1]
+    conditions.of(voices[0])
+
+    assert sizes == [sizes[0], 2 * sizes[0], 3 * sizes[0]]
+    assert [conditions.of(who).past is None for who in voices] == [False, True, False]
+    del who, mels, voices
+    gc.collect()
+    assert conditions.bytes == 0
+
+
+@pytest.mark.parametrize("prompt_tokens", PROMPTS[:3])
+def test_without_the_mask_every_frame_sees_everything(
+    stages: Stages, models: Models, prompt_tokens: int
+) -> None:
+    """Unmasked it is one pass without a mask, and another mel than the masked one."""
+    tokens = speech(60)
+    mel = stream_of(stages, prompt_tokens, chunked=False).until(tokens, None)
+
+    torch.testing.assert_close(mel, one_pass(models, prompt_tokens, tokens, None), atol=1e-4, rtol=0)
+    assert (mel - one_pass(models, prompt_tokens, tokens, 25)).abs().max() > 1e-2
+
+
+def test_each_part_has_the_frames_of_its_tokens(stages: Stages) -> None:
+    """Two frames a token, from the last edge to this one."""
+    parts = in_parts(stream_of(stages, 12, chunked=True), speech(70))
+
+    assert [part.shape for part in parts] == [(1, 80, 26), (1, 80, 50), (1, 80, 64)]
+
+
+def test_tokens_after_an_edge_change_nothing_before_it(stages: Stages) -> None:
+    """Other tokens beyond the look-ahead leave frames left of the edge as they were; within it they count."""
+    tokens = speech(60)
+    mel = stream_of(stages, 0, chunked=True).until(tokens, None)[:, :, :50]
+    after, within = (
+        stream_of(stages, 0, chunked=True).until([*tokens[:at], *tokens[:10]], None)[:, :, :50]
+        for at in (25 + PLAN.lookahead_tokens, 25)
+    )
+
+    torch.testing.assert_close(after, mel, atol=1e-5, rtol=0)
+    assert (within - mel).abs().max() > 1e-3
+
+
+def test_speech_beyond_the_noise_is_refused(stages: Stages) -> None:
+    """A piece longer than the fixed noise is a SpeechError that says how long it was."""
+    tokens = [0] * (NOISE_FRAMES // 2 + 25)
+
+    with pytest.raises(SpeechError, match=r"became 301 s of speech with its prompt, 300 s is the most"):
+        stream_of(stages, 0, chunked=True).until(tokens, None)
