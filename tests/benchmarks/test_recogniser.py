@@ -1,0 +1,56 @@
+"""Counting word errors."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.recogniser import Recogniser, interval, word_errors, words
+from cosyrt.audio import Audio
+from recipes.builtin_voice.teacher import SAMPLE_HZ, Flite
+
+sentences = st.lists(st.sampled_from("abc"), max_size=7)
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "errors"),
+    [("a b c", "a b c", 0), ("a b c", "a c", 1), ("a b", "a x b", 1), ("a b c", "x b y", 2), ("a b", "", 2)],
+)
+def test_each_wrong_word_counts_once(said, heard, errors):
+    """A word that is missing, added or another one is one error."""
+    assert word_errors(said.split(), heard.split()) == errors
+
+
+@given(sentences, sentences, sentences)
+def test_errors_are_a_distance(one, two, three):
+    """Symmetric, zero only for the same words, and no detour is shorter."""
+    assert word_errors(one, two) == word_errors(two, one)
+    assert (word_errors(one, two) == 0) == (one == two)
+    assert word_errors(one, three) <= word_errors(one, two) + word_errors(two, three)
+
+
+def test_spelling_does_not_count():
+    """Case, punctuation, digits and the recogniser's marks for variants are the same words."""
+    assert words("The 12 friends' bus, at 9 o'clock!") == words("the twelve friends bus at nine o'clock")
+    assert words("the(2) bus") == ["the", "bus"]
+
+
+def test_the_interval_holds_the_rate():
+    """The interval lies around the rate, and is narrower with more sentences."""
+    low, high = interval([1, 0, 2, 0], [8, 8, 8, 8])
+    more_low, more_high = interval([1, 0, 2, 0] * 25, [8, 8, 8, 8] * 25)
+    assert low <= 3 / 32 <= high
+    assert high - low > more_high - more_low > 0
+
+
+def test_the_recogniser_hears_words():
+    """An ordinary sentence of the teacher is understood, whatever the sample rate."""
+    pytest.importorskip("pocketsphinx")
+    try:
+        teacher = Flite()
+    except OSError:
+        pytest.skip("flite is not installed")
+    speech = teacher.say("She put the kettle on and opened the window.", [])
+    heard = Recogniser().words(Audio(speech.samples, SAMPLE_HZ))
+    assert word_errors(words("she put the kettle on and opened the window"), heard) <= 2
