@@ -16,9 +16,12 @@ def chunks(monkeypatch, *times: tuple[float, float]) -> Iterator[Audio]:
     """Chunks of so many seconds, each at its time on a clock of our own."""
     clock = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    for at, seconds in times:
-        clock[0] = at
-        yield Audio(np.zeros(int(seconds * 100), np.float32), 100)
+
+    def made() -> Iterator[Audio]:
+        for clock[0], seconds in times:
+            yield Audio(np.zeros(int(seconds * 100), np.float32), 100)
+
+    return made()
 
 
 def test_the_first_chunk_and_the_last_are_timed(monkeypatch):
