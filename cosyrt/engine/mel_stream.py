@@ -108,7 +108,7 @@ class MelStream:
     ) -> None:
         self.stages, self.config, self.condition, self.chunked = stages, config, condition, chunked
         self.cache_bytes = cache_bytes
-        self.noise = fixed_noise().to(condition.mel)
+        self.noise = config.temperature * fixed_noise().to(condition.mel)
         self.done_tokens = 0
         self.past: Past | None = None
 

@@ -33,6 +33,7 @@ class FlowConfig:
     speaker_width: int = 192
     mel_bins: int = 80
     guidance: float = 0.7
+    temperature: float = 1.0  # scale of the noise that every utterance starts from
     steps: int = 10
     encoder: ConformerConfig = ConformerConfig()
     velocity: UNetConfig = UNetConfig()
@@ -41,11 +42,13 @@ class FlowConfig:
     def from_description(cls, args: Mapping[str, Any]) -> FlowConfig:
         """From the arguments of upstream's `CausalMaskedDiffWithXvec` in a model description."""
         decoder = args["decoder"].args
+        solver = decoder["cfm_params"].args["content"]
         return cls(
             speech_vocabulary=args["vocab_size"],
             speaker_width=args["spk_embed_dim"],
             mel_bins=args["output_size"],
-            guidance=decoder["cfm_params"].args["content"]["inference_cfg_rate"],
+            guidance=solver["inference_cfg_rate"],
+            temperature=solver.get("temperature", 1.0),
             encoder=ConformerConfig.from_description(
                 args["encoder"].args, up=args["token_mel_ratio"], lookahead_tokens=args["pre_lookahead_len"]
             ),

@@ -28,7 +28,7 @@ LEAST_PER_UNIT, MOST_PER_UNIT = 0.8, 8
 BACKBONE = "llm.model.model."
 DESCRIPTION = """\
 # The built-in voice of cosyrt: CosyVoice 2 at a small size, in the dialect of upstream's model descriptions.
-# `pronunciation`, `num_up_blocks` and the two ratios are cosyrt's own settings; the rest is upstream's.
+# `pronunciation`, `num_up_blocks`, `temperature` and the two ratios are cosyrt's own settings; the rest is upstream's.
 sample_rate: 24000
 llm_input_size: {llm.width}
 llm_output_size: {llm.width}
@@ -83,6 +83,7 @@ flow: !new:cosyvoice.flow.flow.CausalMaskedDiffWithXvec
                 t_scheduler: cosine
                 training_cfg_rate: 0.2
                 inference_cfg_rate: {flow.guidance}
+                temperature: {flow.temperature}
                 reg_loss_type: l1
         estimator: !new:cosyvoice.flow.decoder.CausalConditionalDecoder
             in_channels: {flow.velocity.inputs}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,8 +29,11 @@ PROMPT_SHARE = 0.5
 PRIOR_WEIGHT = 0.5
 SIGMA_MIN = 1e-6
 SPEAKER_NOISE = 0.02
+WARMEST = 0.6  # starting noise is scaled by up to this: at these sizes a cooler start loses less than it gives away
 CONFIG = FlowConfig(
     speech_vocabulary=729,
+    guidance=0.3,
+    temperature=0.3,
     encoder=ConformerConfig(width=160, heads=4, feed_forward=512, layers=2, up_layers=3),
     velocity=UNetConfig(channels=160, head_width=40, heads=4, blocks=1, middle=4),
 )
@@ -98,7 +102,8 @@ def losses(
     prior = ((mu - mel).abs() * mask).sum() / count
     kept = torch.from_numpy(random.random(batch) > GUIDANCE_DROPOUT).to(mel)[:, None]
     t = 1 - torch.cos(torch.from_numpy(random.random(batch, np.float32)).to(mel) * 0.5 * math.pi)
-    noise = torch.randn_like(mel)
+    warmth = torch.from_numpy(random.random((batch, 1, 1), np.float32)).to(mel) * WARMEST
+    noise = torch.randn_like(mel) * warmth
     mixed = (1 - (1 - SIGMA_MIN) * t)[:, None, None] * noise + t[:, None, None] * mel
     velocity = model.velocity(
         mixed,
@@ -149,6 +154,8 @@ def train(options: argparse.Namespace) -> None:
     """Runs the loop and keeps the averaged weights in flow.safetensors."""
     torch.manual_seed(options.seed)
     model, corpus = Flow(CONFIG).to(options.device), Corpus(options.work)
+    if options.start_from is not None:
+        model.load_state_dict(load_weights(options.start_from)[0])
     objective = Objective(model, corpus, speaker_vectors(options), options.batch)
     path = options.work / "flow.safetensors"
     loop = Loop(
@@ -187,6 +194,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("action", choices=["train", "eval"])
     parser.add_argument("--count", type=int, default=40, help="utterances to measure")
+    parser.add_argument("--start-from", type=Path, help="weights to begin with, instead of random ones")
     add_options(parser, batch=12, learning_rate=6e-4)
     options = parser.parse_args()
     {"train": train, "eval": evaluate}[options.action](options)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
 from recipes.builtin_voice import corpus as data
@@ -23,8 +24,11 @@ from recipes.builtin_voice.spectral import (
     stft_distance,
 )
 
+HARMONICS = 32  # up to 6 kHz and more: the network shapes the spectrum instead of having to invent its upper part
+FIRST_MIX = 0.25  # weight of each harmonic at the start: a train of soft pulses
 CONFIG = VocoderConfig(
     channels=128,
+    harmonics=HARMONICS,
     upsample_rates=(5, 3, 2),
     upsample_kernels=(11, 7, 4),
     transform_size=64,
@@ -41,6 +45,7 @@ class Trainer:
         torch.manual_seed(options.seed)
         self.corpus, self.device, self.batch_size = corpus, options.device, options.batch
         self.vocoder = Vocoder(config).to(self.device)
+        small_start(self.vocoder)
         self.critic = Critic().to(self.device)
         self.log_mel = LogMel().to(self.device)
         ready = [item for item in corpus.having(data.F0) if not item.held_out]
@@ -93,6 +98,34 @@ class Trainer:
         return losses
 
 
+def add_weight_norm(vocoder: Vocoder) -> None:
+    """Direction and length of every weight apart, as upstream trains: plain weights do not stand its learning rate."""
+    for name, module in list(vocoder.named_modules()):
+        if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)) and not name.startswith("source_downs."):
+            weight_norm(module)
+
+
+def small_start(vocoder: Vocoder) -> None:
+    """Upstream's first weights: residual blocks begin as almost nothing."""
+    for name, module in vocoder.named_modules():
+        if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)) and name.startswith(
+            ("ups.", "resblocks.", "source_resblocks.", "conv_post")
+        ):
+            nn.init.normal_(module.weight, 0.0, 0.01)
+    nn.init.constant_(vocoder.m_source.l_linear.weight, FIRST_MIX)
+    nn.init.zeros_(vocoder.m_source.l_linear.bias)
+
+
+def folded(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same weights without weight norm."""
+    out = dict(weights)
+    for key in [key for key in weights if key.endswith("parametrizations.weight.original0")]:
+        length, direction = out.pop(key), out.pop(key[:-1] + "1")
+        norm = direction.flatten(1).norm(dim=1).view(-1, *[1] * (direction.ndim - 1))
+        out[key.removesuffix("parametrizations.weight.original0") + "weight"] = length * direction / norm
+    return out
+
+
 def load_crops(
     corpus: data.Corpus,
     crops: list[data.Crop],
@@ -111,12 +144,13 @@ def load_crops(
 def train(options: argparse.Namespace) -> None:
     """Trains and writes vocoder.safetensors; `--gan-minutes` adds the second phase."""
     trainer = Trainer(data.Corpus(options.work), CONFIG, options)
-    common = {"betas": (0.8, 0.99), "clip": 2.0}
+    common = {"betas": (0.8, 0.99), "clip": 5.0}
     if options.minutes > 0:
         config = loop.config_of(options, **common)
         phase(trainer, [trainer.vocoder], trainer.spectral_objective, config, options, "vocoder")
     if options.gan_minutes > 0:
         weights, _ = loop.load_weights(options.work / "vocoder.safetensors")
+        trainer.vocoder = Vocoder(CONFIG).to(options.device)
         trainer.vocoder.load_state_dict(weights)
         config = replace(
             loop.config_of(options, **common), minutes=options.gan_minutes, learning_rate=options.gan_rate,
@@ -137,8 +171,9 @@ def phase(
     """One training run; a first phase that a checkpoint shows as finished is passed over."""
 
     def save() -> None:
-        loop.save_weights(options.work / f"{name}.safetensors", run.average, asdict(trainer.vocoder.config))
+        loop.save_weights(options.work / f"{name}.safetensors", folded(run.average), asdict(trainer.vocoder.config))
 
+    add_weight_norm(trainer.vocoder)
     checkpoint = loop.start(options, name)
     run = loop.Loop(groups, objective, config, checkpoint=checkpoint, save=save)
     run.run()
