@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, takewhile
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -21,26 +21,19 @@ import torch
 
 from cosyrt.audio import Audio
 from cosyrt.checkpoint import ModelFolder
-from cosyrt.engine.ahead import ahead
-from cosyrt.engine.audio_stream import AudioStream
 from cosyrt.engine.build import Description, build
 from cosyrt.engine.chunks import ChunkPlan
-from cosyrt.engine.mel_stream import Conditions, MelStream
-from cosyrt.engine.speaking import Saying, speech_tokens
+from cosyrt.engine.mel_stream import Conditions
+from cosyrt.engine.session import Session
 from cosyrt.engine.stages import Stages, eager
-from cosyrt.engine.stretch import Stretch
-from cosyrt.errors import SpeechError, TextError, UsageError, VoiceError, VoiceNotFound
-from cosyrt.frontend.normalize import language_of, normalize
+from cosyrt.errors import TextError, UsageError, VoiceError, VoiceNotFound
+from cosyrt.frontend.normalize import language_of
 from cosyrt.frontend.sentences import whole_sentences
 from cosyrt.frontend.split import iter_pieces
 from cosyrt.frontend.tokenizer import TextTokenizer
 from cosyrt.frontend.voice import Voice, VoiceEncoder, voices_of
 
 BUILTIN = Path(__file__).parent.parent / "builtin"
-TOKENS_AHEAD = 500  # 20 s of speech tokens may wait for the flow
-MIN_SPEED, MAX_SPEED = 0.5, 2.0
-
-END = -1  # follows the speech tokens of a piece, so that its last chunk need not wait for the next piece
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +85,8 @@ class Pipeline:
         self.voices: dict[str, Voice] = voices_of(folder)
         # On a CPU the language model and the flow compete for the same cores and gain nothing side by side.
         self.overlap = device.type != "cpu"
-        self._device = device
-        self._conditions = Conditions(stages, device)
+        self.where = device
+        self.conditions = Conditions(stages, device)
         self.plan = ChunkPlan(
             chunk_tokens=description.flow.encoder.chunk_tokens,
             lookahead_tokens=description.flow.encoder.lookahead_tokens,
@@ -107,7 +100,7 @@ class Pipeline:
     @property
     def device(self) -> str:
         """Where the models run."""
-        return str(self._device)
+        return str(self.where)
 
     @property
     def sample_rate(self) -> int:
@@ -161,9 +154,9 @@ class Pipeline:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
         """
         pieces = list(iter_pieces(text, self.tokenizer.count))
-        utterance = Utterance(self, self._voice(voice, text), speed, seed, chunked=chunked, edges=False)
+        session = Session(self, self._voice(voice, text), speed, seed, chunked=chunked, edges=False)
         samples: list[np.ndarray] = []
-        for number, audio in enumerate(utterance.run(iter(pieces)), 1):
+        for number, audio in enumerate(session.run(iter(pieces)), 1):
             samples.append(audio)
             if progress is not None:
                 seconds = sum(map(len, samples)) / self.sample_rate
@@ -188,9 +181,9 @@ class Pipeline:
         """
         sentences = iter([text]) if isinstance(text, str) else whole_sentences(text)
         first = next(sentences, "")
-        utterance = Utterance(self, self._voice(voice, first), speed, seed, chunked=True, edges=True)
+        session = Session(self, self._voice(voice, first), speed, seed, chunked=True, edges=True)
         pieces = self._pieces(chain([first], sentences))
-        with contextlib.closing(utterance.run(pieces)) as chunks:
+        with contextlib.closing(session.run(pieces)) as chunks:
             for samples in chunks:
                 yield Audio(samples, self.sample_rate)
 
@@ -225,64 +218,3 @@ class Pipeline:
                 "make it again with this model"
             )
         return voice
-
-
-class Utterance:
-    """One call of `say` or `stream`: the voice, the random numbers, the way it is cut."""
-
-    def __init__(
-        self, pipeline: Pipeline, voice: Voice, speed: float, seed: int, *, chunked: bool, edges: bool
-    ) -> None:
-        if not MIN_SPEED <= speed <= MAX_SPEED:
-            raise UsageError(f"speed {speed:g} is out of range; choose {MIN_SPEED:g} to {MAX_SPEED:g}")
-        self.pipeline, self.voice, self.speed = pipeline, voice, speed
-        self.chunked, self.edges = chunked, edges
-        self.drawing = torch.Generator(pipeline._device).manual_seed(seed)
-        self.noise = torch.Generator().manual_seed(seed)
-        self.condition = pipeline._conditions.of(voice)
-        # Words and speech tokens go together: words alone would be spoken, speech alone would be continued.
-        prompted = bool(voice.text) and len(voice.speech_tokens) > 0
-        self.prompt_text = pipeline.tokenizer.encode(normalize(voice.text)) if prompted else []
-        self.prompt_speech: list[int] = voice.speech_tokens.tolist() if prompted else []
-
-    def run(self, pieces: Iterator[str]) -> Generator[np.ndarray, None, None]:  # float32 [N] each
-        """Audio of all pieces: one array a piece, or one a chunk where edges are wanted."""
-        tokens = self.tokens(pieces)
-        if self.pipeline.overlap:
-            tokens = ahead(tokens, TOKENS_AHEAD)
-        with contextlib.closing(tokens):
-            for first in tokens:
-                yield from self.piece(takewhile(lambda token: token != END, chain([first], tokens)))
-
-    def tokens(self, pieces: Iterator[str]) -> Generator[int, None, None]:
-        """Speech tokens of one piece after another, END after each."""
-        p = self.pipeline
-        for piece in pieces:
-            saying = Saying(p.tokenizer.encode(piece), self.prompt_text, self.prompt_speech)
-            yield from speech_tokens(p.stages, p.description.speaking, saying, self.drawing, p._device)
-            yield END
-
-    def piece(self, tokens: Iterator[int]) -> Iterator[np.ndarray]:  # float32 [N] each
-        """Audio of one piece: flow and vocoder run whenever the tokens reach an edge."""
-        p = self.pipeline
-        mels = MelStream(p.stages, p.description.flow, self.condition, chunked=self.chunked)
-        sound = AudioStream(p.stages, p.description.vocoder, self.noise)
-        stretch = Stretch(self.speed)
-        spoken: list[int] = []
-        edges = p.plan.edges(len(self.voice.speech_tokens)) if self.edges else iter(())
-        edge = next(edges, None)
-        for token in tokens:
-            spoken.append(token)
-            if edge is not None and len(spoken) == edge + p.plan.lookahead_tokens:
-                yield from _audible(sound.push(stretch.push(mels.until(spoken, edge), False), False))
-                edge = next(edges, None)
-        yield from _audible(sound.push(stretch.push(mels.until(spoken, None), True), True))
-
-
-def _audible(
-    samples: torch.Tensor,  # [N]
-) -> Iterator[np.ndarray]:  # float32 [N], if there are any
-    if not torch.isfinite(samples).all():
-        raise SpeechError("the models gave samples that are not finite; check the weights, or use float32")
-    if len(samples):
-        yield samples.float().cpu().numpy()

@@ -1,0 +1,88 @@
+"""One utterance: its voice, its random numbers, the way it is cut, and all state that lasts as long as it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterator
+from itertools import chain, takewhile
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from cosyrt.engine.ahead import ahead
+from cosyrt.engine.audio_stream import AudioStream
+from cosyrt.engine.mel_stream import MelStream
+from cosyrt.engine.speaking import Saying, speech_tokens
+from cosyrt.engine.stretch import Stretch
+from cosyrt.errors import SpeechError, UsageError
+from cosyrt.frontend.normalize import normalize
+from cosyrt.frontend.voice import Voice
+
+if TYPE_CHECKING:
+    from cosyrt.engine.pipeline import Pipeline
+
+TOKENS_AHEAD = 500  # 20 s of speech tokens may wait for the flow
+MIN_SPEED, MAX_SPEED = 0.5, 2.0
+END = -1  # follows the speech tokens of a piece, so that its last chunk need not wait for the next piece
+
+
+class Session:
+    """One call of `say` or `stream`: the voice, the random numbers, the way it is cut."""
+
+    def __init__(
+        self, pipeline: Pipeline, voice: Voice, speed: float, seed: int, *, chunked: bool, edges: bool
+    ) -> None:
+        if not MIN_SPEED <= speed <= MAX_SPEED:
+            raise UsageError(f"speed {speed:g} is out of range; choose {MIN_SPEED:g} to {MAX_SPEED:g}")
+        self.pipeline, self.voice, self.speed = pipeline, voice, speed
+        self.chunked, self.edges = chunked, edges
+        self.drawing = torch.Generator(pipeline.where).manual_seed(seed)
+        self.noise = torch.Generator().manual_seed(seed)
+        self.condition = pipeline.conditions.of(voice)
+        # Words and speech tokens go together: words alone would be spoken, speech alone would be continued.
+        prompted = bool(voice.text) and len(voice.speech_tokens) > 0
+        self.prompt_text = pipeline.tokenizer.encode(normalize(voice.text)) if prompted else []
+        self.prompt_speech: list[int] = voice.speech_tokens.tolist() if prompted else []
+
+    def run(self, pieces: Iterator[str]) -> Generator[np.ndarray, None, None]:  # float32 [N] each
+        """Audio of all pieces: one array a piece, or one a chunk where edges are wanted."""
+        tokens = self.tokens(pieces)
+        if self.pipeline.overlap:
+            tokens = ahead(tokens, TOKENS_AHEAD)
+        with contextlib.closing(tokens):
+            for first in tokens:
+                yield from self.piece(takewhile(lambda token: token != END, chain([first], tokens)))
+
+    def tokens(self, pieces: Iterator[str]) -> Generator[int, None, None]:
+        """Speech tokens of one piece after another, END after each."""
+        p = self.pipeline
+        for piece in pieces:
+            saying = Saying(p.tokenizer.encode(piece), self.prompt_text, self.prompt_speech)
+            yield from speech_tokens(p.stages, p.description.speaking, saying, self.drawing, p.where)
+            yield END
+
+    def piece(self, tokens: Iterator[int]) -> Iterator[np.ndarray]:  # float32 [N] each
+        """Audio of one piece: flow and vocoder run whenever the tokens reach an edge."""
+        p = self.pipeline
+        mels = MelStream(p.stages, p.description.flow, self.condition, chunked=self.chunked)
+        sound = AudioStream(p.stages, p.description.vocoder, self.noise)
+        stretch = Stretch(self.speed)
+        spoken: list[int] = []
+        edges = p.plan.edges(len(self.voice.speech_tokens)) if self.edges else iter(())
+        edge = next(edges, None)
+        for token in tokens:
+            spoken.append(token)
+            if edge is not None and len(spoken) == edge + p.plan.lookahead_tokens:
+                yield from _audible(sound.push(stretch.push(mels.until(spoken, edge), False), False))
+                edge = next(edges, None)
+        yield from _audible(sound.push(stretch.push(mels.until(spoken, None), True), True))
+
+
+def _audible(
+    samples: torch.Tensor,  # [N]
+) -> Iterator[np.ndarray]:  # float32 [N], if there are any
+    if not torch.isfinite(samples).all():
+        raise SpeechError("the models gave samples that are not finite; check the weights, or use float32")
+    if len(samples):
+        yield samples.float().cpu().numpy()
