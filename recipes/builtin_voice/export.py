@@ -28,7 +28,7 @@ LEAST_PER_UNIT, MOST_PER_UNIT = 0.8, 8
 BACKBONE = "llm.model.model."
 DESCRIPTION = """\
 # The built-in voice of cosyrt: CosyVoice 2 at a small size, in the dialect of upstream's model descriptions.
-# `pronunciation`, `num_up_blocks`, `temperature` and the two ratios are cosyrt's own settings; the rest is upstream's.
+# `pronunciation`, `num_up_blocks`, `temperature` and the two ratios are settings of cosyrt's own.
 sample_rate: 24000
 llm_input_size: {llm.width}
 llm_output_size: {llm.width}
@@ -134,7 +134,14 @@ def describe(
     """The text of cosyvoice2.yaml; a text token becomes at least and at most that many speech tokens."""
     lists = {
         name: json.dumps(getattr(hift, name))
-        for name in ("upsample_rates", "upsample_kernels", "kernels", "dilations", "source_kernels", "source_dilations")
+        for name in (
+            "upsample_rates",
+            "upsample_kernels",
+            "kernels",
+            "dilations",
+            "source_kernels",
+            "source_dilations",
+        )
     }
     return DESCRIPTION.format(
         llm=llm,
@@ -184,7 +191,7 @@ def text_tokenizer() -> dict[str, object]:
 
 
 def with_weight_norm(module: nn.Module) -> dict[str, Tensor]:
-    """The vocoder's weights by their official keys: magnitude and direction apart, where upstream has them so."""
+    """The vocoder's weights by their official keys: magnitude and direction apart."""
     plain = tuple(name for name, _ in module.named_modules() if name.startswith("source_downs."))
     out: dict[str, Tensor] = {}
     for key, value in module.state_dict().items():
@@ -269,7 +276,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("cosyrt/builtin"))
-    parser.add_argument("--vocoder", default="vocoder", help="which vocoder weights to take: vocoder or vocoder_gan")
+    parser.add_argument(
+        "--vocoder", default="vocoder", help="which vocoder weights to take: vocoder or vocoder_gan"
+    )
     write(parser.parse_args())
 
 

@@ -1,7 +1,7 @@
 """Trains the flow of the built-in voice: speech tokens and a speaker vector in, mel out.
 
-The loss is upstream's conditional flow matching with guidance dropout, plus a prior loss that makes the encoder
-alone already say what the mel should be: it needs far fewer steps that way.
+The loss is upstream's conditional flow matching with guidance dropout, plus a prior loss that makes the
+encoder alone already say what the mel should be: it needs far fewer steps that way.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ PROMPT_SHARE = 0.5
 PRIOR_WEIGHT = 0.5
 SIGMA_MIN = 1e-6
 SPEAKER_NOISE = 0.02
-WARMEST = 0.6  # starting noise is scaled by up to this: at these sizes a cooler start loses less than it gives away
+WARMEST = (
+    0.6  # starting noise is scaled by up to this: at these sizes a cooler start loses less than it gives away
+)
 CONFIG = FlowConfig(
     speech_vocabulary=729,
     guidance=0.3,
@@ -93,7 +95,7 @@ def losses(
     random: np.random.Generator,
 ) -> dict[str, Tensor]:
     """Flow matching (L1 on the velocity) and the prior."""
-    batch, _, frames = mel.shape
+    batch = len(mel)
     sees = visible(real, CONFIG.encoder.chunk_tokens if chunked else None)
     mu = model.encode(tokens, real, sees).float()
     real_up = real.repeat_interleave(2, dim=1)
@@ -145,7 +147,14 @@ def copy(
     noise = fixed_noise()[:, :, : mu.shape[2]]
     speaker = model.speaker(torch.from_numpy(vector)[None])
     mel = solve(
-        model.velocity, noise, model.at_mel_rate(sees), mu, speaker, torch.zeros_like(mu), steps=10, guidance=model.config.guidance
+        model.velocity,
+        noise,
+        model.at_mel_rate(sees),
+        mu,
+        speaker,
+        torch.zeros_like(mu),
+        steps=10,
+        guidance=model.config.guidance,
     )
     return mu, mel
 
@@ -165,7 +174,10 @@ def train(options: argparse.Namespace) -> None:
         checkpoint=start(options, "flow"),
         save=lambda: save_weights(path, loop.average, asdict(CONFIG)),
     )
-    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(objective.crops.utterances)} utterances")
+    print(
+        f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, "
+        f"{len(objective.crops.utterances)} utterances"
+    )
     loop.run()
 
 
@@ -178,13 +190,15 @@ def load(options: argparse.Namespace) -> Flow:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Mean distance to the teacher's mel on held-out utterances, of the encoder alone and of the whole flow."""
+    """Mean distance to the teacher's mel on held-out utterances, of encoder and flow."""
     model, corpus, vectors = load(options), Corpus(options.work), speaker_vectors(options)
     held_out = [item for item in corpus.having(MEL, TOKENS) if item.held_out][: options.count]
     rows = []
     for item in held_out:
         mel = torch.from_numpy(corpus.rows(MEL, item).astype(np.float32)).T[None]
-        rows.append([(guess - mel).abs().mean().item() for guess in copy(model, corpus, item, vectors[item.voice])])
+        rows.append(
+            [(guess - mel).abs().mean().item() for guess in copy(model, corpus, item, vectors[item.voice])]
+        )
     encoder, flow = np.mean(rows, axis=0)
     print(f"{len(rows)} utterances: mean |mu - mel| {encoder:.3f}, mean |flow - mel| {flow:.3f}")
 

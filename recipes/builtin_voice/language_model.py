@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cosyrt.frontend.pronounce import vocabulary
-from cosyrt.models.layers import real_positions
 from cosyrt.models.llm import START, TASK, LanguageModelConfig, SpeechLanguageModel
 from recipes.builtin_voice.corpus import TOKENS, Buckets, Corpus, Utterance
 from recipes.builtin_voice.loop import Loop, add_options, config_of, load_weights, save_weights, start
@@ -168,7 +167,10 @@ def train(options: argparse.Namespace) -> None:
         checkpoint=start(options, "language_model"),
         save=lambda: save_weights(path, loop.average, asdict(config())),
     )
-    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(objective.utterances)} utterances")
+    print(
+        f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, "
+        f"{len(objective.utterances)} utterances"
+    )
     loop.run()
 
 

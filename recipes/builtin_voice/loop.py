@@ -121,7 +121,7 @@ class Loop:
         return {name: float(value.detach()) for name, value in losses.items()}
 
     def sane(self, norm: float) -> bool:
-        """Whether a gradient of that size may be followed: one that is far above the usual can wreck the weights."""
+        """Whether a gradient of that size may be followed: far above the usual it can wreck the weights."""
         if math.isfinite(norm) and norm < SPIKE * (self.usual_norm or math.inf):
             self.usual_norm = norm if self.usual_norm is None else 0.98 * self.usual_norm + 0.02 * norm
             self.skipped = 0

@@ -1,4 +1,4 @@
-"""Makes the built-in voice from nothing: data, every stage, export. Stopped at any point, it goes on from there.
+"""Makes the built-in voice from nothing: data, every stage, export. A stopped run goes on.
 
 `--scale 1` is what the published weights had on two CPU cores. A GPU takes larger batches; see README.md.
 """
@@ -26,7 +26,9 @@ STAGES: tuple[tuple[str, tuple[str, ...], float | None], ...] = (
 ON_DEVICE = {"speaker", "tokenizer", "vocoder", "flow", "language_model"}
 
 
-def command(stage: str, arguments: tuple[str, ...], minutes: float | None, options: argparse.Namespace) -> list[str]:
+def command(
+    stage: str, arguments: tuple[str, ...], minutes: float | None, options: argparse.Namespace
+) -> list[str]:
     """The command line of one stage."""
     line = [sys.executable, "-m", f"{HERE}.{stage}", *arguments, "--work", str(options.work)]
     if minutes is not None:
@@ -40,7 +42,9 @@ def main() -> None:
     """Run what is not done yet, then export."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder for data and weights (about 6 GB)")
-    parser.add_argument("--out", type=Path, default=Path("cosyrt/builtin"), help="where the model folder goes")
+    parser.add_argument(
+        "--out", type=Path, default=Path("cosyrt/builtin"), help="where the model folder goes"
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="times the training minutes of each stage")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
@@ -54,7 +58,8 @@ def main() -> None:
         subprocess.run(command(stage, arguments, minutes, options), check=True)
         done.touch()
     subprocess.run(
-        [sys.executable, "-m", f"{HERE}.export", "--work", str(options.work), "--out", str(options.out)], check=True
+        [sys.executable, "-m", f"{HERE}.export", "--work", str(options.work), "--out", str(options.out)],
+        check=True,
     )
 
 

@@ -24,7 +24,9 @@ from recipes.builtin_voice.spectral import (
     stft_distance,
 )
 
-HARMONICS = 32  # up to 6 kHz and more: the network shapes the spectrum instead of having to invent its upper part
+HARMONICS = (
+    32  # up to 6 kHz and more: the network shapes the spectrum instead of having to invent its upper part
+)
 FIRST_MIX = 0.25  # weight of each harmonic at the start: a train of soft pulses
 CONFIG = VocoderConfig(
     channels=128,
@@ -99,7 +101,7 @@ class Trainer:
 
 
 def add_weight_norm(vocoder: Vocoder) -> None:
-    """Direction and length of every weight apart, as upstream trains: plain weights do not stand its learning rate."""
+    """Direction and length of every weight apart, as upstream trains; plain ones do not stand its rate."""
     for name, module in list(vocoder.named_modules()):
         if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)) and not name.startswith("source_downs."):
             weight_norm(module)
@@ -171,7 +173,9 @@ def phase(
     """One training run; a first phase that a checkpoint shows as finished is passed over."""
 
     def save() -> None:
-        loop.save_weights(options.work / f"{name}.safetensors", folded(run.average), asdict(trainer.vocoder.config))
+        loop.save_weights(
+            options.work / f"{name}.safetensors", folded(run.average), asdict(trainer.vocoder.config)
+        )
 
     add_weight_norm(trainer.vocoder)
     checkpoint = loop.start(options, name)

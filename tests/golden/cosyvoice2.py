@@ -17,8 +17,8 @@ from cosyrt.models.layers import visible
 
 FLOAT32 = 1e-4  # of an array's largest value: what two correct float32 implementations differ by
 LOG_PROBABILITY = 1e-3
-# Upstream sums the phase of the source in float32 and draws lines between sums of thousands of radians; ours sums
-# in float64, modulo one cycle. What is left of that grain, in seconds of audio, ends up in source and samples.
+# Upstream sums the phase of the source in float32 and draws lines between sums of thousands of radians; ours
+# sums in float64, modulo one cycle. That grain, growing with the seconds, is left in source and samples.
 PHASE_GRAIN = 2e-3
 LONG_PHASE_GRAIN = 1e-2
 
@@ -119,14 +119,14 @@ class Golden:
         return self.mels(chunked).until(tokens, len(tokens) - held_back if held_back else None)
 
     def sound(self, mel: Tensor, cached: Tensor | None = None) -> tuple[Tensor, Tensor]:  # [N], [1, 1, N]
-        """Vocoder without noise; `cached` replaces the first samples of the source, as upstream's streaming does."""
+        """Vocoder without noise; `cached` replaces the first samples of the source, as upstream streams."""
         source = self.stages.excite(self.stages.pitch(mel), None, None)
         if cached is not None:
             source = torch.cat([cached, source[:, :, cached.shape[2] :]], dim=2)
         return self.stages.vocode(mel, source)[0], source
 
     def streamed(self) -> Tensor:  # [N]
-        """Upstream's schedule with upstream's fades (cli/model.py), on our stages: growing hops, last chunk unmasked."""
+        """Upstream's hops and fades (cli/model.py) on our stages; the last chunk is not masked."""
         tokens = self.arrays["stream_token"][0].tolist()
         chunks, done = [], 0
         held = Held(self)
@@ -183,8 +183,10 @@ def _whole(golden: Golden) -> Tensor:
 
 
 def _chunk_samples(golden: Golden) -> Tensor:
-    ends: list[float] = [e or golden.arrays["stream_token"].shape[1] for e in golden.upstream_edges(
-        golden.arrays["stream_token"].shape[1])]
+    ends: list[float] = [
+        e or golden.arrays["stream_token"].shape[1]
+        for e in golden.upstream_edges(golden.arrays["stream_token"].shape[1])
+    ]
     hop = golden.description.rates.samples_per_token
     held = FADE_FRAMES * golden.description.rates.samples_per_frame
     upto = torch.tensor([end * hop - held for end in ends[:-1]] + [ends[-1] * hop])
@@ -206,7 +208,10 @@ ASKED: dict[str, tuple[Ask, float]] = {
     "hift_f0": (lambda g: g.stages.pitch(g.tensor("hift_mel")), FLOAT32),
     "hift_source": (lambda g: g.sound(g.tensor("hift_mel"))[1], PHASE_GRAIN),
     "hift_audio": (lambda g: g.sound(g.tensor("hift_mel"))[0], PHASE_GRAIN),
-    "hift_audio_cached": (lambda g: g.sound(g.tensor("hift_mel"), g.tensor("hift_cache_source"))[0], PHASE_GRAIN),
+    "hift_audio_cached": (
+        lambda g: g.sound(g.tensor("hift_mel"), g.tensor("hift_cache_source"))[0],
+        PHASE_GRAIN,
+    ),
     "whole_audio": (_whole, LONG_PHASE_GRAIN),
     "stream_audio": (Golden.streamed, LONG_PHASE_GRAIN),
     "stream_chunk_samples": (_chunk_samples, 0.0),

@@ -40,8 +40,10 @@ def tensor(key: str, shape: list[int]) -> torch.Tensor:
 
 
 def part(shapes: Shapes) -> dict[str, torch.Tensor]:
-    """All tensors of one file; the text head and the embedding it is tied to are one tensor, as upstream saves them."""
-    tensors = {key: tensor(key, shape) for key, shape in shapes.items() if key != f"{BACKBONE}embed_tokens.weight"}
+    """All tensors of one file; the text head and the embedding tied to it are one, as upstream saves them."""
+    tensors = {
+        key: tensor(key, shape) for key, shape in shapes.items() if key != f"{BACKBONE}embed_tokens.weight"
+    }
     if UNUSED_HEAD in tensors:
         tensors[f"{BACKBONE}embed_tokens.weight"] = tensors[UNUSED_HEAD]
     return tensors
@@ -56,7 +58,7 @@ def backbone(shapes: Shapes) -> dict[str, Any]:
 
 
 def write_folder(golden: Path, name: str, out: Path) -> None:
-    """A folder in the official layout, with `.pt` files, from the keys and the description of a golden set."""
+    """A folder in the official layout, with `.pt` files, from a golden set's keys and description."""
     shapes = json.loads((golden / f"{name}.keys.json").read_bytes())
     shutil.copyfile(golden / f"{name}.yaml", out / f"{name.rpartition('-')[0]}.yaml")
     (out / "CosyVoice-BlankEN").mkdir()
