@@ -111,9 +111,8 @@ def advance_of(
     pitch: Tensor,  # [B, M] Hz
 ) -> Tensor:  # [B, M, H] float64 cycles in one frame
     """How far each harmonic turns in one frame; whole turns within a sample are dropped, as upstream does."""
-    multiples = torch.arange(1, config.harmonics + 1, device=pitch.device, dtype=torch.float32)
-    per_sample = torch.remainder(pitch[..., None] * multiples / config.sample_hz, 1.0)
-    return per_sample.double() * config.samples_per_frame
+    multiples = torch.arange(1, config.harmonics + 1, device=pitch.device, dtype=torch.float64)
+    return torch.remainder(pitch[..., None] * multiples / config.sample_hz, 1.0) * config.samples_per_frame
 
 
 def phase_after(

@@ -1,0 +1,140 @@
+"""Tokens to mel: the solver, and what a frame may know."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import cos, pi
+
+import pytest
+import torch
+from torch import Tensor
+
+from cosyrt.models.flow import NOISE_FRAMES, Flow, fixed_noise, guided, solve, time_steps
+from cosyrt.models.layers import visible
+from tests import tiny
+
+CHUNK = 10
+
+
+@pytest.fixture(scope="module")
+def flow() -> Flow:
+    return tiny.flow()
+
+
+def tokens(count: int) -> Tensor:  # [1, S]
+    random = torch.Generator().manual_seed(5)
+    return torch.randint(tiny.SPEECH_VOCABULARY, (1, 60), generator=random)[:, :count]
+
+
+def mel(flow: Flow, given: Tensor, chunk: int | None = CHUNK, ahead: Tensor | None = None) -> Tensor:
+    """Tokens to mel in one pass without a prompt."""
+    real = torch.ones_like(given).bool()
+    sees = visible(real, chunk)
+    mu = flow.encode(given, real, sees, ahead)
+    speaker = flow.speaker(torch.ones(1, 192))
+    noise = fixed_noise()[:, :, : mu.shape[2]]
+    return solve(
+        flow.velocity,
+        noise,
+        flow.at_mel_rate(sees),
+        mu,
+        speaker,
+        torch.zeros_like(mu),
+        steps=4,
+        guidance=0.7,
+    )
+
+
+@pytest.mark.parametrize("more", [1, 7, 20])
+def test_frames_left_of_an_edge_stay(flow: Flow, more: int) -> None:
+    """With the chunk mask and the look-ahead in place, added tokens change no frame before the edge."""
+    edge = 2 * CHUNK
+    first = mel(flow, tokens(edge), ahead=tokens(edge + 3)[:, edge:])
+    longer = mel(flow, tokens(edge + 3 + more))
+
+    assert first.shape == (1, 80, 2 * edge)
+    torch.testing.assert_close(longer[:, :, : 2 * edge], first, atol=1e-4, rtol=0)
+
+
+def test_without_the_look_ahead_they_do_not(flow: Flow) -> None:
+    """An edge whose look-ahead is missing is not final: silence after it sounds otherwise."""
+    edge = 2 * CHUNK
+    cut, longer = mel(flow, tokens(edge)), mel(flow, tokens(edge + 10))
+
+    assert (cut - longer[:, :, : 2 * edge]).abs().max() > 1e-3
+
+
+def test_without_the_mask_all_frames_change(flow: Flow) -> None:
+    """Whole utterances see the future: one more token reaches the first frame."""
+    one, two = mel(flow, tokens(20), chunk=None), mel(flow, tokens(24), chunk=None)
+
+    assert (one - two[:, :, :40]).abs().amax((0, 1)).min() > 1e-6
+
+
+def test_padding_tokens_say_nothing(flow: Flow) -> None:
+    """A token that is not real is embedded as nothing, whatever its number."""
+    real = torch.tensor([[True] * 6 + [False] * 2])
+    given = tokens(8)
+    other = given.clone()
+    other[:, 6:] = 1
+
+    assert torch.equal(
+        flow.encode(given, real, visible(real, None)), flow.encode(other, real, visible(real, None))
+    )
+
+
+def test_the_speaker_counts_by_direction(flow: Flow) -> None:
+    """A speaker vector of another length is the same speaker."""
+    vector = torch.randn(2, 192, generator=torch.Generator().manual_seed(6))
+
+    torch.testing.assert_close(flow.speaker(vector * 7), flow.speaker(vector))
+
+
+def test_cosine_time_steps() -> None:
+    """From 0 to 1, small steps first: 1 - cos(πi/2n)."""
+    assert time_steps(10).tolist() == pytest.approx([1 - cos(pi * i / 20) for i in range(11)], abs=1e-6)
+
+
+def test_guidance_pushes_away_from_the_unconditioned(flow: Flow) -> None:
+    """(1 + g) times the velocity with conditions less g times that without, run one after the other."""
+    random = torch.Generator().manual_seed(7)
+    x, mu, prompt = torch.randn(3, 1, 80, 12, generator=random)
+    speaker, t = torch.randn(1, 80, generator=random), torch.tensor(0.3)
+    sees, real = visible(torch.ones(1, 12).bool(), None), torch.ones(1, 1, 12)
+    with_, without = (
+        flow.velocity(x, real, sees, scale * mu, t[None], scale * speaker, scale * prompt) for scale in (1, 0)
+    )
+
+    out = guided(flow.velocity, x, sees, mu, t, speaker, prompt, 0.7)
+    torch.testing.assert_close(out, 1.7 * with_ - 0.7 * without, atol=1e-5, rtol=0)
+
+
+def test_the_solver_follows_the_velocity() -> None:
+    """Along v = k(t) · mu without guidance, Euler's sum over the cosine steps, each at its left end."""
+    mu, x = torch.randn(2, 1, 80, 5)
+    times = [1 - cos(pi * i / 8) for i in range(5)]
+
+    def velocity(y: Tensor, real: Tensor, sees: Tensor, mu: Tensor, t: Tensor, *rest: object) -> Tensor:
+        return (1 + t)[:, None, None] * mu
+
+    out = solve(
+        velocity,
+        x,
+        torch.ones(1, 5, 5).bool(),
+        mu,
+        torch.zeros(1, 80),
+        torch.zeros_like(mu),
+        steps=4,
+        guidance=0,
+    )
+    total = sum((after - at) * (1 + at) for at, after in pairwise(times))
+    torch.testing.assert_close(out, x + total * mu, atol=1e-5, rtol=0)
+
+
+def test_the_noise_is_upstreams() -> None:
+    """Drawn from seed 0 at full length, whatever the global random numbers are."""
+    torch.manual_seed(0)
+    drawn = torch.randn(1, 80, NOISE_FRAMES)
+    torch.manual_seed(1)
+
+    assert torch.equal(fixed_noise(), drawn)

@@ -1,0 +1,87 @@
+"""Masks, causal convolution, and the memory that carries them on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cosyrt.models.layers import CausalConv, Memory, real_positions, visible
+
+
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=4), st.one_of(st.none(), st.integers(1, 4)), st.data()
+)
+def test_the_mask_says_who_may_look(lengths: list[int], chunk: int | None, data: st.DataObject) -> None:
+    """Padding is never seen; with chunks nothing behind one's own chunk is; rows may start later."""
+    real = real_positions(torch.tensor(lengths), 9)
+    start = data.draw(st.integers(0, 9))
+    sees = visible(real, chunk, start)
+
+    assert sees.tolist() == [
+        [[k < n and (chunk is None or k // chunk <= q // chunk) for k in range(9)] for q in range(start, 9)]
+        for n in lengths
+    ]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=5), st.integers(1, 5))
+def test_a_causal_convolution_goes_on_where_it_stopped(parts: list[int], kernel: int) -> None:
+    """In parts of any length, shorter than its kernel too, with a memory: what it gives in one piece."""
+    torch.manual_seed(0)
+    conv = CausalConv(3, 4, kernel)
+    x = torch.randn(2, 3, sum(parts))
+    memory = Memory()
+    out = torch.cat([conv(part, memory.begin()) for part in x.split(parts, dim=2)], dim=2)
+
+    torch.testing.assert_close(out, conv(x), atol=1e-5, rtol=0)
+
+
+def test_a_causal_convolution_sees_no_future() -> None:
+    """A change at a position changes nothing before it."""
+    torch.manual_seed(0)
+    conv = CausalConv(3, 4, 3)
+    x = torch.randn(1, 3, 8)
+    changed = x.clone()
+    changed[:, :, 5] += 1
+    difference = (conv(changed) - conv(x)).abs().amax((0, 1))
+
+    assert (difference > 0).tolist() == [False] * 5 + [True] * 3
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=6))
+def test_everything_since_the_start(parts: list[int]) -> None:
+    """Two places that ask in turn each get back all they were ever given, in order."""
+    torch.manual_seed(0)
+    x, y = torch.randn(2, 1, 2, sum(parts), 3)
+    memory, at = Memory(), 0
+    for part in parts:
+        memory.begin()
+        for given_ in (x, y):
+            got = memory.since_start(given_[:, :, at : at + part])
+            assert torch.equal(got, given_[:, :, : at + part])
+        at += part
+
+
+def test_a_copy_goes_on_by_itself() -> None:
+    """What a copy is given does not reach the original, nor the other way round."""
+    memory = Memory()
+    x = torch.randn(1, 2, 4, 3)
+    memory.since_start(x)
+    copy = memory.copy()
+    one, two = torch.randn(2, 1, 2, 1, 3)
+
+    assert torch.equal(memory.begin().since_start(one), torch.cat([x, one], dim=2))
+    assert torch.equal(copy.begin().since_start(two), torch.cat([x, two], dim=2))
+    assert torch.equal(memory.begin().since_start(two)[:, :, 4:], torch.cat([one, two], dim=2))
+
+
+@pytest.mark.parametrize("positions", [1, 5])
+def test_memory_counts_its_bytes(positions: int) -> None:
+    """Room is counted as it is taken, at most twice of what is filled; a copy takes no room ahead."""
+    memory = Memory()
+    assert memory.bytes == 0
+    memory.since_start(torch.zeros(1, 2, positions, 3))
+
+    assert memory.copy().bytes == 4 * 6 * positions <= memory.bytes <= 2 * 4 * 6 * positions
