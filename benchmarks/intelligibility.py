@@ -25,7 +25,7 @@ from benchmarks.report import machine, table, write_json
 from cosyrt import Audio, Pipeline, Voice
 from cosyrt.audio import log_mel
 from cosyrt.engine.audio_stream import AudioStream
-from cosyrt.engine.pipeline import Utterance
+from cosyrt.engine.session import Session
 from cosyrt.frontend.pronounce import ArpabetPinyin
 from cosyrt.frontend.reference import ENCODER_HZ, mel_spec, speech_tokens
 from recipes.builtin_voice.teacher import SAMPLE_HZ, Espeak, Flite
@@ -51,8 +51,8 @@ class Chain:
     def tokens_to_audio(self, audio: Audio, _text: str) -> Audio:
         """The audio's own speech tokens through flow and vocoder."""
         tokens = speech_tokens(self.tts.folder, audio.resample(ENCODER_HZ).samples).tolist()
-        utterance = Utterance(self.tts, self.voice, 1.0, SEED, chunked=False, edges=False)
-        return Audio(np.concatenate(list(utterance.piece(iter(tokens)))), self.tts.sample_rate)
+        session = Session(self.tts, self.voice, 1.0, SEED, chunked=False, edges=False)
+        return Audio(np.concatenate(list(session.piece(iter(tokens)))), self.tts.sample_rate)
 
     def text_to_audio(self, _audio: Audio, text: str) -> Audio:
         """Everything, from the text alone."""
