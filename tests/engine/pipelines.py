@@ -15,7 +15,7 @@ from cosyrt.frontend.voice import Voice
 from tests import tiny as model
 
 SHORT = "Hello there."
-TEXT = "Hello there, my old friend."  # 66 speech tokens: two edges, with a prompt and without
+TEXT = "Hello there, my dear old friends."  # at least 54 speech tokens: two edges, prompt or not
 
 
 def prompted(**changes: Any) -> Voice:
