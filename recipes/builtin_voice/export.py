@@ -21,8 +21,9 @@ from cosyrt.models.vocoder import Vocoder, VocoderConfig
 from recipes.builtin_voice import flow, language_model, speaker, tokenizer, vocoder
 from recipes.builtin_voice.loop import load_weights
 
-PRESETS = {"slt": ("amy", "en"), "cmn": ("mei", "zh")}  # teacher → name and language of the voice we ship
-SAMPLING = {"top_p": 0.5, "top_k": 25, "win_size": 10, "tau_r": 0.1}
+PRESETS = {"rms": ("tom", "en"), "cmn": ("lin", "zh")}  # teacher → name and language of the voice we ship
+# Sounds last several tokens here, pauses a dozen: only a longer run is a repetition to step out of.
+SAMPLING = {"top_p": 0.5, "top_k": 25, "win_size": 16, "tau_r": 0.9}
 LARGE = 1000  # weights; smaller tensors stay float32
 LEAST_PER_UNIT, MOST_PER_UNIT = 0.8, 8
 BACKBONE = "llm.model.model."

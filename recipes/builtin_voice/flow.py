@@ -22,6 +22,7 @@ from cosyrt.models.layers import real_positions, visible
 from cosyrt.models.unet import UNetConfig
 from recipes.builtin_voice.corpus import MEL, TOKENS, Corpus, Crop, Crops, Utterance
 from recipes.builtin_voice.loop import Loop, add_options, config_of, load_weights, padded, save_weights, start
+from recipes.builtin_voice.quantizer import SPEECH_VOCABULARY
 
 CROP_TOKENS = 75
 GUIDANCE_DROPOUT = 0.2
@@ -33,11 +34,11 @@ WARMEST = (
     0.6  # starting noise is scaled by up to this: at these sizes a cooler start loses less than it gives away
 )
 CONFIG = FlowConfig(
-    speech_vocabulary=729,
+    speech_vocabulary=SPEECH_VOCABULARY,
     guidance=0.3,
     temperature=0.3,
     encoder=ConformerConfig(width=160, heads=4, feed_forward=512, layers=2, up_layers=3),
-    velocity=UNetConfig(channels=160, head_width=40, heads=4, blocks=1, middle=4),
+    velocity=UNetConfig(channels=160, head_width=40, heads=4, blocks=1, middle=3),
 )
 
 
@@ -162,9 +163,12 @@ def copy(
 def train(options: argparse.Namespace) -> None:
     """Runs the loop and keeps the averaged weights in flow.safetensors."""
     torch.manual_seed(options.seed)
-    model, corpus = Flow(CONFIG).to(options.device), Corpus(options.work)
-    if options.start_from is not None:
+    model, corpus = Flow(CONFIG), Corpus(options.work)
+    if options.start_from is None:
+        start_at_mean(model, corpus)
+    else:
         model.load_state_dict(load_weights(options.start_from)[0])
+    model.to(options.device)
     objective = Objective(model, corpus, speaker_vectors(options), options.batch)
     path = options.work / "flow.safetensors"
     loop = Loop(
@@ -179,6 +183,16 @@ def train(options: argparse.Namespace) -> None:
         f"{len(objective.crops.utterances)} utterances"
     )
     loop.run()
+
+
+@torch.no_grad()
+def start_at_mean(model: Flow, corpus: Corpus) -> None:
+    """Both outputs begin at the mean mel and with its spread: log-mels are far from zero, weights near it."""
+    items = corpus.train[:: max(1, len(corpus.train) // 300)]
+    frames = np.concatenate([corpus.rows(MEL, item) for item in items]).astype(np.float32)
+    for head in (model.encoder_proj, model.velocity.final_proj):
+        head.weight.mul_(float(frames.std(0).mean()))
+        head.bias.copy_(torch.from_numpy(frames.mean(0)))
 
 
 def load(options: argparse.Namespace) -> Flow:

@@ -18,6 +18,7 @@ from cosyrt.frontend.pronounce import vocabulary
 from cosyrt.models.llm import START, TASK, LanguageModelConfig, SpeechLanguageModel
 from recipes.builtin_voice.corpus import TOKENS, Buckets, Corpus, Utterance
 from recipes.builtin_voice.loop import Loop, add_options, config_of, load_weights, save_weights, start
+from recipes.builtin_voice.quantizer import SPEECH_VOCABULARY
 
 ALIGNED_LAYER, ALIGNED_HEAD = 2, 0
 ALIGNMENT_WEIGHT = 0.2
@@ -30,13 +31,13 @@ def config() -> LanguageModelConfig:
     """Sizes of the language model."""
     return LanguageModelConfig(
         width=256,
-        feed_forward=704,
+        feed_forward=640,
         layers=5,
         heads=4,
         kv_heads=4,
         text_vocabulary=len(vocabulary()) + SPARE_ROWS,
         rope_theta=1e4,
-        speech_vocabulary=729,
+        speech_vocabulary=SPEECH_VOCABULARY,
     )
 
 

@@ -13,14 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LEVELS = 3
+LEVELS, DIMS = 3, 7
+SPEECH_VOCABULARY = LEVELS**DIMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenizerConfig:
     """Sizes; 3 to the power of `dims` speech tokens."""
 
-    dims: int = 6
+    dims: int = DIMS
     width: int = 176
     phones: int = 1
     voices: int = 1

@@ -1,6 +1,6 @@
 """The two programs that speak the training data, called in this process, with the end time of every phone.
 
-flite (voice slt) reads English, espeak-ng (voice cmn-latn-pinyin) reads Mandarin given as pinyin.
+flite (voice rms) reads English, espeak-ng (voice cmn-latn-pinyin) reads Mandarin given as pinyin.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Speech:
 
 
 class Flite:
-    """CMU flite 2.2 with its clustergen voice slt, 16 kHz."""
+    """CMU flite 2.2 with its clustergen voice rms, 16 kHz."""
 
     # A constant brings this voice to about -23 dBFS RMS where it speaks: levels within it stay natural.
-    gain = 0.396
-    name = "slt"
+    gain = 0.804
+    name = "rms"
 
     class _Wave(C.Structure):
         _fields_ = [
@@ -50,12 +50,12 @@ class Flite:
         ]
 
     def __init__(self) -> None:
-        names = ("flite", "flite_usenglish", "flite_cmulex", "flite_cmu_us_slt")
+        names = ("flite", "flite_usenglish", "flite_cmulex", "flite_cmu_us_rms")
         self._flite, _, lexicon, voice = (C.CDLL(f"lib{name}.so.1", mode=C.RTLD_GLOBAL) for name in names)
         self._declare()
         self._flite.flite_init()
-        voice.register_cmu_us_slt.restype = lexicon.cmu_lex_init.restype = C.c_void_p
-        self._voice = voice.register_cmu_us_slt(None)
+        voice.register_cmu_us_rms.restype = lexicon.cmu_lex_init.restype = C.c_void_p
+        self._voice = voice.register_cmu_us_rms(None)
         self._lexicon = lexicon.cmu_lex_init()
 
     def _declare(self) -> None:

@@ -115,9 +115,7 @@ def train(options: argparse.Namespace) -> None:
     corpus = data.Corpus(options.work)
     ready = corpus.having(data.WHISPER, data.F0)
     names = {"phones": corpus.phones, "voices": corpus.voices}
-    config = TokenizerConfig(
-        dims=options.dims, width=options.width, phones=len(corpus.phones), voices=len(corpus.voices)
-    )
+    config = TokenizerConfig(width=options.width, phones=len(corpus.phones), voices=len(corpus.voices))
     torch.manual_seed(options.seed)
     model = Tokenizer(config)
     normalise(model, corpus)
@@ -236,7 +234,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=["prepare", "train", "eval", "tokenize", "export"])
     loop.add_options(parser, batch=16, learning_rate=2e-3, minutes=5.0)
-    parser.add_argument("--dims", type=int, default=6)
     parser.add_argument("--width", type=int, default=176)
     parser.add_argument("--crop-tokens", type=int, default=64)
     parser.add_argument("--processes", type=int, default=2)

@@ -47,7 +47,10 @@ class Trainer:
         torch.manual_seed(options.seed)
         self.corpus, self.device, self.batch_size = corpus, options.device, options.batch
         self.vocoder = Vocoder(config).to(self.device)
-        small_start(self.vocoder)
+        if options.start_from is None:
+            small_start(self.vocoder)
+        else:
+            self.vocoder.load_state_dict(loop.load_weights(options.start_from)[0])
         self.critic = Critic().to(self.device)
         self.log_mel = LogMel().to(self.device)
         ready = [item for item in corpus.having(data.F0) if not item.held_out]
@@ -258,6 +261,7 @@ def main() -> None:
         "--gan-minutes", type=float, default=0.0, help="second phase, from vocoder.safetensors"
     )
     parser.add_argument("--gan-rate", type=float, default=3e-4)
+    parser.add_argument("--start-from", type=Path, help="weights to begin with, instead of random ones")
     parser.add_argument("--name", default="vocoder", help="eval: vocoder or vocoder_gan")
     parser.add_argument("--count", type=int, default=40, help="eval: held-out utterances")
     parser.add_argument("--wav", type=Path)

@@ -104,7 +104,7 @@ def test_json_is_one_object_with_the_measurements(run):
     facts = json.loads(run("say", "hello", "-o", "a.wav", "--json").stdout)
     assert (facts["voice"], facts["file"], facts["player"], facts["device"]) == ("ann", "a.wav", None, "cpu")
     assert facts["audio_s"] == 0.05
-    assert 0 < facts["first_audio_ms"] <= 1_000 * facts["work_s"] + 0.1
+    assert 0 < facts["first_audio_ms"] <= 1_000 * facts["work_s"] + 1  # both are rounded
     assert facts["load_s"] >= 0
 
 

@@ -13,7 +13,7 @@ from recipes.builtin_voice.align import unit_ends
 from recipes.builtin_voice.teacher import LEAD_S, SAMPLE_HZ, TAIL_S, Espeak, Flite, pinyin
 
 _find = ctypes.util.find_library
-needs_flite = pytest.mark.skipif(not _find("flite_cmu_us_slt"), reason="flite is not installed")
+needs_flite = pytest.mark.skipif(not _find("flite_cmu_us_rms"), reason="flite is not installed")
 needs_espeak = pytest.mark.skipif(not _find("espeak-ng"), reason="espeak-ng is not installed")
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from recipes.builtin_voice import corpus as data
 from recipes.builtin_voice import tokenizer
-from recipes.builtin_voice.quantizer import Encoder, TokenizerConfig, straight_through
+from recipes.builtin_voice.quantizer import SPEECH_VOCABULARY, Encoder, TokenizerConfig, straight_through
 from tests.recipes import tiny_corpus
 
 CONFIG = TokenizerConfig(dims=4, width=16, phones=2, voices=1)
@@ -79,11 +79,11 @@ def test_training_ends_in_tokens_for_every_utterance(tmp_path: Path) -> None:
     corpus = tiny_corpus.write(tmp_path)
     options = argparse.Namespace(
         work=tmp_path, minutes=1.0, steps=2, batch=2, learning_rate=1e-3, threads=1, device="cpu", seed=0,
-        fresh=False, dims=4, width=16, crop_tokens=8, processes=1,
+        fresh=False, width=16, crop_tokens=8, processes=1,
     )  # fmt: skip
     tokenizer.prepare(options)
     tokenizer.train(options)
     tokenizer.tokenize(options)
     ids = np.fromfile(tmp_path / data.TOKENS.file, "<i2")
     assert len(ids) == sum(item.tokens for item in corpus.utterances)
-    assert 0 <= ids.min() <= ids.max() < 81
+    assert 0 <= ids.min() <= ids.max() < SPEECH_VOCABULARY
