@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 _RUN = re.compile(r"""(?P<marks>[。？！；：、.?!;:]+)(?P<closing>["”’'」』)]?)""")
 _FINAL = re.compile(r"""[。？！；：、.?!;:]["”’'」』)]?$""")
+LONGEST_WAIT = 1_000
 _ONE_LETTER = re.compile(r"(?<![A-Za-z])[A-Za-z]$")
 # In order of preference. A comma between digits is part of a number.
 _BREAKS = (
@@ -60,7 +61,8 @@ def _ends_sentence(text: str, run: re.Match[str]) -> bool:
 def whole_sentences(parts: Iterable[str]) -> Iterator[str]:
     """Text that arrives in parts of any size, given out sentence by sentence as each is complete.
 
-    The last sentence so far waits until something follows its mark: `3.` may become `3.14`.
+    The last sentence so far waits until something follows its mark: `3.` may become `3.14`. Text that never
+    ends one is given out all the same, LONGEST_WAIT characters or a little less at a time.
     """
     waiting = ""
     for part in parts:
@@ -68,6 +70,10 @@ def whole_sentences(parts: Iterable[str]) -> Iterator[str]:
         *complete, waiting = sentences_with_marks(waiting) or [""]
         if complete:
             yield "".join(complete)
+        while len(waiting) > LONGEST_WAIT:
+            cut = best_break(waiting, LONGEST_WAIT)
+            yield waiting[:cut]
+            waiting = waiting[cut:]
     if waiting.strip():
         yield waiting
 
