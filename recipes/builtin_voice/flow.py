@@ -20,7 +20,17 @@ from cosyrt.models.conformer import ConformerConfig
 from cosyrt.models.flow import Flow, FlowConfig, fixed_noise, solve
 from cosyrt.models.layers import real_positions, visible
 from cosyrt.models.unet import UNetConfig
-from recipes.builtin_voice.corpus import MEL, TOKENS, Corpus, Crop, Crops, Utterance
+from recipes.builtin_voice.corpus import (
+    FLOW_MEL,
+    MEL,
+    TOKENS,
+    Corpus,
+    Crop,
+    Crops,
+    Utterance,
+    append,
+    missing,
+)
 from recipes.builtin_voice.loop import Loop, add_options, config_of, load_weights, padded, save_weights, start
 from recipes.builtin_voice.quantizer import SPEECH_VOCABULARY
 
@@ -29,6 +39,7 @@ GUIDANCE_DROPOUT = 0.2
 PROMPT_SHARE = 0.5
 PRIOR_WEIGHT = 0.5
 SIGMA_MIN = 1e-6
+TOKEN_S = 0.04
 SPEAKER_NOISE = 0.02
 WARMEST = (
     0.6  # starting noise is scaled by up to this: at these sizes a cooler start loses less than it gives away
@@ -145,7 +156,7 @@ def copy(
     real = torch.ones_like(tokens, dtype=torch.bool)
     sees = visible(real, CONFIG.encoder.chunk_tokens if chunked else None)
     mu = model.encode(tokens, real, sees)
-    noise = fixed_noise()[:, :, : mu.shape[2]]
+    noise = fixed_noise()[:, :, : mu.shape[2]] * model.config.temperature
     speaker = model.speaker(torch.from_numpy(vector)[None])
     mel = solve(
         model.velocity,
@@ -203,6 +214,22 @@ def load(options: argparse.Namespace) -> Flow:
     return model.eval()
 
 
+def write_mels(options: argparse.Namespace) -> None:
+    """The flow's own mel of the first hours of the corpus: what the vocoder will be given."""
+    torch.set_num_threads(options.threads)
+    model, corpus, vectors = load(options), Corpus(options.work), speaker_vectors(options)
+    todo, written = missing(corpus, FLOW_MEL), 0
+    with (options.work / FLOW_MEL.file).open("ab") as file:
+        for item in todo:
+            if item.start_token * TOKEN_S > options.hours * 3600:
+                break
+            _, mel = copy(model, corpus, item, vectors[item.voice], chunked=item.id % 2 == 1)
+            append(file, FLOW_MEL, item, mel[0].T.numpy())
+            written += 1
+            if written % 100 == 0:
+                print(f"{item.start_token * TOKEN_S / 3600:.2f} of {options.hours} h", flush=True)
+
+
 def evaluate(options: argparse.Namespace) -> None:
     """Mean distance to the teacher's mel on held-out utterances, of encoder and flow."""
     model, corpus, vectors = load(options), Corpus(options.work), speaker_vectors(options)
@@ -220,12 +247,13 @@ def evaluate(options: argparse.Namespace) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["train", "eval"])
+    parser.add_argument("action", choices=["train", "eval", "mels"])
     parser.add_argument("--count", type=int, default=40, help="utterances to measure")
+    parser.add_argument("--hours", type=float, default=0.75, help="mels: how much of the corpus")
     parser.add_argument("--start-from", type=Path, help="weights to begin with, instead of random ones")
     add_options(parser, batch=12, learning_rate=6e-4)
     options = parser.parse_args()
-    {"train": train, "eval": evaluate}[options.action](options)
+    {"train": train, "eval": evaluate, "mels": write_mels}[options.action](options)
 
 
 if __name__ == "__main__":

@@ -55,10 +55,15 @@ class Trainer:
         self.log_mel = LogMel().to(self.device)
         ready = [item for item in corpus.having(data.F0) if not item.held_out]
         self.crops = data.Crops(ready, options.crop_tokens)
+        made = [item for item in corpus.having(data.F0, data.FLOW_MEL) if not item.held_out]
+        self.made_crops = data.Crops(made, options.crop_tokens) if options.flow_mels else None
 
     def batch(self, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Mel [B, 80, M], pitch [B, M] in Hz and samples [B, N] of random crops."""
-        return load_crops(self.corpus, self.crops.draw(random, self.batch_size), self.device)
+        """Mel [B, 80, M], pitch [B, M] in Hz and samples [B, N] of random crops; half with the flow's mel."""
+        made = self.made_crops.draw(random, self.batch_size // 2) if self.made_crops else []
+        true = self.crops.draw(random, self.batch_size - len(made))
+        tables = [data.FLOW_MEL] * len(made) + [data.MEL] * len(true)
+        return load_crops(self.corpus, made + true, tables, self.device)
 
     def synthesise(self, mel: Tensor, pitch: Tensor) -> Tensor:  # [B, 80, M], [B, M] Hz -> [B, N]
         """Samples for a known pitch; the source runs in float32, where its phase needs it."""
@@ -134,11 +139,13 @@ def folded(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def load_crops(
     corpus: data.Corpus,
     crops: list[data.Crop],
+    tables: list[data.Table],  # where the mel of each crop is
     device: str,
 ) -> tuple[Tensor, Tensor, Tensor]:  # [B, 80, M], [B, M] Hz, [B, N]
     """Mel, pitch and samples, padded with silence to the longest crop."""
     tokens = max(crop.tokens for crop in crops)
-    mel = loop.padded((corpus.rows(data.MEL, crop) for crop in crops), 2 * tokens)
+    rows = (corpus.rows(table, crop) for table, crop in zip(tables, crops, strict=True))
+    mel = loop.padded(rows, 2 * tokens)
     for at, crop in enumerate(crops):
         mel[at, 2 * crop.tokens :] = float(np.log(1e-5))
     pitch = loop.padded((corpus.rows(data.F0, crop) for crop in crops), 2 * tokens)
@@ -207,7 +214,7 @@ def evaluate(options: argparse.Namespace) -> None:
     corpus, log_mel = data.Corpus(options.work), LogMel()
     rows: dict[str, list[dict[str, float]]] = {}
     for item in [item for item in corpus.having(data.F0) if item.held_out][: options.count]:
-        mel, pitch, true = load_crops(corpus, [data.Crop(item, 0, item.tokens)], "cpu")
+        mel, pitch, true = load_crops(corpus, [data.Crop(item, 0, item.tokens)], [data.MEL], "cpu")
         guess = vocoder.f0(mel)
         noise = torch.randn(1, true.shape[1], vocoder.config.harmonics, generator=torch.manual_seed(0))
         made = {name: vocoder.decode(mel, vocoder.excitation(f0, noise)) for name, f0 in
@@ -261,6 +268,7 @@ def main() -> None:
         "--gan-minutes", type=float, default=0.0, help="second phase, from vocoder.safetensors"
     )
     parser.add_argument("--gan-rate", type=float, default=3e-4)
+    parser.add_argument("--flow-mels", action="store_true", help="half of what is heard comes from the flow")
     parser.add_argument("--start-from", type=Path, help="weights to begin with, instead of random ones")
     parser.add_argument("--name", default="vocoder", help="eval: vocoder or vocoder_gan")
     parser.add_argument("--count", type=int, default=40, help="eval: held-out utterances")

@@ -27,7 +27,9 @@ CONFIG = VocoderConfig(
 def trainer(tmp_path: Path) -> vocoder.Trainer:
     corpus = tiny_corpus.write(tmp_path)
     data.derive(corpus, data.F0, track, 1)
-    options = argparse.Namespace(seed=0, device="cpu", batch=2, crop_tokens=6, start_from=None)
+    options = argparse.Namespace(
+        seed=0, device="cpu", batch=2, crop_tokens=6, start_from=None, flow_mels=False
+    )
     return vocoder.Trainer(corpus, CONFIG, options)
 
 
@@ -65,7 +67,7 @@ def test_training_files_load_as_the_runtime_vocoder(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(vocoder, "CONFIG", CONFIG)
     options = argparse.Namespace(
         work=tmp_path, minutes=1.0, gan_minutes=1.0, steps=1, batch=2, learning_rate=1e-3, gan_rate=1e-4,
-        threads=1, device="cpu", seed=0, fresh=False, crop_tokens=6, start_from=None,
+        threads=1, device="cpu", seed=0, fresh=False, crop_tokens=6, start_from=None, flow_mels=False,
     )  # fmt: skip
     vocoder.train(options)
     made = vocoder.load(tmp_path / "vocoder_gan.safetensors")
