@@ -24,11 +24,13 @@ from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.build import Description, build
 from cosyrt.engine.chunks import ChunkPlan
 from cosyrt.engine.mel_stream import Conditions
+from cosyrt.engine.prompts import Manner, without_instruction
 from cosyrt.engine.session import Session
 from cosyrt.engine.stages import Stages, eager
 from cosyrt.errors import TextError, UsageError, VoiceError, VoiceNotFound
 from cosyrt.frontend.normalize import language_of
 from cosyrt.frontend.sentences import whole_sentences
+from cosyrt.frontend.source import source_tokens
 from cosyrt.frontend.split import iter_pieces
 from cosyrt.frontend.tokenizer import TextTokenizer
 from cosyrt.frontend.voice import Voice, VoiceEncoder, voices_of
@@ -72,8 +74,12 @@ def _device(name: str | None) -> torch.device:
     return there.device
 
 
+def _read(audio: Audio | str | Path) -> Audio:
+    return audio if isinstance(audio, Audio) else Audio.read(audio)
+
+
 class Pipeline:
-    """A loaded model: says text, streams text, registers voices."""
+    """A loaded model: says text, streams text, converts speech, makes voices."""
 
     def __init__(
         self, folder: ModelFolder, description: Description, stages: Stages, device: torch.device
@@ -119,7 +125,7 @@ class Pipeline:
             AudioError: the audio cannot be read or is unfit.
             ModelError: the folder lacks an encoder or it cannot be used.
         """
-        return self.encoder.encode(audio if isinstance(audio, Audio) else Audio.read(audio), text, name)
+        return self.encoder.encode(_read(audio), text, name)
 
     def default_voice(self, text: str) -> str:
         """The first voice of the text's language, else the first voice.
@@ -140,6 +146,8 @@ class Pipeline:
         text: str,
         *,
         voice: str | Voice | None = None,
+        instruction: str | None = None,
+        cross_lingual: bool = False,
         speed: float = 1.0,
         seed: int = 0,
         chunked: bool = False,
@@ -147,14 +155,19 @@ class Pipeline:
     ) -> Audio:
         """Speak the whole text; the same seed gives the same audio again.
 
-        Every frame sees its whole piece, as upstream does offline. With `chunked` it sees what it would see
-        in `stream`: the samples are then those of the stream.
+        `instruction` says how ("Speak softly."); `cross_lingual` takes the voice without the words of its
+        recording, which suits a text in another language. Every frame sees its whole piece, as upstream does
+        offline. With `chunked` it sees what it would see in `stream`: the samples are then those of the stream.
 
         Raises:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
+            UsageError: a speed out of range, or an instruction to a model that follows none.
         """
+        text, manner = without_instruction(text, Manner(instruction=instruction, cross_lingual=cross_lingual))
         pieces = list(iter_pieces(text, self.tokenizer.count))
-        session = Session(self, self._voice(voice, text), speed, seed, chunked=chunked, edges=False)
+        session = Session(
+            self, self._voice(voice, text), speed, seed, chunked=chunked, edges=False, manner=manner
+        )
         samples: list[np.ndarray] = []
         for number, audio in enumerate(session.run(iter(pieces)), 1):
             samples.append(audio)
@@ -168,22 +181,61 @@ class Pipeline:
         text: str | Iterable[str],
         *,
         voice: str | Voice | None = None,
+        instruction: str | None = None,
+        cross_lingual: bool = False,
         speed: float = 1.0,
         seed: int = 0,
     ) -> Generator[Audio, None, None]:
         """Speak while the text is still being made: audio as soon as it is certain.
 
         `text` may be an iterable of parts, such as the output of a chat model; each sentence is spoken when
-        it is complete. Closing the generator stops all work.
+        it is complete. Closing the generator stops all work. The rest is as in `say`.
 
         Raises:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
+            UsageError: a speed out of range, or an instruction to a model that follows none.
         """
         sentences = iter([text]) if isinstance(text, str) else whole_sentences(text)
-        first = next(sentences, "")
-        session = Session(self, self._voice(voice, first), speed, seed, chunked=True, edges=True)
-        pieces = self._pieces(chain([first], sentences))
-        with contextlib.closing(session.run(pieces)) as chunks:
+        first, manner = without_instruction(
+            next(sentences, ""), Manner(instruction=instruction, cross_lingual=cross_lingual)
+        )
+        session = Session(
+            self, self._voice(voice, first), speed, seed, chunked=True, edges=True, manner=manner
+        )
+        yield from self._audio(session.run(self._pieces(chain([first], sentences))))
+
+    def convert(
+        self,
+        source: Audio | str | Path,
+        *,
+        voice: str | Voice | None = None,
+        speed: float = 1.0,
+        seed: int = 0,
+        chunked: bool = False,
+    ) -> Audio:
+        """What is said in a recording of any length, said by another voice: same words, same timing.
+
+        Raises:
+            AudioError: the recording cannot be read, or is shorter than a tenth of a second.
+            VoiceNotFound: no such voice. ModelError: the folder lacks the speech tokenizer.
+        """
+        session = Session(self, self._voice(voice, ""), speed, seed, chunked=chunked, edges=False)
+        return Audio.join(self._audio(session.convert(source_tokens(self.folder, _read(source)))))
+
+    def stream_conversion(
+        self,
+        source: Audio | str | Path,
+        *,
+        voice: str | Voice | None = None,
+        speed: float = 1.0,
+        seed: int = 0,
+    ) -> Generator[Audio, None, None]:
+        """The same as `convert(chunked=True)`, given out as soon as it is certain."""
+        session = Session(self, self._voice(voice, ""), speed, seed, chunked=True, edges=True)
+        yield from self._audio(session.convert(source_tokens(self.folder, _read(source))))
+
+    def _audio(self, chunks: Generator[np.ndarray, None, None]) -> Generator[Audio, None, None]:
+        with contextlib.closing(chunks):
             for samples in chunks:
                 yield Audio(samples, self.sample_rate)
 

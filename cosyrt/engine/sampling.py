@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-NOTHING = -1  # fills a window that is not full yet; no token has this number
+NOTHING = -1  # no token has this number: fills a window that is not full yet, stands for a failed draw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,19 +53,22 @@ def draw(
     config: SamplingConfig,
     generator: torch.Generator,
 ) -> Tensor:  # [B]
-    """One token a sequence.
+    """One token a sequence; NOTHING where the log-probabilities are not numbers.
 
     A token that the window holds too often is forbidden and replaced by a draw from all the others, so that
     the model gets out of a loop; when nothing else is possible it stays.
     """
     p, candidates = nucleus(logp, config)
+    failed = p[:, :1].isnan()  # softmax spreads one NaN, or +inf, over its whole row
+    p = torch.where(failed, 1.0, p)  # as below: a device that finds NaN here is lost to the whole process
     token = candidates.gather(1, torch.multinomial(p, 1, generator=generator))  # [B, 1]
     repeats = (recent == token).sum(1, keepdim=True) >= config.window * config.tolerance
     others = logp.softmax(-1).scatter(1, token, 0.0)
     possible = others.sum(1, keepdim=True) > 0
     others = torch.where(possible, others, 1.0)  # never drawn from: keeps multinomial content
     other = torch.multinomial(others, 1, generator=generator)
-    return torch.where(repeats & possible, other, token).squeeze(1)
+    drawn = torch.where(repeats & possible, other, token)
+    return torch.where(failed, NOTHING, drawn).squeeze(1)
 
 
 def remember(

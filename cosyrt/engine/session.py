@@ -13,10 +13,10 @@ import torch
 from cosyrt.engine.ahead import ahead
 from cosyrt.engine.audio_stream import AudioStream
 from cosyrt.engine.mel_stream import MelStream
+from cosyrt.engine.prompts import Manner, prompt_of
 from cosyrt.engine.speaking import Saying, speech_tokens
 from cosyrt.engine.stretch import Stretch
 from cosyrt.errors import SpeechError, UsageError
-from cosyrt.frontend.normalize import normalize
 from cosyrt.frontend.voice import Voice
 
 if TYPE_CHECKING:
@@ -28,10 +28,18 @@ END = -1  # follows the speech tokens of a piece, so that its last chunk need no
 
 
 class Session:
-    """One call of `say` or `stream`: the voice, the random numbers, the way it is cut."""
+    """One call of `say`, `stream` or `convert`: the voice, the random numbers, the way it is cut."""
 
     def __init__(
-        self, pipeline: Pipeline, voice: Voice, speed: float, seed: int, *, chunked: bool, edges: bool
+        self,
+        pipeline: Pipeline,
+        voice: Voice,
+        speed: float,
+        seed: int,
+        *,
+        chunked: bool,
+        edges: bool,
+        manner: Manner | None = None,
     ) -> None:
         if not MIN_SPEED <= speed <= MAX_SPEED:
             raise UsageError(f"speed {speed:g} is out of range; choose {MIN_SPEED:g} to {MAX_SPEED:g}")
@@ -40,14 +48,14 @@ class Session:
         self.drawing = torch.Generator(pipeline.where).manual_seed(seed)
         self.noise = torch.Generator().manual_seed(seed)
         self.condition = pipeline.conditions.of(voice)
-        # Words and speech tokens go together: words alone would be spoken, speech alone would be continued.
-        prompted = bool(voice.text) and len(voice.speech_tokens) > 0
-        self.prompt_text = pipeline.tokenizer.encode(normalize(voice.text)) if prompted else []
-        self.prompt_speech: list[int] = voice.speech_tokens.tolist() if prompted else []
+        self.prompt = prompt_of(voice, manner or Manner(), pipeline.tokenizer.encode)
 
     def run(self, pieces: Iterator[str]) -> Generator[np.ndarray, None, None]:  # float32 [N] each
         """Audio of all pieces: one array a piece, or one a chunk where edges are wanted."""
-        tokens = self.tokens(pieces)
+        yield from self.sound(self.tokens(pieces))
+
+    def sound(self, tokens: Generator[int, None, None]) -> Generator[np.ndarray, None, None]:
+        """The same of speech tokens, END after each piece of them."""
         if self.pipeline.overlap:
             tokens = ahead(tokens, TOKENS_AHEAD)
         with contextlib.closing(tokens):
@@ -58,9 +66,13 @@ class Session:
         """Speech tokens of one piece after another, END after each."""
         p = self.pipeline
         for piece in pieces:
-            saying = Saying(p.tokenizer.encode(piece), self.prompt_text, self.prompt_speech)
+            saying = Saying(p.tokenizer.encode(piece), self.prompt.text, self.prompt.speech)
             yield from speech_tokens(p.stages, p.description.speaking, saying, self.drawing, p.where)
             yield END
+
+    def convert(self, parts: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:  # float32 [N] each
+        """Audio of the speech tokens of a recording, each part [S] of it one piece."""
+        yield from self.sound(number for part in parts for number in (*part.tolist(), END))
 
     def piece(self, tokens: Iterator[int]) -> Iterator[np.ndarray]:  # float32 [N] each
         """Audio of one piece: flow and vocoder run whenever the tokens reach an edge."""

@@ -6,6 +6,7 @@ Shapes: B batch (1 here) · T text tokens · P prompt speech tokens · V speech 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,18 +16,25 @@ from torch import Tensor
 
 from cosyrt.engine.sampling import NOTHING, SamplingConfig, draw, remember
 from cosyrt.engine.stages import Stages
+from cosyrt.errors import SpeechError
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeakingConfig:
-    """Sampling, and how many speech tokens a text token may and must become (upstream: 2 to 20)."""
+    """Sampling, and how many speech tokens a text token may and must become (upstream: 2 to 20).
+
+    Speech that has only `loop_kinds` different tokens in `loop_tokens` (4 s) goes round in a circle or is
+    silent: it is cut, once it has a quarter of its most, so that a laugh that was written is not.
+    """
 
     end_token: int
     sampling: SamplingConfig = SamplingConfig()
     least_per_text: float = 2.0
     most_per_text: float = 20.0
+    loop_tokens: int = 100
+    loop_kinds: int = 12
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> SpeakingConfig:
@@ -64,17 +72,50 @@ def speech_tokens(
     cache = stages.new_cache(1, start + most)
     recent = torch.full((1, config.sampling.window), NOTHING, device=device)
     logp = stages.prefill(text, prompt, cache)
+    loop = Loop(config, most // 4)
     for count in range(most):
         token = draw(allowed(logp, config.end_token, count < least), recent, config.sampling, generator)
-        number = int(token)
+        number = checked(int(token))
         if number >= config.end_token:
             return
         yield number
+        if loop.closes(number):
+            log.warning("speech cut, it repeats itself tokens=%d text_tokens=%d", count + 1, len(saying.text))
+            return
         recent = remember(recent, token)
         position = torch.tensor([start + count], device=device)
         sees = torch.ones(1, 1, 1, start + count + 1, dtype=torch.bool, device=device)
         logp = stages.step(token, position, sees, cache)
     log.warning("speech cut at its limit tokens=%d text_tokens=%d", most, len(saying.text))
+
+
+class Loop:
+    """Notices speech that has left its text and goes round in a circle."""
+
+    def __init__(self, config: SpeakingConfig, patience: int) -> None:
+        self.kinds, self.patience = config.loop_kinds, patience
+        self.recent: deque[int] = deque(maxlen=config.loop_tokens)
+        self.count = 0
+
+    def closes(self, token: int) -> bool:
+        """Whether, with this token, it does."""
+        self.recent.append(token)
+        self.count += 1
+        full = len(self.recent) == self.recent.maxlen
+        return full and self.count >= self.patience and len(set(self.recent)) <= self.kinds
+
+
+def checked(number: int) -> int:
+    """The token that was drawn.
+
+    Raises:
+        SpeechError: there is none, the log-probabilities were not finite.
+    """
+    if number == NOTHING:
+        raise SpeechError(
+            "the language model gave log-probabilities that are not finite; check the weights, or use float32"
+        )
+    return number
 
 
 def allowed(

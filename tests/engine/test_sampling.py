@@ -91,6 +91,16 @@ def test_forbidden_tokens_never_come(logits: list[float], data: st.DataObject) -
     assert set(tokens.tolist()) <= possible
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_what_is_not_a_number_is_no_token(bad: float) -> None:
+    """A row with NaN or infinity, or nothing that is possible, gives NOTHING; the other rows their token."""
+    logp = torch.full((3, 5), -math.inf)
+    logp[0] = torch.tensor([0.0, 0.0, bad, 0.0, 0.0])
+    logp[2, 4] = 0.0
+
+    assert draw(logp, no_recent(3), SamplingConfig(), generator()).tolist() == [NOTHING, NOTHING, 4]
+
+
 def test_the_generator_decides() -> None:
     """The same generator state gives the same tokens, another one others."""
     logp = torch.randn(64, 500, generator=generator())
