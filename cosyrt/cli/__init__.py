@@ -9,6 +9,7 @@ import traceback
 import click
 
 from cosyrt import __version__
+from cosyrt.cli.convert import convert
 from cosyrt.cli.options import is_verbose
 from cosyrt.cli.say import say
 from cosyrt.cli.voices import voices
@@ -64,4 +65,5 @@ def main() -> None:
 
 
 main.add_command(say)
+main.add_command(convert)
 main.add_command(voices)

@@ -1,9 +1,11 @@
-"""What `cosyrt say` measures while it speaks."""
+"""What a command measures and hears of the library while it speaks."""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,3 +44,26 @@ class Watch:
     def rtf(self) -> float:
         """Real-time factor: seconds of work for one second of audio."""
         return self.work_s / self.audio_s
+
+
+class Warnings(logging.Handler):
+    """The library's warnings of one run, such as speech that was cut."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message."""
+        self.messages.append(record.getMessage())
+
+
+@contextmanager
+def warnings() -> Iterator[list[str]]:
+    """The warnings of what runs inside, as they come."""
+    library, handler = logging.getLogger("cosyrt"), Warnings()
+    library.addHandler(handler)
+    try:
+        yield handler.messages
+    finally:
+        library.removeHandler(handler)

@@ -54,8 +54,8 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
-    """Who speaks, and how.
+class Speaker:
+    """Who speaks.
 
     Raises:
         UsageError: both a voice's name and a reference clip, or a transcript without a clip.
@@ -64,8 +64,6 @@ class Manner:
     voice: str | None
     ref: Path | None
     ref_text: str | None
-    speed: float
-    seed: int
 
     def __post_init__(self) -> None:
         if self.voice and self.ref:
@@ -73,7 +71,7 @@ class Manner:
         if self.ref_text and not self.ref:
             raise UsageError("--ref-text is the transcript of a clip; give the clip with --ref")
 
-    def speaker(self, tts: Pipeline) -> Voice | None:
+    def of(self, tts: Pipeline) -> Voice | None:
         """The voice that was asked for, or None where the text decides.
 
         Raises:
@@ -86,6 +84,22 @@ class Manner:
             known = ", ".join(tts.voices) or "none at all: give --ref and --ref-text"
             raise VoiceNotFound(f"no voice is called {self.voice!r}; this model has {known}")
         return tts.voices[self.voice] if self.voice else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast, and by which random numbers."""
+
+    speed: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mode:
+    """What the model is told beside the text."""
+
+    instruct: str | None
+    cross_lingual: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +119,17 @@ model_options = group(
     click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps …  [default: the best there is]"),
 )
 
-manner_options = group(
-    Manner,
-    "manner",
+speaker_options = group(
+    Speaker,
+    "speaker",
     click.option("--voice", metavar="NAME", help="Who speaks; see `cosyrt voices list`."),
     click.option("--ref", metavar="CLIP", type=click.Path(path_type=Path), help="Speak like this recording."),
     click.option("--ref-text", metavar="TEXT", help="What is said in the recording."),
+)
+
+pace_options = group(
+    Pace,
+    "pace",
     click.option(
         "--speed",
         type=click.FloatRange(0.5, 2.0),
@@ -124,6 +143,17 @@ manner_options = group(
         default=0,
         show_default=True,
         help="The same seed gives the same speech.",
+    ),
+)
+
+mode_options = group(
+    Mode,
+    "mode",
+    click.option("--instruct", metavar="TEXT", help='How to speak, such as "Speak softly."'),
+    click.option(
+        "--cross-lingual",
+        is_flag=True,
+        help="Take the voice without its words: for a text in another language.",
     ),
 )
 

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import codecs
-import json
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from itertools import chain
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from cosyrt.cli.measure import Watch
 from cosyrt.cli.options import (
-    Manner,
+    Mode,
     Model,
+    Pace,
+    Speaker,
     Telling,
-    manner_options,
+    mode_options,
     model_options,
+    pace_options,
+    speaker_options,
     telling_options,
     verbose_option,
 )
+from cosyrt.cli.report import Run
 from cosyrt.errors import TextError
 
 if TYPE_CHECKING:
     from cosyrt import Audio, Pipeline, Progress, Voice
-    from cosyrt.cli.sinks import Target
 
 GREETING = {
     "en": "Hello! This is CosyVoice, speaking from your own machine.",
@@ -44,12 +46,21 @@ OnProgress = Callable[["Progress"], None]
     "-o", "--output", metavar="FILE", help="Write .wav, .mp3, .flac, .ogg or .m4a; - is stdout (WAV)."
 )
 @click.option("--stream", is_flag=True, help="Play or write while the speech is being made.")
-@manner_options
+@speaker_options
+@mode_options
+@pace_options
 @model_options
 @telling_options
 @verbose_option
 def say(
-    text: str | None, output: str | None, stream: bool, manner: Manner, model: Model, telling: Telling
+    text: str | None,
+    output: str | None,
+    stream: bool,
+    speaker: Speaker,
+    mode: Mode,
+    pace: Pace,
+    model: Model,
+    telling: Telling,
 ) -> None:
     """Speak TEXT aloud. Where there is no sound device, write speech.wav.
 
@@ -58,45 +69,48 @@ def say(
     \b
     cosyrt say "Good morning." --voice NAME
     cosyrt say "Good morning." --ref me.wav --ref-text "What I say in it."
+    cosyrt say "Good morning." --ref me.wav --instruct "Speak slowly."
     cat chapter.txt | cosyrt say - --stream
     cosyrt say "早上好。" -o - | ffmpeg -i - morning.opus
     """
-    from cosyrt.cli.sinks import deliver, open_target
-
     asked = None if text is None else _asked(text, stream)
-    target = open_target(output, piecewise=stream)
-    watch = Watch()
-    speech = Speech(model.load(), asked, manner)
-    watch.model_is_loaded()
-    with _progress_bar(telling) as progress:
-        chunks = speech.streamed() if stream else speech.whole(progress)
-        deliver(watch.timed(chunks), target.sink)
-    if not telling.quiet:
-        report = _as_json if telling.json else _as_line
-        click.echo(report(watch, speech, target), err=target.is_stdout)
+    with Run(output, model, telling, piecewise=stream) as run:
+        speech = Speech(run.tts, asked, speaker, mode, pace, run.spoken_by)
+        with _progress_bar(telling) as progress:
+            run.deliver(speech.streamed() if stream else speech.whole(progress))
 
 
 class Speech:
     """What is said, by whom: the text that was asked for, or the greeting."""
 
-    def __init__(self, tts: Pipeline, asked: Text | None, manner: Manner) -> None:
-        self.tts = tts
-        self.spoken_by: list[str] = []
-        self._manner = manner
-        self._speaker = manner.speaker(tts)
+    def __init__(
+        self,
+        tts: Pipeline,
+        asked: Text | None,
+        speaker: Speaker,
+        mode: Mode,
+        pace: Pace,
+        spoken_by: list[str],
+    ) -> None:
+        self.tts, self.spoken_by = tts, spoken_by
+        self._speaker = speaker.of(tts)
         self._texts = _greeting(self._speaker) if asked is None else [asked]
+        self._options: dict[str, Any] = {
+            "speed": pace.speed,
+            "seed": pace.seed,
+            "instruction": mode.instruct,
+            "cross_lingual": mode.cross_lingual,
+        }
 
     def whole(self, progress: OnProgress | None) -> Generator[Audio]:
         """Each text in one piece."""
-        speed, seed = self._manner.speed, self._manner.seed
         for text, voice in self._with_voices():
-            yield self.tts.say("".join(text), voice=voice, speed=speed, seed=seed, progress=progress)
+            yield self.tts.say("".join(text), voice=voice, progress=progress, **self._options)
 
     def streamed(self) -> Generator[Audio]:
         """Each text in chunks, the first one soon."""
-        speed, seed = self._manner.speed, self._manner.seed
         for text, voice in self._with_voices():
-            yield from self.tts.stream(text, voice=voice, speed=speed, seed=seed)
+            yield from self.tts.stream(text, voice=voice, **self._options)
 
     def _with_voices(self) -> Iterator[tuple[Text, Voice]]:
         for text in self._texts:
@@ -166,32 +180,3 @@ def _progress_bar(telling: Telling) -> Iterator[OnProgress | None]:
             bar.update(task, visible=long, total=at.pieces, completed=at.pieces_done, seconds=at.seconds)
 
         yield show
-
-
-def _as_line(watch: Watch, speech: Speech, target: Target) -> str:
-    facts = (
-        ", ".join(speech.spoken_by),
-        f"{watch.audio_s:.1f} s of audio",
-        f"first audio {1000 * watch.first_audio_s:.0f} ms",
-        f"RTF {watch.rtf:.2f}",
-        speech.tts.device,
-        target.described,
-    )
-    return " · ".join(facts)
-
-
-def _as_json(watch: Watch, speech: Speech, target: Target) -> str:
-    facts = {
-        "voice": ", ".join(speech.spoken_by),
-        "audio_s": round(watch.audio_s, 3),
-        "first_audio_ms": round(1000 * watch.first_audio_s, 1),
-        "rtf": round(watch.rtf, 4),
-        "work_s": round(watch.work_s, 3),
-        "load_s": round(watch.load_s, 3),
-        "device": speech.tts.device,
-        "family": speech.tts.family,
-        "sample_hz": speech.tts.sample_rate,
-        "file": target.file,
-        "player": target.player,
-    }
-    return json.dumps(facts, ensure_ascii=False)

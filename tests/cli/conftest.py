@@ -36,17 +36,17 @@ class TonePipeline:
     def voice_from(self, audio: object, text: str, name: str = "reference") -> SimpleNamespace:
         return voice(name, None)
 
-    def say(self, text, *, voice=None, speed=1.0, seed=0, chunked=False, progress=None) -> Audio:
+    def say(self, text, *, chunked=False, progress=None, **options) -> Audio:
         parts = []
-        for part in self.stream(text, voice=voice, speed=speed, seed=seed):
+        for part in self.stream(text, **options):
             parts.append(part)
             if progress:
                 progress(cosyrt_progress(len(parts), text))
         return Audio.join(parts)
 
-    def stream(self, text: str | Iterable[str], *, voice=None, speed=1.0, seed=0) -> Iterator[Audio]:
+    def stream(self, text: str | Iterable[str], *, voice=None, **options) -> Iterator[Audio]:
         text = "".join(text)
-        self.asked.append(SimpleNamespace(text=text, voice=voice.name, speed=speed, seed=seed))
+        self.asked.append(SimpleNamespace(text=text, voice=voice.name, **options))
         try:
             for index, start in enumerate(range(0, len(text), 5)):
                 if self.fail_after and index == self.fail_after[0]:
@@ -55,6 +55,13 @@ class TonePipeline:
                 yield tone(len(text[start : start + 5]))
         finally:
             self.closed += 1
+
+    def convert(self, source: Audio, *, voice=None, **options) -> Audio:
+        return Audio.join(self.stream_conversion(source, voice=voice, **options))
+
+    def stream_conversion(self, source: Audio, *, voice=None, **options) -> Iterator[Audio]:
+        self.asked.append(SimpleNamespace(source=source, voice=voice.name, **options))
+        yield from [source, source]
 
 
 def tone(characters: int) -> Audio:

@@ -121,10 +121,29 @@ def test_quiet_and_verbose_reach_the_library(run, tones, monkeypatch, how, said)
 
 
 def test_options_reach_the_pipeline(run, tones):
-    """Model, device, voice, speed and seed arrive where they belong."""
-    run("say", "hello", "--model", "m", "--device", "d", "--voice", "mei", "--speed", "1.5", "--seed", "7")
+    """Model, device, voice, mode, speed and seed arrive where they belong."""
+    where = ("--model", "m", "--device", "d")
+    how = ("--voice", "mei", "--speed", "1.5", "--seed", "7", "--instruct", "softly", "--cross-lingual")
+    run("say", "hello", *where, *how)
     assert tones.loaded == ("m", "d")
-    assert vars(tones.asked[0]) == {"text": "hello", "voice": "mei", "speed": 1.5, "seed": 7}
+    assert vars(tones.asked[0]) == {
+        "text": "hello",
+        "voice": "mei",
+        "speed": 1.5,
+        "seed": 7,
+        "instruction": "softly",
+        "cross_lingual": True,
+    }
+
+
+def test_warnings_of_the_library_are_in_the_json_line(run, tones, monkeypatch):
+    """A program that reads --json learns that speech was cut; the next run starts without warnings."""
+    logging.getLogger("cosyrt").setLevel(logging.NOTSET)  # -q of another test stays in the process
+    log = logging.getLogger("cosyrt.engine")
+    monkeypatch.setattr(tones, "default_voice", lambda text: log.warning("speech cut") or "ann")
+    assert json.loads(run("say", "hello", "--json").stdout)["warnings"] == ["speech cut"]
+    monkeypatch.undo()
+    assert logging.getLogger("cosyrt").handlers == []
 
 
 def test_a_reference_clip_speaks(run, tones):
