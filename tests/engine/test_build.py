@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from cosyrt.checkpoint import ModelFolder, write_tensors
-from cosyrt.engine.build import BACKBONE, UNUSED_HEAD, build, language_model_name
+from cosyrt.engine.build import build
+from cosyrt.engine.cosyvoice2 import BACKBONE, UNUSED_HEAD, language_model_name
 from cosyrt.errors import ConfigError, ModelError, WeightsError
 from tests import tiny
 

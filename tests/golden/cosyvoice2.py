@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cosyrt.engine.build import Description
+from cosyrt.engine.description import Description
 from cosyrt.engine.mel_stream import Condition, MelStream
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.frontend.voice import Voice

@@ -1,0 +1,87 @@
+"""A CosyVoice 2 folder → its networks with their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cosyrt.checkpoint import ModelFolder, load_into
+from cosyrt.engine.description import Description, settings_errors, weightless
+from cosyrt.engine.speaking import SpeakingConfig
+from cosyrt.engine.stages import Models
+from cosyrt.models.flow import Flow, FlowConfig
+from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
+from cosyrt.models.vocoder import Vocoder, VocoderConfig
+from cosyrt.units import Rates
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BACKBONE = "llm.model.model."
+UNUSED_HEAD = "llm.model.lm_head.weight"
+
+
+def build(folder: ModelFolder) -> tuple[Description, Models]:
+    """The description and the networks of a folder, weights loaded.
+
+    Raises:
+        ModelError: its description or its weights cannot be used.
+    """
+    with settings_errors("CosyVoice 2"):
+        description = describe(folder.description, folder.language_model())
+        with weightless():
+            models = Models(
+                llm=SpeechLanguageModel(description.llm),
+                flow=Flow(description.flow),
+                vocoder=Vocoder(description.vocoder),
+            )
+    load_weights(models, folder)
+    return description, models
+
+
+def describe(settings: Mapping[str, Any], backbone: Mapping[str, Any]) -> Description:
+    """From the description of a folder and the `config.json` of its language model."""
+    llm, flow, hift = (settings[part].args for part in ("llm", "flow", "hift"))
+    return Description(
+        llm=LanguageModelConfig.from_description(llm, backbone),
+        flow=FlowConfig.from_description(flow),
+        vocoder=VocoderConfig.from_description(hift),
+        speaking=SpeakingConfig.from_description(llm),
+        rates=rates(settings),
+        pronunciation=settings.get("pronunciation"),
+    )
+
+
+def rates(settings: Mapping[str, Any]) -> Rates:
+    """The rates of a model whose mel frames are a whole number a token."""
+    flow = settings["flow"].args
+    return Rates(
+        sample_hz=settings["sample_rate"],
+        token_hz=flow["input_frame_rate"],
+        frames_per_token=flow["token_mel_ratio"],
+    )
+
+
+def load_weights(models: Models, folder: ModelFolder) -> None:
+    """Each network its file of the folder.
+
+    Raises:
+        ModelError: a file is missing, or does not belong to the description.
+    """
+    load_into(models.llm, untied(folder.tensors("llm")), file=folder.path / "llm", rename=language_model_name)
+    load_into(models.flow, folder.tensors("flow"), file=folder.path / "flow")
+    load_into(models.vocoder, folder.tensors("hift"), file=folder.path / "hift")
+
+
+def untied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Upstream ties the text head to the embedding and loads it last: where the two differ, it counts."""
+    if UNUSED_HEAD not in tensors:
+        return tensors
+    return tensors | {f"{BACKBONE}embed_tokens.weight": tensors[UNUSED_HEAD]}
+
+
+def language_model_name(key: str) -> str | None:
+    """Our name for a key of `llm.pt`; None for the text head, which speech does without."""
+    if key == UNUSED_HEAD:
+        return None
+    return key.replace(BACKBONE, "backbone.", 1) if key.startswith(BACKBONE) else key

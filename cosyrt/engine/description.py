@@ -1,0 +1,73 @@
+"""What the engine must know of a model, beside its weights; and what reading it has in common for all families."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from cosyrt.engine.speaking import SpeakingConfig
+from cosyrt.errors import ConfigError
+from cosyrt.models.flow import FlowConfig
+from cosyrt.models.llm import LanguageModelConfig
+from cosyrt.models.vocoder import VocoderConfig
+from cosyrt.units import Rates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """A model description, understood."""
+
+    llm: LanguageModelConfig
+    flow: FlowConfig
+    vocoder: VocoderConfig
+    speaking: SpeakingConfig
+    rates: Rates
+    pronunciation: str | None = None
+
+    def __post_init__(self) -> None:
+        for what, one, other in (
+            ("samples a second", self.rates.sample_hz, self.vocoder.sample_hz),
+            ("samples a mel frame", self.rates.samples_per_frame, self.vocoder.samples_per_frame),
+            ("speech tokens", self.llm.speech_vocabulary, self.flow.speech_vocabulary),
+        ):
+            if one != other:
+                raise ConfigError(
+                    f"the model description has {one} {what} in one part and {other} in another; "
+                    "do its files belong together?"
+                )
+
+
+@contextmanager
+def settings_errors(family: str) -> Iterator[None]:
+    """Whatever goes wrong while settings are read is a ConfigError that says so."""
+    try:
+        yield
+    except KeyError as error:
+        raise ConfigError(f"the model description lacks the setting {error}; is it of {family}?") from error
+    except (TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"the model description has a setting of the wrong kind: {reason}") from error
+
+
+@contextmanager
+def weightless() -> Iterator[None]:
+    """Modules made here have no memory for weights, which are about to be assigned from a file."""
+    with torch.device("meta"), _WithoutValues():
+        yield
+
+
+class _WithoutValues(TorchFunctionMode):
+    """Modules made here skip the initialisation of their weights."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
