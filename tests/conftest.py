@@ -39,3 +39,21 @@ def tiny(tiny_folder: Path) -> Pipeline:
     import cosyrt
 
     return cosyrt.load(tiny_folder, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def spelling_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with text tokens like those of the published model, tags included."""
+    from tests.tiny import write_model
+
+    path = tmp_path_factory.mktemp("spelling") / "tiny"
+    write_model(path, spelling=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def spelling(spelling_folder: Path) -> Pipeline:
+    """It, loaded on the CPU."""
+    import cosyrt
+
+    return cosyrt.load(spelling_folder, device="cpu")

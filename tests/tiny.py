@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import torch
+from tokenizers import pre_tokenizers
 
 from cosyrt.checkpoint import write_tensors, write_voices
 from cosyrt.frontend.pronounce import vocabulary
+from cosyrt.frontend.tokenizer import SPECIAL_TOKENS
 from cosyrt.models.conformer import ConformerConfig
 from cosyrt.models.flow import Flow, FlowConfig
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
@@ -63,8 +65,12 @@ def vocoder(config: VocoderConfig = VOCODER, seed: int = 0) -> Vocoder:
     return model
 
 
-def write_model(path: Path, seed: int = 0) -> None:
-    """Every file of a folder that `cosyrt.load` opens."""
+def write_model(path: Path, seed: int = 0, *, spelling: bool = False) -> None:
+    """Every file of a folder that `cosyrt.load` opens.
+
+    With `spelling` its text tokens are letters and CosyVoice 2's tags, as far as those of the published model
+    go, and not the units of a pronunciation.
+    """
     (path / "CosyVoice-BlankEN").mkdir(parents=True)
     write_tensors(path / "llm.safetensors", official_language_model_keys(language_model(seed).state_dict()))
     write_tensors(path / "flow.safetensors", flow(seed).state_dict())
@@ -79,6 +85,20 @@ def write_model(path: Path, seed: int = 0) -> None:
             for (name, language), speaker in zip(PRESETS.items(), speakers, strict=True)
         },
     )
-    (path / "cosyvoice2.yaml").write_text(describe(LLM, FLOW, VOCODER, least=LEAST, most=MOST))
-    for name, content in (("config.json", backbone_settings(LLM)), ("tokenizer.json", text_tokenizer())):
-        (path / "CosyVoice-BlankEN" / name).write_text(json.dumps(content))
+    description = describe(LLM, FLOW, VOCODER, least=LEAST, most=MOST)
+    words = path / "CosyVoice-BlankEN"
+    (words / "config.json").write_text(json.dumps(backbone_settings(LLM)))
+    if spelling:
+        description = description.replace("pronunciation: arpabet-pinyin\n", "")
+        write_letters(words)
+    else:
+        (words / "tokenizer.json").write_text(json.dumps(text_tokenizer()))
+    (path / "cosyvoice2.yaml").write_text(description)
+
+
+def write_letters(path: Path) -> None:
+    """The files of a Qwen2 tokenizer that knows bytes and nothing longer."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    assert len(letters) + len(SPECIAL_TOKENS) <= LLM.text_vocabulary
+    (path / "vocab.json").write_text(json.dumps({letter: number for number, letter in enumerate(letters)}))
+    (path / "merges.txt").write_text("#version: 0.2\n")

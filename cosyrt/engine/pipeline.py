@@ -28,12 +28,13 @@ from cosyrt.engine.prompts import Manner, without_instruction
 from cosyrt.engine.session import Session
 from cosyrt.engine.stages import Stages, eager
 from cosyrt.errors import TextError, UsageError, VoiceError, VoiceNotFound
-from cosyrt.frontend.normalize import language_of
+from cosyrt.frontend.normalize import check_speakable, is_speakable, language_of
 from cosyrt.frontend.sentences import whole_sentences
 from cosyrt.frontend.source import source_tokens
 from cosyrt.frontend.split import iter_pieces
 from cosyrt.frontend.tokenizer import TextTokenizer
 from cosyrt.frontend.voice import Voice, VoiceEncoder, voices_of
+from cosyrt.frontend.words import whole_words
 
 BUILTIN = Path(__file__).parent.parent / "builtin"
 
@@ -157,7 +158,7 @@ class Pipeline:
 
         `instruction` says how ("Speak softly."); `cross_lingual` takes the voice without the words of its
         recording, which suits a text in another language. Every frame sees its whole piece, as upstream does
-        offline. With `chunked` it sees what it would see in `stream`: the samples are then those of the stream.
+        offline. With `chunked` it sees what it would see in `stream`: the samples are those of the stream.
 
         Raises:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
@@ -185,24 +186,32 @@ class Pipeline:
         cross_lingual: bool = False,
         speed: float = 1.0,
         seed: int = 0,
+        interleave: bool = False,
     ) -> Generator[Audio, None, None]:
         """Speak while the text is still being made: audio as soon as it is certain.
 
         `text` may be an iterable of parts, such as the output of a chat model; each sentence is spoken when
-        it is complete. Closing the generator stops all work. The rest is as in `say`.
+        it is complete. With `interleave` a sentence is begun before it is complete: the published models of
+        CosyVoice 2 and 3 were taught to; such text is not normalised. Closing the generator stops all work.
+        The rest is as in `say`.
 
         Raises:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
-            UsageError: a speed out of range, or an instruction to a model that follows none.
+            UsageError: a speed out of range, or what the model was not made for.
         """
-        sentences = iter([text]) if isinstance(text, str) else whole_sentences(text)
+        if interleave and (self.description.pronunciation or self.description.speaking.fill_token is None):
+            raise UsageError("this model reads whole sentences; stream without interleave")
+        whole, parts = isinstance(text, str), [text] if isinstance(text, str) else text
+        ready = whole_words(parts) if interleave else iter(parts) if whole else whole_sentences(parts)
         first, manner = without_instruction(
-            next(sentences, ""), Manner(instruction=instruction, cross_lingual=cross_lingual)
+            next(ready, ""), Manner(instruction=instruction, cross_lingual=cross_lingual)
         )
         session = Session(
             self, self._voice(voice, first), speed, seed, chunked=True, edges=True, manner=manner
         )
-        yield from self._audio(session.run(self._pieces(chain([first], sentences))))
+        ready = chain([first], ready)
+        speak = session.interleave(self._words(ready)) if interleave else session.run(self._pieces(ready))
+        yield from self._audio(speak)
 
     def convert(
         self,
@@ -251,6 +260,14 @@ class Pipeline:
                 refused = error
         if not found:
             raise refused
+
+    def _words(self, words: Iterator[str]) -> Iterator[str]:
+        """The words, of which at least one can be spoken."""
+        heard = ""
+        for word in words:
+            heard = heard if is_speakable(heard) else heard + word
+            yield word
+        check_speakable(heard, heard)
 
     def _voice(self, voice: str | Voice | None, text: str) -> Voice:
         if voice is None:

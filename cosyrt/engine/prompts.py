@@ -42,6 +42,7 @@ class Prompt:
     text: list[int]
     speech: list[int]
     with_speaker: bool = True  # CosyVoice 1: whether the language model hears the speaker vector
+    opening_tokens: int = 0  # CosyVoice 3: text tokens at the beginning that never stand between speech
 
 
 def prompt_of(voice: Voice, manner: Manner, encode: Encode) -> Prompt:
@@ -51,13 +52,22 @@ def prompt_of(voice: Voice, manner: Manner, encode: Encode) -> Prompt:
         UsageError: an instruction to a model that does not know `<|endofprompt|>`.
     """
     if manner.instruction is not None:
-        told = _ended(manner.instruction, voice.family)
-        return Prompt(text=_encoded(told, encode), speech=[], with_speaker=voice.family != "cosyvoice")
+        opening = _encoded(_ended(manner.instruction, voice.family), encode)
+        return Prompt(
+            text=opening,
+            speech=[],
+            with_speaker=voice.family != "cosyvoice",
+            opening_tokens=len(opening) if voice.family == "cosyvoice3" else 0,
+        )
     # Words and speech tokens go together: words alone would be spoken, speech alone would be continued.
-    opening, words = _transcript(voice)
+    told, words = _transcript(voice)
     whole = bool(words) and len(voice.speech_tokens) > 0 and not manner.cross_lingual
-    text = opening + normalize(words) if whole else opening
-    return Prompt(text=encode(text) if text else [], speech=voice.speech_tokens.tolist() if whole else [])
+    opening = encode(told) if told else []
+    return Prompt(
+        text=opening + (encode(normalize(words)) if whole else []),
+        speech=voice.speech_tokens.tolist() if whole else [],
+        opening_tokens=len(opening),
+    )
 
 
 def without_instruction(text: str, manner: Manner) -> tuple[str, Manner]:

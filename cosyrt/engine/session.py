@@ -12,18 +12,21 @@ import torch
 
 from cosyrt.engine.ahead import ahead
 from cosyrt.engine.audio_stream import AudioStream
+from cosyrt.engine.interleave import Interleaved
 from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.prompts import Manner, prompt_of
 from cosyrt.engine.speaking import Saying, speech_tokens
 from cosyrt.engine.stretch import Stretch
 from cosyrt.errors import SpeechError, UsageError
 from cosyrt.frontend.voice import Voice
+from cosyrt.frontend.words import utterances
 
 if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Pipeline
 
 TOKENS_AHEAD = 500  # 20 s of speech tokens may wait for the flow
 MIN_SPEED, MAX_SPEED = 0.5, 2.0
+LONG, LONGEST = 400, 800  # characters of an utterance that is spoken while it is written
 END = -1  # follows the speech tokens of a piece, so that its last chunk need not wait for the next piece
 
 
@@ -68,6 +71,18 @@ class Session:
         for piece in pieces:
             saying = Saying(p.tokenizer.encode(piece), self.prompt.text, self.prompt.speech)
             yield from speech_tokens(p.stages, p.description.speaking, saying, self.drawing, p.where)
+            yield END
+
+    def interleave(self, words: Iterator[str]) -> Generator[np.ndarray, None, None]:  # float32 [N] each
+        """Audio of whole words, read while they are spoken."""
+        yield from self.sound(self.interleaved_tokens(words))
+
+    def interleaved_tokens(self, words: Iterator[str]) -> Generator[int, None, None]:
+        """Speech tokens of one utterance after another, END after each."""
+        p = self.pipeline
+        for utterance in utterances(words, least=LONG, most=LONGEST):
+            speaking = Interleaved(p.stages, p.description.speaking, self.prompt, self.drawing, p.where)
+            yield from speaking.speak(chain.from_iterable(map(p.tokenizer.encode, utterance)))
             yield END
 
     def convert(self, parts: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:  # float32 [N] each

@@ -30,6 +30,9 @@ class SpeakingConfig:
     """
 
     end_token: int
+    fill_token: int | None = None  # asks for more text; None: the model was never taught to
+    block_text: int = 5
+    block_speech: int = 15
     sampling: SamplingConfig = SamplingConfig()
     least_per_text: float = 2.0
     most_per_text: float = 20.0
@@ -39,8 +42,12 @@ class SpeakingConfig:
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> SpeakingConfig:
         """From the arguments of upstream's `Qwen2LM` in a model description."""
+        text, speech = args.get("mix_ratio", (5, 15))
         return cls(
             end_token=args["speech_token_size"],
+            fill_token=args["speech_token_size"] + 2,
+            block_text=int(text),
+            block_speech=int(speech),
             sampling=SamplingConfig.from_description(args["sampling"].args),
             least_per_text=float(args.get("min_token_text_ratio", 2.0)),
             most_per_text=float(args.get("max_token_text_ratio", 20.0)),

@@ -26,6 +26,9 @@ NewCache = Callable[[int, int], Cache]
 Prefill = Callable[[Tensor, Tensor, Cache], Tensor]
 # (token [B], position [B], sees [B, 1, 1, K], cache) → log-probabilities [B, V]; fills the cache there
 Step = Callable[[Tensor, Tensor, Tensor, Cache], Tensor]
+# (numbers [B, T], their kinds [B, T] (models/llm.py), positions [B, T], sees [B, 1, T, K], cache)
+#  → log-probabilities [B, V] after the last; fills the cache there
+Read = Callable[[Tensor, Tensor, Tensor, Tensor, Cache], Tensor]
 # (tokens [B, S], real [B, S], sees [B, S, past + S], tokens that follow [B, lookahead] or None,
 #  memory of the past or None) → mu [B, 80, M]
 Encode = Callable[[Tensor, Tensor, Tensor, Tensor | None, Memory | None], Tensor]
@@ -48,6 +51,7 @@ class Stages(NamedTuple):
     new_cache: NewCache
     prefill: Prefill
     step: Step
+    read: Read
     encode: Encode
     velocity: Velocity
     speaker: Speaker
@@ -86,10 +90,15 @@ def eager(models: Models) -> Stages:
         logp: Tensor = llm(llm.speech_embedding(token)[:, None], position[:, None], sees, cache)
         return logp
 
+    def read(numbers: Tensor, kinds: Tensor, positions: Tensor, sees: Tensor, cache: Cache) -> Tensor:
+        logp: Tensor = llm(llm.mixed(numbers, kinds), positions, sees, cache)
+        return logp
+
     plain = Stages(
         new_cache=llm.empty_cache,
         prefill=prefill,
         step=step,
+        read=read,
         encode=flow.encode,
         velocity=flow.velocity,
         speaker=flow.speaker,

@@ -65,7 +65,7 @@ def paragraphs(text: str) -> Iterator[str]:
     Each is ended by a mark. Lazy, so that a long text can begin to sound before its end is read.
     """
     if _TAGGED.search(text):
-        yield _UNSPEAKABLE.sub("", text)
+        yield audible(text)
         return
     lead = ""
     for written in map(_clean, _PARAGRAPH_END.split(text)):
@@ -76,6 +76,11 @@ def paragraphs(text: str) -> Iterator[str]:
         else:
             yield lead + _spoken_latin(written)
         lead = " "
+
+
+def audible(text: str) -> str:
+    """The text without what has no sound: emoji, control characters, direction marks."""
+    return _UNSPEAKABLE.sub("", text)
 
 
 def is_speakable(text: str) -> bool:
@@ -96,7 +101,7 @@ def check_speakable(spoken: str, text: str) -> None:
 
 
 def _clean(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", _UNSPEAKABLE.sub("", text)).split())
+    return " ".join(unicodedata.normalize("NFC", audible(text)).split())
 
 
 def _is_han(text: str) -> bool:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 START, TASK = 0, 1  # rows of `llm_embedding`
+TEXT, SPEECH, MARK = 0, 1, 2  # what a number of a mixed sequence stands for
 STOP_TOKENS = 3  # end of speech, and two that training used for other ends
 
 
@@ -241,6 +242,18 @@ class SpeechLanguageModel(nn.Module):
         mark = self.llm_embedding.weight[:, None, None].expand(-1, text.shape[0], 1, -1)
         words = self.backbone.embed_tokens(text)
         return torch.cat([mark[START], words, mark[TASK], self.speech_embedding(speech)], dim=1)
+
+    def mixed(
+        self,
+        numbers: Tensor,  # [B, T]
+        kinds: Tensor,  # [B, T] TEXT, SPEECH or MARK
+    ) -> Tensor:  # [B, T, D]
+        """Embeddings of text, speech and marks in any order: text that is read while it is spoken."""
+        x = self.backbone.embed_tokens(numbers * (kinds == TEXT))
+        for kind, table in ((SPEECH, self.speech_embedding), (MARK, self.llm_embedding)):
+            mine = kinds == kind
+            x = torch.where(mine[..., None], table(numbers * mine), x)
+        return x
 
     def empty_cache(self, batch: int, capacity: int) -> Cache:
         """A cache of that many positions for that many sequences."""

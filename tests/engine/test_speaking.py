@@ -105,7 +105,7 @@ def test_what_the_model_is_asked() -> None:
 def test_nothing_runs_before_a_token_is_wanted() -> None:
     """The model works only as far as the reader reads."""
     script = Script([1, 2, 3])
-    stages = Stages(script.new_cache, script.prefill, script.step, *[None] * 6)  # type: ignore[arg-type]
+    stages = Stages(script.new_cache, script.prefill, script.step, *[None] * 7)  # type: ignore[arg-type]
     tokens = speech_tokens(stages, CONFIG, words(2), torch.Generator(), torch.device("cpu"))
 
     assert len(script.asked) == 0
@@ -135,5 +135,5 @@ def test_settings_come_from_the_description() -> None:
     args = {"speech_token_size": END, "sampling": sampling}
     given = SpeakingConfig.from_description(args | {"min_token_text_ratio": 1, "max_token_text_ratio": 5})
 
-    assert SpeakingConfig.from_description(args) == SpeakingConfig(end_token=END)
+    assert SpeakingConfig.from_description(args) == SpeakingConfig(end_token=END, fill_token=END + 2)
     assert (given.least_per_text, given.most_per_text) == (1, 5)
