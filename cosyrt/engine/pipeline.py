@@ -21,8 +21,9 @@ import torch
 
 from cosyrt.audio import Audio
 from cosyrt.checkpoint import ModelFolder
-from cosyrt.engine.build import Description, build
+from cosyrt.engine.build import build
 from cosyrt.engine.chunks import ChunkPlan
+from cosyrt.engine.description import Description
 from cosyrt.engine.mel_stream import Conditions
 from cosyrt.engine.prompts import Manner, without_instruction
 from cosyrt.engine.session import Session
