@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cosyrt.frontend.voice import Voice
 
 from cosyrt.errors import (
+    ArchiveError,
     AudioError,
     ConfigError,
     CosyrtError,
@@ -36,6 +37,7 @@ from cosyrt.errors import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArchiveError",
     "Audio",
     "AudioError",
     "ConfigError",

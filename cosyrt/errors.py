@@ -5,7 +5,8 @@ CosyrtError
 ├── ModelError            the model folder                                     exit 3
 │   ├── ModelNotFound       no folder, no model description, or a file missing
 │   ├── ConfigError         the model description cannot be read
-│   └── WeightsError        a tensor is missing, left over or has the wrong shape
+│   ├── WeightsError        a tensor is missing, left over or has the wrong shape
+│   └── ArchiveError        an exported archive that is damaged or not of this model
 ├── TextError             text that cannot be spoken                           exit 4
 ├── AudioError            audio that cannot be read, written or used           exit 5
 ├── VoiceError            a voice that cannot be used                          exit 6
@@ -45,6 +46,10 @@ class ConfigError(ModelError):
 
 class WeightsError(ModelError):
     """A tensor is missing, left over, or has the wrong shape or type."""
+
+
+class ArchiveError(ModelError):
+    """An exported archive is missing, damaged, or was not made from this model by this torch."""
 
 
 class TextError(CosyrtError):

@@ -27,7 +27,7 @@ from cosyrt.engine.description import Description
 from cosyrt.engine.mel_stream import Conditions
 from cosyrt.engine.prompts import Manner, without_instruction
 from cosyrt.engine.session import Session
-from cosyrt.engine.stages import Stages, eager
+from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import TextError, UsageError, VoiceError, VoiceNotFound
 from cosyrt.frontend.normalize import check_speakable, is_speakable, language_of
 from cosyrt.frontend.sentences import whole_sentences
@@ -38,6 +38,8 @@ from cosyrt.frontend.voice import Voice, VoiceEncoder, voices_of
 from cosyrt.frontend.words import whole_words
 
 BUILTIN = Path(__file__).parent.parent / "builtin"
+# (folder, its networks, their plain stages) → the stages to run
+Accelerate = Callable[[ModelFolder, Models, Stages], Stages]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +51,13 @@ class Progress:
     seconds: float  # of audio made so far
 
 
-def load(folder: str | Path | None = None, *, device: str | None = None) -> Pipeline:
+def load(
+    folder: str | Path | None = None, *, device: str | None = None, accelerate: Accelerate | None = None
+) -> Pipeline:
     """Load a model folder in the official layout; without one, the built-in voice.
 
-    `device` is a torch device such as `cpu` or `cuda:0`; None takes CUDA when there is a GPU.
+    `device` is a torch device such as `cpu` or `cuda:0`; None takes CUDA when there is a GPU. `accelerate` maps
+    the plain stages to others, such as `cosyrt.accel.torchscript.archives()`.
 
     Raises:
         ModelError: the folder, its description or its weights cannot be used.
@@ -61,7 +66,11 @@ def load(folder: str | Path | None = None, *, device: str | None = None) -> Pipe
     where = _device(device)
     opened = ModelFolder.open(BUILTIN if folder is None else folder)
     description, models = build(opened)
-    return Pipeline(opened, description, eager(models.to(where)), where)
+    models = models.to(where)
+    stages = eager(models)
+    if accelerate is not None:
+        stages = accelerate(opened, models, stages)
+    return Pipeline(opened, description, stages, where)
 
 
 def _device(name: str | None) -> torch.device:

@@ -60,9 +60,16 @@ class Memory:
     def copy(self) -> Memory:
         """A memory that may go on by itself."""
         other = Memory()
-        other._slots = [slot[:, :, :used].clone() for slot, used in zip(self._slots, self._used, strict=True)]
-        other._used = list(self._used)
+        other.fill([slot.clone() for slot in self.slots()])
         return other
+
+    def slots(self) -> list[Tensor]:
+        """What was left behind at each place, in the order they ask: [B, C, reach] or [B, H, past, E]."""
+        return [slot[:, :, :used] for slot, used in zip(self._slots, self._used, strict=True)]
+
+    def fill(self, slots: list[Tensor]) -> None:
+        """Leave this behind instead."""
+        self._slots, self._used = slots, [slot.shape[2] for slot in slots]
 
     @property
     def bytes(self) -> int:
