@@ -13,7 +13,7 @@ from cosyrt.frontend.sentences import is_finished
 
 LONGEST_WORD = 100
 # Hanzi and kana end anywhere; what else has no blank behind it yet may go on.
-_OPEN_WORD = re.compile(r"\s?[^\s\u3040-\u30ff\u4e00-\u9fff。，！？、；：]*$")
+_OPEN_WORD = re.compile(r"\s?[^\s\u3040-\u30ff\u4e00-\u9fff。，！？、；：]*\Z")
 
 
 def whole_words(parts: Iterable[str]) -> Iterator[str]:
