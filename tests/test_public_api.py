@@ -30,6 +30,7 @@ def run(code: str) -> str:
 def test_the_public_names() -> None:
     """The public names are these; a change here is a change for every user."""
     assert set(cosyrt.__all__) == {
+        "ArchiveError",
         "Audio",
         "AudioError",
         "ConfigError",
