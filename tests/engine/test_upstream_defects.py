@@ -1,0 +1,190 @@
+"""What goes wrong upstream and does not here: one test for each, with the number of its line of the reference
+where it has one (`C1` to `C19`)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import cosyrt
+from cosyrt.audio import Audio
+from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.prompts import Prompt
+from cosyrt.engine.speaking import Saying
+from cosyrt.errors import SpeechError, TextError
+from tests.engine.pipelines import SHORT, Counted, other, prompted, same, terse
+from tests.engine.test_interleave import CONFIG, Script, layout
+from tests.engine.test_speaking import Script as Whole
+
+Speak = Callable[[Pipeline], Iterator[Audio]]
+NOISE = Audio(np.random.default_rng(0).standard_normal(72_000).astype(np.float32) / 10, 24_000)
+STREAMS: dict[str, Speak] = {
+    "whole sentences": lambda tts: tts.stream(sentence for sentence in ["Hello there, friends. "] * 1_000),
+    "interleaved": lambda tts: tts.stream(("Hello " for _ in range(1_000)), interleave=True),
+    "conversion": lambda tts: tts.stream_conversion(NOISE, voice="ann"),
+}
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("cosyrt")]
+
+
+@pytest.mark.parametrize("how", STREAMS)
+def test_c1_a_failing_thread_ends_the_stream_with_its_error(spelling: Pipeline, how: str) -> None:
+    """The error comes out where the audio would: no waiting for ever, no other error in its place."""
+    stages = {
+        stage: Counted(getattr(spelling.stages, stage), fail_at=3) for stage in ("step", "read", "velocity")
+    }
+    with pytest.raises(ZeroDivisionError, match="a broken stage"):
+        list(STREAMS[how](other(spelling, overlap=True, **stages)))
+    assert threads() == []
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("how", STREAMS)
+def test_c2_closing_the_iterator_stops_the_work(spelling: Pipeline, how: str, overlap: bool) -> None:
+    """After close no thread is left and no stage runs."""
+    stages = {stage: Counted(getattr(spelling.stages, stage)) for stage in ("step", "read", "velocity")}
+    stream = STREAMS[how](other(spelling, overlap=overlap, **stages))
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    calls = [stage.calls for stage in stages.values()]
+
+    assert threads() == []
+    assert [stage.calls for stage in stages.values()] == calls
+    assert max(calls) < 1_000
+
+
+@pytest.mark.parametrize("stop", [10, 11, 12])
+def test_c3_the_least_length_forbids_every_stop(stop: int) -> None:
+    """Upstream forbids one of three in CosyVoice 2, and in 3 one that is none."""
+    assert len(Whole([stop]).say(CONFIG, Saying([1, 2, 3], [], []))) == 6
+
+
+def test_c9_conversion_aligns_tokens_and_mel(spelling: Pipeline) -> None:
+    """The prompt's mel ends where its tokens do, and the speech has two frames a source token."""
+    prompts: list[Tensor] = []
+
+    def velocity(*args: Any) -> Tensor:
+        prompts.append(args[6])
+        return spelling.stages.velocity(*args)
+
+    tts = other(spelling, velocity=velocity)
+    uneven = Audio(NOISE.samples[: 24_000 + 333], 24_000)
+    voice = tts.voice_from(uneven, "")
+    tokens = len(voice.speech_tokens)
+    audio = tts.convert(NOISE, voice=voice)
+    frames = prompts[0].abs().sum(dim=(0, 1)).count_nonzero()
+
+    assert int(frames) == 2 * tokens
+    assert prompts[0].shape[2] * 480 == 2 * tokens * 480 + len(audio.samples)
+    assert len(audio.samples) % 960 == 0
+    assert abs(audio.seconds - NOISE.seconds) <= 0.04
+
+
+@pytest.mark.parametrize("voice", ["ann", prompted()], ids=["stored", "recorded"])
+def test_c11_an_instruction_reaches_the_model_whatever_the_voice(
+    spelling: Pipeline, voice: str | cosyrt.Voice
+) -> None:
+    """The text that the language model reads is the instruction and the words, without a transcript."""
+    read: list[str] = []
+
+    def prefill(text: Tensor, speech: Tensor, cache: Any) -> Tensor:
+        read.append(spelling.tokenizer.decode(text[0].tolist()))
+        assert speech.shape[1] == 0
+        return spelling.stages.prefill(text, speech, cache)
+
+    other(spelling, prefill=prefill).say(SHORT, voice=voice, instruction="Softly.")
+
+    assert read == ["Softly.<|endofprompt|>" + SHORT]
+
+
+def test_c12_text_comes_before_speech_without_a_prompt() -> None:
+    """Where only an opening stands before the text, as CosyVoice 3 has it, speech waits for words."""
+    script = Script([7] * 40)
+    next(script.speaking(Prompt(text=[1, 2, 3], speech=[], opening_tokens=3)).speak(iter(range(100, 120))))
+
+    assert layout(script) == "m" + "ttt" + "ttttt"
+
+
+def test_c13_text_in_streaming_ends(caplog: pytest.LogCaptureFixture) -> None:
+    """A model that never ends is cut after the text, and an end before it is not drawn."""
+    with caplog.at_level(logging.WARNING, logger="cosyrt"):
+        assert len(Script([3, 5] * 500).say(range(7), config=replace(CONFIG, loop_kinds=0))) == 140
+        assert len(Script([10]).say(range(5), config=CONFIG)) == 15
+    assert caplog.messages == ["speech cut tokens=140 text_tokens=7"]
+
+
+def test_c18_text_of_every_kind_is_spoken_or_refused(tiny: Pipeline, spelling: Pipeline) -> None:
+    """Whitespace and emoji alone are one line of TextError; one character is audio."""
+    for tts in (tiny, spelling):
+        for text in (" ", "\n\t", "😀", "🎉🎉 ✨"):
+            with pytest.raises(TextError) as caught:
+                tts.say(text)
+            assert "\n" not in str(caught.value)
+        for text in ("a", "好", "7", "a 😀"):
+            assert tts.say(text).seconds > 0
+
+
+@pytest.mark.parametrize("character", ["词", "a"])
+def test_c18_ten_thousand_characters_without_a_mark(tiny: Pipeline, character: str) -> None:
+    """They become audio, in pieces that the language model can take."""
+    silent = {
+        "velocity": lambda x, *rest: torch.zeros_like(x),
+        "vocode": lambda mel, source: mel.new_zeros(1, mel.shape[2] * 480),
+    }
+    tts = terse(tiny, 0.02, **silent)
+    seen: list[int] = []
+    audio = tts.say(character * 10_000, progress=lambda at: seen.append(at.pieces))
+
+    assert len(seen) == seen[0] >= 10_000 / 120 / 16
+    assert audio.seconds >= 0.04 * len(seen)
+
+
+@pytest.mark.parametrize("circle", [[4], [1, 2, 3], [5, 5, 5, 6, 6, 7, 8, 9]])
+def test_c19_runaway_repetition_is_cut_and_reported(
+    circle: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Speech that goes round in a circle for four seconds ends long before its limit, with one warning."""
+    script = Whole([*range(10), *circle * 2_000])
+    with caplog.at_level(logging.WARNING, logger="cosyrt"):
+        spoken = script.say(replace(CONFIG, loop_kinds=9), Saying(list(range(100)), [], []))
+
+    assert len(spoken) == 500  # a quarter of its limit of 2,000
+    assert caplog.messages == ["speech cut, it repeats itself tokens=500 text_tokens=100"]
+
+
+def test_c19_speech_that_varies_is_not_cut(caplog: pytest.LogCaptureFixture) -> None:
+    """Ten different tokens in turn are no repetition to one who looks for nine."""
+    with caplog.at_level(logging.WARNING, logger="cosyrt"):
+        spoken = Whole([*range(10)] * 80 + [10]).say(
+            replace(CONFIG, loop_kinds=9), Saying(list(range(100)), [], [])
+        )
+
+    assert len(spoken) == 800
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_c19_a_failed_language_model_is_told(tiny: Pipeline, bad: float) -> None:
+    """Log-probabilities that are not finite are a SpeechError, at the first token and at a later one."""
+    for stage in ("prefill", "step"):
+        stages = {stage: lambda *args: torch.full((1, 4_003), bad)}
+        with pytest.raises(SpeechError, match="log-probabilities that are not finite"):
+            other(tiny, **stages).say(SHORT)
+
+
+def test_c20_speed_works_in_a_stream(spelling: Pipeline) -> None:
+    """Upstream stretches offline alone."""
+    parts = list(spelling.stream(SHORT, speed=2.0))
+    whole = spelling.say(SHORT, speed=2.0, chunked=True)
+
+    assert same(np.concatenate([part.samples for part in parts]), whole.samples)
