@@ -29,10 +29,10 @@ from cosyrt.engine.prompts import Manner, without_instruction
 from cosyrt.engine.session import Session
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import TextError, UsageError, VoiceError, VoiceNotFound
+from cosyrt.frontend import split
 from cosyrt.frontend.normalize import check_speakable, is_speakable, language_of
 from cosyrt.frontend.sentences import whole_sentences
 from cosyrt.frontend.source import source_tokens
-from cosyrt.frontend.split import iter_pieces
 from cosyrt.frontend.tokenizer import TextTokenizer
 from cosyrt.frontend.voice import Voice, VoiceEncoder, voices_of
 from cosyrt.frontend.words import whole_words
@@ -162,20 +162,23 @@ class Pipeline:
         speed: float = 1.0,
         seed: int = 0,
         chunked: bool = False,
+        as_written: bool = False,
         progress: Callable[[Progress], None] | None = None,
     ) -> Audio:
         """Speak the whole text; the same seed gives the same audio again.
 
         `instruction` says how ("Speak softly."); `cross_lingual` takes the voice without the words of its
-        recording, which suits a text in another language. Every frame sees its whole piece, as upstream does
-        offline. With `chunked` it sees what it would see in `stream`: the samples are those of the stream.
+        recording, which suits a text in another language. Text `as_written` is not normalised. Every frame
+        sees its whole piece, as upstream does offline. With `chunked` it sees what it would see in `stream`:
+        the samples are those of the stream.
 
         Raises:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
             UsageError: a speed out of range, or an instruction to a model that follows none.
         """
-        text, manner = without_instruction(text, Manner(instruction=instruction, cross_lingual=cross_lingual))
-        pieces = list(iter_pieces(text, self.tokenizer.count))
+        manner = Manner(instruction=instruction, cross_lingual=cross_lingual)
+        text, manner = without_instruction(text, manner)
+        pieces = list(self._split(text, as_written))
         session = Session(
             self, self._voice(voice, text), speed, seed, chunked=chunked, edges=False, manner=manner
         )
@@ -196,32 +199,42 @@ class Pipeline:
         cross_lingual: bool = False,
         speed: float = 1.0,
         seed: int = 0,
+        as_written: bool = False,
         interleave: bool = False,
+        by_piece: bool = False,
     ) -> Generator[Audio, None, None]:
         """Speak while the text is still being made: audio as soon as it is certain.
 
         `text` may be an iterable of parts, such as the output of a chat model; each sentence is spoken when
         it is complete. With `interleave` a sentence is begun before it is complete: the published models of
-        CosyVoice 2 and 3 were taught to; such text is not normalised. Closing the generator stops all work.
-        The rest is as in `say`.
+        CosyVoice 2 and 3 were taught to; such text is not normalised. With `by_piece` each piece of the text
+        comes whole, every frame as in `say`. Closing the generator stops all work. The rest is as in `say`.
 
         Raises:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
             UsageError: a speed out of range, or what the model was not made for.
         """
-        if interleave and (self.description.pronunciation or self.description.speaking.fill_token is None):
+        if interleave and not self.interleaves:
             raise UsageError("this model reads whole sentences; stream without interleave")
         whole, parts = isinstance(text, str), [text] if isinstance(text, str) else text
         ready = whole_words(parts) if interleave else iter(parts) if whole else whole_sentences(parts)
-        first, manner = without_instruction(
-            next(ready, ""), Manner(instruction=instruction, cross_lingual=cross_lingual)
-        )
+        manner = Manner(instruction=instruction, cross_lingual=cross_lingual)
+        first, manner = without_instruction(next(ready, ""), manner)
+        chunked = not by_piece
         session = Session(
-            self, self._voice(voice, first), speed, seed, chunked=True, edges=True, manner=manner
+            self, self._voice(voice, first), speed, seed, chunked=chunked, edges=chunked, manner=manner
         )
         ready = chain([first], ready)
-        speak = session.interleave(self._words(ready)) if interleave else session.run(self._pieces(ready))
-        yield from self._audio(speak)
+        yield from self._audio(
+            session.interleave(self._words(ready))
+            if interleave
+            else session.run(self._pieces(ready, as_written))
+        )
+
+    @property
+    def interleaves(self) -> bool:
+        """Whether the model can begin a sentence before it is complete."""
+        return self.description.speaking.fill_token is not None and self.description.pronunciation is None
 
     def convert(
         self,
@@ -258,12 +271,15 @@ class Pipeline:
             for samples in chunks:
                 yield Audio(samples, self.sample_rate)
 
-    def _pieces(self, parts: Iterator[str]) -> Iterator[str]:
+    def _split(self, text: str, as_written: bool) -> Iterator[str]:
+        return (split.as_written if as_written else split.iter_pieces)(text, self.tokenizer.count)
+
+    def _pieces(self, parts: Iterator[str], as_written: bool) -> Iterator[str]:
         """The pieces of all parts; one that cannot be spoken is passed over, unless there are no others."""
         found, refused = False, TextError("the text is empty; give some words to say")
         for part in parts:
             try:
-                for piece in iter_pieces(part, self.tokenizer.count):
+                for piece in self._split(part, as_written):
                     found = True
                     yield piece
             except TextError as error:

@@ -53,6 +53,17 @@ def iter_pieces(text: str, count: Callable[[str], int], limits: Limits | None = 
         check_speakable("", text)
 
 
+def as_written(text: str, count: Callable[[str], int], limits: Limits | None = None) -> Iterator[str]:
+    """The text itself, not normalised; split only where it is more than the language model takes at once.
+
+    Raises:
+        TextError: nothing in the text can be spoken.
+    """
+    check_speakable(text, text)
+    limits = limits or Limits()
+    yield from [text] if count(text) <= limits.most else split(text, count, limits)
+
+
 def split(text: str, count: Callable[[str], int], limits: Limits | None = None) -> list[str]:
     """Split text that is normalised already.
 

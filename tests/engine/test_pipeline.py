@@ -13,6 +13,7 @@ import cosyrt
 from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Pipeline, Progress
 from cosyrt.errors import CosyrtError, TextError, UsageError, VoiceError, VoiceNotFound
+from cosyrt.frontend.voice import Voice
 from tests.engine.pipelines import SHORT, joined, other, prompted, same, terse
 
 TWO_PIECES = "One two three four five six seven, " * 2 + "and then. " + "Nine ten eleven twelve, yes. " * 3
@@ -154,3 +155,59 @@ def test_what_a_pipeline_says_of_itself(tiny: Pipeline, tiny_folder: Path) -> No
     assert (tiny.sample_rate, tiny.family, tiny.device) == (24_000, "cosyvoice2", "cpu")
     assert {name: voice.language for name, voice in tiny.voices.items()} == {"ann": "en", "mei": "zh"}
     assert cosyrt.load(tiny_folder).device == ("cuda:0" if torch.cuda.is_available() else "cpu")
+
+
+def test_text_as_written(spelling: Pipeline) -> None:
+    """Without normalisation a number is its digits, which here are fewer letters, in `say` and `stream`."""
+    plain, written = (spelling.say("It is 12.", as_written=how) for how in (False, True))
+
+    assert written.seconds < plain.seconds
+    assert written.seconds == sum(part.seconds for part in spelling.stream("It is 12.", as_written=True))
+
+
+def test_pieces_come_whole(tiny: Pipeline) -> None:
+    """A stream by piece is what `say` joins."""
+    tts = terse(tiny, 1)
+    parts = list(tts.stream(TWO_PIECES, by_piece=True))
+
+    assert len(parts) == 2
+    assert same(joined(iter(parts)), tts.say(TWO_PIECES).samples, 0)
+
+
+def test_reading_while_speaking(spelling: Pipeline, tiny: Pipeline) -> None:
+    """However the text is cut between words, the same is spoken; by piece too. A model that reads the
+    pronunciation of sentences says that it cannot."""
+    whole = joined(spelling.stream("Hello there, you two.", interleave=True, voice=prompted()))
+    parts = iter(["Hel", "lo there,", " you", " two."])
+
+    assert same(joined(spelling.stream(parts, interleave=True, voice=prompted())), whole, 0)
+    assert [
+        len(audio.samples)
+        for audio in spelling.stream(
+            iter(["Hello the", "re, you two."]), interleave=True, by_piece=True, voice=prompted()
+        )
+    ] == [len(whole)]
+    with pytest.raises(UsageError, match="whole sentences; stream without interleave"):
+        list(tiny.stream("Hello.", interleave=True))
+    with pytest.raises(TextError):
+        list(spelling.stream(["!", " 😀"], interleave=True))
+
+
+@pytest.mark.parametrize("voice", ["ann", prompted()], ids=["preset", "prompt"])
+def test_the_conversion_stream_is_the_conversion(tiny: Pipeline, voice: str | Voice) -> None:
+    """Chunks joined are the whole, and last as long as the recording; a long one comes in two parts."""
+    noise = np.random.default_rng(0).standard_normal(2 * 24_000).astype(np.float32) / 10
+    source = Audio(noise, 24_000)
+    parts = list(tiny.stream_conversion(source, voice=voice))
+    whole = tiny.convert(source, voice=voice, chunked=True)
+
+    assert len(parts) >= 2
+    assert same(joined(iter(parts)), whole.samples)
+    assert whole.seconds == tiny.convert(source, voice=voice).seconds == pytest.approx(2, abs=0.04)
+    assert tiny.convert(source, voice=voice, speed=2.0).seconds == pytest.approx(1, abs=0.04)
+
+
+def test_an_instruction_to_a_model_that_follows_none(tiny: Pipeline) -> None:
+    """It is not spoken aloud but refused."""
+    with pytest.raises(UsageError, match="does not follow instructions"):
+        tiny.say("Hello.", instruction="Softly.")

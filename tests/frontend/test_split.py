@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosyrt.errors import TextError
-from cosyrt.frontend.split import Limits, iter_pieces, pieces, split
+from cosyrt.frontend.split import Limits, as_written, iter_pieces, pieces, split
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "text.json").read_text())
 
@@ -125,3 +125,13 @@ def test_empty_text_fails_before_the_first_piece() -> None:
     """Asking for the first piece of a text without words raises."""
     with pytest.raises(TextError, match="empty"):
         next(iter_pieces(" ", len))
+
+
+def test_text_as_written_is_left_alone() -> None:
+    """Numbers, blanks and sentences stay; only what is more than the model takes at once is split."""
+    text = " It is 12:30.  Come! "
+
+    assert list(as_written(text, len)) == [text]
+    assert max(map(len, as_written(text * 20, len))) <= Limits().most
+    with pytest.raises(TextError, match="can be spoken"):
+        list(as_written("?!", len))
