@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cosyrt.checkpoint import ModelFolder
-from cosyrt.engine import cosyvoice2
+from cosyrt.engine import cosyvoice2, cosyvoice3
 from cosyrt.engine.description import Description
 from cosyrt.engine.stages import Models
 from cosyrt.errors import ConfigError
@@ -13,6 +13,7 @@ from cosyrt.errors import ConfigError
 Builder = Callable[[ModelFolder], tuple[Description, Models]]
 FAMILIES: dict[str, Builder] = {
     "cosyvoice2": cosyvoice2.build,
+    "cosyvoice3": cosyvoice3.build,
 }
 
 

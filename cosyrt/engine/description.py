@@ -1,33 +1,52 @@
-"""What the engine must know of a model, beside its weights; and what reading it has in common for all families."""
+"""What the engine must know of a model beside its weights, and what reading it is like in all families."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from cosyrt.engine.audio_stream import AudioStream
 from cosyrt.engine.speaking import SpeakingConfig
+from cosyrt.engine.stages import Stages
 from cosyrt.errors import ConfigError
-from cosyrt.models.flow import FlowConfig
+from cosyrt.models.flow import DiTFlowConfig, FlowConfig
 from cosyrt.models.llm import LanguageModelConfig
 from cosyrt.models.vocoder import VocoderConfig
 from cosyrt.units import Rates
 
 
+class SoundStream(Protocol):
+    """Turns the mel of one utterance to samples, chunk by chunk."""
+
+    def push(
+        self,
+        mel: Tensor,  # [1, 80, M]
+        last: bool,
+    ) -> Tensor:  # [N] samples that are final
+        """Take in mel frames; `last` gives the rest."""
+
+
+# (stages, vocoder, random numbers for the noise of the source or None for none) → a stream of one utterance
+Sound = Callable[[Stages, VocoderConfig, torch.Generator | None], SoundStream]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """A model description, understood."""
+    """A model description, understood, and what its family does in its own way."""
 
     llm: LanguageModelConfig
-    flow: FlowConfig
+    flow: FlowConfig | DiTFlowConfig
     vocoder: VocoderConfig
     speaking: SpeakingConfig
     rates: Rates
     pronunciation: str | None = None
+    sound: Sound = field(default=AudioStream, compare=False)
 
     def __post_init__(self) -> None:
         for what, one, other in (

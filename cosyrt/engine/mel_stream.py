@@ -21,7 +21,7 @@ from torch import Tensor
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
 from cosyrt.frontend.voice import Voice
-from cosyrt.models.flow import NOISE_FRAMES, FlowConfig, fixed_noise, solve
+from cosyrt.models.flow import NOISE_FRAMES, DiTFlowConfig, FlowConfig, fixed_noise, solve
 from cosyrt.models.layers import Memory, visible
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class MelStream:
     def __init__(
         self,
         stages: Stages,
-        config: FlowConfig,
+        config: FlowConfig | DiTFlowConfig,
         condition: Condition,
         *,
         chunked: bool,

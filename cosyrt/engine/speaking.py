@@ -38,6 +38,8 @@ class SpeakingConfig:
     most_per_text: float = 20.0
     loop_tokens: int = 100
     loop_kinds: int = 12
+    silent_tokens: frozenset[int] = frozenset()  # silence and breath, of which a run is cut short
+    longest_silence_tokens: int = 5
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> SpeakingConfig:
@@ -94,6 +96,15 @@ def speech_tokens(
         sees = torch.ones(1, 1, 1, start + count + 1, dtype=torch.bool, device=device)
         logp = stages.step(token, position, sees, cache)
     log.warning("speech cut at its limit tokens=%d text_tokens=%d", most, len(saying.text))
+
+
+def without_long_silence(tokens: Iterator[int], config: SpeakingConfig) -> Iterator[int]:
+    """The tokens but for what is too long of a run of silence; the language model hears all of it itself."""
+    run = 0
+    for token in tokens:
+        run = run + 1 if token in config.silent_tokens else 0
+        if run <= config.longest_silence_tokens:
+            yield token
 
 
 class Loop:

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cosyrt.models.flow import Flow
+from cosyrt.models.causal_vocoder import CausalVocoder
+from cosyrt.models.flow import DiTFlow, Flow
 from cosyrt.models.layers import Memory
 from cosyrt.models.llm import Cache, SpeechLanguageModel
 from cosyrt.models.source import Phase
@@ -37,12 +38,14 @@ Encode = Callable[[Tensor, Tensor, Tensor, Tensor | None, Memory | None], Tensor
 Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Memory | None], Tensor]
 # speaker vector [B, 192] → [B, 80]
 Speaker = Callable[[Tensor], Tensor]
-# mel [B, 80, M] → pitch in Hz [B, M]
-Pitch = Callable[[Tensor], Tensor]
-# (pitch [B, M], standard normal noise [B, N, H] or None, phase before) → excitation [B, 1, N]
+# mel [B, 80, M] → pitch in Hz [B, M]; of a causal vocoder also (…, mel that follows [B, 80, lookahead] or
+# None, memory of the past or None)
+Pitch = Callable[..., Tensor]
+# (pitch [B, M], noise [B, N, H] or None, phase before) → excitation [B, 1, N]
 Excite = Callable[[Tensor, Tensor | None, Phase | None], Tensor]
-# (mel [B, 80, M], excitation [B, 1, N]) → samples [B, N]
-Vocode = Callable[[Tensor, Tensor], Tensor]
+# (mel [B, 80, M], excitation [B, 1, N]) → samples [B, N]; of a causal vocoder also (…, mel that follows
+# [B, 80, lookahead] or None, memory of the past or None), see models/causal_vocoder.py
+Vocode = Callable[..., Tensor]
 
 
 class Stages(NamedTuple):
@@ -65,8 +68,8 @@ class Models:
     """The three networks of one checkpoint."""
 
     llm: SpeechLanguageModel
-    flow: Flow
-    vocoder: Vocoder
+    flow: Flow | DiTFlow
+    vocoder: Vocoder | CausalVocoder
 
     def to(self, device: torch.device) -> Models:
         """The same networks on that device."""

@@ -2,7 +2,7 @@
 
 Shapes: B batch · S speech tokens · M mel frames · D encoder width.
 Source: flow matching (arXiv:2210.02747) with classifier-free guidance (arXiv:2207.12598) as in CosyVoice 2
-(arXiv:2412.10117); upstream's `flow/flow.py` and `flow/flow_matching.py`.
+(arXiv:2412.10117) and 3 (arXiv:2505.17589); upstream's `flow/flow.py` and `flow/flow_matching.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.models.conformer import ConformerConfig, UpsampleConformer
+from cosyrt.models.conformer import ConformerConfig, LookAhead, UpsampleConformer
+from cosyrt.models.dit import DiT, DiTConfig
 from cosyrt.models.layers import Memory
 from cosyrt.models.unet import CausalUNet, UNetConfig
 
@@ -26,8 +27,8 @@ NOISE_SEED = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FlowConfig:
-    """The flow: vocabulary, speaker vector, guidance, and its two halves."""
+class SolverConfig:
+    """What the flows share: vocabulary, speaker vector, the way from noise to mel."""
 
     speech_vocabulary: int = 6561
     speaker_width: int = 192
@@ -35,29 +36,90 @@ class FlowConfig:
     guidance: float = 0.7
     temperature: float = 1.0  # scale of the noise that every utterance starts from
     steps: int = 10
+
+
+def _solver(args: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a `SolverConfig` in a model description."""
+    solver = args["decoder"].args["cfm_params"].args["content"]
+    return {
+        "speech_vocabulary": args["vocab_size"],
+        "speaker_width": args["spk_embed_dim"],
+        "mel_bins": args["output_size"],
+        "guidance": solver["inference_cfg_rate"],
+        "temperature": solver.get("temperature", 1.0),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowConfig(SolverConfig):
+    """The flow of CosyVoice 2 and its two halves."""
+
     encoder: ConformerConfig = ConformerConfig()
     velocity: UNetConfig = UNetConfig()
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> FlowConfig:
         """From the arguments of upstream's `CausalMaskedDiffWithXvec` in a model description."""
-        decoder = args["decoder"].args
-        solver = decoder["cfm_params"].args["content"]
         return cls(
-            speech_vocabulary=args["vocab_size"],
-            speaker_width=args["spk_embed_dim"],
-            mel_bins=args["output_size"],
-            guidance=solver["inference_cfg_rate"],
-            temperature=solver.get("temperature", 1.0),
             encoder=ConformerConfig.from_description(
                 args["encoder"].args, up=args["token_mel_ratio"], lookahead_tokens=args["pre_lookahead_len"]
             ),
-            velocity=UNetConfig.from_description(decoder["estimator"].args),
+            velocity=UNetConfig.from_description(args["decoder"].args["estimator"].args),
+            **_solver(args),
         )
 
 
-class Flow(nn.Module):
-    """Token encoder and velocity; the solver below brings them together."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAheadConfig:
+    """Sizes of the token encoder of CosyVoice 3, which is a look-ahead and nothing else."""
+
+    width: int = 80
+    hidden: int = 1024
+    up: int = 2
+    lookahead_tokens: int = 3
+    chunk_tokens: int = 25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiTFlowConfig(SolverConfig):
+    """The flow of CosyVoice 3 and its two halves."""
+
+    encoder: LookAheadConfig = LookAheadConfig()
+    velocity: DiTConfig = DiTConfig()
+
+    @classmethod
+    def from_description(cls, args: Mapping[str, Any]) -> DiTFlowConfig:
+        """From the arguments of upstream's `CausalMaskedDiffWithDiT` in a model description."""
+        velocity = DiTConfig.from_description(args["decoder"].args["estimator"].args)
+        return cls(
+            encoder=LookAheadConfig(
+                width=args["input_size"],
+                hidden=args["pre_lookahead_layer"].args["channels"],
+                up=args["token_mel_ratio"],
+                lookahead_tokens=args["pre_lookahead_len"],
+                chunk_tokens=velocity.chunk_frames // args["token_mel_ratio"],
+            ),
+            velocity=velocity,
+            **_solver(args),
+        )
+
+
+class SpeakerFlow(nn.Module):
+    """What the flows share: the speaker's projection."""
+
+    spk_embed_affine_layer: nn.Linear
+
+    def speaker(
+        self,
+        vector: Tensor,  # [B, 192] speaker vector of any length
+    ) -> Tensor:  # [B, 80]
+        """The speaker as the velocity wants it."""
+        out: Tensor = self.spk_embed_affine_layer(F.normalize(vector, dim=1))
+        return out
+
+
+class Flow(SpeakerFlow):
+    """Token encoder and velocity of CosyVoice 2; the solver below brings them together."""
 
     def __init__(self, config: FlowConfig) -> None:
         super().__init__()
@@ -74,14 +136,6 @@ class Flow(nn.Module):
         estimator = self.decoder["estimator"]
         assert isinstance(estimator, CausalUNet)
         return estimator
-
-    def speaker(
-        self,
-        vector: Tensor,  # [B, 192] speaker vector of any length
-    ) -> Tensor:  # [B, 80]
-        """The speaker as the velocity wants it."""
-        out: Tensor = self.spk_embed_affine_layer(F.normalize(vector, dim=1))
-        return out
 
     def encode(
         self,
@@ -104,6 +158,40 @@ class Flow(nn.Module):
         """The same view, frame by frame: the frames of a token look where their token looks."""
         up = self.config.encoder.up
         return sees.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2)
+
+
+class DiTFlow(SpeakerFlow):
+    """Token encoder and velocity of CosyVoice 3."""
+
+    def __init__(self, config: DiTFlowConfig) -> None:
+        super().__init__()
+        self.config = config
+        c = config.encoder
+        self.input_embedding = nn.Embedding(config.speech_vocabulary, c.width)
+        self.spk_embed_affine_layer = nn.Linear(config.speaker_width, config.mel_bins)
+        self.pre_lookahead_layer = LookAhead(c.width, c.lookahead_tokens, c.hidden)
+        self.decoder = nn.ModuleDict({"estimator": DiT(config.velocity)})
+
+    @property
+    def velocity(self) -> DiT:
+        """The velocity model."""
+        estimator = self.decoder["estimator"]
+        assert isinstance(estimator, DiT)
+        return estimator
+
+    def encode(
+        self,
+        tokens: Tensor,  # [B, S] speech tokens, prompt first
+        real: Tensor,  # [B, S] True where a token is not padding
+        sees: Tensor,  # [B, S, past + S] of no use here: a token sees the few around it
+        ahead: Tensor | None = None,  # [B, lookahead] tokens that follow; None: nothing follows
+        memory: Memory | None = None,  # of the tokens before these
+    ) -> Tensor:  # [B, 80, M]
+        """What the tokens say the mel should be, at the mel's rate."""
+        x = self.input_embedding(tokens) * real[..., None]
+        context = None if ahead is None else self.input_embedding(ahead)
+        mu: Tensor = self.pre_lookahead_layer(x, context, memory)
+        return mu.repeat_interleave(self.config.encoder.up, dim=1).transpose(1, 2)
 
 
 @cache

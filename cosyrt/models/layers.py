@@ -6,9 +6,13 @@ Source: upstream's `utils/mask.py` and `flow/decoder.py`.
 
 from __future__ import annotations
 
+from math import log
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+TIME_SCALE = 1000.0
 
 
 class Memory:
@@ -22,10 +26,12 @@ class Memory:
         self._slots: list[Tensor] = []
         self._used: list[int] = []  # positions of each slot that are filled
         self._turn = 0
+        self.empty = True  # whether nothing came before what is being computed now
 
     def begin(self) -> Memory:
         """The same memory, before the first place asks."""
         self._turn = 0
+        self.empty = not self._slots
         return self
 
     def behind(
@@ -90,16 +96,36 @@ class Memory:
 class CausalConv(nn.Conv1d):
     """A convolution that sees the past only: what is left of its input is remembered, or zero."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
-        super().__init__(inputs, outputs, kernel)
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, dilation: int = 1, groups: int = 1) -> None:
+        super().__init__(inputs, outputs, kernel, dilation=dilation, groups=groups)
 
     def forward(
         self,
         x: Tensor,  # [B, C, T]
         memory: Memory | None = None,
     ) -> Tensor:  # [B, C', T]
-        reach = self.kernel_size[0] - 1
+        reach = (self.kernel_size[0] - 1) * self.dilation[0]
         return super().forward(F.pad(x, (reach, 0)) if memory is None else memory.behind(x, reach))
+
+
+def with_ahead(
+    x: Tensor,  # [B, C, T]
+    ahead: Tensor | None,  # [B, C, reach or more] what follows; None: nothing does
+    reach: int,
+) -> Tensor:  # [B, C, T + reach]
+    """A sequence and what a convolution that looks ahead sees behind its end: zeros where nothing is."""
+    return F.pad(x, (0, reach)) if ahead is None else torch.cat([x, ahead[:, :, :reach]], dim=2)
+
+
+def time_waves(
+    t: Tensor,  # [B] 0 is noise, 1 is mel
+    width: int,
+) -> Tensor:  # [B, D] sines, then cosines
+    """The time as sinusoids, in float32: half precision ruins them."""
+    half = width // 2
+    rates = torch.exp(torch.arange(half, device=t.device) * (-log(10_000.0) / (half - 1)))
+    angles = TIME_SCALE * t.float()[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
 def real_positions(

@@ -1,8 +1,9 @@
-"""text tokens → speech tokens: the Qwen2 language model of CosyVoice 2.
+"""text tokens → speech tokens: the Qwen2 language model of CosyVoice 2 and 3.
 
 Shapes: B batch · T positions of this call · K positions the cache shows · C cache capacity · D width ·
 H query heads · G key/value heads · E head width · L layers · V speech vocabulary with its stop tokens.
-Source: Qwen2 (arXiv:2407.10671), CosyVoice 2 (arXiv:2412.10117), upstream's `llm/llm.py` (Qwen2LM).
+Source: Qwen2 (arXiv:2407.10671), CosyVoice 2 (arXiv:2412.10117) and 3 (arXiv:2505.17589), upstream's
+`llm/llm.py` (Qwen2LM, CosyVoice3LM).
 The text vocabulary's own head is never built: speech needs only the few thousand rows of `llm_decoder`.
 """
 
@@ -16,9 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-START, TASK = 0, 1  # rows of `llm_embedding`
+START, TASK = 0, 1  # the marks, in CosyVoice 2 rows of `llm_embedding`
 TEXT, SPEECH, MARK = 0, 1, 2  # what a number of a mixed sequence stands for
 STOP_TOKENS = 3  # end of speech, and two that training used for other ends
+SHARED_START, SHARED_TASK, SHARED_ROWS = 0, 2, 200  # CosyVoice 3: rows after the speech tokens; 1 ends speech
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +36,13 @@ class LanguageModelConfig:
     rope_theta: float = 1e6
     norm_eps: float = 1e-6
     speech_vocabulary: int = 6561
+    shared_marks: bool = False  # CosyVoice 3: the marks are rows of `speech_embedding`, the head has no bias
 
     @classmethod
-    def from_description(cls, args: Mapping[str, Any], backbone: Mapping[str, Any]) -> LanguageModelConfig:
-        """From the arguments of upstream's `Qwen2LM` and the `config.json` of its backbone."""
+    def from_description(
+        cls, args: Mapping[str, Any], backbone: Mapping[str, Any], *, shared_marks: bool = False
+    ) -> LanguageModelConfig:
+        """From the arguments of upstream's `Qwen2LM` or `CosyVoice3LM` and its backbone's `config.json`."""
         return cls(
             width=backbone["hidden_size"],
             feed_forward=backbone["intermediate_size"],
@@ -48,6 +53,7 @@ class LanguageModelConfig:
             rope_theta=float(backbone.get("rope_theta", 1e6)),
             norm_eps=float(backbone.get("rms_norm_eps", 1e-6)),
             speech_vocabulary=args["speech_token_size"],
+            shared_marks=shared_marks,
         )
 
     @property
@@ -227,11 +233,24 @@ class SpeechLanguageModel(nn.Module):
     def __init__(self, config: LanguageModelConfig) -> None:
         super().__init__()
         self.config = config
-        rows = config.speech_vocabulary + STOP_TOKENS
+        shared = config.shared_marks
+        rows = config.speech_vocabulary + (SHARED_ROWS if shared else STOP_TOKENS)
         self.backbone = Backbone(config)
-        self.llm_embedding = nn.Embedding(2, config.width)
+        self.llm_embedding = None if shared else nn.Embedding(2, config.width)
         self.speech_embedding = nn.Embedding(rows, config.width)
-        self.llm_decoder = nn.Linear(config.width, rows)
+        self.llm_decoder = nn.Linear(config.width, rows, bias=not shared)
+
+    def mark(
+        self,
+        number: Tensor,  # [B, T] START or TASK
+    ) -> Tensor:  # [B, T, D]
+        """Embeddings of the marks."""
+        if self.llm_embedding is not None:
+            table: Tensor = self.llm_embedding(number)
+            return table
+        row = torch.where(number == START, SHARED_START, SHARED_TASK)
+        out: Tensor = self.speech_embedding(self.config.speech_vocabulary + row)
+        return out
 
     def prompt(
         self,
@@ -239,9 +258,9 @@ class SpeechLanguageModel(nn.Module):
         speech: Tensor,  # [B, S] speech tokens of the prompt; S may be 0
     ) -> Tensor:  # [B, 1 + T + 1 + S, D]
         """What the model reads before it speaks: start, text, task, prompt speech."""
-        mark = self.llm_embedding.weight[:, None, None].expand(-1, text.shape[0], 1, -1)
+        start, task = (self.mark(torch.full_like(text[:, :1], number)) for number in (START, TASK))
         words = self.backbone.embed_tokens(text)
-        return torch.cat([mark[START], words, mark[TASK], self.speech_embedding(speech)], dim=1)
+        return torch.cat([start, words, task, self.speech_embedding(speech)], dim=1)
 
     def mixed(
         self,
@@ -250,10 +269,9 @@ class SpeechLanguageModel(nn.Module):
     ) -> Tensor:  # [B, T, D]
         """Embeddings of text, speech and marks in any order: text that is read while it is spoken."""
         x = self.backbone.embed_tokens(numbers * (kinds == TEXT))
-        for kind, table in ((SPEECH, self.speech_embedding), (MARK, self.llm_embedding)):
-            mine = kinds == kind
-            x = torch.where(mine[..., None], table(numbers * mine), x)
-        return x
+        speech, mark = kinds == SPEECH, kinds == MARK
+        x = torch.where(speech[..., None], self.speech_embedding(numbers * speech), x)
+        return torch.where(mark[..., None], self.mark(numbers * mark), x)
 
     def empty_cache(self, batch: int, capacity: int) -> Cache:
         """A cache of that many positions for that many sequences."""

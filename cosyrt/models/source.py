@@ -13,6 +13,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cosyrt.models.layers import CausalConv, Memory, with_ahead
+
+PITCH_LOOKAHEAD_FRAMES = 3  # of the causal predictor
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceConfig:
@@ -44,6 +48,34 @@ class PitchPredictor(nn.Module):
         hidden: Tensor = self.condnet(mel)
         pitch: Tensor = self.classifier(hidden.transpose(1, 2))
         return pitch.squeeze(-1).abs()
+
+
+class CausalPitchPredictor(nn.Module):
+    """The same for CosyVoice 3: the first convolution looks ahead, the others see the past only.
+
+    It runs in the precision of its weights, which should be float64: the source adds up what it gives, and so
+    its errors.
+    """
+
+    def __init__(self, mel_bins: int, channels: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv1d(mel_bins, channels, PITCH_LOOKAHEAD_FRAMES + 1), nn.ELU()]
+        for _ in range(4):
+            layers += [CausalConv(channels, channels, 3), nn.ELU()]
+        self.condnet = nn.Sequential(*layers)
+        self.classifier = nn.Linear(channels, 1)
+
+    def forward(
+        self,
+        mel: Tensor,  # [B, 80, M]
+        ahead: Tensor | None = None,  # [B, 80, lookahead] frames that follow; None: nothing follows
+        memory: Memory | None = None,  # of the frames before these
+    ) -> Tensor:  # [B, M] pitch in Hz, near zero where unvoiced
+        x = with_ahead(mel, ahead, PITCH_LOOKAHEAD_FRAMES).to(self.classifier.weight.dtype)
+        for layer in self.condnet:
+            x = layer(x, memory) if isinstance(layer, CausalConv) else layer(x)
+        pitch: Tensor = self.classifier(x.transpose(1, 2))
+        return pitch.squeeze(-1).abs().float()
 
 
 class Phase(NamedTuple):
@@ -104,6 +136,22 @@ class HarmonicSource(nn.Module):
         left = wrapped + past[:, None] * advance.float().unsqueeze(2)
         right = wrapped + ahead[:, None] * coming.float().unsqueeze(2)
         return (2 * torch.pi) * torch.cat([left, right], dim=2).flatten(1, 2)
+
+
+class SteppedSource(HarmonicSource):
+    """The source of CosyVoice 3: the phase stands still within a frame, so that no frame needs the next."""
+
+    def angles(
+        self,
+        pitch: Tensor,  # [B, M] Hz
+        before: Phase | None,
+    ) -> Tensor:  # [B, N, H] radians
+        """Phase of every harmonic at every sample: that of the middle of its frame."""
+        middle = torch.cumsum(advance_of(self.config, pitch), dim=1)
+        if before is not None:
+            middle = middle + before.cycles[:, None]
+        steps = torch.remainder(middle, 1.0).float() * (2 * torch.pi)
+        return steps.repeat_interleave(self.config.samples_per_frame, dim=1)
 
 
 def advance_of(

@@ -10,16 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import log
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.models.layers import CausalConv, Memory
-
-TIME_SCALE = 1000.0
+from cosyrt.models.layers import CausalConv, Memory, time_waves
 
 Stages = Iterable[nn.ModuleList]  # what a list of stages holds; torch's types know only of modules
 
@@ -54,7 +51,7 @@ class UNetConfig:
 
 
 class TimeEmbedding(nn.Module):
-    """Sinusoids of the time, then two linear maps. Runs in float32: half precision ruins the sinusoids."""
+    """Sinusoids of the time, then two linear maps."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
@@ -66,10 +63,7 @@ class TimeEmbedding(nn.Module):
         self,
         t: Tensor,  # [B] 0 is noise, 1 is mel
     ) -> Tensor:  # [B, 4C]
-        half = self.inputs // 2
-        rates = torch.exp(torch.arange(half, device=t.device) * (-log(10_000.0) / (half - 1)))
-        angles = TIME_SCALE * t.float()[:, None] * rates
-        waves = torch.cat([angles.sin(), angles.cos()], dim=-1).to(self.linear_1.weight.dtype)
+        waves = time_waves(t, self.inputs).to(self.linear_1.weight.dtype)
         out: Tensor = self.linear_2(F.silu(self.linear_1(waves)))
         return out
 

@@ -47,10 +47,11 @@ class VocoderConfig:
     slope: float = 0.1
     audio_limit: float = 0.99
     pitch_channels: int = 512
+    lookahead_frames: int | None = None  # of CosyVoice 3, causal but for that; None: both ways
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> VocoderConfig:
-        """From the arguments of upstream's `HiFTGenerator` in a model description."""
+        """From the arguments of upstream's `HiFTGenerator` or its causal form in a model description."""
         return cls(
             mel_bins=args["in_channels"],
             channels=args["base_channels"],
@@ -70,6 +71,7 @@ class VocoderConfig:
             slope=args["lrelu_slope"],
             audio_limit=args["audio_limit"],
             pitch_channels=args["f0_predictor"].args["cond_channels"],
+            lookahead_frames=args.get("conv_pre_look_right"),
         )
 
     @property

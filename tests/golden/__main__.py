@@ -11,8 +11,12 @@ import numpy as np
 
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.build import build
-from tests.golden.cosyvoice2 import Golden, Row
+from tests.golden.cosyvoice2 import CosyVoice2
+from tests.golden.cosyvoice3 import CosyVoice3
+from tests.golden.questions import Golden, Row
 from tests.golden.weights import write_folder
+
+FAMILIES: dict[str, type[Golden]] = {kind.family: kind for kind in (CosyVoice2, CosyVoice3)}
 
 
 def compare(golden: Path, name: str) -> list[Row]:
@@ -21,7 +25,12 @@ def compare(golden: Path, name: str) -> list[Row]:
         write_folder(golden, name, Path(folder))
         description, models = build(ModelFolder.open(folder))
         with np.load(golden / f"{name}.npz") as arrays:
-            return Golden(dict(arrays), description, models).rows()
+            return FAMILIES[family_of(name)](dict(arrays), description, models).rows()
+
+
+def family_of(name: str) -> str:
+    """What stands before the size in the name of a set."""
+    return name.rpartition("-")[0]
 
 
 def main() -> int:
@@ -32,8 +41,8 @@ def main() -> int:
     options = parser.parse_args()
     if not (options.folder / f"{options.name}.npz").is_file():
         parser.error(f"{options.folder} has no {options.name}.npz")
-    if not options.name.startswith("cosyvoice2"):
-        parser.error(f"{options.name} is of another family; this version runs cosyvoice2")
+    if family_of(options.name) not in FAMILIES:
+        parser.error(f"{options.name} is of another family; known are {', '.join(FAMILIES)}")
     rows = compare(options.folder, options.name)
     print(f"{'array':<28}{'largest error':>15}{'tolerance':>12}  ok")
     for row in rows:

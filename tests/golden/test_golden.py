@@ -31,14 +31,17 @@ def copy(folder: Path, **changes: np.ndarray) -> None:
     np.savez(folder / f"{NAME}.npz", **(kept | changes))
 
 
-def test_the_small_set_holds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every array of upstream's CosyVoice 2 at small widths is within its tolerance."""
-    assert run(monkeypatch, HERE, NAME) == 0
+@pytest.mark.parametrize(("name", "arrays"), [("cosyvoice2-small", 17), ("cosyvoice3-small", 14)])
+def test_the_small_set_holds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, arrays: int
+) -> None:
+    """Every array of upstream's model at small widths is within its tolerance."""
+    assert run(monkeypatch, HERE, name) == 0
     *rows, total = capsys.readouterr().out.splitlines()[1:]
 
-    assert len(rows) == 17
+    assert len(rows) == arrays
     assert all(row.endswith("  yes") for row in rows)
-    assert total == f"{NAME}: 17 of 17 arrays hold"
+    assert total == f"{name}: {arrays} of {arrays} arrays hold"
 
 
 @pytest.mark.parametrize("wrong", [0.001, np.nan])

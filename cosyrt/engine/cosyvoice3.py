@@ -1,0 +1,99 @@
+"""A CosyVoice 3 folder → its networks with their weights, and what is its own in driving them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.engine.causal_stream import CausalAudioStream
+from cosyrt.engine.cosyvoice2 import load_weights, rates
+from cosyrt.engine.description import Description, Sound, settings_errors, weightless
+from cosyrt.engine.speaking import SpeakingConfig
+from cosyrt.engine.stages import Models, Stages
+from cosyrt.models.causal_vocoder import CausalVocoder
+from cosyrt.models.flow import NOISE_FRAMES, NOISE_SEED, DiTFlow, DiTFlowConfig
+from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
+from cosyrt.models.source import PITCH_LOOKAHEAD_FRAMES
+from cosyrt.models.vocoder import VocoderConfig
+
+FILL_TOKEN = 3  # after the speech tokens: start, end, task, fill
+# Speech tokens that are silence or breath, as upstream's `cli/model.py` lists them for this tokenizer.
+SILENT_TOKENS = frozenset((1, 2, 28, 29, 55, 248, 494, 2241, 2242, 2322, 2323))
+
+
+def build(folder: ModelFolder) -> tuple[Description, Models]:
+    """The description and the networks of a folder, weights loaded.
+
+    Raises:
+        ModelError: its description or its weights cannot be used.
+    """
+    with settings_errors("CosyVoice 3"):
+        description = describe(folder.description, folder.language_model())
+        assert isinstance(description.flow, DiTFlowConfig)
+        with weightless():
+            models = Models(
+                llm=SpeechLanguageModel(description.llm),
+                flow=DiTFlow(description.flow),
+                vocoder=CausalVocoder(description.vocoder),
+            )
+    load_weights(models, folder)
+    models.vocoder.f0_predictor.double()  # the source adds up its errors
+    return description, models
+
+
+def describe(settings: Mapping[str, Any], backbone: Mapping[str, Any]) -> Description:
+    """From the description of a folder and the `config.json` of its language model."""
+    llm, flow, hift = (settings[part].args for part in ("llm", "flow", "hift"))
+    vocoder, flow_config = VocoderConfig.from_description(hift), DiTFlowConfig.from_description(flow)
+    if vocoder.lookahead_frames is None:
+        raise KeyError("conv_pre_look_right")
+    return Description(
+        llm=LanguageModelConfig.from_description(llm, backbone, shared_marks=True),
+        flow=flow_config,
+        vocoder=vocoder,
+        speaking=speaking(llm),
+        rates=rates(settings),
+        sound=sound(flow_config),
+    )
+
+
+def speaking(llm: Mapping[str, Any]) -> SpeakingConfig:
+    """As in CosyVoice 2, with another token that asks for more text, and long silence left out."""
+    config = SpeakingConfig.from_description(llm)
+    return replace(config, fill_token=config.end_token + FILL_TOKEN, silent_tokens=SILENT_TOKENS)
+
+
+def sound(flow: DiTFlowConfig) -> Sound:
+    """A vocoder whose noise is the same for all utterances, by position, whatever the seed: as upstream's."""
+
+    def stream(stages: Stages, config: VocoderConfig, generator: torch.Generator | None) -> CausalAudioStream:
+        fixed = None if generator is None else torch.Generator().set_state(noise_state(flow, config))
+        return CausalAudioStream(stages, config, fixed)
+
+    return stream
+
+
+@lru_cache(maxsize=4)
+def noise_state(flow: DiTFlowConfig, vocoder: VocoderConfig) -> Tensor:
+    """The random numbers just before upstream's noise of the source.
+
+    Upstream draws five minutes of it when the vocoder is made and saves it nowhere: what the vocoder hears
+    follows from all that was drawn since the flow's own noise was seeded. Only the order of the draws counts.
+    """
+    c = vocoder
+    predictor = [(c.pitch_channels, c.mel_bins, PITCH_LOOKAHEAD_FRAMES + 1), (c.pitch_channels,)]
+    predictor += 4 * [(c.pitch_channels, c.pitch_channels, 3), (c.pitch_channels,)]
+    predictor += [(1, c.pitch_channels), (1,)]
+    generator = torch.Generator().manual_seed(NOISE_SEED)
+    torch.randn(1, flow.mel_bins, NOISE_FRAMES, generator=generator)
+    torch.randn(flow.speech_vocabulary, flow.encoder.width, generator=generator)
+    for shape in ((flow.mel_bins, flow.speaker_width), (flow.mel_bins,), *predictor, (c.harmonics,)):
+        torch.rand(prod(shape), generator=generator)
+    return generator.get_state()

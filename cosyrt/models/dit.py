@@ -1,0 +1,270 @@
+"""noisy mel → velocity: the diffusion transformer of CosyVoice 3.
+
+Shapes: B batch · M mel frames · K = past + M frames to look at · D width · H heads · E head width.
+Source: DiT (arXiv:2212.09748) as in F5-TTS (arXiv:2410.06885), CosyVoice 3 (arXiv:2505.17589); upstream's
+`flow/DiT/dit.py` and `modules.py`. Its checkpoints were trained with rotary positions on the first head only:
+the rotation came before the heads were split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cosyrt.models.layers import CausalConv, Memory, time_waves
+
+TIME_WAVES = 256
+POSITION_KERNEL, POSITION_GROUPS = 31, 16
+NORM_EPS = 1e-6
+ROPE_THETA = 10_000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiTConfig:
+    """Sizes of the velocity model."""
+
+    width: int = 1024
+    layers: int = 22
+    heads: int = 16
+    head_width: int = 64
+    widening: int = 2
+    mel_bins: int = 80
+    mu_width: int = 80
+    speaker_width: int = 80
+    chunk_frames: int = 50
+
+    @classmethod
+    def from_description(cls, args: Mapping[str, Any]) -> DiTConfig:
+        """From the arguments of upstream's `DiT` in a model description."""
+        return cls(
+            width=args["dim"],
+            layers=args["depth"],
+            heads=args["heads"],
+            head_width=args["dim_head"],
+            widening=args["ff_mult"],
+            mel_bins=args["mel_dim"],
+            mu_width=args["mu_dim"],
+            speaker_width=args["spk_dim"],
+            chunk_frames=args["static_chunk_size"],
+        )
+
+
+class TimeEmbedding(nn.Module):
+    """Sinusoids of the time, then two linear maps."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.time_mlp = nn.Sequential(nn.Linear(TIME_WAVES, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(
+        self,
+        t: Tensor,  # [B] 0 is noise, 1 is mel
+    ) -> Tensor:  # [B, D]
+        first, _, last = self.time_mlp
+        assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
+        waves = time_waves(t, TIME_WAVES).to(first.weight.dtype)
+        out: Tensor = last(F.silu(first(waves)))
+        return out
+
+
+class PositionEmbedding(nn.Module):
+    """Two causal convolutions: where a frame stands among the frames before it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = (
+            nn.Sequential(CausalConv(width, width, POSITION_KERNEL, groups=POSITION_GROUPS), nn.Mish())
+            for _ in range(2)
+        )
+
+    def forward(
+        self,
+        x: Tensor,  # [B, M, D]
+        memory: Memory | None = None,
+    ) -> Tensor:  # [B, M, D]
+        x = x.transpose(1, 2)
+        for conv, activation in (self.conv1, self.conv2):
+            x = activation(conv(x, memory))
+        return x.transpose(1, 2)
+
+
+class InputEmbedding(nn.Module):
+    """Everything that is known of a frame, mixed to one vector."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        inputs = 2 * config.mel_bins + config.mu_width + config.speaker_width
+        self.proj = nn.Linear(inputs, config.width)
+        self.conv_pos_embed = PositionEmbedding(config.width)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, M, inputs]
+        memory: Memory | None = None,
+    ) -> Tensor:  # [B, M, D]
+        x = self.proj(x)
+        out: Tensor = x + self.conv_pos_embed(x, memory)
+        return out
+
+
+class RotaryPositions(nn.Module):
+    """The rotation that belongs to each position; its rates are stored in checkpoints."""
+
+    inv_freq: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        rates = ROPE_THETA ** -(torch.arange(0, width, 2) / width)
+        self.register_buffer("inv_freq", rates)
+
+    def forward(
+        self,
+        start: int,
+        end: int,
+    ) -> tuple[Tensor, Tensor]:  # cos and sin, each [M, E / 2]
+        positions = torch.arange(start, end, device=self.inv_freq.device, dtype=torch.float32)
+        angles = positions[:, None] * self.inv_freq.float()
+        return angles.cos(), angles.sin()
+
+
+def first_head_rotated(
+    x: Tensor,  # [B, H, M, E]
+    turn: tuple[Tensor, Tensor],  # cos and sin, each [M, E / 2]
+) -> Tensor:  # [B, H, M, E]
+    """Rotary positions (arXiv:2104.09864) over neighbouring pairs, in the first head."""
+    cos, sin = (part.to(x.dtype) for part in turn)
+    even, odd = x[:, :1, :, 0::2], x[:, :1, :, 1::2]
+    turned = torch.stack([even * cos - odd * sin, odd * cos + even * sin], dim=-1).flatten(-2)
+    return torch.cat([turned, x[:, 1:]], dim=1)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        inner = config.heads * config.head_width
+        self.to_q, self.to_k, self.to_v = (nn.Linear(config.width, inner) for _ in range(3))
+        self.to_out = nn.ModuleList([nn.Linear(inner, config.width)])
+
+    def forward(
+        self,
+        x: Tensor,  # [B, M, D]
+        sees: Tensor,  # [B, 1, M, K]
+        turn: tuple[Tensor, Tensor],  # cos and sin, each [M, E / 2]
+        memory: Memory | None = None,
+    ) -> Tensor:  # [B, M, D]
+        split = (-1, (self.heads, -1))
+        q, k, v = (proj(x).unflatten(*split).transpose(1, 2) for proj in (self.to_q, self.to_k, self.to_v))
+        q, k = first_head_rotated(q, turn), first_head_rotated(k, turn)
+        if memory is not None:
+            k, v = memory.since_start(k), memory.since_start(v)
+        heard = F.scaled_dot_product_attention(q, k, v, attn_mask=sees)
+        out: Tensor = self.to_out[0](heard.transpose(1, 2).flatten(2))
+        return out
+
+
+class FeedForward(nn.Module):
+    """Two linear maps around a GELU."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        hidden = config.widening * config.width
+        widen = nn.Sequential(nn.Linear(config.width, hidden), nn.GELU(approximate="tanh"))
+        # Index 1 is upstream's dropout, which inference does without; checkpoints name the second map 2.
+        self.ff = nn.Sequential(widen, nn.Identity(), nn.Linear(hidden, config.width))
+
+    def forward(
+        self,
+        x: Tensor,  # [B, M, D]
+    ) -> Tensor:  # [B, M, D]
+        out: Tensor = self.ff(x)
+        return out
+
+
+class Modulation(nn.Module):
+    """From the time: how a norm is shifted and scaled, and how much of a layer's output is added."""
+
+    def __init__(self, width: int, parts: int) -> None:
+        super().__init__()
+        self.parts = parts
+        self.linear = nn.Linear(width, parts * width)
+
+    def forward(
+        self,
+        time: Tensor,  # [B, D]
+    ) -> tuple[Tensor, ...]:  # each [B, 1, D]
+        return self.linear(F.silu(time))[:, None].chunk(self.parts, dim=-1)  # type: ignore[no-any-return]
+
+
+def modulated(
+    x: Tensor,  # [B, M, D]
+    shift: Tensor,  # [B, 1, D]
+    scale: Tensor,  # [B, 1, D]
+) -> Tensor:  # [B, M, D]
+    """Layer norm whose shift and scale follow the time."""
+    return F.layer_norm(x, x.shape[-1:], eps=NORM_EPS) * (1 + scale) + shift
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each behind a modulated norm and added to its input through a gate."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        self.attn_norm = Modulation(config.width, 6)
+        self.attn = Attention(config)
+        self.ff = FeedForward(config)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, M, D]
+        time: Tensor,  # [B, D]
+        sees: Tensor,  # [B, 1, M, K]
+        turn: tuple[Tensor, Tensor],
+        memory: Memory | None = None,
+    ) -> Tensor:  # [B, M, D]
+        shift, scale, gate, ff_shift, ff_scale, ff_gate = self.attn_norm(time)
+        x = x + gate * self.attn(modulated(x, shift, scale), sees, turn, memory)
+        out: Tensor = x + ff_gate * self.ff(modulated(x, ff_shift, ff_scale))
+        return out
+
+
+class DiT(nn.Module):
+    """The velocity of CosyVoice 3: causal but for the attention, which sees what it is shown."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        self.time_embed = TimeEmbedding(c.width)
+        self.input_embed = InputEmbedding(c)
+        self.rotary_embed = RotaryPositions(c.head_width)
+        self.transformer_blocks = nn.ModuleList(Block(c) for _ in range(c.layers))
+        self.norm_out = Modulation(c.width, 2)
+        self.proj_out = nn.Linear(c.width, c.mel_bins)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, 80, M] noisy mel at time t
+        real: Tensor,  # [B, 1, M] 1 where the frame is not padding
+        sees: Tensor,  # [B, M, K] True where a frame may look: whole or chunked
+        mu: Tensor,  # [B, 80, M] token encoding
+        t: Tensor,  # [B] 0 is noise, 1 is mel
+        speaker: Tensor,  # [B, 80]
+        prompt: Tensor,  # [B, 80, M] prompt mel, zero after it
+        memory: Memory | None = None,  # of the frames before these, at the same t
+    ) -> Tensor:  # [B, 80, M]
+        everywhere = speaker[:, :, None].expand(-1, -1, x.shape[2])
+        time, total = self.time_embed(t), sees.shape[2]
+        turn = self.rotary_embed(total - x.shape[2], total)
+        y = self.input_embed(torch.cat([x, prompt, mu, everywhere], dim=1).transpose(1, 2), memory)
+        for block in self.transformer_blocks:
+            y = block(y, time, sees[:, None], turn, memory)
+        scale, shift = self.norm_out(time)  # the other way round than in the blocks
+        out: Tensor = self.proj_out(modulated(y, shift, scale))
+        return out.transpose(1, 2) * real

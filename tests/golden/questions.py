@@ -1,0 +1,129 @@
+"""What upstream was asked of any family, asked of ours; a family's own questions are in its own file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cosyrt.engine.description import Description
+from cosyrt.engine.mel_stream import Condition, MelStream
+from cosyrt.engine.stages import Models, Stages, eager
+from cosyrt.frontend.voice import Voice
+from cosyrt.models.layers import visible
+
+FLOAT32 = 1e-4  # of an array's largest value: what two correct float32 implementations differ by
+LOG_PROBABILITY = 1e-3
+# Upstream sums the phase of the source in float32 and draws lines between sums of thousands of radians; ours
+# sums in float64, modulo one cycle. That grain, growing with the seconds, is left in source and samples.
+PHASE_GRAIN = 2e-3
+LONG_PHASE_GRAIN = 1e-2
+
+HOPS = (25, 50, 100)
+INPUTS = {
+    *("embedding", "text", "prompt_text", "prompt_speech_token", "forced", "flow_token", "enc_in"),
+    *("flow_prompt_token", "flow_prompt_mel", "est_x", "est_mu", "est_t", "est_spks", "est_cond"),
+    *("hift_mel", "hift_cache_source", "stream_token"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One array: ours against upstream's."""
+
+    name: str
+    error: float  # largest difference, of the largest value
+    tolerance: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether it holds."""
+        return bool(self.error <= self.tolerance)
+
+
+class Golden:
+    """One golden set and the models it was made with."""
+
+    family: ClassVar[str]
+    asked: ClassVar[dict[str, tuple[Callable[[Any], Tensor], float]]]  # how, and the tolerance
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], description: Description, models: Models) -> None:
+        self.arrays, self.description, self.models = arrays, description, models
+        self.stages: Stages = eager(models)
+
+    def tensor(self, name: str) -> Tensor:
+        """An input, tokens as int64."""
+        value = torch.from_numpy(np.array(self.arrays[name]))
+        return value if value.is_floating_point() else value.long()
+
+    def rows(self) -> list[Row]:
+        """Every output of the set that was compared; an output nobody asks for is an error."""
+        outputs = [name for name in self.arrays if name not in INPUTS]
+        assert set(outputs) <= set(self.asked), f"no question for {set(outputs) - set(self.asked)}"
+        with torch.inference_mode():
+            return [self.row(name) for name in outputs]
+
+    def row(self, name: str) -> Row:
+        """Ask one question."""
+        ask, tolerance = self.asked[name]
+        ours, theirs = ask(self).numpy().astype(np.float64), self.arrays[name].astype(np.float64)
+        assert ours.size == theirs.size, f"{name}: ours has shape {ours.shape}, upstream's {theirs.shape}"
+        error = np.abs(ours.reshape(theirs.shape) - theirs).max() / np.abs(theirs).max()
+        return Row(name, float(error), tolerance)
+
+    def logp(self, text: Tensor, speech: Tensor, steps: int) -> Tensor:  # [steps, V]
+        """Log-probabilities, the forced tokens fed back one by one through the cache."""
+        start = text.shape[1] + speech.shape[1] + 2
+        cache = self.stages.new_cache(1, start + steps)
+        rows = [self.stages.prefill(text, speech, cache)]
+        for count, token in enumerate(self.tensor("forced")[0, : steps - 1]):
+            sees = torch.ones(1, 1, 1, start + count + 1, dtype=torch.bool)
+            rows.append(self.stages.step(token[None], torch.tensor([start + count]), sees, cache))
+        return torch.cat(rows)
+
+    def logp_with_prompt(self) -> Tensor:
+        text = torch.cat([self.tensor("prompt_text"), self.tensor("text")], dim=1)
+        return self.logp(text, self.tensor("prompt_speech_token"), len(self.arrays["llm_logp"]))
+
+    def logp_without(self) -> Tensor:
+        empty = torch.zeros(1, 0, dtype=torch.long)
+        return self.logp(self.tensor("text"), empty, len(self.arrays["llm_logp_cross"]))
+
+    def velocity(self, chunked: bool) -> Tensor:  # [2, 80, M]
+        x = self.tensor("est_x")
+        real = torch.ones(2, x.shape[2], dtype=torch.bool)
+        sees = visible(real, self.description.flow.velocity.chunk_frames if chunked else None)
+        inputs = (self.tensor(f"est_{name}") for name in ("mu", "t", "spks", "cond"))
+        return self.stages.velocity(x, torch.ones(2, 1, x.shape[2]), sees, *inputs, None)
+
+    def mels(self, chunked: bool) -> MelStream:
+        """A mel stream with the set's prompt."""
+        voice = Voice(
+            name="golden",
+            speaker=self.arrays["embedding"][0],
+            speech_tokens=self.arrays["flow_prompt_token"][0],
+            mel=self.arrays["flow_prompt_mel"][0],
+            family=self.family,
+        )
+        condition = Condition.of(voice, self.stages, torch.device("cpu"))
+        return MelStream(self.stages, self.description.flow, condition, chunked=chunked)
+
+    def mel(self, chunked: bool, held_back: int = 0) -> Tensor:  # [1, 80, M]
+        tokens = self.arrays["flow_token"][0].tolist()
+        return self.mels(chunked).until(tokens, len(tokens) - held_back if held_back else None)
+
+    def upstream_edges(self, tokens: int) -> list[int | None]:
+        """Where upstream cuts: the first hop is padded so that it ends on an edge, later ones double."""
+        prompt = self.arrays["flow_prompt_token"].shape[1]
+        edges, done, pad = [], 0, -prompt % HOPS[0]
+        for hop in HOPS:
+            done += hop + pad
+            pad = 0
+            if done + self.description.flow.encoder.lookahead_tokens > tokens:
+                break
+            edges.append(done)
+        return [*edges, None]
