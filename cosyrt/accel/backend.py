@@ -1,0 +1,59 @@
+"""What an acceleration is: it takes the plain stages and gives back stages with one part of the work replaced.
+
+Each backend is one file of this folder and ends in one or a few `Backend` values; `backends.py` lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.engine.stages import Models, Stages
+
+Part = Literal["llm", "encode", "velocity", "vocode"]
+# What differs from float32: the order of sums; 16-bit weights and activations; weights of 8 bits or fewer.
+Precision = Literal["exact", "half", "quantised"]
+
+# The stages that share weights and state, and so can only be replaced together.
+PARTS: dict[Part, tuple[str, ...]] = {
+    "llm": ("new_cache", "prefill", "step", "read"),
+    "encode": ("encode",),
+    "velocity": ("velocity",),
+    "vocode": ("pitch", "excite", "vocode"),
+}
+
+
+class Availability(NamedTuple):
+    """Whether a backend can be used here, and if not, why and what to do."""
+
+    ok: bool
+    reason: str = ""
+
+
+# (the part, folder, its networks, stages) → the same stages with the part's replaced
+Build = Callable[[Part, ModelFolder, Models, Stages], Stages]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """One way to run some parts of a model faster.
+
+    `predicts` is by the book, before anything is measured: how many times as fast a part should become on a
+    device. It orders the candidates and stands beside the measured figure.
+    """
+
+    name: str
+    precision: Precision
+    parts: tuple[Part, ...]
+    availability: Callable[[torch.device], Availability]
+    build: Build
+    predicts: Callable[[torch.device], float]
+
+
+def replaced(stages: Stages, part: Part, other: Stages) -> Stages:
+    """The stages, with those of one part taken from the other ones."""
+    return stages._replace(**{name: getattr(other, name) for name in PARTS[part]})

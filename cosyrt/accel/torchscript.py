@@ -1,0 +1,72 @@
+"""Stages → stages: the encoders run from TorchScript archives, ours or upstream's.
+
+It is here for those who have such archives, and to be measured: the encoder is a hundredth of the work.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from cosyrt.accel.archive import DTYPES, Archive
+from cosyrt.accel.components import COMPONENTS, INSTEAD
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.engine.stages import Models, Stages
+from cosyrt.errors import MissingDependency, UsageError
+
+if TYPE_CHECKING:
+    from cosyrt.engine.pipeline import Accelerate
+
+PRECISIONS = tuple(DTYPES)
+
+
+class Availability(NamedTuple):
+    """Whether a backend can be used here, and if not, why and what to do."""
+
+    ok: bool
+    reason: str = ""
+
+
+def availability() -> Availability:
+    """Whether this Python and torch run TorchScript."""
+    if sys.version_info >= (3, 14):
+        return Availability(False, "torch runs no TorchScript on Python 3.14; use Python 3.11 to 3.13")
+    if not torch.jit._state._enabled:
+        return Availability(False, "TorchScript is switched off by PYTORCH_JIT=0; unset it")
+    return Availability(True)
+
+
+def archives(precision: str = "fp32", where: str | Path | None = None) -> Accelerate:
+    """What `cosyrt.load(accelerate=…)` takes: run the archives of `where`, else of the model folder.
+
+    Raises (when the model is loaded):
+        UsageError: an unknown precision, or a family without archives.
+        ArchiveError: an archive is missing or does not fit.
+        MissingDependency: this Python or torch cannot run TorchScript.
+    """
+
+    def accelerate(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+        there = availability()
+        if not there.ok:
+            raise MissingDependency(there.reason)
+        if precision not in PRECISIONS:
+            raise UsageError(f"no precision {precision!r}; give {' or '.join(PRECISIONS)}")
+        components = COMPONENTS[folder.family]
+        if not components:
+            raise UsageError(INSTEAD[folder.family])
+        at = folder.path if where is None else Path(where)
+        device = next(models.flow.parameters()).device
+        for component in components:
+            archive = Archive.open(
+                at / f"{component.name}.{precision}.zip",
+                checkpoint=component.checkpoint(folder),
+                needs=component.needs,
+                device=device,
+            )
+            stages = component.install(stages, models, archive)
+        return stages
+
+    return accelerate

@@ -1,0 +1,169 @@
+"""`flow.encoder` of CosyVoice 2 as an archive: the calls it must get right, and how it takes its place.
+
+Shapes: B batch · S speech tokens · M mel frames · D width.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from cosyrt.accel.archive import Archive, remedy
+from cosyrt.accel.cases import TOLERANCE, Case, distance
+from cosyrt.accel.scripted import ScriptedUpsampleConformer
+from cosyrt.engine.stages import Encode, Models, Stages
+from cosyrt.errors import ArchiveError
+from cosyrt.models.conformer import UpsampleConformer
+from cosyrt.models.flow import Flow
+from cosyrt.models.layers import Memory, real_positions, visible
+
+log = logging.getLogger(__name__)
+
+# Edges of chunks, their neighbours, and lengths of no kind: an archive must not know any of them.
+LENGTHS = (1, 2, 7, 24, 25, 26, 50, 63, 101, 137)
+CHUNKS = (25, 50, 25, 13)  # tokens a call, one after another
+TRIAL_TOKENS = 7
+
+
+def flow_of(models: Models) -> Flow:
+    """The flow of CosyVoice 2."""
+    assert isinstance(models.flow, Flow)
+    return models.flow
+
+
+def scripted(models: Models) -> nn.Module:
+    """The encoder as TorchScript compiles it."""
+    return ScriptedUpsampleConformer(flow_of(models).encoder)
+
+
+def up_to_mel(sees: Tensor, up: int) -> Tensor:
+    """The view of tokens, frame by frame."""
+    return sees.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2)
+
+
+def cases(models: Models) -> Iterator[Case]:
+    """Whole and chunked, with and without what follows, padded, and chunk after chunk from a memory."""
+    encoder = flow_of(models).encoder
+    draw = torch.Generator().manual_seed(0)
+    for number, length in enumerate(LENGTHS):
+        for streaming in (False, True):
+            lengths = torch.tensor([length] if number % 2 else [length, -(-length // 2)])
+            yield _at_once(encoder, draw, lengths, streaming, followed=(number // 2) % 2 == 0)
+    yield from _chunk_by_chunk(encoder, draw)
+
+
+def _at_once(
+    encoder: UpsampleConformer, draw: torch.Generator, lengths: Tensor, streaming: bool, *, followed: bool
+) -> Case:
+    c = encoder.config
+    real = real_positions(lengths, int(lengths[0]))
+    sees = visible(real, c.chunk_tokens if streaming else None)
+    x = torch.randn(*real.shape, c.width, generator=draw) * real[..., None]
+    context = torch.randn(len(lengths), c.lookahead_tokens, c.width, generator=draw) if followed else None
+    y = encoder(x, sees, up_to_mel(sees, c.up), context)
+    asked = torch.zeros(0, 0, 0) if context is None else context
+    mask = real.repeat_interleave(c.up, dim=1)[:, None]
+    return Case("forward", (x, lengths, asked, 0, -1, streaming), [y, mask])
+
+
+def _chunk_by_chunk(encoder: UpsampleConformer, draw: torch.Generator) -> Iterator[Case]:
+    c, memory, start = encoder.config, Memory(), 0
+    x = torch.randn(1, sum(CHUNKS) + c.lookahead_tokens, c.width, generator=draw)
+    for number, tokens in enumerate(CHUNKS):
+        end = start + tokens
+        sees = visible(torch.ones(1, end, dtype=torch.bool), c.chunk_tokens, start)
+        last = number == len(CHUNKS) - 1
+        new, context = x[:, start:end], x[:, end : end if last else end + c.lookahead_tokens]
+        before = [slot.clone() for slot in memory.slots()]
+        y = encoder(new, sees, up_to_mel(sees, c.up), None if last else context, memory.begin())
+        after = [slot.clone() for slot in memory.slots()]
+        yield Case("forward_chunk", (new, sees, context, before), [y, *after])
+        start = end
+
+
+def install(stages: Stages, models: Models, archive: Archive) -> Stages:
+    """The same stages with `encode` run from the archive; it is tried once against the plain one.
+
+    Raises:
+        ArchiveError: it takes other arguments, or gives something else than the plain encoder.
+    """
+    plain = flow_of(models)
+    flow = copy.copy(plain)
+    flow._modules = plain._modules | {"encoder": ArchivedEncoder(plain.encoder, archive)}
+    encode = torch.inference_mode()(flow.encode)
+    _try(stages, encode, models, archive)
+    return stages._replace(encode=encode)
+
+
+def _try(stages: Stages, encode: Encode, models: Models, archive: Archive) -> None:
+    """One short call: an archive without a manifest may be of any checkpoint."""
+    device = next(models.flow.parameters()).device
+    tokens = torch.arange(TRIAL_TOKENS, device=device)[None] % models.flow.config.speech_vocabulary
+    real = torch.ones_like(tokens).bool()
+    asked = (tokens, real, visible(real, None), None, None)
+    error = distance([encode(*asked)], [stages.encode(*asked)])
+    if not error <= TOLERANCE[archive.precision]:
+        raise ArchiveError(
+            f"{archive.path} is off by {error:.2g} of the model's own largest output: it was made from "
+            f"another checkpoint; {remedy(archive.path)}"
+        )
+
+
+class ArchivedEncoder(nn.Module):
+    """Stands where the up-sampling conformer stands, and runs an archive.
+
+    Ours goes on from a memory as the plain one does. Upstream's knows two masks and no memory: whatever it
+    cannot say is left to the plain encoder.
+    """
+
+    def __init__(self, plain: UpsampleConformer, archive: Archive) -> None:
+        super().__init__()
+        self.plain, self.archive = plain, archive
+        self.streams = archive.has("forward_chunk")
+        if self.streams:
+            return
+        takes = archive.arguments("forward")
+        if not {"context", "streaming"} <= set(takes):
+            raise ArchiveError(
+                f"{archive.path} is of an older upstream: it takes {', '.join(takes)}; {remedy(archive.path)}"
+            )
+        log.warning("%s has no memory: in streams the plain encoder works", archive.path)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, S, D]
+        sees: Tensor,  # [B, S, past + S]
+        sees_up: Tensor,  # [B, M, past + M]
+        context: Tensor | None = None,  # [B, lookahead, D]
+        memory: Memory | None = None,
+    ) -> Tensor:  # [B, M, D]
+        half = x.to(self.archive.dtype)
+        ahead = half[:, :0] if context is None else context.to(self.archive.dtype)
+        y: Tensor
+        if self.streams:
+            y, after = self.archive.call("forward_chunk", half, sees, ahead, memory.slots() if memory else [])
+            if memory is not None:
+                memory.fill(after)
+            return y.to(x.dtype)
+        lengths = sees.any(dim=1).sum(dim=1)
+        streaming = self.flag(sees, lengths)
+        if memory is not None or streaming is None:
+            y = self.plain(x, sees, sees_up, context, memory)
+            return y
+        y, _ = self.archive.call("forward", half, lengths, ahead, 0, -1, streaming)
+        return y.to(x.dtype)
+
+    def flag(
+        self,
+        sees: Tensor,  # [B, S, S]
+        lengths: Tensor,  # [B]
+    ) -> bool | None:
+        """Upstream's word for the mask: streaming or not; None if it has no word for it."""
+        real = real_positions(lengths, sees.shape[2])
+        if torch.equal(sees, visible(real, None)):
+            return False
+        return True if torch.equal(sees, visible(real, self.plain.config.chunk_tokens)) else None
