@@ -1,0 +1,53 @@
+"""Every backend there is, and what runs all parts of a model with one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from cosyrt.accel.backend import Backend, Part
+from cosyrt.accel.half_weights import BF16, FP16
+from cosyrt.accel.quantize import INT8
+from cosyrt.errors import MissingDependency, UsageError
+
+if TYPE_CHECKING:
+    from cosyrt.checkpoint import ModelFolder
+    from cosyrt.engine.pipeline import Accelerate
+    from cosyrt.engine.stages import Models, Stages
+
+EAGER = "eager"  # the name of no backend at all
+BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (BF16, FP16, INT8)}
+
+
+def backend(name: str) -> Backend:
+    """The backend of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in BACKENDS:
+        raise UsageError(f"no backend {name!r}; there are {', '.join([EAGER, *BACKENDS])}")
+    return BACKENDS[name]
+
+
+def accelerated(names: dict[Part, str] | str) -> Accelerate:
+    """What `cosyrt.load(accelerate=…)` takes: each part with its backend, or all that it can run with one.
+
+    Raises:
+        UsageError: an unknown backend.
+        MissingDependency (when the model is loaded): it cannot be used here.
+    """
+    choice = dict.fromkeys(backend(names).parts, names) if isinstance(names, str) else names
+    chosen = {part: backend(name) for part, name in choice.items()}
+
+    def accelerate(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+        device = next(models.llm.parameters()).device
+        for part, one in chosen.items():
+            there = one.availability(torch.device(device))
+            if not there.ok:
+                raise MissingDependency(f"{one.name}: {there.reason}")
+            stages = one.build(part, folder, models, stages)
+        return stages
+
+    return accelerate

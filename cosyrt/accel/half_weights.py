@@ -1,0 +1,125 @@
+"""Half weights: 16-bit weights and activations, where autocast would convert float32 weights at every call.
+
+Float32 stays where 16 bits are known to hurt: the sinusoids of the time (the model computes them so, if it is
+given the time in float32), the norms of the language model, its last layer, and the Euler steps between two
+velocities. The vocoder is left alone: its phases need more digits than 16 bits have.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cosyrt.accel.backend import Availability, Backend, Part, replaced
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.engine.stages import Models, NewCache, Stages, eager
+from cosyrt.models.llm import Cache
+
+TIME_ARGUMENT = 4  # of `velocity`: half precision ruins its sinusoids
+HEAD = "llm_decoder"  # 8 bits of mantissa are too coarse to tell likely tokens apart
+
+
+class Wide(nn.Module):
+    """A layer that stays in float32 among narrower ones."""
+
+    def __init__(self, plain: nn.Module) -> None:
+        super().__init__()
+        self.plain = plain
+
+    def forward(
+        self,
+        x: Tensor,  # [..., D]
+    ) -> Tensor:  # float32 [..., D']
+        out: Tensor = self.plain(x.float())
+        return out
+
+
+def narrowed(module: nn.Module, dtype: torch.dtype, wide: tuple[str, ...] = ()) -> nn.Module:
+    """A copy with weights of that type; the layers named `wide` stay as they are, shared with the original.
+
+    Weights are converted while the copy is made, so that no second copy in float32 is ever in memory.
+    """
+    kept = {id(p) for name in wide for p in module.get_submodule(name).parameters()}
+    memo: dict[int, Any] = {}
+    for tensor in [*module.parameters(), *module.buffers()]:
+        if tensor.is_floating_point() and id(tensor) not in kept:
+            memo[id(tensor)] = nn.Parameter(tensor.detach().to(dtype), requires_grad=False)
+        else:
+            memo[id(tensor)] = tensor
+    narrow = copy.deepcopy(module, memo)
+    for name in wide:
+        parent, _, leaf = name.rpartition(".")
+        setattr(narrow.get_submodule(parent), leaf, Wide(narrow.get_submodule(name)))
+    return narrow
+
+
+def cast(
+    stage: Callable[..., Tensor], dtype: torch.dtype, keep: tuple[int, ...] = ()
+) -> Callable[..., Tensor]:
+    """The stage, given its floating-point tensors as `dtype` (but those at `keep`) and giving back float32."""
+
+    def called(*args: Any) -> Tensor:
+        narrow = (
+            value.to(dtype)
+            if isinstance(value, Tensor) and value.is_floating_point() and number not in keep
+            else value
+            for number, value in enumerate(args)
+        )
+        return stage(*narrow).float()
+
+    return called
+
+
+def narrow_cache(new_cache: NewCache, dtype: torch.dtype) -> NewCache:
+    """Caches of that type."""
+    return lambda batch, positions: Cache(*(t.to(dtype) for t in new_cache(batch, positions)))
+
+
+def half(dtype: torch.dtype, part: Part, folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+    """One part with weights and activations of that type."""
+    if part == "llm":
+        narrow: Any = narrowed(models.llm, dtype, wide=(HEAD,))
+        other = eager(replace(models, llm=narrow))
+        other = other._replace(new_cache=narrow_cache(eager(models).new_cache, dtype))
+        return replaced(stages, part, other)
+    narrow = narrowed(models.flow, dtype)
+    other = eager(replace(models, flow=narrow))
+    other = other._replace(
+        encode=cast(other.encode, dtype),
+        velocity=cast(other.velocity, dtype, keep=(TIME_ARGUMENT,)),
+    )
+    return replaced(stages, part, other)
+
+
+def supported(kind: str) -> bool:
+    """Whether the CPU multiplies 16-bit matrices itself; `kind` is bf16 or fp16."""
+    ask = getattr(torch.ops.mkldnn, f"_is_mkldnn_{kind}_supported", None)
+    return torch.backends.mkldnn.is_available() and ask is not None and bool(ask())
+
+
+def availability(kind: str, device: torch.device) -> Availability:
+    """Whether the device computes in that type."""
+    if device.type == "cpu" and not supported(kind):
+        return Availability(False, f"this CPU has no {kind} arithmetic: every value would be converted twice")
+    if device.type == "cuda" and kind == "bf16" and torch.cuda.get_device_capability(device) < (8, 0):
+        return Availability(False, "this GPU has no bf16 arithmetic; it came with compute capability 8.0")
+    return Availability(True)
+
+
+BF16, FP16 = (
+    Backend(
+        name=kind,
+        precision="half",
+        parts=("llm", "encode", "velocity"),
+        availability=partial(availability, kind),
+        build=partial(half, dtype),
+        predicts=lambda device: 1.8,  # half the bytes, and twice as many products an instruction
+    )
+    for kind, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16))
+)

@@ -1,0 +1,100 @@
+"""int8 weights, and activations that are scaled to 8 bits as they come: torch's dynamic quantisation.
+
+Only linear layers of the language model: one token at a time, it waits for its weights to arrive from memory,
+and these are a quarter as many bytes. Convolutions in int8 are slower than in float32 on every CPU that was
+reported (reference: onnxruntime#12854, openvino#12964), so the flow and the vocoder have no such candidate.
+Source: FBGEMM (arXiv:2101.05615); symmetric weights with one scale a row.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cosyrt.accel.backend import Availability, Backend, Part, replaced
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.engine.stages import Models, Stages, eager
+
+LEVELS = 127
+
+
+def rows_to_int8(
+    weight: Tensor,  # [D', D]
+) -> tuple[Tensor, Tensor]:  # int8 [D', D] and the scale of each row [D']
+    """The nearest symmetric 8-bit weights; a row of zeros keeps a scale of one."""
+    scale = weight.abs().amax(dim=1) / LEVELS
+    scale = torch.where(scale > 0, scale, 1.0)
+    return (weight / scale[:, None]).round().to(torch.int8), scale
+
+
+def packed(
+    number: Tensor,  # int8 [D', D]
+    scale: Tensor,  # [D']
+    bias: Tensor | None,  # [D']
+) -> Any:
+    """The weights in the order in which FBGEMM or oneDNN read them."""
+    with warnings.catch_warnings():
+        # Tensors of quantised type are to leave torch; `availability` tells when they have.
+        warnings.filterwarnings("ignore", message=".*quantize_per_tensor", category=UserWarning)
+        zero = torch.zeros(len(scale), dtype=torch.long)
+        weight = torch._make_per_channel_quantized_tensor(number, scale.double(), zero, 0)
+    return torch.ops.quantized.linear_prepack(weight, bias)
+
+
+class Int8Linear(nn.Module):
+    """A linear layer with int8 weights."""
+
+    def __init__(self, plain: nn.Linear) -> None:
+        super().__init__()
+        number, scale = rows_to_int8(plain.weight.detach().float())
+        self.packed = packed(number, scale, plain.bias)
+        # Without VNNI pairs of products are added in 16 bits and overflow, unless activations keep to 7 bits.
+        self.reduce = not torch.cpu._is_vnni_supported()
+
+    def forward(
+        self,
+        x: Tensor,  # [..., D]
+    ) -> Tensor:  # [..., D']
+        out: Tensor = torch.ops.quantized.linear_dynamic(x, self.packed, self.reduce)
+        return out
+
+
+def with_int8(module: nn.Module, keep: tuple[str, ...] = ()) -> nn.Module:
+    """A copy whose linear layers are int8; all else, and the layers named `keep`, is shared with the original."""
+    memo: dict[int, Any] = {id(tensor): tensor for tensor in [*module.parameters(), *module.buffers()]}
+    for name, layer in module.named_modules():
+        if isinstance(layer, nn.Linear) and name not in keep:
+            memo[id(layer)] = Int8Linear(layer)
+    return copy.deepcopy(module, memo)
+
+
+def int8(part: Part, folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+    """The language model with int8 weights; its caches stay float32."""
+    narrow: Any = with_int8(models.llm, keep=("llm_decoder",))
+    other = eager(replace(models, llm=narrow))
+    return replaced(stages, part, other)
+
+
+def availability(device: torch.device) -> Availability:
+    """Whether torch has the kernels: in its CPU builds for x86 and ARM, on no GPU."""
+    if device.type != "cpu":
+        return Availability(False, f"torch has int8 kernels for the CPU only, the model runs on {device.type}")
+    gone = not hasattr(torch, "_make_per_channel_quantized_tensor")
+    if gone or torch.backends.quantized.engine == "none":
+        return Availability(False, f"torch {torch.__version__} has no quantised kernels; 2.13 has")
+    return Availability(True)
+
+
+INT8 = Backend(
+    name="int8",
+    precision="quantised",
+    parts=("llm",),
+    availability=availability,
+    build=int8,
+    predicts=lambda device: 2.5,
+)
