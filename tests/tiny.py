@@ -10,7 +10,7 @@ from tokenizers import pre_tokenizers
 
 from cosyrt.checkpoint import write_tensors, write_voices
 from cosyrt.frontend.pronounce import vocabulary
-from cosyrt.frontend.tokenizer import SPECIAL_TOKENS
+from cosyrt.frontend.special_tokens import SPECIAL_TOKENS
 from cosyrt.models.conformer import ConformerConfig
 from cosyrt.models.flow import Flow, FlowConfig
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
@@ -77,14 +77,7 @@ def write_model(path: Path, seed: int = 0, *, spelling: bool = False) -> None:
     write_tensors(path / "hift.safetensors", with_weight_norm(vocoder(seed=seed)))
     write_campplus(path / "campplus.onnx")
     write_speech_tokenizer(path / "speech_tokenizer_v2.onnx")
-    speakers = torch.randn(len(PRESETS), 1, 192, generator=torch.Generator().manual_seed(seed))
-    write_voices(
-        path / "spk2info.safetensors",
-        {
-            name: {"embedding": speaker, "language": language, "text": ""}
-            for (name, language), speaker in zip(PRESETS.items(), speakers, strict=True)
-        },
-    )
+    write_presets(path, seed)
     description = describe(LLM, FLOW, VOCODER, least=LEAST, most=MOST)
     words = path / "CosyVoice-BlankEN"
     (words / "config.json").write_text(json.dumps(backbone_settings(LLM)))
@@ -94,6 +87,18 @@ def write_model(path: Path, seed: int = 0, *, spelling: bool = False) -> None:
     else:
         (words / "tokenizer.json").write_text(json.dumps(text_tokenizer()))
     (path / "cosyvoice2.yaml").write_text(description)
+
+
+def write_presets(path: Path, seed: int = 0) -> None:
+    """The voices of the folder."""
+    speakers = torch.randn(len(PRESETS), 1, 192, generator=torch.Generator().manual_seed(seed))
+    write_voices(
+        path / "spk2info.safetensors",
+        {
+            name: {"embedding": speaker, "language": language, "text": ""}
+            for (name, language), speaker in zip(PRESETS.items(), speakers, strict=True)
+        },
+    )
 
 
 def write_letters(path: Path) -> None:

@@ -98,7 +98,9 @@ class Pipeline:
         self.folder = folder
         self.description = description
         self.stages = stages
-        self.tokenizer = TextTokenizer.from_folder(folder.tokenizer_folder(), description.pronunciation)
+        self.tokenizer = TextTokenizer.from_folder(
+            folder.tokenizer_folder(), description.pronunciation, family=folder.family
+        )
         self.voices: dict[str, Voice] = voices_of(folder)
         # On a CPU the language model and the flow compete for the same cores and gain nothing side by side.
         self.overlap = device.type != "cpu"

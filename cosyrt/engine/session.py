@@ -11,11 +11,10 @@ import numpy as np
 import torch
 
 from cosyrt.engine.ahead import ahead
-from cosyrt.engine.audio_stream import AudioStream
 from cosyrt.engine.interleave import Interleaved
 from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.prompts import Manner, prompt_of
-from cosyrt.engine.speaking import Saying, speech_tokens
+from cosyrt.engine.speaking import Saying, speech_tokens, without_long_silence
 from cosyrt.engine.stretch import Stretch
 from cosyrt.errors import SpeechError, UsageError
 from cosyrt.frontend.voice import Voice
@@ -70,7 +69,8 @@ class Session:
         p = self.pipeline
         for piece in pieces:
             saying = Saying(p.tokenizer.encode(piece), self.prompt.text, self.prompt.speech)
-            yield from speech_tokens(p.stages, p.description.speaking, saying, self.drawing, p.where)
+            spoken = speech_tokens(p.stages, p.description.speaking, saying, self.drawing, p.where)
+            yield from without_long_silence(spoken, p.description.speaking)
             yield END
 
     def interleave(self, words: Iterator[str]) -> Generator[np.ndarray, None, None]:  # float32 [N] each
@@ -82,7 +82,8 @@ class Session:
         p = self.pipeline
         for utterance in utterances(words, least=LONG, most=LONGEST):
             speaking = Interleaved(p.stages, p.description.speaking, self.prompt, self.drawing, p.where)
-            yield from speaking.speak(chain.from_iterable(map(p.tokenizer.encode, utterance)))
+            spoken = speaking.speak(chain.from_iterable(map(p.tokenizer.encode, utterance)))
+            yield from without_long_silence(spoken, p.description.speaking)
             yield END
 
     def convert(self, parts: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:  # float32 [N] each
@@ -93,7 +94,7 @@ class Session:
         """Audio of one piece: flow and vocoder run whenever the tokens reach an edge."""
         p = self.pipeline
         mels = MelStream(p.stages, p.description.flow, self.condition, chunked=self.chunked)
-        sound = AudioStream(p.stages, p.description.vocoder, self.noise)
+        sound = p.description.sound(p.stages, p.description.vocoder, self.noise)
         stretch = Stretch(self.speed)
         spoken: list[int] = []
         edges = p.plan.edges(len(self.voice.speech_tokens)) if self.edges else iter(())

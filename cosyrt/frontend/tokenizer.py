@@ -1,4 +1,4 @@
-"""Text → text tokens: Qwen2's byte-level BPE with CosyVoice 2's tags, or one token for each sound."""
+"""Text → text tokens: Qwen2's byte-level BPE with the tags of a family, or one token for each sound."""
 
 from __future__ import annotations
 
@@ -7,18 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cosyrt.errors import ConfigError, ModelNotFound
+from cosyrt.frontend.special_tokens import special_tokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-# Qwen2's own, then CosyVoice 2's: numbered in this order after the vocabulary (151643 entries), so that
-# `<|endofprompt|>` is 151646 and `[mn]` 151662. Source: upstream cosyvoice/tokenizer/tokenizer.py.
-SPECIAL_TOKENS = (
-    *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|endofprompt|>"),
-    *("[breath]", "<strong>", "</strong>", "[noise]", "[laughter]", "[cough]", "[clucking]", "[accent]"),
-    *("[quick_breath]", "<laughter>", "</laughter>", "[hissing]", "[sigh]", "[vocalized-noise]"),
-    *("[lipsmack]", "[mn]"),
-)
 # Letters in runs with one leading symbol or space, digits one by one, symbols in runs, line ends apart.
 _QWEN2_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
@@ -34,8 +27,10 @@ class TextTokenizer:
         self._pronounce = pronounce
 
     @classmethod
-    def from_folder(cls, path: str | Path, pronunciation: str | None = None) -> TextTokenizer:
-        """Read `tokenizer.json`, else `vocab.json` and `merges.txt` of Qwen2.
+    def from_folder(
+        cls, path: str | Path, pronunciation: str | None = None, *, family: str = "cosyvoice2"
+    ) -> TextTokenizer:
+        """Read `tokenizer.json`, else `vocab.json` and `merges.txt` of Qwen2; the family says which tags.
 
         `pronunciation` names how text becomes sounds before it is encoded (the key of the model description).
 
@@ -55,7 +50,7 @@ class TextTokenizer:
                 f"the tokenizer in {path} cannot be read: {reason}; download it again"
             ) from error
         if tokenizer.token_to_id("<|endoftext|>") is not None:
-            tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+            tokenizer.add_special_tokens(list(special_tokens(family)))
         return cls(tokenizer, pronounce)
 
     def encode(self, text: str) -> list[int]:

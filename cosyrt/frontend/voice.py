@@ -237,7 +237,7 @@ def _transcript(folder: ModelFolder, entry: Mapping[str, Any]) -> str:
         return text
     if tokens is None or not len(ids := [int(token) for token in _array(tokens).ravel()]):
         return ""
-    return TextTokenizer.from_folder(folder.tokenizer_folder()).decode(ids)
+    return TextTokenizer.from_folder(folder.tokenizer_folder(), family=folder.family).decode(ids)
 
 
 def _array(value: Any) -> NDArray[Any]:
