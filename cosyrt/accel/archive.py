@@ -8,6 +8,7 @@ set around each call, in the thread that calls, and put back (docs/accel.md).
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ class Archive:
         manifest = Manifest.beside(path)
         if manifest is not None:
             _check_manifest(path, manifest, checkpoint)
-        module = _load(path, device)
+        module = read(path, device)
         _check_precision(path, module)
         for method in manifest.methods if manifest else needs:
             if method not in methods(module):
@@ -80,8 +81,9 @@ class Archive:
         return [argument.name for argument in schema.arguments[1:]]
 
     def call(self, method: str, *args: Any) -> Any:
-        """Run a method without specialising on the shapes of this call."""
-        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+        """Run a method in its own precision, without specialising on the shapes of this call."""
+        plain = torch.autocast(args[0].device.type, enabled=False)
+        with plain, torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
             return getattr(self.module, method)(*args)
 
 
@@ -154,9 +156,16 @@ def _check_manifest(path: Path, manifest: Manifest, checkpoint: Path) -> None:
         )
 
 
-def _load(path: Path, device: torch.device | None) -> torch.jit.ScriptModule:
+def read(path: Path, device: torch.device | None) -> torch.jit.ScriptModule:
+    """The archive as torch loads it, unchecked.
+
+    Raises:
+        ArchiveError: it is no TorchScript.
+    """
     try:
-        module = torch.jit.load(path, map_location=device or torch.device("cpu"))  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript as such; see docs/accel.md
+            module = torch.jit.load(path, map_location=device or torch.device("cpu"))  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:160]
         raise ArchiveError(f"{path} cannot be read as TorchScript: {reason}; {remedy(path)}") from error

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 
 from cosyrt.accel.archive import DTYPES, Archive
+from cosyrt.accel.backend import Availability
 from cosyrt.accel.components import COMPONENTS, INSTEAD
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages
@@ -21,13 +22,6 @@ if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Accelerate
 
 PRECISIONS = tuple(DTYPES)
-
-
-class Availability(NamedTuple):
-    """Whether a backend can be used here, and if not, why and what to do."""
-
-    ok: bool
-    reason: str = ""
 
 
 def availability() -> Availability:
