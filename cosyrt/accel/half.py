@@ -1,8 +1,8 @@
 """Stages → stages: float16, as upstream's `fp16=True` means it.
 
-The language model's weights are halved, so that nothing is cast at each step (upstream casts float32 weights on
-every call, which was slower than float32). The flow runs under autocast: norms and softmax stay float32. The
-vocoder stays float32, as upstream's does.
+The language model's weights are halved, so that nothing is cast at each step (upstream casts float32 weights
+on every call, which was slower than float32). The flow runs under autocast: norms and softmax stay float32.
+The vocoder stays float32, as upstream's does.
 """
 
 from __future__ import annotations

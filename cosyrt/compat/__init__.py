@@ -1,0 +1,11 @@
+"""Upstream's own Python API on our engine: `from cosyrt.compat import AutoModel` and scripts run as they are.
+
+The page docs/from_upstream.md has every call and flag.
+"""
+
+from __future__ import annotations
+
+from cosyrt.compat.cosyvoice import AutoModel, CosyVoice, CosyVoice2, CosyVoice3
+from cosyrt.compat.realtime import CosyvoiceRealTimeTTS
+
+__all__ = ["AutoModel", "CosyVoice", "CosyVoice2", "CosyVoice3", "CosyvoiceRealTimeTTS"]

@@ -1,0 +1,63 @@
+"""The voices of a model, written into its folder as upstream's `save_spkinfo` does."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from cosyrt.checkpoint import write_voices
+from cosyrt.errors import VoiceError
+from cosyrt.files import replace_file
+from cosyrt.frontend.voice import Voice
+
+if TYPE_CHECKING:
+    from cosyrt.engine.pipeline import Pipeline
+
+Fields = dict[str, Tensor | str]
+
+
+def write_spk2info(tts: Pipeline) -> None:
+    """Write `spk2info.pt`, or `spk2info.safetensors` where the folder has that; whole or not at all.
+
+    Raises:
+        VoiceError: the folder cannot be written.
+    """
+    ours = tts.folder.path / "spk2info.safetensors"
+    entries = {name: fields_of(voice) for name, voice in tts.voices.items()}
+    try:
+        if ours.is_file():
+            write_voices(ours, entries)
+        else:
+            data = io.BytesIO()
+            torch.save(
+                {name: upstream_fields(tts, voice, entries[name]) for name, voice in tts.voices.items()}, data
+            )
+            replace_file(tts.folder.path / "spk2info.pt", data.getvalue())
+    except OSError as error:
+        raise VoiceError(
+            f"cannot write the voices into {tts.folder.path}: {error.strerror or error}; is it read-only?"
+        ) from error
+
+
+def fields_of(voice: Voice) -> Fields:
+    """The entry that this package reads back."""
+    return {
+        name: value if isinstance(value, str) else torch.from_numpy(value.copy())
+        for name, value in voice.fields().items()
+    }
+
+
+def upstream_fields(tts: Pipeline, voice: Voice, fields: Fields) -> Fields:
+    """The same with what upstream reads beside it: the transcript's tokens, and every length."""
+    if not len(voice.speech_tokens):
+        return fields
+    tokens = torch.tensor([tts.tokenizer.encode(voice.text)], dtype=torch.int32)
+    lengths = {
+        f"{name}_len": torch.tensor([value.shape[1]], dtype=torch.int32)
+        for name, value in (fields | {"prompt_text": tokens}).items()
+        if isinstance(value, Tensor) and value.ndim > 1 and "embedding" not in name
+    }
+    return fields | {"prompt_text": tokens} | lengths
