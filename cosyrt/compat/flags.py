@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cosyrt.accel.half import half_precision
+from cosyrt.accel.backend import Part
+from cosyrt.accel.backends import accelerated
 from cosyrt.accel.torchscript import archives
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.pipeline import Accelerate
@@ -46,13 +47,15 @@ class Flags:
 
         Raises:
             ArchiveError: `load_jit` without archives that fit the model.
-            UsageError: `fp16` without a CUDA device, or `load_jit` of a family that has no archives.
+            MissingDependency: `fp16` where the device has no such arithmetic.
+            UsageError: `load_jit` of a family that has no archives.
         """
         steps: list[Accelerate] = []
         if self.load_jit:
             steps.append(archives("fp16" if self.fp16 else "fp32"))
         if self.fp16:
-            steps.append(half_precision)
+            halves: tuple[Part, ...] = ("llm", "velocity") if self.load_jit else ("llm", "encode", "velocity")
+            steps.append(accelerated(dict.fromkeys(halves, "fp16")))
         for step in steps:
             stages = step(folder, models, stages)
         return stages

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from cosyrt.accel import half_weights
+from cosyrt.accel.export import export
+from cosyrt.checkpoint import ModelFolder
 from cosyrt.compat import AutoModel, CosyVoice2
 from cosyrt.compat.flags import Flags
 from cosyrt.errors import ArchiveError, CosyrtError, MissingDependency, UsageError
@@ -42,11 +45,42 @@ def test_what_is_not_there_is_refused(
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_fp16_without_a_gpu_is_refused(spelling_folder: Path) -> None:
-    """Upstream switches it off and goes on."""
-    with pytest.raises(UsageError, match="float16 needs a CUDA device, tiny runs on cpu; leave fp16 out"):
-        CosyVoice2(str(spelling_folder), fp16=True)
+@pytest.mark.parametrize("there", [False, True])
+def test_fp16_is_honoured_or_refused(
+    spelling_folder: Path, tiny3_folder: Path, clip: str, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """Upstream switches it off on a CPU and goes on; here it runs in 16 bits, or says that it cannot."""
+    monkeypatch.setattr(half_weights, "supported", lambda kind: there)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for folder in (spelling_folder, tiny3_folder):
+        if there:
+            model = AutoModel(model_dir=str(folder), fp16=True)
+            assert model.fp16
+            assert next(model.inference_vc(clip, clip))["tts_speech"].isfinite().all()
+            assert next(model.inference_cross_lingual("Hello.", clip))["tts_speech"].shape[1] > 0
+            continue
+        with pytest.raises(MissingDependency, match="fp16: this CPU has no fp16 arithmetic"):
+            AutoModel(model_dir=str(folder), fp16=True)
+
+
+def test_load_jit_runs_the_archives(own_folder: Path, clip: str) -> None:
+    """With archives in the folder the flow's encoder runs from them, and the speech is the same."""
+    export(ModelFolder.open(own_folder), precisions=["fp32"])
+    plain, fast = CosyVoice2(str(own_folder)), CosyVoice2(str(own_folder), load_jit=True)
+    spoken = []
+    for model in (plain, fast):
+        torch.manual_seed(0)
+        spoken.append(next(model.inference_vc(clip, clip))["tts_speech"])
+
+    assert fast.tts.stages.encode is not plain.tts.stages.encode
+    assert torch.allclose(*spoken, atol=1e-3)
+
+
+def test_load_jit_of_cosyvoice3_is_refused(tiny3_folder: Path) -> None:
+    """It has no archives: one line, where upstream has a TypeError."""
+    with pytest.raises(UsageError, match=r"CosyVoice 3 has no part .* leave load_jit out"):
+        AutoModel(model_dir=str(tiny3_folder), load_jit=True)
+    assert AutoModel(model_dir=str(tiny3_folder), load_jit=False).sample_rate == 24_000
 
 
 def test_without_flags_nothing_is_changed(spelling_folder: Path) -> None:
