@@ -26,7 +26,7 @@ from cosyrt.cli.options import (
     verbose_option,
 )
 from cosyrt.cli.report import Run
-from cosyrt.errors import TextError
+from cosyrt.errors import TextError, UsageError
 
 if TYPE_CHECKING:
     from cosyrt import Audio, Pipeline, Progress, Voice
@@ -46,6 +46,7 @@ OnProgress = Callable[["Progress"], None]
     "-o", "--output", metavar="FILE", help="Write .wav, .mp3, .flac, .ogg or .m4a; - is stdout (WAV)."
 )
 @click.option("--stream", is_flag=True, help="Play or write while the speech is being made.")
+@click.option("--interleave", is_flag=True, help="With --stream: begin a sentence before it is complete.")
 @speaker_options
 @mode_options
 @pace_options
@@ -56,6 +57,7 @@ def say(
     text: str | None,
     output: str | None,
     stream: bool,
+    interleave: bool,
     speaker: Speaker,
     mode: Mode,
     pace: Pace,
@@ -73,11 +75,13 @@ def say(
     cat chapter.txt | cosyrt say - --stream
     cosyrt say "早上好。" -o - | ffmpeg -i - morning.opus
     """
+    if interleave and not stream:
+        raise UsageError("--interleave reads the text while it is spoken; add --stream")
     asked = None if text is None else _asked(text, stream)
     with Run(output, model, telling, piecewise=stream) as run:
         speech = Speech(run.tts, asked, speaker, mode, pace, run.spoken_by)
         with _progress_bar(telling) as progress:
-            run.deliver(speech.streamed() if stream else speech.whole(progress))
+            run.deliver(speech.streamed(interleave) if stream else speech.whole(progress))
 
 
 class Speech:
@@ -107,10 +111,10 @@ class Speech:
         for text, voice in self._with_voices():
             yield self.tts.say("".join(text), voice=voice, progress=progress, **self._options)
 
-    def streamed(self) -> Generator[Audio]:
+    def streamed(self, interleave: bool) -> Generator[Audio]:
         """Each text in chunks, the first one soon."""
         for text, voice in self._with_voices():
-            yield from self.tts.stream(text, voice=voice, **self._options)
+            yield from self.tts.stream(text, voice=voice, interleave=interleave, **self._options)
 
     def _with_voices(self) -> Iterator[tuple[Text, Voice]]:
         for text in self._texts:

@@ -136,6 +136,17 @@ def test_options_reach_the_pipeline(run, tones):
     }
 
 
+def test_a_stream_may_begin_a_sentence_before_it_is_complete(run, tones):
+    """--interleave reaches the stream, and asks for --stream."""
+    run("say", "-", "--stream", "--interleave", input=b"hello")
+    assert tones.asked[0].interleave is True
+    result = run("say", "hello", "--interleave")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "cosyrt: --interleave reads the text while it is spoken; add --stream\n",
+    )
+
+
 def test_warnings_of_the_library_are_in_the_json_line(run, tones, monkeypatch):
     """A program that reads --json learns that speech was cut; the next run starts without warnings."""
     logging.getLogger("cosyrt").setLevel(logging.NOTSET)  # -q of another test stays in the process

@@ -69,6 +69,18 @@ def test_c3_the_least_length_forbids_every_stop(stop: int) -> None:
     assert len(Whole([stop]).say(CONFIG, Saying([1, 2, 3], [], []))) == 6
 
 
+@pytest.mark.parametrize("stop", [0, 1, 2, 3, 199])
+def test_c3_the_least_length_of_cosyvoice3(tiny3: Pipeline, stop: int) -> None:
+    """None of its two hundred stops ends an utterance before two tokens a text token."""
+    end = tiny3.description.speaking.end_token
+    logp = torch.randn(1, end + 200, generator=torch.Generator().manual_seed(0))
+    logp[0, end + stop] = 60.0
+    words = len(tiny3.tokenizer.encode(SHORT))
+    wanting = {stage: lambda *_: logp.log_softmax(-1) for stage in ("prefill", "step")}
+
+    assert len(other(tiny3, **wanting).say(SHORT, voice="ann").samples) == 2 * words * 960
+
+
 def test_c9_conversion_aligns_tokens_and_mel(spelling: Pipeline) -> None:
     """The prompt's mel ends where its tokens do, and the speech has two frames a source token."""
     prompts: list[Tensor] = []
@@ -113,6 +125,24 @@ def test_c12_text_comes_before_speech_without_a_prompt() -> None:
     next(script.speaking(Prompt(text=[1, 2, 3], speech=[], opening_tokens=3)).speak(iter(range(100, 120))))
 
     assert layout(script) == "m" + "ttt" + "ttttt"
+
+
+@pytest.mark.parametrize("manner", [{}, {"cross_lingual": True}, {"instruction": "Softly."}])
+def test_c12_text_in_streaming_of_cosyvoice3_without_a_prompt(
+    tiny3: Pipeline, manner: dict[str, Any]
+) -> None:
+    """A preset, a voice without its words, an instruction: each speaks while the text is read."""
+    read: list[str] = []
+
+    def words() -> Iterator[str]:
+        for word in ("Hello ", "there, ", "my ", "friends."):
+            read.append(word)
+            yield word
+
+    stream = tiny3.stream(words(), interleave=True, voice="ann", **manner)
+    assert next(stream).seconds > 0
+    assert sum(part.seconds for part in stream) > 0
+    assert len(read) == 4
 
 
 def test_c13_text_in_streaming_ends(caplog: pytest.LogCaptureFixture) -> None:
