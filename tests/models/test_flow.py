@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from cosyrt.models.flow import NOISE_FRAMES, Flow, fixed_noise, guided, solve, time_steps
-from cosyrt.models.layers import visible
-from tests import tiny
+from cosyrt.models.layers import Memory, visible
+from tests import tiny, tiny3
 
 CHUNK = 10
 
@@ -138,3 +138,37 @@ def test_the_noise_is_upstreams() -> None:
     torch.manual_seed(1)
 
     assert torch.equal(fixed_noise(), drawn)
+
+
+def test_the_flow_of_cosyvoice_3_looks_three_tokens_ahead() -> None:
+    """Two frames a token, the same for both; a token is heard from three before it to two after it."""
+    flow = tiny3.flow()
+    tokens = torch.randint(0, tiny3.SPEECH_VOCABULARY, (1, 12), generator=torch.Generator().manual_seed(0))
+    real = torch.ones_like(tokens, dtype=torch.bool)
+    changed = tokens.clone()
+    changed[0, 6] += 1
+    mu, other = (flow.encode(which, real, visible(real, None)) for which in (tokens, changed))
+    heard = (mu - other).abs().amax((0, 1)) > 0
+
+    assert torch.equal(mu[:, :, 0::2], mu[:, :, 1::2])
+    assert heard.nonzero().flatten().tolist() == list(range(2 * 3, 2 * 9))
+
+
+def test_chunks_of_cosyvoice_3_with_their_look_ahead_are_one_pass() -> None:
+    """With what follows and a memory of what came before, parts of the tokens give the whole mu."""
+    flow, memory = tiny3.flow(), Memory()
+    tokens = torch.randint(0, tiny3.SPEECH_VOCABULARY, (1, 12), generator=torch.Generator().manual_seed(0))
+    real = torch.ones_like(tokens, dtype=torch.bool)
+    sees = visible(real, None)
+    parts = [
+        flow.encode(
+            tokens[:, start:end],
+            real[:, start:end],
+            sees,
+            tokens[:, end : end + 3] if end < 12 else None,
+            memory.begin(),
+        )
+        for start, end in ((0, 5), (5, 9), (9, 12))
+    ]
+
+    torch.testing.assert_close(torch.cat(parts, dim=2), flow.encode(tokens, real, sees))

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosyrt.models.layers import CausalConv, Memory, real_positions, visible
+from cosyrt.models.layers import CausalConv, Memory, real_positions, visible, with_ahead
 
 
 @given(
@@ -85,3 +85,24 @@ def test_memory_counts_its_bytes(positions: int) -> None:
     memory.since_start(torch.zeros(1, 2, positions, 3))
 
     assert memory.copy().bytes == 4 * 6 * positions <= memory.bytes <= 2 * 4 * 6 * positions
+
+
+def test_dilated_and_grouped_convolutions_go_on() -> None:
+    """A dilated convolution remembers as far as it reaches; groups of channels stay apart."""
+    torch.manual_seed(0)
+    conv = CausalConv(4, 4, 3, dilation=5, groups=2).requires_grad_(False)
+    x, memory = torch.randn(1, 4, 30), Memory()
+    parts = [conv(x[:, :, start:end], memory.begin()) for start, end in ((0, 3), (3, 17), (17, 30))]
+    other_half = conv(torch.cat([x[:, :2], -x[:, 2:]], dim=1))
+
+    torch.testing.assert_close(torch.cat(parts, dim=2), conv(x))
+    assert torch.equal(other_half[:, :2], conv(x)[:, :2])
+    assert memory.begin().empty is False and Memory().begin().empty is True
+
+
+def test_what_follows() -> None:
+    """As many positions as are looked at, or zeros where nothing follows."""
+    x, ahead = torch.ones(1, 2, 3), torch.full((1, 2, 5), 2.0)
+
+    assert with_ahead(x, ahead, 2)[0, 0].tolist() == [1, 1, 1, 2, 2]
+    assert with_ahead(x, None, 2)[0, 0].tolist() == [1, 1, 1, 0, 0]

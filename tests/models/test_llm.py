@@ -8,8 +8,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.models.llm import STOP_TOKENS, Cache, SpeechLanguageModel
-from tests import tiny
+from cosyrt.models.llm import (
+    MARK,
+    SHARED_ROWS,
+    SPEECH,
+    START,
+    STOP_TOKENS,
+    TASK,
+    TEXT,
+    Cache,
+    SpeechLanguageModel,
+)
+from tests import tiny, tiny3
 
 TOLERANCE = {"atol": 1e-5, "rtol": 0.0}
 
@@ -146,3 +156,18 @@ def test_the_cache_has_room_for_what_was_asked(model: SpeechLanguageModel) -> No
 
     assert cache.keys.shape == cache.values.shape == (2, 3, 2, 17, 8)
     assert cache.capacity == 17
+
+
+def test_the_marks_of_cosyvoice_3_are_speech_rows() -> None:
+    """Start, end, task and fill are the first four rows after the speech tokens; the head has no bias."""
+    model = tiny3.language_model()
+    first, rows = tiny3.LLM.speech_vocabulary, model.speech_embedding.weight
+    prompt = model.prompt(torch.tensor([[5, 6]]), torch.tensor([[7]]))
+    kinds = torch.tensor([[MARK, TEXT, TEXT, MARK, SPEECH]])
+    mixed = model.mixed(torch.tensor([[START, 5, 6, TASK, 7]]), kinds)
+
+    assert torch.equal(prompt[0, [0, 3, 4]], rows[[first, first + 2, 7]])
+    assert torch.equal(mixed, prompt)
+    assert len(rows) == model.llm_decoder.out_features == first + SHARED_ROWS
+    assert model.llm_decoder.bias is None
+    assert model.llm_embedding is None

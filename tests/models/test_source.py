@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cosyrt.models.source import HarmonicSource, PitchPredictor, SourceConfig, phase_after
+from cosyrt.models.source import HarmonicSource, PitchPredictor, SourceConfig, SteppedSource, phase_after
 from tests.golden import weights
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "cosyvoice2-small.npz"
@@ -134,3 +134,16 @@ def test_pitch_is_never_negative() -> None:
     assert f0.shape == (2, 30)
     assert f0.min() >= 0
     assert f0.max() > 0
+
+
+def test_the_phase_of_cosyvoice_3_stands_still_in_a_frame() -> None:
+    """As upstream's causal SineGen2, in float64: the phase is interpolated by repetition; it goes on after cuts."""
+    stepped, f0 = SteppedSource(CONFIG), pitch(20)
+    at_samples = f0.double().repeat_interleave(HOP, dim=1)[..., None] * torch.arange(1, CONFIG.harmonics + 1)
+    cycles = F.interpolate(((at_samples / CONFIG.sample_hz) % 1).mT, scale_factor=1 / HOP, mode="linear")
+    phase = F.interpolate(torch.cumsum(cycles, dim=2) * HOP, scale_factor=HOP, mode="nearest").mT
+    cut = stepped.angles(f0[:, 8:], phase_after(CONFIG, f0[:, :8], None))
+
+    angles = stepped.angles(f0, None)
+    torch.testing.assert_close(angles.sin(), (2 * pi * phase).sin().float(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(cut.sin(), angles[:, 8 * HOP :].sin(), atol=1e-5, rtol=0)
