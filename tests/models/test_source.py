@@ -137,7 +137,7 @@ def test_pitch_is_never_negative() -> None:
 
 
 def test_the_phase_of_cosyvoice_3_stands_still_in_a_frame() -> None:
-    """As upstream's causal SineGen2, in float64: the phase is interpolated by repetition; it goes on after cuts."""
+    """As upstream's causal SineGen2, in float64: the phase of a frame is repeated; it goes on after cuts."""
     stepped, f0 = SteppedSource(CONFIG), pitch(20)
     at_samples = f0.double().repeat_interleave(HOP, dim=1)[..., None] * torch.arange(1, CONFIG.harmonics + 1)
     cycles = F.interpolate(((at_samples / CONFIG.sample_hz) % 1).mT, scale_factor=1 / HOP, mode="linear")
