@@ -35,6 +35,10 @@ _ESCAPED = re.compile(r"""\\(["\\])""")
 _TRAILING_COMMAS = re.compile(r"[，,、\s]+$")
 _LOOSE_BLANK = re.compile(r"(?<![!-~]) | (?![!-~])")
 _STOP = re.compile(r"\.(?![A-Za-z0-9])")
+# The stress of a sound in brackets (`[AA1]`, CosyVoice 3) is no number: it passes in private characters.
+_STRESS = re.compile(r"(?<=\[[A-Z][A-Z])[012](?=\])")
+_HIDDEN = 0xE000
+_SHOWN = {_HIDDEN + stress: str(stress) for stress in range(3)}
 _HAN_FORMS = str.maketrans({"²": "平方", "³": "立方"} | dict.fromkeys("（）【】`"))
 _LATIN_FORMS = str.maketrans({"￥": "¥"})
 _HAN_DIGITS = "零一二三四五六七八九"
@@ -72,9 +76,9 @@ def paragraphs(text: str) -> Iterator[str]:
         if not written:
             continue
         if _is_han(written):
-            yield _spoken_han(written)
+            yield _spoken_han(written).translate(_SHOWN)
         else:
-            yield lead + _spoken_latin(written)
+            yield lead + _spoken_latin(written).translate(_SHOWN)
         lead = " "
 
 
@@ -101,7 +105,8 @@ def check_speakable(spoken: str, text: str) -> None:
 
 
 def _clean(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", audible(text)).split())
+    hidden = _STRESS.sub(lambda stress: chr(_HIDDEN + int(stress[0])), audible(text))
+    return " ".join(unicodedata.normalize("NFC", hidden).split())
 
 
 def _is_han(text: str) -> bool:

@@ -119,3 +119,16 @@ def test_wetext_is_loaded_by_the_first_text_that_needs_it() -> None:
     """Importing the normaliser does not load the grammars."""
     code = "import sys, cosyrt.frontend.normalize; sys.exit('wetext' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("I [AA1][B] said 5 [IY0].", "I [AA1][B] said five [IY0]."),
+        ("他说[EH2][L]5次。", "他说[EH2][L]五次。"),
+        ("[j][ǐ] [breath]", "[j][ǐ] [breath]."),
+    ],
+)
+def test_sounds_in_brackets_stay(text: str, spoken: str) -> None:
+    """The stress of a sound is no number to be read out, unlike upstream."""
+    assert normalize(text) == spoken
