@@ -7,7 +7,8 @@ the mark that asks for all the speech that is left.
 Shapes: B batch (1 here) · T positions of one call · C cache capacity.
 Source: CosyVoice 2 (arXiv:2412.10117, §2.3) and upstream's `inference_bistream` and training (`llm/llm.py`).
 Upstream speaks 15 tokens before the first words where the prompt's speech fills its last block, or where only
-an opening came before; drops prompt speech that the text was too short for; and has no limit at the end.
+an opening came before; drops prompt speech that the text was too short for; reads its last speech token
+twice before the rest; and has no limit at the end. Else the tokens are the same, one by one.
 """
 
 from __future__ import annotations
