@@ -10,6 +10,7 @@ import click
 
 from cosyrt import __version__
 from cosyrt.cli.convert import convert
+from cosyrt.cli.device import device
 from cosyrt.cli.export import export
 from cosyrt.cli.options import is_verbose
 from cosyrt.cli.say import say
@@ -65,6 +66,7 @@ def main() -> None:
     logging.basicConfig(format="cosyrt: %(message)s")
 
 
+main.add_command(device)
 main.add_command(export)
 main.add_command(say)
 main.add_command(convert)

@@ -1,0 +1,123 @@
+"""cosyrt device: this machine, what models need of it, and which accelerations are worth a try."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cosyrt.cli.options import verbose_option
+from cosyrt.cli.table import table
+
+if TYPE_CHECKING:
+    from cosyrt.accel.advice import Advice
+    from cosyrt.accel.machine import Gpu, Machine
+
+ROOMS = {"too large": "too large", "tight": "tight", "fits": "fits", "unknown": "free memory unknown"}
+PRECISIONS = {
+    "float32": "float32",
+    "autocast": "fp16 as upstream has it",
+    "half": "half weights",
+    "int8": "int8 language model",
+}
+
+
+@click.command()
+@click.option(
+    "--as",
+    "described",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Answer for the machine in a description (JSON), as --json prints it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@verbose_option
+def device(described: Path | None, as_json: bool) -> None:
+    """What this machine can do for speech: hardware, memory against need, and advice with reasons.
+
+    \b
+    cosyrt device
+    cosyrt device --json > machine.json
+    cosyrt device --as machine.json
+    """
+    from cosyrt.accel.advice import advise
+    from cosyrt.accel.machine import Machine
+    from cosyrt.accel.probe import this_machine
+
+    machine = Machine.read(described) if described else this_machine()
+    advice = advise(machine)
+    click.echo(
+        json.dumps(_as_data(machine, advice), ensure_ascii=False) if as_json else _as_text(machine, advice)
+    )
+
+
+def _as_data(machine: Machine, advice: list[Advice]) -> dict[str, Any]:
+    from cosyrt.accel.advice import memory
+    from cosyrt.accel.footprint import PUBLISHED
+
+    needs = [{"model": model.name} | held._asdict() for model in PUBLISHED for held in memory(machine, model)]
+    return {"machine": machine.as_data(), "memory": needs, "advice": [asdict(each) for each in advice]}
+
+
+def _as_text(machine: Machine, advice: list[Advice]) -> str:
+    parts = [
+        table(("", ""), list(_facts(machine)), wrapped=True).lstrip("\n"),
+        _memory(machine),
+        table(("option", "verdict", "basis", "why"), [_row(each) for each in advice], wrapped=True),
+    ]
+    return "\n\n".join(parts)
+
+
+def _row(each: Advice) -> tuple[str, str, str, str]:
+    return each.option, each.verdict, each.basis, each.reason
+
+
+def _facts(machine: Machine) -> list[tuple[str, str]]:
+    cpu = machine.cpu
+    cores = "" if cpu.cores is None else f", {cpu.cores} cores"
+    facts = [("system", machine.system), ("CPU", f"{cpu.name}{cores}")]
+    facts.append(("instructions", " ".join(cpu.instruction_sets) or "unknown"))
+    if machine.ram_mb is not None:
+        free = "" if machine.ram_free_mb is None else f", {machine.ram_free_mb:.0f} free"
+        facts.append(("RAM", f"{machine.ram_mb:.0f} MB{free}"))
+    facts += [("GPU", _gpu(gpu)) for gpu in machine.gpus] or [("GPU", "none")]
+    facts.append(("software", ", ".join(f"{name} {version}" for name, version in machine.runtimes.items())))
+    facts += [("note", note) for note in machine.notes]
+    return facts
+
+
+def _gpu(gpu: Gpu) -> str:
+    optional = {
+        "compute capability": gpu.capability,
+        "driver": gpu.driver,
+        "CUDA": gpu.cuda,
+        "busy": None if gpu.utilisation_percent is None else f"{gpu.utilisation_percent:.0f} %",
+        "reads": None if gpu.memory_gb_s is None else f"{gpu.memory_gb_s:.0f} GB/s",
+    }
+    more = (f"{name} {value}" for name, value in optional.items() if value is not None)
+    return ", ".join((gpu.name, f"{gpu.used_mb:.0f} of {gpu.memory_mb:.0f} MB used", *more))
+
+
+def _memory(machine: Machine) -> str:
+    from cosyrt.accel.advice import memory
+    from cosyrt.accel.footprint import PUBLISHED
+
+    rows = [
+        (
+            model.name,
+            PRECISIONS[held.precision],
+            held.needed_mb,
+            held.free_mb,
+            ROOMS[held.room],
+            held.reading_rtf,
+        )
+        for model in PUBLISHED
+        for held in memory(machine, model)
+    ]
+    head = ("model", "precision", "needs MB", "free MB", "", "LLM at best, RTF")
+    if machine.gpu is None or machine.gpu.memory_gb_s is None:
+        return table(head[:-1], [row[:-1] for row in rows])
+    return table(head, rows)

@@ -1,0 +1,48 @@
+"""`cosyrt device`: this machine and described ones, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from cosyrt.cli import main
+
+RTX_2050 = str(Path(__file__).parent.parent / "accel" / "machines" / "rtx2050.json")
+
+
+def test_a_described_machine_is_answered_for() -> None:
+    """Hardware, memory against need, and a line of advice with its reason."""
+    result = CliRunner().invoke(main, ["device", "--as", RTX_2050], env={"COLUMNS": "200"})
+
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert any(
+        "NVIDIA GeForce RTX 2050, 379 of 4096 MB used, compute capability 8.6" in line for line in lines
+    )
+    assert any(line.startswith("CosyVoice2-0.5B") and "too large" in line for line in lines)
+    assert any(
+        line.startswith("TorchScript (JIT)") and "leave" in line and "estimated" in line for line in lines
+    )
+
+
+def test_json_can_be_fed_back(tmp_path: Path) -> None:
+    """What --json prints of this machine is a description that gives the same advice."""
+    printed = CliRunner().invoke(main, ["device", "--json"]).stdout
+    (tmp_path / "this.json").write_text(printed)
+    again = CliRunner().invoke(main, ["device", "--json", "--as", str(tmp_path / "this.json")]).stdout
+
+    first, second = json.loads(printed), json.loads(again)
+    assert first["machine"] == second["machine"]
+    assert [each["option"] for each in first["advice"]] == [each["option"] for each in second["advice"]]
+    assert {held["model"] for held in first["memory"]} == {"CosyVoice2-0.5B", "Fun-CosyVoice3-0.5B"}
+
+
+def test_a_wrong_description_is_a_usage_error(tmp_path: Path) -> None:
+    """One line, exit code 2."""
+    (tmp_path / "x.json").write_text('{"gpu": 1}')
+    result = CliRunner().invoke(main, ["device", "--as", str(tmp_path / "x.json")])
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("cosyrt: ") and result.stderr.count("\n") == 1
