@@ -1,0 +1,151 @@
+"""A CosyVoice 2 folder → networks: what is refused, and in which words."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from cosyrt.checkpoint import ModelFolder, write_tensors
+from cosyrt.engine.build import build
+from cosyrt.engine.cosyvoice2 import BACKBONE, UNUSED_HEAD, language_model_name
+from cosyrt.errors import ConfigError, ModelError, WeightsError
+from tests import tiny
+
+EMBEDDING = f"{BACKBONE}embed_tokens.weight"
+VOCABULARY = tiny.LLM.text_vocabulary
+
+
+@pytest.fixture
+def folder(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny model that a test may spoil."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+
+
+def edit(folder: Path, old: str, new: str) -> None:
+    """Replace text of the description; it must be there."""
+    path = folder / "cosyvoice2.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def language_model_tensors(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(ModelFolder.open(folder).tensors("llm"))
+
+
+def test_the_sizes_and_weights_of_the_folder(tiny_folder: Path) -> None:
+    """The networks have the sizes that were described and the weights that were written."""
+    description, models = build(ModelFolder.open(tiny_folder))
+
+    assert (description.llm, description.flow, description.vocoder) == (tiny.LLM, tiny.FLOW, tiny.VOCODER)
+    assert (description.speaking.least_per_text, description.speaking.most_per_text) == (
+        tiny.LEAST,
+        tiny.MOST,
+    )
+    assert (description.rates.sample_hz, description.pronunciation) == (24_000, "arpabet-pinyin")
+    for ours, written in (
+        (models.llm, tiny.language_model()),
+        (models.flow, tiny.flow()),
+        (models.vocoder, tiny.vocoder()),
+    ):
+        for key, value in written.state_dict().items():
+            torch.testing.assert_close(ours.state_dict()[key], value, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("llm.Qwen2LM", "llm.CosyVoice3LM", "CausalConditionalDecoder in line 59 lacks the key 'dim'"),
+        ("sample_rate: 24000", "rate: 24000", "sample_rate"),
+        ("base_channels: 32", "", "base_channels"),
+        ("            num_mid_blocks: 1\n", "", "num_mid_blocks"),
+        ("linear_units: 48", "linear_units: many", "wrong kind"),
+        ("num_blocks: 1", "num_blocks: -1.5", "wrong kind"),
+        ("channels: [16]", "channels: [16, 16]", "wrong kind"),
+        ("attention_heads: 2", "attention_heads: 0", "wrong kind"),
+        ("upsample_rates: [8, 5, 3]", "upsample_rates: 8", "wrong kind"),
+        ("top_k: 25", "top_k: all", "wrong kind"),
+        ("max_token_text_ratio: 3", "max_token_text_ratio: [3]", "wrong kind"),
+        ("token_mel_ratio: 2\n", "token_mel_ratio: 0\n", "wrong kind"),
+        ("hift: !new:cosyvoice.hifigan.generator.HiFTGenerator", "hift:", "wrong kind"),
+        ("sampling_rate: !ref <sample_rate>", "sampling_rate: 22050", "24000 samples a second in one"),
+        ("upsample_rates: [8, 5, 3]", "upsample_rates: [8, 5, 4]", "480 samples a mel frame in one part"),
+        ("vocab_size: 4000", "vocab_size: 3999", "4000 speech tokens in one part and 3999"),
+        ("sample_rate: 24000", "sample_rate: 24001", "do not divide"),
+    ],
+)  # fmt: skip
+def test_descriptions_that_cannot_be_used(folder: Path, old: str, new: str, words: str) -> None:
+    """Another family, a setting missing or of the wrong kind, parts that do not fit: a ConfigError."""
+    edit(folder, old, new)
+
+    with pytest.raises(ConfigError, match=words) as caught:
+        build(ModelFolder.open(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_backbone_without_its_width(folder: Path) -> None:
+    """A config.json without a size is a ConfigError that names the setting."""
+    path = folder / "CosyVoice-BlankEN" / "config.json"
+    settings = json.loads(path.read_text())
+    del settings["hidden_size"]
+    path.write_text(json.dumps(settings))
+
+    with pytest.raises(ConfigError, match="hidden_size"):
+        build(ModelFolder.open(folder))
+
+
+def test_sizes_that_are_not_those_of_the_weights(folder: Path) -> None:
+    """A description of other sizes than the tensors is a WeightsError, as the file is of another model."""
+    edit(folder, "num_mid_blocks: 1", "num_mid_blocks: 2")
+
+    with pytest.raises(WeightsError, match=r"flow lacks 'decoder.estimator.mid_blocks.1"):
+        build(ModelFolder.open(folder))
+
+
+@pytest.mark.parametrize("keep", ["both", "head only", "embedding only"])
+def test_the_text_head_and_the_embedding_are_one(folder: Path, keep: str) -> None:
+    """Upstream ties the two: either may be missing, and where they differ the head counts."""
+    tensors = language_model_tensors(folder)
+    embedding = tensors.pop(EMBEDDING)
+    head = embedding + (1 if keep == "both" else 0)
+    if keep != "head only":
+        tensors[EMBEDDING] = embedding
+    if keep != "embedding only":
+        tensors[UNUSED_HEAD] = head
+    write_tensors(folder / "llm.safetensors", tensors)
+    _, models = build(ModelFolder.open(folder))
+
+    assert torch.equal(models.llm.backbone.embed_tokens.weight, head)
+
+
+def test_neither_head_nor_embedding(folder: Path) -> None:
+    """Without both the text cannot be read: a WeightsError that names the tensor."""
+    tensors = language_model_tensors(folder)
+    del tensors[EMBEDDING]
+    write_tensors(folder / "llm.safetensors", tensors)
+
+    with pytest.raises(WeightsError, match=rf"'backbone.embed_tokens.weight' \[{VOCABULARY}, 32\]"):
+        build(ModelFolder.open(folder))
+
+
+@pytest.mark.parametrize("part", ["llm", "flow", "hift"])
+def test_a_missing_file(folder: Path, part: str) -> None:
+    """Each part must be there; the error names its file."""
+    (folder / f"{part}.safetensors").unlink()
+
+    with pytest.raises(ModelError, match=f"{part}.pt"):
+        build(ModelFolder.open(folder))
+
+
+def test_names_of_the_language_model() -> None:
+    """Only the backbone's prefix changes, and the head has no name of ours."""
+    assert (
+        language_model_name(f"{BACKBONE}layers.0.mlp.up_proj.weight")
+        == "backbone.layers.0.mlp.up_proj.weight"
+    )
+    assert language_model_name("llm_decoder.bias") == "llm_decoder.bias"
+    assert language_model_name(UNUSED_HEAD) is None
