@@ -1,4 +1,4 @@
-"""Advice: the card of the seeds, other cards, CPUs; each option has a reason, and measuring outdoes the book."""
+"""Advice: the card of the seeds, other cards, CPUs; reasons for each option; measuring outdoes it."""
 
 from __future__ import annotations
 
