@@ -41,13 +41,14 @@ class Wide(nn.Module):
 
 
 def narrowed(module: nn.Module, dtype: torch.dtype, wide: tuple[str, ...] = ()) -> nn.Module:
-    """A copy with weights of that type; the layers named `wide` stay as they are, shared with the original.
+    """A copy with weights of that type; buffers and the layers named `wide` stay, shared with the original.
 
     Weights are converted while the copy is made, so that no second copy in float32 is ever in memory.
     """
     kept = {id(p) for name in wide for p in module.get_submodule(name).parameters()}
     memo: dict[int, Any] = {}
-    for tensor in [*module.parameters(), *module.buffers()]:
+    memo.update((id(buffer), buffer) for buffer in module.buffers())  # the rates of rotary positions stay
+    for tensor in module.parameters():
         if tensor.is_floating_point() and id(tensor) not in kept:
             memo[id(tensor)] = nn.Parameter(tensor.detach().to(dtype), requires_grad=False)
         else:
