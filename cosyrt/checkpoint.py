@@ -22,7 +22,16 @@ from cosyrt.files import replace_file
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ModelFolder", "Node", "Part", "load_into", "read_description", "write_tensors", "write_voices"]
+__all__ = [
+    "ModelFolder",
+    "Node",
+    "Part",
+    "load_into",
+    "read_description",
+    "read_voices",
+    "write_tensors",
+    "write_voices",
+]
 
 Part = Literal["llm", "flow", "hift"]
 
@@ -151,18 +160,8 @@ class ModelFolder:
         """
         ours, official = self.path / "spk2info.safetensors", self.path / "spk2info.pt"
         if ours.is_file():
-            return _group_fields(ours)
-        if not official.is_file():
-            return {}
-        voices = _unpickle(official)
-        for name, fields in voices.items():
-            if not isinstance(fields, dict) or not all(
-                _is_field(key, value) for key, value in fields.items()
-            ):
-                raise WeightsError(
-                    f"{official}: the voice {name!r} is not a table of tensors, text and numbers"
-                )
-        return voices
+            return read_voices(ours)
+        return read_voices(official) if official.is_file() else {}
 
 
 def load_into(
@@ -224,6 +223,17 @@ def write_voices(path: str | Path, voices: Mapping[str, Mapping[str, torch.Tenso
     fields = {f"{name}/{key}": value for name, voice in voices.items() for key, value in voice.items()}
     tensors = {key: value for key, value in fields.items() if isinstance(value, torch.Tensor)}
     write_tensors(path, tensors, {key: value for key, value in fields.items() if isinstance(value, str)})
+
+
+def read_voices(path: Path) -> dict[str, dict[str, Any]]:
+    """The fields of each voice of a `spk2info` file: what `write_voices` wrote, or upstream's `.pt`.
+
+    Raises:
+        WeightsError: the file is damaged or holds anything but fields of tensors, text and numbers.
+    """
+    if path.suffix == ".safetensors":
+        return _group_fields(path)
+    return {name: _voice_fields(path, name, fields) for name, fields in _unpickle(path).items()}
 
 
 def _is_dir(path: Path) -> bool:
@@ -328,10 +338,18 @@ def _fold_weight_norm(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str,
     return tensors
 
 
-def _is_field(key: object, value: object) -> bool:
+def _voice_fields(path: Path, voice: str, fields: object) -> dict[str, Any]:
     import torch
 
-    return isinstance(key, str) and isinstance(value, (torch.Tensor, str, int, float))
+    kinds = torch.Tensor, str, int, float
+    if not isinstance(fields, dict) or not all(
+        isinstance(key, str) and isinstance(value, kinds) for key, value in fields.items()
+    ):
+        raise WeightsError(f"{path}: the voice {voice!r} is not a table of tensors, text and numbers")
+    return {
+        key: _dense_float32(path, f"{voice}/{key}", value) if isinstance(value, torch.Tensor) else value
+        for key, value in fields.items()
+    }
 
 
 def _group_fields(path: Path) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cosyrt.errors import UsageError, VoiceNotFound
+from cosyrt.errors import UsageError
 
 if TYPE_CHECKING:
     from cosyrt import Pipeline, Voice
@@ -75,15 +75,12 @@ class Speaker:
         """The voice that was asked for, or None where the text decides.
 
         Raises:
-            VoiceNotFound: the model has no voice of that name.
+            VoiceNotFound: neither the model has a voice of that name, nor is one registered.
             AudioError: the reference clip cannot be read or used.
         """
         if self.ref:
             return tts.voice_from(self.ref, self.ref_text or "")
-        if self.voice and self.voice not in tts.voices:
-            known = ", ".join(tts.voices) or "none at all: give --ref and --ref-text"
-            raise VoiceNotFound(f"no voice is called {self.voice!r}; this model has {known}")
-        return tts.voices[self.voice] if self.voice else None
+        return tts.voice(self.voice) if self.voice else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,12 +24,14 @@ class ChunkPlan:
     growth: int = 2
     longest_chunks: int = 4
 
+    def first_edge(self, prompt_tokens: int) -> int:
+        """End of the first chunk, in tokens after the prompt: 12 at best, 36 at worst."""
+        edge = -prompt_tokens % self.chunk_tokens
+        return edge if edge >= self.first_tokens else edge + self.chunk_tokens
+
     def edges(self, prompt_tokens: int) -> Iterator[int]:
         """Ends of the chunks, in tokens after the prompt; endless."""
-        edge = -prompt_tokens % self.chunk_tokens
-        if edge < self.first_tokens:
-            edge += self.chunk_tokens
-        hop = 1
+        edge, hop = self.first_edge(prompt_tokens), 1
         while True:
             yield edge
             edge += hop * self.chunk_tokens

@@ -22,7 +22,6 @@ import torch
 from cosyrt.audio import Audio
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.build import build
-from cosyrt.engine.chunks import ChunkPlan
 from cosyrt.engine.description import Description
 from cosyrt.engine.mel_stream import Conditions
 from cosyrt.engine.prompts import Manner, without_instruction
@@ -30,11 +29,15 @@ from cosyrt.engine.session import Session
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import TextError, UsageError, VoiceError, VoiceNotFound
 from cosyrt.frontend import split
+from cosyrt.frontend.library import VoiceLibrary
 from cosyrt.frontend.normalize import check_speakable, is_speakable, language_of
+from cosyrt.frontend.reference import fingerprint
 from cosyrt.frontend.sentences import whole_sentences
 from cosyrt.frontend.source import source_tokens
+from cosyrt.frontend.spk2info import voices_of
 from cosyrt.frontend.tokenizer import TextTokenizer
-from cosyrt.frontend.voice import Voice, VoiceEncoder, voices_of
+from cosyrt.frontend.voice import Voice
+from cosyrt.frontend.voice_encoder import VoiceEncoder
 from cosyrt.frontend.words import whole_words
 
 BUILTIN = Path(__file__).parent.parent / "builtin"
@@ -102,14 +105,12 @@ class Pipeline:
             folder.tokenizer_folder(), description.pronunciation, family=folder.family
         )
         self.voices: dict[str, Voice] = voices_of(folder)
+        self.registered = VoiceLibrary()
         # On a CPU the language model and the flow compete for the same cores and gain nothing side by side.
         self.overlap = device.type != "cpu"
         self.where = device
         self.conditions = Conditions(stages, device)
-        self.plan = ChunkPlan(
-            chunk_tokens=description.flow.encoder.chunk_tokens,
-            lookahead_tokens=description.flow.encoder.lookahead_tokens,
-        )
+        self.plan = description.plan
 
     @property
     def family(self) -> str:
@@ -129,16 +130,60 @@ class Pipeline:
     @cached_property
     def encoder(self) -> VoiceEncoder:
         """Turns reference audio into voices; its ONNX sessions are made on first use and kept."""
-        return VoiceEncoder(self.folder)
+        return VoiceEncoder(self.folder, self.plan.first_edge)
 
-    def voice_from(self, audio: Audio | str | Path, text: str, name: str = "reference") -> Voice:
-        """A voice from reference audio (1 to 30 s) and its transcript.
+    def voice_from(
+        self,
+        audio: Audio | str | Path,
+        text: str,
+        name: str = "reference",
+        *,
+        license: str = "",
+        consent: str = "",
+    ) -> Voice:
+        """A voice from reference audio (1 to 30 s) and its transcript; `registered.add(voice)` keeps it.
 
         Raises:
             AudioError: the audio cannot be read or is unfit.
             ModelError: the folder lacks an encoder or it cannot be used.
         """
-        return self.encoder.encode(_read(audio), text, name)
+        return self.encoder.encode(audio, text, name, license=license, consent=consent)
+
+    def voice(self, name: str) -> Voice:
+        """A voice of the model, else a registered one.
+
+        Raises:
+            VoiceNotFound: there is none of that name.
+            VoiceError: a registered one that cannot be used with this model.
+        """
+        if name in self.voices:
+            return self.voices[name]
+        voice = self.registered.find(name)
+        if voice is None:
+            known = ", ".join(self.voices) or "none"
+            registered = ", ".join(self.registered.names()) or "none"
+            raise VoiceNotFound(
+                f"no voice is called {name!r}; this model has {known}; registered are {registered}"
+            )
+        return self.fitting(voice)
+
+    def fitting(self, voice: Voice) -> Voice:
+        """The voice, if this model can speak with it.
+
+        Raises:
+            VoiceError: it is of another family, or its speech tokens are of another model.
+        """
+        own, highest = fingerprint(self.folder), int(voice.speech_tokens.max(initial=0))
+        wrong = ""
+        if voice.family != self.family:
+            wrong = f"is of {voice.family}, the model is {self.family}"
+        elif own and voice.origin.speech_tokenizer not in ("", own):
+            wrong = "was made with another speech tokenizer than this model's"
+        elif highest >= (vocabulary := self.description.flow.speech_vocabulary):
+            wrong = f"has the speech token {highest}, the model only {vocabulary}"
+        if wrong:
+            raise VoiceError(f"the voice {voice.name!r} {wrong}; make it again with this model")
+        return voice
 
     def default_voice(self, text: str) -> str:
         """The first voice of the text's language, else the first voice.
@@ -300,18 +345,4 @@ class Pipeline:
     def _voice(self, voice: str | Voice | None, text: str) -> Voice:
         if voice is None:
             voice = self.default_voice(text)
-        if isinstance(voice, str):
-            if voice not in self.voices:
-                known = ", ".join(self.voices) or "none"
-                raise VoiceNotFound(f"no voice {voice!r}; this model has: {known}")
-            voice = self.voices[voice]
-        if voice.family != self.family:
-            raise VoiceError(f"the voice {voice.name!r} is of {voice.family}, the model is {self.family}")
-        vocabulary = self.description.flow.speech_vocabulary
-        highest = int(voice.speech_tokens.max(initial=0))
-        if highest >= vocabulary:
-            raise VoiceError(
-                f"the voice {voice.name!r} has the speech token {highest}, the model only {vocabulary}; "
-                "make it again with this model"
-            )
-        return voice
+        return self.fitting(self.voice(voice) if isinstance(voice, str) else voice)

@@ -5,6 +5,8 @@ The audio is checked first, so that a bad recording costs a moment and not a mod
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,17 +19,20 @@ from cosyrt.checkpoint import ModelFolder
 from cosyrt.description import Node
 from cosyrt.errors import AudioError, ConfigError, WeightsError
 
+log = logging.getLogger(__name__)
+
 Floats = NDArray[np.float32]
 Tokens = NDArray[np.int64]
 
 ENCODER_HZ = 16_000
 
 MIN_REFERENCE_S, MAX_REFERENCE_S = 1.0, 30.0  # the speech tokenizer was made for at most 30 s
-MIN_REFERENCE_HZ = 16_000
+MIN_REFERENCE_HZ, GOOD_REFERENCE_HZ = 8_000, 16_000  # the telephone's; what the encoders listen to
 MIN_SOUND_S = 0.5
 SILENCE_DB = -50.0
 CLIPPED_AT = 0.999
 MAX_CLIPPED = 0.01
+FINGERPRINT_BLOCKS, FINGERPRINT_BLOCK_BYTES = 64, 65_536
 
 _SPEECH_TOKENIZERS = {
     "cosyvoice": "speech_tokenizer_v1.onnx",
@@ -52,10 +57,7 @@ def check_reference(audio: Audio) -> None:
             f"the reference audio is {audio.seconds:.2f} s long; "
             f"give {MIN_REFERENCE_S:g} to {MAX_REFERENCE_S:g} s of speech (5 to 10 s is best)"
         )
-    if audio.rate < MIN_REFERENCE_HZ:
-        raise AudioError(
-            f"the reference audio has {audio.rate} samples a second; record it at {MIN_REFERENCE_HZ} or more"
-        )
+    _check_rate(audio.rate)
     sound_s = _sound_s(audio)
     if sound_s < MIN_SOUND_S:
         raise AudioError(
@@ -141,11 +143,51 @@ def speaker_features(
     return centred
 
 
+def fingerprint(folder: ModelFolder) -> str:
+    """What tells the speech tokenizer of a folder from others; empty where it has none.
+
+    Of its size and 64 blocks spread over the file, not of all: it is 500 MB, and is asked for at the first
+    word of a registered voice. Another training changes every weight.
+    """
+    path = folder.path / _SPEECH_TOKENIZERS[folder.family]
+    if not path.is_file():
+        return ""
+    status = path.stat()
+    return _fingerprint(str(path), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _fingerprint(path: str, size: int, changed_ns: int) -> str:
+    digest = hashlib.sha256(str(size).encode())
+    last = max(0, size - FINGERPRINT_BLOCK_BYTES)
+    try:
+        with open(path, "rb") as file:
+            for block in range(FINGERPRINT_BLOCKS):
+                file.seek(last * block // (FINGERPRINT_BLOCKS - 1))
+                digest.update(file.read(FINGERPRINT_BLOCK_BYTES))
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}; download it again") from error
+    return digest.hexdigest()[:32]
+
+
+def _check_rate(rate: int) -> None:
+    if rate < MIN_REFERENCE_HZ:
+        raise AudioError(
+            f"the reference audio has {rate} samples a second; record it at {GOOD_REFERENCE_HZ} or more"
+        )
+    if rate < GOOD_REFERENCE_HZ:
+        log.warning(
+            "the reference audio has %d samples a second: the voice will be dull; %d or more are better",
+            rate,
+            GOOD_REFERENCE_HZ,
+        )
+
+
 def _sound_s(audio: Audio) -> float:
-    """Seconds whose level, over 20 ms, is above the limit of silence."""
+    """Seconds whose level, over 20 ms and without a constant offset, is above the limit of silence."""
     width = audio.rate // 50
     frames = audio.samples[: len(audio.samples) // width * width].reshape(-1, width)
-    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    power = np.var(frames, axis=1, dtype=np.float64)
     return float(np.count_nonzero(power > 10 ** (SILENCE_DB / 10))) * width / audio.rate
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import cosyrt
 from cosyrt.audio import Audio
+from cosyrt.errors import VoiceNotFound
 from cosyrt.units import Rates
 
 
@@ -32,6 +33,11 @@ class TonePipeline:
 
     def default_voice(self, text: str) -> str:
         return "ann" if text.isascii() else "mei"
+
+    def voice(self, name: str) -> SimpleNamespace:
+        if name not in self.voices:
+            raise VoiceNotFound(f"no voice is called {name!r}; this model has {', '.join(self.voices)}")
+        return self.voices[name]
 
     def voice_from(self, audio: object, text: str, name: str = "reference") -> SimpleNamespace:
         return voice(name, None)

@@ -96,14 +96,14 @@ def test_a_model_without_voices(tiny: Pipeline) -> None:
 
     with pytest.raises(VoiceError, match="comes without voices; give a reference clip"):
         tts.say(SHORT)
-    with pytest.raises(VoiceNotFound, match="no voice 'bob'; this model has: none"):
+    with pytest.raises(VoiceNotFound, match="no voice is called 'bob'; this model has none"):
         tts.say(SHORT, voice="bob")
 
 
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"voice": "bob"}, VoiceNotFound, "no voice 'bob'; this model has: ann, mei"),
+        ({"voice": "bob"}, VoiceNotFound, "no voice is called 'bob'; this model has ann, mei"),
         (
             {"voice": prompted(family="cosyvoice3")},
             VoiceError,

@@ -14,6 +14,7 @@ from cosyrt.description import Node
 from cosyrt.errors import AudioError, ConfigError, ModelNotFound, WeightsError
 from cosyrt.frontend.reference import (
     check_reference,
+    fingerprint,
     mel_spec,
     speaker_features,
     speaker_vector,
@@ -42,7 +43,9 @@ def folder_of(path: Path, family: str = "cosyvoice2") -> ModelFolder:
     [
         (noise(0.5), r"0\.50 s long.*give 1 to 30 s"),
         (noise(30.1), r"30\.10 s long.*give 1 to 30 s"),
-        (noise(2, rate=8_000), "8000 samples a second; record it at 16000"),
+        (noise(2, rate=7_999), "7999 samples a second; record it at 16000"),
+        (noise(2, rate=30), "30 samples a second; record it at 16000"),
+        (Audio(np.full(48_000, 0.5, np.float32), 24_000), r"silent: 0\.00 s"),
         (noise(2, level=0.001), r"silent: 0\.00 s .*louder"),
         (padded(noise(0.2), 3), r"silent: 0\.20 s .*at least 0\.5 s"),
         (noise(2, level=2.0), r"clipped: 6\d\.\d% .*quieter"),
@@ -56,11 +59,57 @@ def test_unfit_recordings(audio: Audio, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "audio", [noise(1), noise(30), noise(3, level=0.02), noise(3, rate=48_000), padded(noise(1), 5)]
+    "audio",
+    [
+        noise(1),
+        noise(30),
+        noise(3, level=0.02),
+        noise(3, rate=48_000),
+        noise(3, rate=8_000),
+        padded(noise(1), 5),
+    ],
 )
 def test_fit_recordings(audio: Audio) -> None:
     """Recordings at the limits, quiet ones and ones with pauses pass."""
     check_reference(audio)
+
+
+def test_a_recording_of_the_telephone_is_dull(caplog: pytest.LogCaptureFixture) -> None:
+    """Below 16,000 samples a second a voice is made, with a warning; from there on without."""
+    check_reference(noise(2, rate=16_000))
+    assert not caplog.messages
+    check_reference(noise(2, rate=11_025))
+    assert "11025 samples a second: the voice will be dull" in caplog.text
+
+
+def test_a_speech_tokenizer_has_a_fingerprint(tmp_path: Path) -> None:
+    """Equal files have equal ones, whatever their place; one byte changed in a small file changes it."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir(), other.mkdir()
+    assert fingerprint(ModelFolder(one, "cosyvoice2", {})) == ""
+    mine, same = fingerprint(folder_of(one)), fingerprint(folder_of(other))
+    assert mine == same and len(mine) == 32
+    path = other / "speech_tokenizer_v2.onnx"
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert fingerprint(ModelFolder(other, "cosyvoice2", {})) != mine
+
+
+def test_the_fingerprint_of_a_large_file_is_of_blocks(tmp_path: Path) -> None:
+    """The beginning, the end and blocks between are looked at: another training is always seen."""
+    path, folder = tmp_path / "speech_tokenizer_v2.onnx", ModelFolder(tmp_path, "cosyvoice2", {})
+    data = np.random.default_rng(0).bytes(8_000_000)
+    path.write_bytes(data)
+    first = fingerprint(folder)
+    for changed in (
+        data[:-1] + b"x",
+        b"x" + data[1:],
+        np.random.default_rng(1).bytes(8_000_000),
+        data + b"x",
+    ):
+        path.write_bytes(changed)
+        os.utime(path, ns=(len(changed), hash(changed) % 10**9))
+        assert fingerprint(folder) != first
 
 
 def kaldi_fbank(samples: np.ndarray) -> np.ndarray:
