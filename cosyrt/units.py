@@ -6,6 +6,7 @@ Read from the model description, never assumed: CosyVoice 1 runs at 22 050 Hz, 2
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from cosyrt.errors import ConfigError
 
@@ -15,12 +16,12 @@ class Rates:
     """How long a token, a mel frame and a sample are.
 
     Raises:
-        ConfigError: the samples of a token do not divide into whole mel frames.
+        ConfigError: the samples of a token do not divide into these mel frames.
     """
 
     sample_hz: int = 24_000
     token_hz: int = 25
-    frames_per_token: int = 2
+    frames_per_token: int | Fraction = 2  # of CosyVoice 1 a fraction: 441/256
 
     def __post_init__(self) -> None:
         if self.sample_hz % (self.token_hz * self.frames_per_token):
@@ -32,12 +33,16 @@ class Rates:
     @property
     def samples_per_frame(self) -> int:
         """Samples in one mel frame (480 in CosyVoice 2)."""
-        return self.sample_hz // (self.token_hz * self.frames_per_token)
+        return int(self.sample_hz // (self.token_hz * self.frames_per_token))
 
     @property
     def samples_per_token(self) -> int:
         """Samples in one speech token (960 in CosyVoice 2)."""
-        return self.samples_per_frame * self.frames_per_token
+        return self.sample_hz // self.token_hz
+
+    def frames(self, tokens: int) -> int:
+        """Whole mel frames of that many tokens, as upstream rounds them: down."""
+        return int(tokens * self.frames_per_token)
 
     def seconds(self, samples: int) -> float:
         """Duration of that many samples, in seconds."""

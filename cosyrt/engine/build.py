@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cosyrt.checkpoint import ModelFolder
-from cosyrt.engine import cosyvoice2, cosyvoice3
+from cosyrt.engine import cosyvoice, cosyvoice2, cosyvoice3
 from cosyrt.engine.description import Description
 from cosyrt.engine.stages import Models
 from cosyrt.errors import ConfigError
 
 Builder = Callable[[ModelFolder], tuple[Description, Models]]
 FAMILIES: dict[str, Builder] = {
+    "cosyvoice": cosyvoice.build,
     "cosyvoice2": cosyvoice2.build,
     "cosyvoice3": cosyvoice3.build,
 }

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cosyrt.checkpoint import ModelFolder, load_into
+from cosyrt.engine.chunks import ChunkPlan
 from cosyrt.engine.description import Description, settings_errors, weightless
 from cosyrt.engine.speaking import SpeakingConfig
 from cosyrt.engine.stages import Models
-from cosyrt.models.flow import Flow, FlowConfig
+from cosyrt.models.conformer import ConformerConfig
+from cosyrt.models.flow import Flow, FlowConfig, LookAheadConfig
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
 from cosyrt.units import Rates
@@ -43,12 +45,14 @@ def build(folder: ModelFolder) -> tuple[Description, Models]:
 def describe(settings: Mapping[str, Any], backbone: Mapping[str, Any]) -> Description:
     """From the description of a folder and the `config.json` of its language model."""
     llm, flow, hift = (settings[part].args for part in ("llm", "flow", "hift"))
+    flow_config = FlowConfig.from_description(flow)
     return Description(
         llm=LanguageModelConfig.from_description(llm, backbone),
-        flow=FlowConfig.from_description(flow),
+        flow=flow_config,
         vocoder=VocoderConfig.from_description(hift),
         speaking=SpeakingConfig.from_description(llm),
         rates=rates(settings),
+        plan=chunks(flow_config.encoder),
         pronunciation=settings.get("pronunciation"),
     )
 
@@ -61,6 +65,11 @@ def rates(settings: Mapping[str, Any]) -> Rates:
         token_hz=flow["input_frame_rate"],
         frames_per_token=flow["token_mel_ratio"],
     )
+
+
+def chunks(encoder: ConformerConfig | LookAheadConfig) -> ChunkPlan:
+    """Where a stream may be cut: on the edges that the flow was trained with."""
+    return ChunkPlan(chunk_tokens=encoder.chunk_tokens, lookahead_tokens=encoder.lookahead_tokens)
 
 
 def load_weights(models: Models, folder: ModelFolder) -> None:

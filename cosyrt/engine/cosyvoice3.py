@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.causal_stream import CausalAudioStream
-from cosyrt.engine.cosyvoice2 import load_weights, rates
+from cosyrt.engine.cosyvoice2 import chunks, load_weights, rates
 from cosyrt.engine.description import Description, Sound, settings_errors, weightless
 from cosyrt.engine.speaking import SpeakingConfig
 from cosyrt.engine.stages import Models, Stages
@@ -60,6 +60,7 @@ def describe(settings: Mapping[str, Any], backbone: Mapping[str, Any]) -> Descri
         vocoder=vocoder,
         speaking=speaking(llm),
         rates=rates(settings),
+        plan=chunks(flow_config.encoder),
         sound=sound(flow_config),
     )
 

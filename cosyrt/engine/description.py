@@ -12,13 +12,29 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from cosyrt.engine.audio_stream import AudioStream
+from cosyrt.engine.chunks import ChunkPlan
+from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.speaking import SpeakingConfig
 from cosyrt.engine.stages import Stages
+from cosyrt.engine.window_stream import WindowPlan
 from cosyrt.errors import ConfigError
 from cosyrt.models.flow import DiTFlowConfig, FlowConfig
 from cosyrt.models.llm import LanguageModelConfig
+from cosyrt.models.regulated_flow import RegulatedFlowConfig
+from cosyrt.models.transformer_lm import TransformerLMConfig
 from cosyrt.models.vocoder import VocoderConfig
 from cosyrt.units import Rates
+
+
+class MelMaker(Protocol):
+    """Turns the speech tokens of one utterance to mel, chunk by chunk."""
+
+    def until(
+        self,
+        tokens: list[int],
+        edge: int | None,
+    ) -> Tensor:  # [1, 80, M] the frames that are new
+        """The mel up to that edge of the plan, whose look-ahead is there; None: all."""
 
 
 class SoundStream(Protocol):
@@ -34,18 +50,22 @@ class SoundStream(Protocol):
 
 # (stages, vocoder, random numbers for the noise of the source or None for none) → a stream of one utterance
 Sound = Callable[[Stages, VocoderConfig, torch.Generator | None], SoundStream]
+# (stages, flow, condition, chunked=whether in chunks of the plan) → the mel of one utterance
+Mels = Callable[..., MelMaker]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
     """A model description, understood, and what its family does in its own way."""
 
-    llm: LanguageModelConfig
-    flow: FlowConfig | DiTFlowConfig
+    llm: LanguageModelConfig | TransformerLMConfig
+    flow: FlowConfig | DiTFlowConfig | RegulatedFlowConfig
     vocoder: VocoderConfig
     speaking: SpeakingConfig
     rates: Rates
+    plan: ChunkPlan | WindowPlan
     pronunciation: str | None = None
+    mels: Mels = field(default=MelStream, compare=False)
     sound: Sound = field(default=AudioStream, compare=False)
 
     def __post_init__(self) -> None:

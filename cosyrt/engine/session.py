@@ -12,7 +12,6 @@ import torch
 
 from cosyrt.engine.ahead import ahead
 from cosyrt.engine.interleave import Interleaved
-from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.prompts import Manner, prompt_of
 from cosyrt.engine.speaking import Saying, speech_tokens, without_long_silence
 from cosyrt.engine.stretch import Stretch
@@ -68,10 +67,18 @@ class Session:
         """Speech tokens of one piece after another, END after each."""
         p = self.pipeline
         for piece in pieces:
-            saying = Saying(p.tokenizer.encode(piece), self.prompt.text, self.prompt.speech)
+            text = p.tokenizer.encode(piece)
+            saying = Saying(text, self.prompt.text, self.prompt.speech, self.speaker())
             spoken = speech_tokens(p.stages, p.description.speaking, saying, self.drawing, p.where)
             yield from without_long_silence(spoken, p.description.speaking)
             yield END
+
+    def speaker(self) -> torch.Tensor | None:  # [1, 192]
+        """The speaker vector, if the language model is to hear it."""
+        p = self.pipeline
+        if not (p.description.speaking.hears_speaker and self.prompt.with_speaker):
+            return None
+        return torch.from_numpy(self.voice.speaker.copy())[None].to(p.where)
 
     def interleave(self, words: Iterator[str]) -> Generator[np.ndarray, None, None]:  # float32 [N] each
         """Audio of whole words, read while they are spoken."""
@@ -93,7 +100,7 @@ class Session:
     def piece(self, tokens: Iterator[int]) -> Iterator[np.ndarray]:  # float32 [N] each
         """Audio of one piece: flow and vocoder run whenever the tokens reach an edge."""
         p = self.pipeline
-        mels = MelStream(p.stages, p.description.flow, self.condition, chunked=self.chunked)
+        mels = p.description.mels(p.stages, p.description.flow, self.condition, chunked=self.chunked)
         sound = p.description.sound(p.stages, p.description.vocoder, self.noise)
         stretch = Stretch(self.speed)
         spoken: list[int] = []

@@ -40,6 +40,7 @@ class SpeakingConfig:
     loop_kinds: int = 12
     silent_tokens: frozenset[int] = frozenset()  # silence and breath, of which a run is cut short
     longest_silence_tokens: int = 5
+    hears_speaker: bool = False  # CosyVoice 1: the speaker vector stands before the text
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> SpeakingConfig:
@@ -63,6 +64,7 @@ class Saying:
     text: list[int]  # the tokens to speak
     prompt_text: list[int]  # transcript of the prompt, empty without one
     prompt_speech: list[int]  # speech tokens of the prompt, empty without one
+    speaker: Tensor | None = None  # [1, 192] where the language model is to hear it
 
 
 def speech_tokens(
@@ -77,10 +79,11 @@ def speech_tokens(
     most = max(least, int(len(saying.text) * config.most_per_text))
     text = torch.tensor([saying.prompt_text + saying.text], device=device)
     prompt = torch.tensor([saying.prompt_speech], dtype=torch.long, device=device)
-    start = text.shape[1] + prompt.shape[1] + 2
+    speaker = () if saying.speaker is None else (saying.speaker,)
+    start = text.shape[1] + prompt.shape[1] + 2 + len(speaker)
     cache = stages.new_cache(1, start + most)
     recent = torch.full((1, config.sampling.window), NOTHING, device=device)
-    logp = stages.prefill(text, prompt, cache)
+    logp = stages.prefill(text, prompt, cache, *speaker)
     loop = Loop(config, most // 4)
     for count in range(most):
         token = draw(allowed(logp, config.end_token, count < least), recent, config.sampling, generator)

@@ -7,9 +7,9 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,22 +17,28 @@ from torch import Tensor
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.flow import DiTFlow, Flow
 from cosyrt.models.layers import Memory
-from cosyrt.models.llm import Cache, SpeechLanguageModel
+from cosyrt.models.llm import SpeechLanguageModel
+from cosyrt.models.regulated_flow import RegulatedFlow
 from cosyrt.models.source import Phase
+from cosyrt.models.transformer_lm import TransformerLM
 from cosyrt.models.vocoder import Vocoder
 
+Cache = Any  # the language model's own (models/llm.py, models/transformer_lm.py); no one else looks in
 # (batch, positions) → an empty cache of that size
 NewCache = Callable[[int, int], Cache]
-# (text [B, T], speech [B, S], cache) → log-probabilities [B, V]; fills the cache from position 0
-Prefill = Callable[[Tensor, Tensor, Cache], Tensor]
+# (text [B, T], speech [B, S], cache) → log-probabilities [B, V]; fills the cache from position 0.
+# Of CosyVoice 1 also (…, speaker vector [B, 192]): where it is given, it takes a position
+Prefill = Callable[..., Tensor]
 # (token [B], position [B], sees [B, 1, 1, K], cache) → log-probabilities [B, V]; fills the cache there
 Step = Callable[[Tensor, Tensor, Tensor, Cache], Tensor]
 # (numbers [B, T], their kinds [B, T] (models/llm.py), positions [B, T], sees [B, 1, T, K], cache)
-#  → log-probabilities [B, V] after the last; fills the cache there
+#  → log-probabilities [B, V] after the last; fills the cache there. Not of CosyVoice 1
 Read = Callable[[Tensor, Tensor, Tensor, Tensor, Cache], Tensor]
 # (tokens [B, S], real [B, S], sees [B, S, past + S], tokens that follow [B, lookahead] or None,
-#  memory of the past or None) → mu [B, 80, M]
+#  memory of the past or None) → mu [B, 80, M]; of CosyVoice 1 [B, 80, S], for `regulate`, and no past
 Encode = Callable[[Tensor, Tensor, Tensor, Tensor | None, Memory | None], Tensor]
+# (encoded [B, 80, S], pairs of tokens and the frames they become) → mu [B, 80, M]
+Regulate = Callable[[Tensor, Sequence[tuple[int, int]]], Tensor]
 # (x [B, 80, M], real [B, 1, M], sees [B, M, past + M], mu [B, 80, M], t [B], speaker [B, 80],
 #  prompt [B, 80, M], memory of the past at this t or None) → [B, 80, M]
 Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Memory | None], Tensor]
@@ -61,14 +67,15 @@ class Stages(NamedTuple):
     pitch: Pitch
     excite: Excite
     vocode: Vocode
+    regulate: Regulate | None = None  # CosyVoice 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
     """The three networks of one checkpoint."""
 
-    llm: SpeechLanguageModel
-    flow: Flow | DiTFlow
+    llm: SpeechLanguageModel | TransformerLM
+    flow: Flow | DiTFlow | RegulatedFlow
     vocoder: Vocoder | CausalVocoder
 
     def to(self, device: torch.device) -> Models:
@@ -81,8 +88,8 @@ def eager(models: Models) -> Stages:
     """The plain way: torch, one operation after another. Every faster way is held against this one."""
     llm, flow, vocoder = models.llm.eval(), models.flow.eval(), models.vocoder.eval()
 
-    def prefill(text: Tensor, speech: Tensor, cache: Cache) -> Tensor:
-        x = llm.prompt(text, speech)
+    def prefill(text: Tensor, speech: Tensor, cache: Cache, *speaker: Tensor) -> Tensor:
+        x = llm.prompt(text, speech, *speaker)
         length = x.shape[1]
         positions = torch.arange(length, device=x.device).expand(x.shape[0], -1)
         before = torch.ones(length, length, dtype=torch.bool, device=x.device).tril()
@@ -94,6 +101,7 @@ def eager(models: Models) -> Stages:
         return logp
 
     def read(numbers: Tensor, kinds: Tensor, positions: Tensor, sees: Tensor, cache: Cache) -> Tensor:
+        assert isinstance(llm, SpeechLanguageModel), "CosyVoice 1 reads its text whole"
         logp: Tensor = llm(llm.mixed(numbers, kinds), positions, sees, cache)
         return logp
 
@@ -108,5 +116,6 @@ def eager(models: Models) -> Stages:
         pitch=vocoder.f0,
         excite=vocoder.excitation,
         vocode=vocoder.decode,
+        regulate=flow.regulate if isinstance(flow, RegulatedFlow) else None,
     )
-    return Stages._make(torch.inference_mode()(stage) for stage in plain)
+    return Stages._make(stage and torch.inference_mode()(stage) for stage in plain)

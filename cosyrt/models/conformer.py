@@ -1,4 +1,4 @@
-"""speech tokens' embeddings → mel-rate encoding: the up-sampling conformer of CosyVoice 2.
+"""Embeddings → encoding: the conformer of CosyVoice 1, the up-sampling one of CosyVoice 2.
 
 Shapes: B batch · S speech tokens · M = up · S mel frames · T either of them ·
 K = past + T positions to look at · D width · H heads · E head width.
@@ -20,6 +20,28 @@ from torch import Tensor, nn
 from cosyrt.models.layers import CausalConv, Memory
 
 LAYER_NORM_EPS = 1e-12  # inside the blocks; the norms around them keep torch's 1e-5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlocksConfig:
+    """Sizes of one stack of blocks, in CosyVoice 1 of text or of speech tokens."""
+
+    inputs: int = 512  # width of what comes in
+    width: int = 512
+    heads: int = 8
+    feed_forward: int = 2048
+    layers: int = 6
+
+    @classmethod
+    def from_description(cls, args: Mapping[str, Any]) -> BlocksConfig:
+        """From the arguments of upstream's `ConformerEncoder` or `TransformerEncoder`."""
+        return cls(
+            inputs=args["input_size"],
+            width=args["output_size"],
+            heads=args["attention_heads"],
+            feed_forward=args["linear_units"],
+            layers=args["num_blocks"],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +75,14 @@ class ConformerConfig:
 class InputLayer(nn.Module):
     """Linear, norm, and upstream's scaling by the root of the width."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
-        self.out = nn.Sequential(nn.Linear(width, width), nn.LayerNorm(width))
+        self.out = nn.Sequential(nn.Linear(inputs, width), nn.LayerNorm(width))
         self.scale = sqrt(width)
 
     def forward(
         self,
-        x: Tensor,  # [B, T, D]
+        x: Tensor,  # [B, T, inputs]
     ) -> Tensor:  # [B, T, D]
         out: Tensor = self.out(x) * self.scale
         return out
@@ -103,17 +125,24 @@ class Up(nn.Module):
         return out.transpose(1, 2)
 
 
+def sinusoids(
+    distance: Tensor,  # [T]
+    width: int,
+) -> Tensor:  # [T, D] float32
+    """Sines and cosines of distances, in turn: half precision ruins them."""
+    rates = torch.exp(torch.arange(0, width, 2, device=distance.device) * (-log(10_000.0) / width))
+    angles = distance[:, None].float() * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
 def distances(
     rows: int,
     columns: int,
     width: int,
     like: Tensor,
 ) -> Tensor:  # [rows + columns - 1, D]
-    """Sinusoids, in float32, of every distance from the last `rows` of `columns` positions to any of them."""
-    distance = torch.arange(columns - 1, -rows, -1, device=like.device, dtype=torch.float32)
-    rates = torch.exp(torch.arange(0, width, 2, device=like.device) * (-log(10_000.0) / width))
-    angles = distance[:, None] * rates
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1).to(like.dtype)
+    """Sinusoids of every distance from the last `rows` of `columns` positions to any of them."""
+    return sinusoids(torch.arange(columns - 1, -rows, -1, device=like.device), width).to(like.dtype)
 
 
 def by_distance(
@@ -183,7 +212,7 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """Attention, then feed-forward, each behind a norm and added to its input."""
 
-    def __init__(self, config: ConformerConfig) -> None:
+    def __init__(self, config: BlocksConfig | ConformerConfig) -> None:
         super().__init__()
         self.self_attn = RelativeAttention(config.width, config.heads)
         self.feed_forward = FeedForward(config.width, config.feed_forward)
@@ -202,17 +231,39 @@ class Block(nn.Module):
         return out
 
 
+class Conformer(nn.Module):
+    """One stack of blocks at one rate: CosyVoice 1's encoder, of text as of speech tokens."""
+
+    def __init__(self, config: BlocksConfig) -> None:
+        super().__init__()
+        self.embed = InputLayer(config.inputs, config.width)
+        self.encoders = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.after_norm = nn.LayerNorm(config.width)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, T, inputs]
+        sees: Tensor,  # [B, T, T] True where a position may look
+    ) -> Tensor:  # [B, T, D]
+        x = self.embed(x)
+        distance = distances(x.shape[1], x.shape[1], x.shape[2], x)
+        for block in self.encoders:
+            x = block(x, sees[:, None], distance)
+        out: Tensor = self.after_norm(x)
+        return out
+
+
 class UpsampleConformer(nn.Module):
     """Blocks at the token rate, up-sampling, blocks at the mel rate."""
 
     def __init__(self, config: ConformerConfig) -> None:
         super().__init__()
         self.config = config
-        self.embed = InputLayer(config.width)
+        self.embed = InputLayer(config.width, config.width)
         self.pre_lookahead_layer = LookAhead(config.width, config.lookahead_tokens, config.width)
         self.encoders = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.up_layer = Up(config.width, config.up)
-        self.up_embed = InputLayer(config.width)
+        self.up_embed = InputLayer(config.width, config.width)
         self.up_encoders = nn.ModuleList(Block(config) for _ in range(config.up_layers))
         self.after_norm = nn.LayerNorm(config.width)
 

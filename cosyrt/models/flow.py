@@ -38,7 +38,7 @@ class SolverConfig:
     steps: int = 10
 
 
-def _solver(args: Mapping[str, Any]) -> dict[str, Any]:
+def solver_settings(args: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a `SolverConfig` in a model description."""
     solver = args["decoder"].args["cfm_params"].args["content"]
     return {
@@ -65,7 +65,7 @@ class FlowConfig(SolverConfig):
                 args["encoder"].args, up=args["token_mel_ratio"], lookahead_tokens=args["pre_lookahead_len"]
             ),
             velocity=UNetConfig.from_description(args["decoder"].args["estimator"].args),
-            **_solver(args),
+            **solver_settings(args),
         )
 
 
@@ -100,7 +100,7 @@ class DiTFlowConfig(SolverConfig):
                 chunk_tokens=velocity.chunk_frames // args["token_mel_ratio"],
             ),
             velocity=velocity,
-            **_solver(args),
+            **solver_settings(args),
         )
 
 

@@ -2,7 +2,7 @@
 
 Shapes: B batch · M mel frames · N samples = M · samples per frame · H harmonics, the fundamental first.
 Source: the neural source-filter model (Wang et al., 2019) as used by HiFTNet (arXiv:2309.09493) and
-upstream's `hifigan/generator.py` (SineGen2) and `hifigan/f0_predictor.py`.
+upstream's `hifigan/generator.py` (SineGen, SineGen2) and `hifigan/f0_predictor.py`.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ class CausalPitchPredictor(nn.Module):
 class Phase(NamedTuple):
     """Where the harmonics stand, so that a window can go on where the last one stopped."""
 
-    cycles: Tensor  # [B, H] float64: phase at the middle of the frame before, in cycles, modulo 1
+    # [B, H] float64, in cycles, modulo 1: phase in the middle of the frame before, in CosyVoice 1 at its end
+    cycles: Tensor
 
 
 class HarmonicSource(nn.Module):
@@ -136,6 +137,25 @@ class HarmonicSource(nn.Module):
         left = wrapped + past[:, None] * advance.float().unsqueeze(2)
         right = wrapped + ahead[:, None] * coming.float().unsqueeze(2)
         return (2 * torch.pi) * torch.cat([left, right], dim=2).flatten(1, 2)
+
+
+class SampledSource(HarmonicSource):
+    """The source of CosyVoice 1: the pitch stands still within a frame, the phase turns at every sample."""
+
+    def angles(
+        self,
+        pitch: Tensor,  # [B, M] Hz
+        before: Phase | None,
+    ) -> Tensor:  # [B, N, H] radians
+        """Phase of every harmonic at every sample; `before` is that of the sample to the left."""
+        advance = advance_of(self.config, pitch)  # [B, M, H] cycles
+        start = torch.cumsum(advance, dim=1) - advance
+        if before is not None:
+            start = start + before.cycles[:, None]
+        hop = self.config.samples_per_frame
+        share = torch.arange(1, hop + 1, device=pitch.device, dtype=torch.float32) / hop
+        wrapped = torch.remainder(start, 1.0).float().unsqueeze(2)  # [B, M, 1, H]
+        return (2 * torch.pi) * (wrapped + share[:, None] * advance.float().unsqueeze(2)).flatten(1, 2)
 
 
 class SteppedSource(HarmonicSource):

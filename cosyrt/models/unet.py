@@ -8,7 +8,7 @@ stayed; with one level of channels nothing is ever halved, so the "U" is a stack
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -101,11 +101,17 @@ class ConvBlock(nn.Module):
 class ResidualBlock(nn.Module):
     """Two convolution blocks with the time added between them."""
 
-    def __init__(self, inputs: int, outputs: int, time_width: int) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        time_width: int,
+        block: Callable[[int, int], nn.Module] = ConvBlock,
+    ) -> None:
         super().__init__()
         self.mlp = nn.Sequential(nn.Mish(), nn.Linear(time_width, outputs))
-        self.block1 = ConvBlock(inputs, outputs)
-        self.block2 = ConvBlock(outputs, outputs)
+        self.block1 = block(inputs, outputs)
+        self.block2 = block(outputs, outputs)
         self.res_conv = nn.Conv1d(inputs, outputs, 1)
 
     def forward(

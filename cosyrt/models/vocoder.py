@@ -134,13 +134,13 @@ class ResidualBlock(nn.Module):
 
 
 class Vocoder(nn.Module):
-    """HiFT as CosyVoice 2 uses it: convolutions look both ways, the source runs on a continuous phase."""
+    """HiFT as CosyVoice 1 and 2 use it, each with its source: convolutions look both ways."""
 
-    def __init__(self, config: VocoderConfig) -> None:
+    def __init__(self, config: VocoderConfig, source: type[HarmonicSource] = HarmonicSource) -> None:
         super().__init__()
         self.config = c = config
         self.f0_predictor = PitchPredictor(c.mel_bins, c.pitch_channels)
-        self.m_source = HarmonicSource(c.source)
+        self.m_source = source(c.source)
         self.conv_pre = nn.Conv1d(c.mel_bins, c.channels, 7, padding=3)
         widths = [c.channels >> i for i in range(len(c.upsample_rates) + 1)]
         steps = zip(widths[:-1], widths[1:], c.upsample_kernels, c.upsample_rates, strict=True)

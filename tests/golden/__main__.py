@@ -11,12 +11,13 @@ import numpy as np
 
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.build import build
+from tests.golden.cosyvoice import CosyVoice
 from tests.golden.cosyvoice2 import CosyVoice2
 from tests.golden.cosyvoice3 import CosyVoice3
 from tests.golden.questions import Golden, Row
 from tests.golden.weights import write_folder
 
-FAMILIES: dict[str, type[Golden]] = {kind.family: kind for kind in (CosyVoice2, CosyVoice3)}
+FAMILIES: dict[str, type[Golden]] = {kind.family: kind for kind in (CosyVoice, CosyVoice2, CosyVoice3)}
 
 
 def compare(golden: Path, name: str) -> list[Row]:

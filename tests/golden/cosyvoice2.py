@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from cosyrt.models.layers import visible
+from tests.golden.held import Held
 from tests.golden.questions import FLOAT32, LOG_PROBABILITY, LONG_PHASE_GRAIN, PHASE_GRAIN, Golden
 
 FADE_FRAMES = 8  # how much upstream holds back and cross-fades between chunks
@@ -25,51 +25,17 @@ class CosyVoice2(Golden):
         out: Tensor = self.models.flow.encoder(heard, sees, self.models.flow.at_mel_rate(sees), ahead)
         return out
 
-    def sound(self, mel: Tensor, cached: Tensor | None = None) -> tuple[Tensor, Tensor]:  # [N], [1, 1, N]
-        """Vocoder without noise; `cached` replaces the first samples of the source, as upstream streams."""
-        source = self.stages.excite(self.stages.pitch(mel), None, None)
-        if cached is not None:
-            source = torch.cat([cached, source[:, :, cached.shape[2] :]], dim=2)
-        return self.stages.vocode(mel, source)[0], source
-
     def streamed(self) -> Tensor:  # [N]
         """Upstream's hops and fades (cli/model.py) on our stages; the last chunk is not masked."""
         tokens = self.arrays["stream_token"][0].tolist()
         chunks, done = [], 0
-        held = Held(self)
+        held = Held(self, FADE_FRAMES)
         for end in self.upstream_edges(len(tokens)):
             mels = self.mels(chunked=end is not None)
             mels.done_tokens = done
             chunks.append(held.push(mels.until(tokens, end), last=end is None))
             done = end or 0
         return torch.cat(chunks)
-
-
-class Held:
-    """What upstream keeps between two chunks of its vocoder."""
-
-    def __init__(self, golden: CosyVoice2) -> None:
-        self.golden = golden
-        hop = golden.description.vocoder.samples_per_frame
-        self.window = torch.from_numpy(np.hamming(2 * FADE_FRAMES * hop))
-        self.size = FADE_FRAMES * hop
-        self.mel: Tensor | None = None
-        self.source: Tensor | None = None
-        self.samples: Tensor | None = None
-
-    def push(self, mel: Tensor, last: bool) -> Tensor:  # [N]
-        """Vocode a chunk behind the frames held back from the one before, and fade over."""
-        if self.mel is not None:
-            mel = torch.cat([self.mel, mel], dim=2)
-        samples, source = self.golden.sound(mel, self.source)
-        if self.samples is not None:
-            rise, fall = self.window[: self.size], self.window[self.size :]
-            samples[: self.size] = (samples[: self.size] * rise + self.samples * fall).float()
-        if last:
-            return samples
-        self.mel, self.source = mel[:, :, -FADE_FRAMES:], source[:, :, -self.size :]
-        self.samples = samples[-self.size :]
-        return samples[: -self.size]
 
 
 def _whole(golden: CosyVoice2) -> Tensor:

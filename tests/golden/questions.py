@@ -27,7 +27,7 @@ HOPS = (25, 50, 100)
 INPUTS = {
     *("embedding", "text", "prompt_text", "prompt_speech_token", "forced", "flow_token", "enc_in"),
     *("flow_prompt_token", "flow_prompt_mel", "est_x", "est_mu", "est_t", "est_spks", "est_cond"),
-    *("hift_mel", "hift_cache_source", "stream_token"),
+    *("hift_mel", "hift_cache_source", "stream_token", "flow_noise"),
 }
 
 
@@ -75,11 +75,11 @@ class Golden:
         error = np.abs(ours.reshape(theirs.shape) - theirs).max() / np.abs(theirs).max()
         return Row(name, float(error), tolerance)
 
-    def logp(self, text: Tensor, speech: Tensor, steps: int) -> Tensor:  # [steps, V]
+    def logp(self, text: Tensor, speech: Tensor, steps: int, *speaker: Tensor) -> Tensor:  # [steps, V]
         """Log-probabilities, the forced tokens fed back one by one through the cache."""
-        start = text.shape[1] + speech.shape[1] + 2
+        start = text.shape[1] + speech.shape[1] + 2 + len(speaker)
         cache = self.stages.new_cache(1, start + steps)
-        rows = [self.stages.prefill(text, speech, cache)]
+        rows = [self.stages.prefill(text, speech, cache, *speaker)]
         for count, token in enumerate(self.tensor("forced")[0, : steps - 1]):
             sees = torch.ones(1, 1, 1, start + count + 1, dtype=torch.bool)
             rows.append(self.stages.step(token[None], torch.tensor([start + count]), sees, cache))
@@ -100,8 +100,8 @@ class Golden:
         inputs = (self.tensor(f"est_{name}") for name in ("mu", "t", "spks", "cond"))
         return self.stages.velocity(x, torch.ones(2, 1, x.shape[2]), sees, *inputs, None)
 
-    def mels(self, chunked: bool) -> MelStream:
-        """A mel stream with the set's prompt."""
+    def condition(self) -> Condition:
+        """The set's prompt."""
         voice = Voice(
             name="golden",
             speaker=self.arrays["embedding"][0],
@@ -109,12 +109,22 @@ class Golden:
             mel=self.arrays["flow_prompt_mel"][0],
             family=self.family,
         )
-        condition = Condition.of(voice, self.stages, torch.device("cpu"))
-        return MelStream(self.stages, self.description.flow, condition, chunked=chunked)
+        return Condition.of(voice, self.stages, torch.device("cpu"))
+
+    def mels(self, chunked: bool) -> MelStream:
+        """A mel stream with it."""
+        return MelStream(self.stages, self.description.flow, self.condition(), chunked=chunked)
 
     def mel(self, chunked: bool, held_back: int = 0) -> Tensor:  # [1, 80, M]
         tokens = self.arrays["flow_token"][0].tolist()
         return self.mels(chunked).until(tokens, len(tokens) - held_back if held_back else None)
+
+    def sound(self, mel: Tensor, cached: Tensor | None = None) -> tuple[Tensor, Tensor]:  # [N], [1, 1, N]
+        """Vocoder without noise; `cached` replaces the first samples of the source, as upstream streams."""
+        source = self.stages.excite(self.stages.pitch(mel), None, None)
+        if cached is not None:
+            source = torch.cat([cached, source[:, :, cached.shape[2] :]], dim=2)
+        return self.stages.vocode(mel, source)[0], source
 
     def upstream_edges(self, tokens: int) -> list[int | None]:
         """Where upstream cuts: the first hop is padded so that it ends on an edge, later ones double."""

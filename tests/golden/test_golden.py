@@ -31,7 +31,9 @@ def copy(folder: Path, **changes: np.ndarray) -> None:
     np.savez(folder / f"{NAME}.npz", **(kept | changes))
 
 
-@pytest.mark.parametrize(("name", "arrays"), [("cosyvoice2-small", 17), ("cosyvoice3-small", 14)])
+@pytest.mark.parametrize(
+    ("name", "arrays"), [("cosyvoice-small", 11), ("cosyvoice2-small", 17), ("cosyvoice3-small", 14)]
+)
 def test_the_small_set_holds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, arrays: int
 ) -> None:

@@ -61,7 +61,8 @@ def write_folder(golden: Path, name: str, out: Path) -> None:
     """A folder in the official layout, with `.pt` files, from a golden set's keys and description."""
     shapes = json.loads((golden / f"{name}.keys.json").read_bytes())
     shutil.copyfile(golden / f"{name}.yaml", out / f"{name.rpartition('-')[0]}.yaml")
-    (out / "CosyVoice-BlankEN").mkdir()
-    (out / "CosyVoice-BlankEN" / "config.json").write_text(json.dumps(backbone(shapes["llm"])))
+    if f"{BACKBONE}embed_tokens.weight" in shapes["llm"]:
+        (out / "CosyVoice-BlankEN").mkdir()
+        (out / "CosyVoice-BlankEN" / "config.json").write_text(json.dumps(backbone(shapes["llm"])))
     for file in ("llm", "flow", "hift"):
         torch.save(part(shapes[file]), out / f"{file}.pt")

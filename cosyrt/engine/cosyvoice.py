@@ -1,0 +1,96 @@
+"""A CosyVoice 1 folder → its networks with their weights, and what is its own in driving them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cosyrt.checkpoint import ModelFolder, load_into
+from cosyrt.engine.audio_stream import AudioStream
+from cosyrt.engine.description import Description, settings_errors, weightless
+from cosyrt.engine.speaking import SpeakingConfig
+from cosyrt.engine.stages import Models
+from cosyrt.engine.window_stream import WindowPlan, WindowStream
+from cosyrt.models.regulated_flow import RegulatedFlow, RegulatedFlowConfig
+from cosyrt.models.source import Phase, SampledSource
+from cosyrt.models.transformer_lm import TransformerLM, TransformerLMConfig
+from cosyrt.models.vocoder import Vocoder, VocoderConfig
+from cosyrt.units import Rates
+
+LOOP_S = 4  # speech that goes round in a circle for so long is cut
+
+
+def build(folder: ModelFolder) -> tuple[Description, Models]:
+    """The description and the networks of a folder, weights loaded.
+
+    Raises:
+        ModelError: its description or its weights cannot be used.
+    """
+    with settings_errors("CosyVoice 1"):
+        description = describe(folder.description)
+        assert isinstance(description.llm, TransformerLMConfig)
+        assert isinstance(description.flow, RegulatedFlowConfig)
+        with weightless():
+            models = Models(
+                llm=TransformerLM(description.llm),
+                flow=RegulatedFlow(description.flow),
+                vocoder=Vocoder(description.vocoder, SampledSource),
+            )
+    load_into(models.llm, folder.tensors("llm"), file=folder.path / "llm")
+    load_into(models.flow, folder.tensors("flow"), file=folder.path / "flow")
+    load_into(models.vocoder, folder.tensors("hift"), file=folder.path / "hift")
+    return description, models
+
+
+def describe(settings: Mapping[str, Any]) -> Description:
+    """From the description of a folder."""
+    llm, flow, hift = (settings[part].args for part in ("llm", "flow", "hift"))
+    vocoder = VocoderConfig.from_description(hift)
+    rates = rates_of(settings, vocoder)
+    plan = WindowPlan.at(rates.token_hz)
+    return Description(
+        llm=TransformerLMConfig.from_description(llm),
+        flow=RegulatedFlowConfig.from_description(flow),
+        vocoder=vocoder,
+        speaking=speaking(llm, rates),
+        rates=rates,
+        plan=plan,
+        mels=partial(WindowStream, rates=rates, plan=plan),
+        sound=StartedAudioStream,
+    )
+
+
+def rates_of(settings: Mapping[str, Any], vocoder: VocoderConfig) -> Rates:
+    """A token of CosyVoice 1 is no whole number of mel frames."""
+    sample_hz, token_hz = settings["sample_rate"], settings["flow"].args["input_frame_rate"]
+    frames = Fraction(sample_hz, token_hz * vocoder.samples_per_frame)
+    return Rates(sample_hz=sample_hz, token_hz=token_hz, frames_per_token=frames)
+
+
+def speaking(llm: Mapping[str, Any], rates: Rates) -> SpeakingConfig:
+    """As in CosyVoice 2, at its own rate, without asking for more text, and hearing who speaks."""
+    config = SpeakingConfig.from_description(llm)
+    return replace(config, fill_token=None, loop_tokens=LOOP_S * rates.token_hz, hears_speaker=True)
+
+
+class StartedAudioStream(AudioStream):
+    """Samples whose overtones start at phases drawn for the utterance; the fundamental starts at zero."""
+
+    def excite(self, pitched: int, last: bool) -> None:
+        """Extend the excitation over the frames whose pitch is certain."""
+        if self.phase is None and self.generator is not None:
+            self.phase = Phase(self.drawn(self.generator))
+        super().excite(pitched, last)
+
+    def drawn(self, generator: torch.Generator) -> Tensor:  # [1, H]
+        """A phase for each harmonic, in cycles."""
+        assert self.mel is not None
+        cycles = torch.rand(1, self.config.harmonics, generator=generator, dtype=torch.float64)
+        cycles[:, 0] = 0
+        return cycles.to(self.mel.device)

@@ -1,0 +1,173 @@
+"""noisy mel → velocity: the U-Net of CosyVoice 1, which looks both ways and does halve its time axis.
+
+Shapes: B batch · M mel frames · C channels.
+Source: Matcha-TTS (arXiv:2309.03199), upstream's `flow/decoder.py` (ConditionalDecoder).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from cosyrt.models.layers import Memory
+from cosyrt.models.unet import ResidualBlock, Stages, TimeEmbedding, TransformerBlock, UNetConfig
+
+NORM_GROUPS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullUNetConfig:
+    """Sizes of the velocity model; each level after the first has half the frames."""
+
+    inputs: int = 320
+    mel_bins: int = 80
+    channels: tuple[int, ...] = (256, 256)
+    head_width: int = 64
+    heads: int = 8
+    blocks: int = 4
+    middle: int = 12
+
+    @classmethod
+    def from_description(cls, args: Mapping[str, Any]) -> FullUNetConfig:
+        """From the arguments of upstream's `ConditionalDecoder` in a model description."""
+        return cls(
+            inputs=args["in_channels"],
+            mel_bins=args["out_channels"],
+            channels=tuple(args["channels"]),
+            head_width=args["attention_head_dim"],
+            heads=args["num_heads"],
+            blocks=args["n_blocks"],
+            middle=args["num_mid_blocks"],
+        )
+
+
+class FullConvBlock(nn.Module):
+    """Convolution, norm over groups of channels and all frames, Mish; padding stays zero."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        conv = nn.Conv1d(inputs, outputs, 3, padding=1)
+        self.block = nn.Sequential(conv, nn.GroupNorm(NORM_GROUPS, outputs), nn.Mish())
+
+    def forward(
+        self,
+        x: Tensor,  # [B, C, M]
+        real: Tensor,  # [B, 1, M]
+        memory: Memory | None = None,  # none: it looks both ways
+    ) -> Tensor:  # [B, C', M]
+        out: Tensor = self.block(x * real) * real
+        return out
+
+
+class Halve(nn.Module):
+    """Half as many frames."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, C, M]
+    ) -> Tensor:  # [B, C, ceil(M / 2)]
+        out: Tensor = self.conv(x)
+        return out
+
+
+class Double(nn.Module):
+    """Twice as many frames."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose1d(channels, channels, 4, stride=2, padding=1)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, C, M]
+    ) -> Tensor:  # [B, C, 2M]
+        out: Tensor = self.conv(x)
+        return out
+
+
+class FullUNet(nn.Module):
+    """The velocity of CosyVoice 1: down level by level, through the middle, up again past the skips."""
+
+    def __init__(self, config: FullUNetConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        levels = list(c.channels)
+        upward = [*reversed(levels), levels[0]]
+        self.time_mlp = TimeEmbedding(c.inputs, 4 * levels[0])
+        self.down_blocks = nn.ModuleList(
+            self.stage(wide, level, Halve(level) if i < len(levels) - 1 else same(level))
+            for i, (wide, level) in enumerate(pairwise([c.inputs, *levels]))
+        )
+        self.mid_blocks = nn.ModuleList(self.stage(levels[-1], levels[-1], None) for _ in range(c.middle))
+        self.up_blocks = nn.ModuleList(
+            self.stage(2 * level, narrow, Double(narrow) if i < len(levels) - 1 else same(narrow))
+            for i, (level, narrow) in enumerate(pairwise(upward))
+        )
+        self.final_block = FullConvBlock(levels[0], levels[0])
+        self.final_proj = nn.Conv1d(levels[0], c.mel_bins, 1)
+
+    def stage(self, inputs: int, outputs: int, closing: nn.Module | None) -> nn.ModuleList:
+        """A residual block, its transformer blocks and what changes the number of frames."""
+        c = self.config
+        residual = ResidualBlock(inputs, outputs, 4 * c.channels[0], FullConvBlock)
+        sizes = UNetConfig(channels=outputs, heads=c.heads, head_width=c.head_width)
+        blocks = nn.ModuleList(TransformerBlock(sizes) for _ in range(c.blocks))
+        return nn.ModuleList([residual, blocks] if closing is None else [residual, blocks, closing])
+
+    def forward(
+        self,
+        x: Tensor,  # [B, 80, M] noisy mel at time t
+        real: Tensor,  # [B, 1, M] 1 where the frame is not padding
+        sees: Tensor,  # [B, M, M] True where a frame may look
+        mu: Tensor,  # [B, 80, M] token encoding
+        t: Tensor,  # [B] 0 is noise, 1 is mel
+        speaker: Tensor,  # [B, 80]
+        prompt: Tensor,  # [B, 80, M] prompt mel, zero after it
+        memory: Memory | None = None,  # none: every frame may hear every other
+    ) -> Tensor:  # [B, 80, M]
+        assert memory is None, "this U-Net looks both ways and cannot go on from a past"
+        time = self.time_mlp(t)
+        x = torch.cat([x, mu, speaker[:, :, None].expand(-1, -1, x.shape[2]), prompt], dim=1)
+        levels: list[tuple[Tensor, Tensor]] = [(real, sees[:, None])]
+        skips: list[Tensor] = []
+        for down in cast(Stages, self.down_blocks):
+            skips.append(self.run(down, x, *levels[-1], time))
+            x = down[2](skips[-1] * levels[-1][0])
+            levels.append((levels[-1][0][:, :, ::2], levels[-1][1][:, :, ::2, ::2]))
+        del levels[-1]
+        for middle in cast(Stages, self.mid_blocks):
+            x = self.run(middle, x, *levels[-1], time)
+        for up in cast(Stages, self.up_blocks):
+            (real, heads_see), skip = levels.pop(), skips.pop()
+            x = self.run(up, torch.cat([x[:, :, : skip.shape[2]], skip], dim=1), real, heads_see, time)
+            x = up[2](x * real)
+        out: Tensor = self.final_proj(self.final_block(x, real) * real) * real
+        return out
+
+    def run(
+        self,
+        stage: nn.ModuleList,
+        x: Tensor,  # [B, C, M]
+        real: Tensor,  # [B, 1, M]
+        sees: Tensor,  # [B, 1, M, M]
+        time: Tensor,  # [B, 4C]
+    ) -> Tensor:  # [B, C', M]
+        """One stage without what closes it."""
+        x = stage[0](x, real, time).transpose(1, 2)
+        for block in cast(nn.ModuleList, stage[1]):
+            x = block(x, sees)
+        return x.transpose(1, 2)
+
+
+def same(channels: int) -> nn.Conv1d:
+    """A convolution that leaves the number of frames as it is."""
+    return nn.Conv1d(channels, channels, 3, padding=1)

@@ -1,0 +1,110 @@
+"""speech tokens → mel in CosyVoice 1: an encoder at the token rate, a length regulator, the same solver.
+
+Shapes: B batch · S speech tokens · M mel frames · D encoder width.
+Source: CosyVoice (arXiv:2407.05407); upstream's `flow/flow.py` (MaskedDiffWithXvec) and
+`flow/length_regulator.py`. The solver is that of `flow.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cosyrt.models.conformer import BlocksConfig, Conformer
+from cosyrt.models.flow import SolverConfig, SpeakerFlow, solver_settings
+from cosyrt.models.full_unet import FullUNet, FullUNetConfig
+from cosyrt.models.layers import Memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegulatedFlowConfig(SolverConfig):
+    """The flow of CosyVoice 1 and its parts."""
+
+    speech_vocabulary: int = 4096
+    encoder: BlocksConfig = BlocksConfig()
+    smoothings: int = 4  # convolutions of the length regulator
+    velocity: FullUNetConfig = FullUNetConfig()
+
+    @classmethod
+    def from_description(cls, args: Mapping[str, Any]) -> RegulatedFlowConfig:
+        """From the arguments of upstream's `MaskedDiffWithXvec` in a model description."""
+        return cls(
+            encoder=BlocksConfig.from_description(args["encoder"].args),
+            smoothings=len(args["length_regulator"].args["sampling_ratios"]),
+            velocity=FullUNetConfig.from_description(args["decoder"].args["estimator"].args),
+            **solver_settings(args),
+        )
+
+
+class LengthRegulator(nn.Module):
+    """Encoding at the token rate → mu at the mel rate: stretched, then smoothed."""
+
+    def __init__(self, channels: int, smoothings: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(smoothings):
+            conv = nn.Conv1d(channels, channels, 3, padding=1)
+            layers += [conv, nn.GroupNorm(1, channels), nn.Mish()]
+        self.model = nn.Sequential(*layers, nn.Conv1d(channels, channels, 1))
+
+    def forward(
+        self,
+        x: Tensor,  # [B, 80, S]
+        stretches: Sequence[tuple[int, int]],  # tokens, and the frames they become: all of S, in order
+    ) -> Tensor:  # [B, 80, M]
+        parts = x.split([tokens for tokens, _ in stretches], dim=2)
+        sizes = [frames for _, frames in stretches]
+        stretched = [
+            F.interpolate(part, size=size, mode="linear") for part, size in zip(parts, sizes, strict=True)
+        ]
+        out: Tensor = self.model(torch.cat(stretched, dim=2))
+        return out
+
+
+class RegulatedFlow(SpeakerFlow):
+    """Token encoder, length regulator and velocity of CosyVoice 1."""
+
+    def __init__(self, config: RegulatedFlowConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.input_embedding = nn.Embedding(config.speech_vocabulary, config.encoder.inputs)
+        self.spk_embed_affine_layer = nn.Linear(config.speaker_width, config.mel_bins)
+        self.encoder = Conformer(config.encoder)
+        self.encoder_proj = nn.Linear(config.encoder.width, config.mel_bins)
+        self.length_regulator = LengthRegulator(config.mel_bins, config.smoothings)
+        self.decoder = nn.ModuleDict({"estimator": FullUNet(config.velocity)})
+
+    @property
+    def velocity(self) -> FullUNet:
+        """The velocity model."""
+        estimator = self.decoder["estimator"]
+        assert isinstance(estimator, FullUNet)
+        return estimator
+
+    def encode(
+        self,
+        tokens: Tensor,  # [B, S] speech tokens, prompt first
+        real: Tensor,  # [B, S] True where a token is not padding
+        sees: Tensor,  # [B, S, S] True where a token may look
+        ahead: Tensor | None = None,  # none: every token may hear those that follow
+        memory: Memory | None = None,  # none, for the same reason
+    ) -> Tensor:  # [B, 80, S]
+        """What the tokens say the mel should be, at the tokens' rate: `regulate` follows."""
+        assert ahead is None and memory is None, "this encoder looks both ways"
+        x = self.input_embedding(tokens) * real[..., None]
+        encoded: Tensor = self.encoder_proj(self.encoder(x, sees))
+        return encoded.transpose(1, 2)
+
+    def regulate(
+        self,
+        encoded: Tensor,  # [B, 80, S]
+        stretches: Sequence[tuple[int, int]],
+    ) -> Tensor:  # [B, 80, M]
+        """The same at the mel's rate."""
+        out: Tensor = self.length_regulator(encoded, stretches)
+        return out
