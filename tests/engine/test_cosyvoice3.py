@@ -15,6 +15,7 @@ from cosyrt.description import read_description
 from cosyrt.engine.build import build
 from cosyrt.engine.causal_stream import CausalAudioStream
 from cosyrt.engine.cosyvoice3 import describe, noise_state
+from cosyrt.engine.mel_stream import CACHE_BYTES, Condition, MelStream
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.speaking import Saying, speech_tokens, without_long_silence
 from cosyrt.engine.stages import eager
@@ -25,6 +26,7 @@ from cosyrt.models.source import CausalPitchPredictor
 from cosyrt.models.vocoder import VocoderConfig
 from tests import tiny3 as model
 from tests.engine.pipelines import TEXT, joined, prompted, same, terse
+from tests.engine.test_mel_stream import in_parts, speech, voice
 
 PUBLISHED = {
     "hidden_size": 896,
@@ -149,25 +151,43 @@ def test_a_long_silence_is_cut_short() -> None:
 def test_a_stream_is_the_whole(tiny3: Pipeline, prompt: int) -> None:
     """Streamed samples are those of `say(chunked=True)`, one for one, over several chunks."""
     random = np.random.default_rng(2)
-    voice = prompted(
+    who = prompted(
         family="cosyvoice3",
         speech_tokens=random.integers(0, tiny3.description.flow.speech_vocabulary, prompt),
         mel=random.standard_normal((2 * prompt, 80)),
     )
     tts = terse(tiny3, 8)
-    parts = list(tts.stream(TEXT, voice=voice))
+    parts = list(tts.stream(TEXT, voice=who))
 
     assert len(parts) >= 3
-    assert same(joined(iter(parts)), tts.say(TEXT, voice=voice, chunked=True).samples, 1e-5)
+    assert same(joined(iter(parts)), tts.say(TEXT, voice=who, chunked=True).samples, 1e-5)
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 500_000, CACHE_BYTES])
+@pytest.mark.parametrize("prompt", [0, 40])
+def test_the_mel_of_a_stream_is_one_masked_pass(tiny3: Pipeline, prompt: int, cache_bytes: int) -> None:
+    """From keys, values and tails of each Euler step, or past the budget computed again: the same frames."""
+    condition = Condition.of(voice(prompt), tiny3.stages, torch.device("cpu"))
+    tokens = speech(90)
+
+    def mels(cache_bytes: int) -> MelStream:
+        flow = tiny3.description.flow
+        return MelStream(tiny3.stages, flow, condition, chunked=True, cache_bytes=cache_bytes)
+
+    parts = in_parts(mels(cache_bytes), tokens)
+    assert len(parts) >= 3
+    torch.testing.assert_close(
+        torch.cat(parts, dim=2), mels(CACHE_BYTES).until(tokens, None), atol=1e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize("speed", [0.7, 1.5])
 def test_a_stream_at_another_speed(tiny3: Pipeline, speed: float) -> None:
     """The same at another pace."""
-    voice = prompted(family="cosyvoice3")
-    parts = tiny3.stream(TEXT, voice=voice, speed=speed)
+    who = prompted(family="cosyvoice3")
+    parts = tiny3.stream(TEXT, voice=who, speed=speed)
 
-    assert same(joined(parts), tiny3.say(TEXT, voice=voice, speed=speed, chunked=True).samples, 1e-5)
+    assert same(joined(parts), tiny3.say(TEXT, voice=who, speed=speed, chunked=True).samples, 1e-5)
 
 
 def test_tags_are_single_tokens(tiny3: Pipeline) -> None:
@@ -190,12 +210,12 @@ def test_the_end_of_the_prompt_is_there_in_every_mode(tiny3: Pipeline) -> None:
     tts = Pipeline(
         tiny3.folder, tiny3.description, tiny3.stages._replace(prefill=prefill), torch.device("cpu")
     )
-    voice = prompted(family="cosyvoice3")
+    who = prompted(family="cosyvoice3")
     tts.say("Hello.", voice="ann")
-    tts.say("Hello.", voice=voice)
-    tts.say("Hello.", voice=voice, cross_lingual=True)
-    tts.say("Hello.", voice=voice, instruction="Speak softly.")
-    tts.say("You are a helpful assistant.<|endofprompt|>Hello.", voice=voice)
+    tts.say("Hello.", voice=who)
+    tts.say("Hello.", voice=who, cross_lingual=True)
+    tts.say("Hello.", voice=who, instruction="Speak softly.")
+    tts.say("You are a helpful assistant.<|endofprompt|>Hello.", voice=who)
     (mark,) = tiny3.tokenizer.encode("<|endofprompt|>")
 
     assert [numbers.count(mark) for numbers in asked] == [1] * 5
