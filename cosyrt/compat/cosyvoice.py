@@ -22,7 +22,7 @@ from cosyrt.checkpoint import ModelFolder
 from cosyrt.compat.flags import Flags
 from cosyrt.compat.spk2info import write_spk2info
 from cosyrt.engine.pipeline import load
-from cosyrt.errors import UsageError, VoiceNotFound
+from cosyrt.errors import UsageError
 from cosyrt.frontend.voice import Voice
 
 Speech = Generator[dict[str, Tensor], None, None]  # {"tts_speech": float32 [1, N]} each
@@ -95,7 +95,7 @@ class CosyVoice:
         text_frontend: bool = True,
     ) -> Speech:
         """The text in a voice of the folder."""
-        yield from self._speech(tts_text, self._stored(spk_id), stream, speed, text_frontend)
+        yield from self._speech(tts_text, self.tts.voice(spk_id), stream, speed, text_frontend)
 
     def inference_zero_shot(
         self,
@@ -138,7 +138,7 @@ class CosyVoice:
             raise UsageError(
                 f"inference_instruct is of CosyVoice 1; {CLASSES[self.family]} has inference_instruct2"
             )
-        voice = self._stored(spk_id)
+        voice = self.tts.voice(spk_id)
         yield from self._speech(tts_text, voice, stream, speed, text_frontend, instruction=instruct_text)
 
     def inference_vc(
@@ -167,15 +167,9 @@ class CosyVoice:
             )
         )
 
-    def _stored(self, name: str) -> Voice:
-        if name not in self.tts.voices:
-            known = ", ".join(self.tts.voices) or "none"
-            raise VoiceNotFound(f"no voice {name!r} in {self.model_dir}; there is {known}")
-        return self.tts.voices[name]
-
     def _prompt(self, prompt_wav: Sound, prompt_text: str, name: str) -> Voice:
         if name:
-            return self._stored(name)
+            return self.tts.voice(name)
         if isinstance(prompt_wav, (str, Path)) and os.path.exists(prompt_wav):
             return self._voice_of_file(str(prompt_wav), os.stat(prompt_wav).st_mtime_ns, prompt_text)
         return self.tts.voice_from(_audio(prompt_wav), prompt_text)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from cosyrt.checkpoint import write_voices
+from cosyrt.engine.prompts import Manner, prompt_of
 from cosyrt.errors import VoiceError
 from cosyrt.files import replace_file
 from cosyrt.frontend.voice import Voice
@@ -26,20 +29,33 @@ def write_spk2info(tts: Pipeline) -> None:
         VoiceError: the folder cannot be written.
     """
     ours = tts.folder.path / "spk2info.safetensors"
-    entries = {name: fields_of(voice) for name, voice in tts.voices.items()}
+    if not ours.is_file():
+        write_official(tts.folder.path / "spk2info.pt", tts, tts.voices)
+        return
     try:
-        if ours.is_file():
-            write_voices(ours, entries)
-        else:
-            data = io.BytesIO()
-            torch.save(
-                {name: upstream_fields(tts, voice, entries[name]) for name, voice in tts.voices.items()}, data
-            )
-            replace_file(tts.folder.path / "spk2info.pt", data.getvalue())
+        write_voices(ours, {name: fields_of(voice) for name, voice in tts.voices.items()})
     except OSError as error:
-        raise VoiceError(
-            f"cannot write the voices into {tts.folder.path}: {error.strerror or error}; is it read-only?"
-        ) from error
+        raise _not_written(ours, error) from error
+
+
+def write_official(path: Path, tts: Pipeline, voices: Mapping[str, Voice]) -> None:
+    """Write a file that upstream reads as `spk2info.pt` of this model; whole or not at all.
+
+    Raises:
+        VoiceError: the folder cannot be written.
+    """
+    data = io.BytesIO()
+    torch.save({name: upstream_fields(tts, voice, fields_of(voice)) for name, voice in voices.items()}, data)
+    try:
+        replace_file(path, data.getvalue())
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> VoiceError:
+    return VoiceError(
+        f"cannot write the voices into {path.parent}: {error.strerror or error}; is it read-only?"
+    )
 
 
 def fields_of(voice: Voice) -> Fields:
@@ -54,7 +70,8 @@ def upstream_fields(tts: Pipeline, voice: Voice, fields: Fields) -> Fields:
     """The same with what upstream reads beside it: the transcript's tokens, and every length."""
     if not len(voice.speech_tokens):
         return fields
-    tokens = torch.tensor([tts.tokenizer.encode(voice.text)], dtype=torch.int32)
+    prompt = prompt_of(voice, Manner(), tts.tokenizer.encode).text
+    tokens = torch.tensor([prompt], dtype=torch.int32)
     lengths = {
         f"{name}_len": torch.tensor([value.shape[1]], dtype=torch.int32)
         for name, value in (fields | {"prompt_text": tokens}).items()
