@@ -114,15 +114,17 @@ def weights(module: torch.jit.ScriptModule) -> Iterator[torch.Tensor]:
     """Parameters, and the constants that freezing made of them."""
     yield from module.parameters()
     for name in methods(module):
-        yield from _constants(getattr(module, name).graph)
+        for node in constants(getattr(module, name).graph):
+            yield node.t("value")
 
 
-def _constants(block: Any) -> Iterator[torch.Tensor]:
+def constants(block: Any) -> Iterator[Any]:
+    """The nodes of a graph that hold a tensor, inner blocks included."""
     for node in block.nodes():
         if node.kind() == "prim::Constant" and node.hasAttribute("value") and node.kindOf("value") == "t":
-            yield node.t("value")
+            yield node
         for inner in node.blocks():
-            yield from _constants(inner)
+            yield from constants(inner)
 
 
 def remedy(path: Path) -> str:

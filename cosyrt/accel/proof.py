@@ -10,14 +10,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from cosyrt.accel.archive import Archive
+from cosyrt.accel.archive import Archive, constants, methods, read
 from cosyrt.accel.cases import TOLERANCE, Case, as_dtype, distance, flat
 from cosyrt.errors import ArchiveError
+
+SHORT_TOKENS = 2
 
 
 def prove(archive: Path, checkpoint: Path, cases: Path) -> float:
@@ -42,6 +45,19 @@ def prove(archive: Path, checkpoint: Path, cases: Path) -> float:
     return error
 
 
+def error_of(archive: Archive, cases: list[Case]) -> float:
+    """How far the archive is from what was expected.
+
+    A CPU computes in float16 a hundred times slower than in float32. So long calls of a float16 archive are
+    computed in float32, with the weights as they were rounded; short calls are computed as they are.
+    """
+    if archive.dtype != torch.float16:
+        return largest_error(archive, cases)
+    short = [case for case in cases if case.args[0].shape[:2].numel() <= SHORT_TOKENS]
+    wide = replace(archive, precision="fp32", module=widened(read(archive.path, None)))
+    return max(largest_error(archive, short), largest_error(wide, cases))
+
+
 def largest_error(archive: Archive, cases: Iterable[Case]) -> float:
     """How far the archive is from what was expected; infinite where shapes or masks differ."""
     return max(distance(_run(archive, case), case.expected) for case in cases)
@@ -50,6 +66,16 @@ def largest_error(archive: Archive, cases: Iterable[Case]) -> float:
 def _run(archive: Archive, case: Case) -> list[Tensor]:
     with torch.inference_mode():
         return flat(archive.call(case.method, *(as_dtype(arg, archive.dtype) for arg in case.args)))
+
+
+def widened(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+    """The same module, before its first call, with its float16 constants held in float32."""
+    for name in methods(module):
+        for node in constants(getattr(module, name).graph):
+            if node.t("value").dtype == torch.float16:
+                node.t_("value", node.t("value").float())
+                node.output().inferTypeFrom(node.t("value"))
+    return module
 
 
 def write_cases(path: Path, cases: Iterable[Case]) -> int:
@@ -62,14 +88,13 @@ def write_cases(path: Path, cases: Iterable[Case]) -> int:
 
 def main(archive: str, checkpoint: str, cases: str) -> None:
     """What the fresh process does."""
-    read = torch.load(cases, weights_only=True)
+    written = torch.load(cases, weights_only=True)
     opened = Archive.open(Path(archive), checkpoint=Path(checkpoint))
-    kept = sorted({case[0] for case in read})
+    kept = sorted({case[0] for case in written})
     lacking = [method for method in kept if not opened.has(method)]
     if lacking:
         raise SystemExit(f"it lost the methods {', '.join(lacking)}")
-    error = largest_error(opened, (Case(*case) for case in read))
-    sys.stdout.write(json.dumps({"error": error, "methods": kept}))
+    sys.stdout.write(json.dumps({"error": error_of(opened, [Case(*case) for case in written])}))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ It is here for those who have such archives, and to be measured: the encoder is 
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ from cosyrt.errors import MissingDependency, UsageError
 if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Accelerate
 
+log = logging.getLogger(__name__)
+
 PRECISIONS = tuple(DTYPES)
 
 
@@ -28,7 +31,7 @@ def availability() -> Availability:
     """Whether this Python and torch run TorchScript."""
     if sys.version_info >= (3, 14):
         return Availability(False, "torch runs no TorchScript on Python 3.14; use Python 3.11 to 3.13")
-    if not torch.jit._state._enabled:
+    if not torch.jit._state._enabled.enabled:
         return Availability(False, "TorchScript is switched off by PYTORCH_JIT=0; unset it")
     return Availability(True)
 
@@ -51,8 +54,10 @@ def archives(precision: str = "fp32", where: str | Path | None = None) -> Accele
         components = COMPONENTS[folder.family]
         if not components:
             raise UsageError(INSTEAD[folder.family])
-        at = folder.path if where is None else Path(where)
         device = next(models.flow.parameters()).device
+        if precision == "fp16" and device.type == "cpu":
+            log.warning("float16 archives are a hundred times slower than float32 ones on a CPU; take fp32")
+        at = folder.path if where is None else Path(where)
         for component in components:
             archive = Archive.open(
                 at / f"{component.name}.{precision}.zip",
