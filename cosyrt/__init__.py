@@ -14,8 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cosyrt.accel.loading import load
     from cosyrt.audio import Audio
-    from cosyrt.engine.pipeline import Pipeline, Progress, load
+    from cosyrt.engine.pipeline import Pipeline, Progress
     from cosyrt.frontend.voice import Voice
 
 from cosyrt.errors import (
@@ -63,7 +64,7 @@ _HOMES = {
     "Pipeline": "cosyrt.engine.pipeline",
     "Progress": "cosyrt.engine.pipeline",
     "Voice": "cosyrt.frontend.voice",
-    "load": "cosyrt.engine.pipeline",
+    "load": "cosyrt.accel.loading",
 }
 
 

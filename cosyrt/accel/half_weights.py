@@ -63,7 +63,7 @@ def narrowed(module: nn.Module, dtype: torch.dtype, wide: tuple[str, ...] = ()) 
 def cast(
     stage: Callable[..., Tensor], dtype: torch.dtype, keep: tuple[int, ...] = ()
 ) -> Callable[..., Tensor]:
-    """The stage, given its floating-point tensors as `dtype` (but those at `keep`) and giving back float32."""
+    """The stage, given floating-point tensors as `dtype` (but those at `keep`) and giving back float32."""
 
     def called(*args: Any) -> Tensor:
         narrow = (
@@ -87,7 +87,9 @@ def half(dtype: torch.dtype, part: Part, folder: ModelFolder, models: Models, st
     if part == "llm":
         narrow: Any = narrowed(models.llm, dtype, wide=(HEAD,))
         other = eager(replace(models, llm=narrow))
-        other = other._replace(new_cache=narrow_cache(eager(models).new_cache, dtype))
+        other = other._replace(
+            new_cache=narrow_cache(eager(models).new_cache, dtype), prefill=cast(other.prefill, dtype)
+        )
         return replaced(stages, part, other)
     narrow = narrowed(models.flow, dtype)
     other = eager(replace(models, flow=narrow))
@@ -101,7 +103,7 @@ def half(dtype: torch.dtype, part: Part, folder: ModelFolder, models: Models, st
 def supported(kind: str) -> bool:
     """Whether the CPU multiplies 16-bit matrices itself; `kind` is bf16 or fp16."""
     ask = getattr(torch.ops.mkldnn, f"_is_mkldnn_{kind}_supported", None)
-    return torch.backends.mkldnn.is_available() and ask is not None and bool(ask())
+    return torch.backends.mkldnn.is_available() and ask is not None and bool(ask())  # type: ignore[no-untyped-call]
 
 
 def availability(kind: str, device: torch.device) -> Availability:

@@ -65,7 +65,7 @@ class Int8Linear(nn.Module):
 
 
 def with_int8(module: nn.Module, keep: tuple[str, ...] = ()) -> nn.Module:
-    """A copy whose linear layers are int8; all else, and the layers named `keep`, is shared with the original."""
+    """A copy whose linear layers are int8, but those named `keep`; all else is shared with the original."""
     memo: dict[int, Any] = {id(tensor): tensor for tensor in [*module.parameters(), *module.buffers()]}
     for name, layer in module.named_modules():
         if isinstance(layer, nn.Linear) and name not in keep:
@@ -83,7 +83,9 @@ def int8(part: Part, folder: ModelFolder, models: Models, stages: Stages) -> Sta
 def availability(device: torch.device) -> Availability:
     """Whether torch has the kernels: in its CPU builds for x86 and ARM, on no GPU."""
     if device.type != "cpu":
-        return Availability(False, f"torch has int8 kernels for the CPU only, the model runs on {device.type}")
+        return Availability(
+            False, f"torch has int8 kernels for the CPU only, the model runs on {device.type}"
+        )
     gone = not hasattr(torch, "_make_per_channel_quantized_tensor")
     if gone or torch.backends.quantized.engine == "none":
         return Availability(False, f"torch {torch.__version__} has no quantised kernels; 2.13 has")

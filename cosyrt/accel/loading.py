@@ -1,0 +1,57 @@
+"""`cosyrt.load`: a model, run by the plan that `cosyrt tune` made for it on this machine, if there is one."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from cosyrt.accel.backends import accelerated
+from cosyrt.accel.plan import Plan, made_for, plan_path
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.engine import pipeline
+from cosyrt.engine.pipeline import Accelerate, Pipeline
+from cosyrt.engine.stages import Models, Stages
+from cosyrt.errors import CosyrtError
+
+log = logging.getLogger(__name__)
+
+
+def load(
+    folder: str | Path | None = None,
+    *,
+    device: str | None = None,
+    accelerate: Accelerate | None = None,
+    plan: bool = True,
+) -> Pipeline:
+    """Load a model folder in the official layout; without one, the built-in voice.
+
+    `device` is a torch device such as `cpu` or `cuda:0`; None takes CUDA when there is a GPU. A plan that
+    `cosyrt tune` made for this model on this machine is used, unless `plan` is false or `accelerate` says
+    otherwise: it maps the plain stages to others, such as `cosyrt.accel.torchscript.archives()`.
+
+    Raises:
+        ModelError: the folder, its description or its weights cannot be used.
+        UsageError: no such device.
+    """
+    if accelerate is None and plan:
+        accelerate = planned
+    return pipeline.load(folder, device=device, accelerate=accelerate)
+
+
+def planned(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+    """The stages of the plan for this model and device; the plain ones where there is none that holds."""
+    device = next(models.flow.parameters()).device
+    path = plan_path(folder, device)
+    plan = Plan.read(path)
+    if plan is None:
+        if path.exists():
+            log.warning("the plan %s cannot be read and is not used; make it again with: cosyrt tune", path)
+        return stages
+    if changed := plan.stale(made_for(folder, device)):
+        log.warning("the plan for %s is not used, %s; make it again with: cosyrt tune", folder.path, changed)
+        return stages
+    try:
+        return accelerated({part: one.backend for part, one in plan.parts.items()})(folder, models, stages)
+    except CosyrtError as error:
+        log.warning("the plan for %s is not used: %s", folder.path, error)
+        return stages

@@ -1,0 +1,169 @@
+"""Which backend runs which part of a model on this machine, as `tune` found out, and whether it still holds.
+
+A plan is a JSON file in the user's cache folder, one for a model and a kind of device. It says for what it
+was made; where anything of that has changed it is stale, and the model runs the plain way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import torch
+
+from cosyrt.accel.backend import Part
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.files import replace_file
+
+FORMAT = 1  # of the file, of the parts, and of what a size means
+PACKAGES = ("torch", "openvino", "onnxruntime", "numpy")
+WEIGHTS = ("llm", "flow", "hift")
+BLOCK_BYTES, BLOCKS = 1 << 16, 32  # of a file that are looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One part: which backend, and how long its calls took when it was measured."""
+
+    backend: str
+    speedup: float
+    calls: dict[str, list[tuple[int, float]]] = field(default_factory=dict)  # stage → (size, seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to run with what. No parts: everything was tried and the plain way is the fastest."""
+
+    made_for: dict[str, str]
+    parts: dict[Part, Planned]
+    speedup: float = 1.0  # of a whole utterance
+    made: str = ""  # day and time
+
+    def write(self, path: Path) -> None:
+        """Write it; it appears whole or not at all.
+
+        Raises:
+            OSError: the folder cannot be made or written.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, json.dumps(asdict(self), indent=1, ensure_ascii=False).encode())
+
+    @classmethod
+    def read(cls, path: Path) -> Plan | None:
+        """What is there; None if nothing is, or nothing that can be read as a plan."""
+        try:
+            found = json.loads(path.read_bytes())
+            parts = {
+                cast(Part, part): Planned(
+                    backend=str(planned["backend"]),
+                    speedup=float(planned["speedup"]),
+                    calls={
+                        str(stage): [(int(size), float(seconds)) for size, seconds in calls]
+                        for stage, calls in planned["calls"].items()
+                    },
+                )
+                for part, planned in found["parts"].items()
+                if part in get_args(Part)
+            }
+            made_for = {str(key): str(value) for key, value in found["made_for"].items()}
+            return cls(
+                made_for=made_for, parts=parts, speedup=float(found["speedup"]), made=str(found["made"])
+            )
+        except (OSError, ValueError, TypeError, LookupError, AttributeError):
+            return None
+
+    def stale(self, now: Mapping[str, str]) -> str:
+        """What has changed since it was made, in words; empty if nothing has."""
+        for key in dict.fromkeys([*self.made_for, *now]):
+            before, after = self.made_for.get(key, "nothing"), now.get(key, "nothing")
+            if before != after:
+                return f"{key} was {before} and is {after}"
+        return ""
+
+
+def plans_folder() -> Path:
+    """Where plans are kept: `COSYRT_PLANS`, else the user's cache folder."""
+    if given := os.environ.get("COSYRT_PLANS"):
+        return Path(given)
+    if sys.platform == "win32":
+        cache_home = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        cache_home = Path.home() / "Library" / "Caches"
+    else:
+        cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache_home / "cosyrt" / "plans"
+
+
+def plan_path(folder: ModelFolder, device: torch.device) -> Path:
+    """Where the plan of a model on a kind of device is, or would be."""
+    return plans_folder() / f"{fingerprint(folder)}-{device.type}.json"
+
+
+def made_for(folder: ModelFolder, device: torch.device) -> dict[str, str]:
+    """All that a plan depends on, as it is now."""
+    return {
+        "plan format": str(FORMAT),
+        "model": fingerprint(folder),
+        "device": device_name(device),
+        "threads": str(torch.get_num_threads()),
+        "python": platform.python_version(),
+        **{package: _version(package) for package in PACKAGES},
+    }
+
+
+def fingerprint(folder: ModelFolder) -> str:
+    """Of the weights and their description, by samples: reading all would cost more than a plan gains."""
+    digest = hashlib.sha256(repr(sorted(folder.description)).encode())
+    for name in WEIGHTS:
+        for path in (folder.path / f"{name}.safetensors", folder.path / f"{name}.pt"):
+            if path.is_file():
+                digest.update(name.encode())
+                _sample(path, digest)
+                break
+    return digest.hexdigest()[:16]
+
+
+def _sample(path: Path, digest: Any) -> None:
+    size = path.stat().st_size
+    digest.update(str(size).encode())
+    with path.open("rb") as file:
+        for number in range(BLOCKS):
+            file.seek(max(0, size - BLOCK_BYTES) * number // (BLOCKS - 1))
+            digest.update(file.read(BLOCK_BYTES))
+
+
+def device_name(device: torch.device) -> str:
+    """The processor or the GPU, and what of it torch uses."""
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        return f"{properties.name} {properties.total_memory >> 20} MB CUDA {torch.version.cuda}"
+    if device.type == "cpu":
+        return f"{_processor()} {torch.backends.cpu.get_cpu_capability()}"
+    return f"{device.type} on {platform.machine()}"
+
+
+@cache
+def _processor() -> str:
+    """The name of the CPU; where the system does not tell, its kind."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,237 @@
+"""Find out what is fastest here: try every candidate for every part, compose the best, try the whole.
+
+Each candidate has a process of its own with a time limit and a memory limit. It must be right before it is
+timed (`verify.py`), and what is faster than eager by less than eager differs from itself is not faster
+(`timing.py`). The plan as a whole is held against eager once more, and must win.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cosyrt.accel.backend import PARTS, Backend, Part, Precision
+from cosyrt.accel.backends import BACKENDS
+from cosyrt.accel.child import Outcome, call_in_child
+from cosyrt.accel.plan import Plan, Planned, made_for, plan_path
+from cosyrt.accel.trial import LEAST_PASSES, Job, Shares, shares, trial
+from cosyrt.accel.verdict import WHOLE, Row, amdahl, judged, too_small
+from cosyrt.accel.verify import ORDER
+from cosyrt.accel.workload import LENGTHS
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.engine.pipeline import BUILTIN
+from cosyrt.errors import SpeechError, UsageError
+
+WHOLE_SHARE = 0.25  # of the budget is kept for the plan as a whole
+TIMING_SHARE = 0.5  # of a candidate's time; the rest goes into loading, building and verifying
+PATIENCE, LEAST_PATIENCE_S = 4, 90.0  # times its share of the budget that a candidate may take, and at least
+MEMORY_SHARE = 0.9  # of what is free may be taken by one candidate
+WAYS = 3  # that each trial measures: eager, eager again, the candidate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that was found out."""
+
+    shares: Shares
+    rows: list[Row]  # of single parts
+    whole: Row | None  # the plan as a whole; None where no part was chosen
+    plan: Plan
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far the tuning is."""
+
+    doing: str
+    spent_s: float
+    budget_s: float
+
+
+def tune(
+    folder: str | Path | None = None,
+    *,
+    device: str | None = None,
+    budget_s: float = 300.0,
+    allow: tuple[Precision, ...] = ORDER,
+    progress: Callable[[Progress], object] = lambda progress: None,
+) -> Report:
+    """Measure, choose, and write the plan that `cosyrt.load` uses from then on.
+
+    `budget_s` is about what it takes; interrupted, it leaves the plan that was there before.
+
+    Raises:
+        ModelError: the folder cannot be used. UsageError: no such device. SpeechError: eager itself failed.
+        OSError: the plan cannot be written.
+    """
+    return Tuning(folder, device, budget_s, allow, progress).run()
+
+
+class Tuning:
+    """One run of `tune`: what it is about, and the clock."""
+
+    def __init__(
+        self,
+        folder: str | Path | None,
+        device: str | None,
+        budget_s: float,
+        allow: tuple[Precision, ...],
+        progress: Callable[[Progress], object],
+    ) -> None:
+        self.opened = ModelFolder.open(BUILTIN if folder is None else folder)
+        self.device, self.budget_s, self.allow, self.progress = device, budget_s, allow, progress
+        self.begin = time.monotonic()
+        self.memory = free_bytes()
+
+    def run(self) -> Report:
+        """Everything, in order."""
+        self.tell("the plain way")
+        shared = self.plain_shares()
+        where = torch.device(shared.device)
+        rows = list(self.rows(shared, where))
+        best = {part: row for part in PARTS if (row := best_of(rows, part)) is not None}
+        whole = self.whole(best, shared) if best else None
+        wins = whole is not None and whole.verdict == "chosen"
+        rows = [with_rank(row, best, wins) for row in rows]
+        plan = Plan(
+            made_for=made_for(self.opened, where),
+            parts={part: as_planned(row) for part, row in best.items()} if wins else {},
+            speedup=whole.gain if whole is not None and wins else 1.0,
+            made=datetime.now().isoformat(timespec="seconds"),
+        )
+        path = plan_path(self.opened, where)
+        plan.write(path)
+        self.tell("done")
+        return Report(shares=shared, rows=rows, whole=whole, plan=plan, path=path)
+
+    def plain_shares(self) -> Shares:
+        """Where the time goes the plain way."""
+        outcome = self.child(shares, str(self.opened.path), self.device, seconds=self.budget_s)
+        if outcome.failure is not None:
+            kind, _, reason = outcome.failure.partition(": ")
+            error = UsageError if kind == "UsageError" else SpeechError
+            raise error(reason or f"the model cannot be measured: {outcome.failure}")
+        found: Shares = outcome.value
+        return found
+
+    def rows(self, shared: Shares, where: torch.device) -> Iterator[Row]:
+        """Every candidate for every part; the ones that promise most come first, while there is time."""
+        pairs = [(part, backend) for backend in BACKENDS.values() for part in backend.parts]
+        named = {(p, b.name): self.row(p, b, shared, where) for p, b in pairs}
+        tried = sorted((key for key, row in named.items() if not row.why), key=lambda k: -named[k].predicted)
+        for number, key in enumerate(tried):
+            part, name = key
+            self.tell(f"{name} for {part}")
+            seconds = (self.left() - WHOLE_SHARE * self.budget_s) / (len(tried) - number)
+            named[key] = self.tried(named[key], {part: name}, shared, seconds)
+        yield from named.values()
+
+    def row(self, part: Part, backend: Backend, shared: Shares, where: torch.device) -> Row:
+        """What can be said before anything is built; without a reason against it, it is to be tried."""
+        share = shared.share(part)
+        there = backend.availability(where)
+        row = Row(
+            part=part,
+            candidate=backend.name,
+            precision=backend.precision,
+            verdict="not tried",
+            why="",
+            predicted=amdahl(share, backend.predicts(where)),
+        )
+        if not there.ok:
+            return replace(row, verdict="absent", why=there.reason)
+        if backend.precision not in self.allow:
+            return replace(row, why=f"{backend.precision} weights were not allowed; see --allow")
+        return replace(row, why=too_small(share))
+
+    def tried(self, row: Row, parts: dict[Part, str], shared: Shares, seconds: float) -> Row:
+        """The row with what its trial came to."""
+        whole = row.part == WHOLE
+        share = 1.0 if whole else sum(map(shared.share, parts))
+        visit_s = WAYS * share * shared.pass_s  # one length, every way once
+        lengths = int(TIMING_SHARE * seconds / ((1 + LEAST_PASSES) * visit_s))
+        if lengths < 2:
+            return replace(row, why="there was no time left for it; give a larger --budget")
+        job = Job(
+            folder=str(self.opened.path),
+            device=shared.device,
+            parts=parts,
+            seconds=TIMING_SHARE * seconds,
+            lengths=min(lengths, len(LENGTHS)),
+            whole=whole,
+        )
+        facts: dict[str, Any] = judged(self.child(trial, job, seconds=seconds))
+        return replace(row, **facts)
+
+    def whole(self, best: dict[Part, Row], shared: Shares) -> Row:
+        """All chosen parts together against eager: right, and faster by more than the noise, or dropped."""
+        self.tell("the plan as a whole")
+        saved = sum(shared.share(part) * (1 - 1 / row.gain) for part, row in best.items())
+        row = Row(
+            part="whole",
+            candidate=" ".join(f"{part}={row.candidate}" for part, row in best.items()),
+            precision=max((row.precision for row in best.values()), key=ORDER.index),
+            verdict="not tried",
+            why="",
+            predicted=1 / (1 - saved),
+        )
+        parts = {part: row.candidate for part, row in best.items()}
+        row = self.tried(row, parts, shared, max(self.left(), WHOLE_SHARE * self.budget_s))
+        return replace(row, verdict="chosen") if row.verdict == "faster" else row
+
+    def child(self, function: Callable[..., Any], *arguments: Any, seconds: float) -> Outcome:
+        """The call in a process of its own."""
+        patience = max(LEAST_PATIENCE_S, PATIENCE * seconds)
+        return call_in_child(function, *arguments, timeout_s=patience, memory_bytes=self.memory)
+
+    def left(self) -> float:
+        """Seconds of the budget."""
+        return self.budget_s - (time.monotonic() - self.begin)
+
+    def tell(self, doing: str) -> None:
+        """Say what is being done."""
+        self.progress(Progress(doing=doing, spent_s=time.monotonic() - self.begin, budget_s=self.budget_s))
+
+
+def best_of(rows: list[Row], part: Part) -> Row | None:
+    """The candidate that makes a part cheapest; of two that are within the noise, the more exact."""
+    faster = [row for row in rows if row.part == part and row.verdict == "faster"]
+    if not faster:
+        return None
+    top = max(faster, key=lambda row: row.gain)
+    assert top.timed is not None
+    near = [row for row in faster if row.gain * top.timed.floor >= top.gain]
+    return min(near, key=lambda row: (ORDER.index(row.precision), -row.gain))
+
+
+def with_rank(row: Row, best: dict[Part, Row], wins: bool) -> Row:
+    """A row that was faster, told whether it was chosen, and if not, why."""
+    if row.verdict != "faster":
+        return row
+    first = next(one for part, one in best.items() if part == row.part)
+    if first.candidate != row.candidate:
+        reason = "as fast and more exact" if first.gain <= row.gain else "faster still"
+        return replace(row, why=f"{first.candidate} is {reason}")
+    return replace(row, verdict="chosen") if wins else replace(row, why="the plan as a whole did not win")
+
+
+def as_planned(row: Row) -> Planned:
+    """What the plan keeps of a row."""
+    return Planned(backend=row.candidate, speedup=row.gain, calls=row.calls or {})
+
+
+def free_bytes() -> int | None:
+    """Memory that one candidate may take; None where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    free = next((int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), 0)
+    return int(MEMORY_SHARE * 1024 * free) or None

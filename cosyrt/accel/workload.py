@@ -1,0 +1,280 @@
+"""What accelerations are checked and timed on: utterances of the usual lengths, spoken by the engine itself.
+
+Every stage is run by the code that runs it in earnest (`speech_tokens`, the family's mels and sound), so
+that masks, memories and streaming are those of real use. The speech tokens are given, so that two ways to run
+a model say the same.
+Shapes: B batch (1 here) · V speech vocabulary with stops · M mel frames · N samples.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cosyrt.accel.backend import PARTS, Part
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.engine.mel_stream import Condition
+from cosyrt.engine.pipeline import Pipeline, load
+from cosyrt.engine.speaking import Saying, speech_tokens
+from cosyrt.engine.stages import Models, Stages
+from cosyrt.frontend.voice import Voice
+
+TEXTS = (
+    "The quick brown fox jumps over the lazy dog near the river bank.",
+    "今天天气很好，我们一起去公园散步吧。",
+    "Good morning, thank you for calling; how may I help you today?",
+    "请问明天早上八点的火车还有票吗？",
+)
+NOISE_SEED = 1
+PROMPT_TOKENS = 75  # 3 s, as most reference clips are cut to
+LEAST_PER_TEXT = 3  # speech tokens a text token, so that a text is long enough for its speech
+
+
+class Length(NamedTuple):
+    """How long one utterance is."""
+
+    speech_tokens: int
+    prompt_tokens: int
+    chunked: bool  # streamed, edge by edge, or whole
+
+
+# Sentences of 1.5 to 12 s, most of them 3 to 5; half of the time with a reference clip, half of it streamed.
+# No length comes twice, and none is a multiple of the next: whoever is fast only on lengths that he has seen,
+# or on round ones, shows it.
+LENGTHS = (
+    Length(83, 0, False),
+    Length(117, PROMPT_TOKENS, True),
+    Length(41, PROMPT_TOKENS, False),
+    Length(152, 0, True),
+    Length(97, PROMPT_TOKENS, False),
+    Length(211, PROMPT_TOKENS, True),
+    Length(68, 0, True),
+    Length(299, 0, False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A loaded model, its networks, and the plain way to run them."""
+
+    pipeline: Pipeline
+    models: Models
+
+    @classmethod
+    def open(cls, folder: str | None, device: str | None) -> Subject:
+        """Load a model folder; None is the built-in voice.
+
+        Raises:
+            ModelError: it cannot be used. UsageError: no such device.
+        """
+        kept: list[Models] = []
+
+        def keep(_: ModelFolder, models: Models, stages: Stages) -> Stages:
+            kept.append(models)
+            return stages
+
+        pipeline = load(folder, device=device, accelerate=keep)
+        return cls(pipeline=pipeline, models=kept[0])
+
+    @property
+    def plain(self) -> Stages:
+        """The eager stages."""
+        return self.pipeline.stages
+
+    def voice(self, prompt_tokens: int) -> Voice:
+        """A voice with a prompt of that length; its numbers are random, in the range of real ones."""
+        random = np.random.default_rng(prompt_tokens)
+        flow = self.pipeline.description.flow
+        frames = self.pipeline.description.rates.frames(prompt_tokens)
+        known = next(iter(self.pipeline.voices.values()), None)
+        alike = random.standard_normal(flow.speaker_width, np.float32)
+        mel = -6.0 + 2.0 * random.standard_normal((frames, flow.mel_bins), np.float32)
+        return Voice(
+            name="measured",
+            speaker=alike if known is None else known.speaker,
+            speech_tokens=random.integers(0, flow.speech_vocabulary, prompt_tokens),
+            mel=mel,
+            family=self.pipeline.family,
+        )
+
+    def heard(self, voice: Voice) -> Tensor | None:  # [1, 192]
+        """The speaker, if the language model is to hear it."""
+        if not self.pipeline.description.speaking.hears_speaker:
+            return None
+        return torch.from_numpy(voice.speaker.copy())[None].to(self.pipeline.where)
+
+    def utterance(self, length: Length, number: int = 0) -> Utterance:
+        """An utterance of that length; its speech tokens are drawn at random, with neighbours alike."""
+        random = np.random.default_rng(number)
+        voice = self.voice(length.prompt_tokens)
+        kinds = self.pipeline.description.flow.speech_vocabulary
+        speech = np.repeat(random.integers(0, kinds, length.speech_tokens), 2)[: length.speech_tokens]
+        text = self.pipeline.tokenizer.encode(TEXTS[number % len(TEXTS)])
+        words = -(-length.speech_tokens // LEAST_PER_TEXT)
+        prompt = (text * (length.prompt_tokens // len(text) + 1))[: length.prompt_tokens // LEAST_PER_TEXT]
+        return Utterance(
+            saying=Saying(
+                (text * (words // len(text) + 1))[:words],
+                prompt,
+                voice.speech_tokens.tolist(),
+                self.heard(voice),
+            ),
+            speech=speech.tolist(),
+            voice=voice,
+            chunked=length.chunked,
+        )
+
+    def spoken(self, number: int, most: int) -> Utterance:
+        """An utterance whose speech tokens, at most that many, the model itself draws from a text."""
+        p = self.pipeline
+        voice = self.voice(0)
+        saying = Saying(p.tokenizer.encode(TEXTS[number % len(TEXTS)]), [], [], self.heard(voice))
+        draw = torch.Generator(p.where).manual_seed(number)
+        speech = list(islice(speech_tokens(p.stages, p.description.speaking, saying, draw, p.where), most))
+        return Utterance(saying=saying, speech=speech, voice=voice, chunked=bool(number % 2))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utterance:
+    """What is said, and the speech tokens it becomes whoever says it."""
+
+    saying: Saying
+    speech: list[int]
+    voice: Voice
+    chunked: bool
+
+
+def log_probabilities(
+    subject: Subject,
+    stages: Stages,
+    said: Utterance,
+    steps: int,
+) -> Tensor:  # [steps, V]
+    """What the language model expects at each place of the given speech tokens."""
+    p = subject.pipeline
+    heard: list[Tensor] = []
+    given = iter(said.speech)
+
+    def force(stage: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def forced(*args: Any) -> Tensor:
+            heard.append(stage(*args))
+            only = torch.full_like(heard[-1], float("-inf"))
+            only[:, next(given)] = 0.0
+            return only
+
+        return forced
+
+    forced = stages._replace(prefill=force(stages.prefill), step=force(stages.step))
+    config = replace(p.description.speaking, least_per_text=1.0, most_per_text=100.0)
+    draw = torch.Generator(p.where).manual_seed(0)
+    for _ in islice(speech_tokens(forced, config, said.saying, draw, p.where), min(steps, len(said.speech))):
+        pass
+    return torch.cat(heard)
+
+
+def mel_of(
+    subject: Subject,
+    stages: Stages,
+    said: Utterance,
+    steps: int | None = None,
+) -> Tensor:  # [1, 80, M]
+    """The mel of the given speech tokens; with `steps`, solved in that many steps of Euler's method."""
+    p = subject.pipeline
+    d = p.description
+    config = d.flow if steps is None else replace(d.flow, steps=steps)
+    stream = d.mels(stages, config, Condition.of(said.voice, stages, p.where), chunked=said.chunked)
+    return torch.cat([stream.until(said.speech[:count], edge) for count, edge in _cuts(subject, said)], dim=2)
+
+
+def _cuts(subject: Subject, said: Utterance) -> Iterator[tuple[int, int | None]]:
+    """(tokens that are there, edge up to which they become mel) of each chunk."""
+    plan = subject.pipeline.description.plan
+    if said.chunked:
+        for edge in plan.edges(len(said.voice.speech_tokens)):
+            if edge + plan.lookahead_tokens >= len(said.speech):
+                break
+            yield edge + plan.lookahead_tokens, edge
+    yield len(said.speech), None
+
+
+def samples_of(
+    subject: Subject,
+    stages: Stages,
+    mel: Tensor,  # [1, 80, M]
+) -> Tensor:  # [N]
+    """The sound of a mel, its noise always the same."""
+    d = subject.pipeline.description
+    return d.sound(stages, d.vocoder, torch.Generator().manual_seed(NOISE_SEED)).push(mel, True)
+
+
+class Call(NamedTuple):
+    """One call of a stage."""
+
+    stage: str
+    size: int  # values in its first argument
+    seconds: float
+
+
+class Clock:
+    """Stages of which one part is timed, call by call."""
+
+    def __init__(self, stages: Stages, part: Part, device: torch.device) -> None:
+        self.calls: list[Call] = []
+        self.wait = device.type == "cuda"
+        names = [name for name in PARTS[part] if name != "new_cache"]
+        self.stages = stages._replace(**{name: self.timed(name, getattr(stages, name)) for name in names})
+
+    def timed(self, name: str, stage: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """The stage, each call of which is written down when its result is there."""
+
+        def call(*args: Any) -> Tensor:
+            self.settle()
+            begin = time.perf_counter()
+            out = stage(*args)
+            self.settle()
+            self.calls.append(Call(name, args[0].numel(), time.perf_counter() - begin))
+            return out
+
+        return call
+
+    def settle(self) -> None:
+        """Wait until the device has done what it was given."""
+        if self.wait:
+            torch.cuda.synchronize()
+
+
+STEPS_TIMED = 12  # of the language model: the others cost the same
+EULER_TIMED = 1  # likewise of the solver
+
+
+def calls_of(subject: Subject, stages: Stages, part: Part, said: Utterance) -> list[Call]:
+    """The calls of one part while an utterance is said, each with its time; of like calls only a few."""
+    p = subject.pipeline
+    clock = Clock(stages, part, p.where)
+    if part == "llm":
+        log_probabilities(subject, clock.stages, said, STEPS_TIMED)
+    elif part == "vocode":
+        frames = p.description.rates.frames(len(said.speech))
+        mel = torch.full((1, p.description.flow.mel_bins, frames), -6.0, device=p.where)
+        samples_of(subject, clock.stages, mel)
+    else:
+        mel_of(subject, clock.stages, said, EULER_TIMED)
+    return clock.calls
+
+
+def seconds_of(subject: Subject, part: Part, said: Utterance, calls: list[Call]) -> float:
+    """What the part takes for the whole utterance, with the like calls that were left out."""
+    total = sum(call.seconds for call in calls)
+    if part == "velocity":
+        return total * subject.pipeline.description.flow.steps / EULER_TIMED
+    if part != "llm":
+        return total
+    steps = [call.seconds for call in calls if call.stage == "step"]
+    return total + sum(steps) / max(1, len(steps)) * (len(said.speech) - 1 - len(steps))

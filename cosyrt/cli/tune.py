@@ -1,0 +1,138 @@
+"""cosyrt tune: try every acceleration on this machine, keep what is right and faster, explain the rest."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cosyrt.cli.options import verbose_option
+from cosyrt.cli.table import table
+from cosyrt.errors import UsageError
+
+if TYPE_CHECKING:
+    from cosyrt.accel.tune import Progress, Report
+    from cosyrt.accel.verdict import Row
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+CLASSES = ("exact", "half", "quantised")
+HEAD = ("part", "candidate", "predicted", "measured", "first seen", "memory", "parity", "verdict", "why")
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps …  [default: the best there is]")
+@click.option(
+    "--budget", metavar="TIME", default="5m", show_default=True, help="About how long: 90s, 5m, 1h."
+)
+@click.option(
+    "--allow",
+    metavar="CLASSES",
+    default=",".join(CLASSES),
+    show_default=True,
+    help="Which precision may be used, by commas.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@verbose_option
+def tune(model: str | None, device: str | None, budget: str, allow: str, as_json: bool) -> None:
+    """Find the fastest correct way to run MODEL on this machine.
+
+    Every acceleration is built, held against the plain model, and timed beside it. The best ones make a plan,
+    which every later `cosyrt` uses for this model; Ctrl-C keeps the plan that was there before. Without
+    MODEL it is the built-in voice.
+
+    \b
+    cosyrt tune ./CosyVoice2-0.5B --budget 10m
+    cosyrt tune --allow exact
+    """
+    from cosyrt.accel import tune as tuning
+
+    seconds, classes = _seconds(budget), _classes(allow)
+    with _progress(hidden=as_json) as progress:
+        report = tuning.tune(model, device=device, budget_s=seconds, allow=classes, progress=progress)
+    if as_json:
+        click.echo(json.dumps(_as_json(report), ensure_ascii=False))
+    else:
+        _print(report)
+
+
+def _seconds(budget: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", budget.strip())
+    if match is None or not float(match[1]):
+        raise UsageError(f"the budget {budget!r} is no time; give it like 90s, 5m or 1h")
+    return float(match[1]) * UNITS[match[2] or "s"]
+
+
+def _classes(allow: str) -> tuple[Any, ...]:
+    asked = [name.strip() for name in allow.split(",")]
+    if unknown := [name for name in asked if name not in CLASSES]:
+        raise UsageError(f"no class of precision {unknown[0]!r}; give {', '.join(CLASSES)}, or some of them")
+    return tuple(name for name in CLASSES if name in asked)
+
+
+@contextmanager
+def _progress(*, hidden: bool) -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(elapsed_when_finished=True))
+    console = Console(stderr=True)
+    with Bar(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as bar:
+        task = bar.add_task("tuning", total=1.0)
+
+        def tell(progress: Progress) -> None:
+            bar.update(
+                task,
+                description=progress.doing,
+                completed=min(progress.spent_s, progress.budget_s),
+                total=progress.budget_s,
+            )
+
+        yield tell
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    return {
+        "shares": {part: round(report.shares.share(part), 4) for part in report.shares.seconds},
+        "rows": [asdict(row) for row in report.rows],
+        "whole": None if report.whole is None else asdict(report.whole),
+        "plan": asdict(report.plan),
+        "file": str(report.path),
+    }
+
+
+def _print(report: Report) -> None:
+    work = ", ".join(f"{part} {report.shares.share(part):.0%}" for part in report.shares.seconds)
+    click.echo(f"Of the work, the plain way: {work}.\n")
+    rows = sorted(report.rows, key=lambda row: (row.part, -row.gain))
+    cells = [_cells(row) for row in (rows if report.whole is None else [*rows, report.whole])]
+    click.echo(table(HEAD, cells, wrapped=True))
+    click.echo("\n" + _summary(report))
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    timed, parity = row.timed, row.parity
+    return (
+        row.part,
+        row.candidate if row.part != "whole" else "the plan",
+        f"{row.predicted:.2f}×",
+        "" if timed is None else str(timed.speedup),
+        "" if timed is None else f"+{timed.first_seen_s:.2f} s",
+        "" if not row.peak_bytes else f"{row.peak_bytes / 1e9:.1f} GB",
+        "" if parity is None else "passed" if parity.passed else "failed",
+        row.verdict,
+        row.why,
+    )
+
+
+def _summary(report: Report) -> str:
+    if not report.plan.parts:
+        return f"The plain way it is, as {report.path} says from now on."
+    ways = ", ".join(f"{part} by {planned.backend}" for part, planned in report.plan.parts.items())
+    return f"{report.plan.speedup:.2f} times as fast as the plain way: {ways}. The plan: {report.path}"

@@ -1,0 +1,55 @@
+"""The list of backends, and running a model with one of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cosyrt
+from cosyrt.accel.backend import PARTS
+from cosyrt.accel.backends import BACKENDS, accelerated, backend
+from cosyrt.engine.stages import Stages
+from cosyrt.errors import MissingDependency, UsageError
+from tests.engine.pipelines import SHORT
+
+
+def test_parts_are_stages_and_overlap_nowhere() -> None:
+    """Every part names stages there are; no stage is in two parts."""
+    names = [name for part in PARTS.values() for name in part]
+
+    assert set(names) <= set(Stages._fields)
+    assert len(names) == len(set(names))
+
+
+def test_an_unknown_name_is_told_the_known_ones() -> None:
+    """The error lists what there is."""
+    with pytest.raises(UsageError, match=r"'trt'.*eager.*bf16"):
+        backend("trt")
+
+
+def test_what_is_absent_says_why(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path) -> None:
+    """Asked for by name, a backend that cannot run is an error with its reason."""
+    import cosyrt.accel.half_weights as half
+
+    monkeypatch.setattr(half, "supported", lambda kind: False)
+    with pytest.raises(MissingDependency, match="bf16: this CPU has no bf16"):
+        cosyrt.load(tiny_folder, device="cpu", accelerate=accelerated("bf16"))
+
+
+@pytest.mark.parametrize("name", sorted(BACKENDS))
+def test_a_model_speaks_with_it(tiny_folder: Path, name: str) -> None:
+    """Every backend that is there speaks a whole text and a stream, of finite samples."""
+    one = BACKENDS[name]
+    import torch
+
+    there = one.availability(torch.device("cpu"))
+    if not there.ok:
+        pytest.skip(there.reason)
+    tts = cosyrt.load(tiny_folder, device="cpu", accelerate=accelerated(name))
+    whole = tts.say(SHORT).samples
+    parts = [part.samples for part in tts.stream(SHORT)]
+
+    assert len(whole) > 0 and np.isfinite(whole).all()
+    assert all(np.isfinite(part).all() for part in parts)

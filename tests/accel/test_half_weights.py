@@ -1,0 +1,58 @@
+"""Half weights: near the plain model within their class, what must stay wide stays wide."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cosyrt.accel.backends import BACKENDS
+from cosyrt.accel.half_weights import HEAD, Wide, narrowed, supported
+from cosyrt.accel.verify import verify
+from cosyrt.accel.workload import Length, Subject
+from tests import tiny
+
+SAID = [Length(31, 0, False), Length(66, 31, True)]
+
+
+@pytest.mark.parametrize("kind", ["bf16", "fp16"])
+@pytest.mark.parametrize("part", ["llm", "encode", "velocity"])
+def test_every_part_equals_eager_within_its_class(subject: Subject, kind: str, part: str) -> None:
+    """Whole and streamed, with a prompt and without: call, solve, sound and expectation keep the limits."""
+    backend = BACKENDS[kind]
+    stages = backend.build(part, subject.pipeline.folder, subject.models, subject.plain)  # type: ignore[arg-type]
+    parity = verify(subject, part, "half", stages, [subject.utterance(length) for length in SAID])  # type: ignore[arg-type]
+
+    assert parity.passed, parity.why
+    assert parity != verify(subject, part, "half", subject.plain, [subject.utterance(SAID[0])])  # type: ignore[arg-type]
+
+
+def test_weights_are_narrow_and_the_head_is_the_models_own() -> None:
+    """All weights are 16 bits wide but the last layer's, which is shared; the original stays as it was."""
+    model = tiny.language_model()
+    narrow = narrowed(model, torch.bfloat16, wide=(HEAD,))
+    head = narrow.get_submodule(HEAD)
+    others = {p.dtype for name, p in narrow.named_parameters() if not name.startswith(HEAD)}
+
+    assert others == {torch.bfloat16}
+    assert isinstance(head, Wide) and head.plain.weight is model.llm_decoder.weight
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_time_in_half_precision_would_be_noticed(subject: Subject) -> None:
+    """The velocity that is given a time rounded to 8 bits does not pass: the check is not blind."""
+
+    def rounded(x: torch.Tensor, *args: torch.Tensor) -> torch.Tensor:
+        real, sees, mu, t, *rest = args
+        return subject.plain.velocity(x, real, sees, mu, (1000 * t).bfloat16().float() / 1000 + 0.02, *rest)
+
+    stages = subject.plain._replace(velocity=rounded)
+
+    assert not verify(subject, "velocity", "exact", stages, [subject.utterance(SAID[0])]).passed
+
+
+def test_absence_has_a_reason() -> None:
+    """A CPU without the arithmetic is told so; with it, there is nothing to say."""
+    for kind in ("bf16", "fp16"):
+        there = BACKENDS[kind].availability(torch.device("cpu"))
+        assert there.ok == supported(kind)
+        assert there.ok or kind in there.reason

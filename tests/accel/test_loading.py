@@ -1,0 +1,84 @@
+"""`cosyrt.load` and plans: one that fits is used, one that does not is ignored in one line."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import cosyrt
+from cosyrt.accel.backends import accelerated
+from cosyrt.accel.plan import Plan, Planned, made_for, plan_path
+from cosyrt.checkpoint import ModelFolder
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def path(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where the tiny model's plan belongs; nothing is there."""
+    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path))
+    return plan_path(ModelFolder.open(tiny_folder), CPU)
+
+
+@pytest.fixture
+def plan(tiny_folder: Path) -> Plan:
+    """A plan that fits here: the language model by int8."""
+    key = made_for(ModelFolder.open(tiny_folder), CPU)
+    return Plan(made_for=key, parts={"llm": Planned(backend="int8", speedup=2.0)})
+
+
+def speaks_like(folder: Path, **options: object) -> torch.Tensor:
+    tts = cosyrt.load(folder, device="cpu", **options)  # type: ignore[arg-type]
+    cache = tts.stages.new_cache(1, 16)
+    return tts.stages.prefill(torch.arange(5)[None], torch.zeros(1, 0, dtype=torch.long), cache)
+
+
+def test_a_plan_that_fits_is_used(tiny_folder: Path, path: Path, plan: Plan) -> None:
+    """The stages are those of the plan's backend; with plan=False they are the plain ones."""
+    plain = speaks_like(tiny_folder)
+    plan.write(path)
+    planned = speaks_like(tiny_folder)
+
+    assert torch.equal(planned, speaks_like(tiny_folder, accelerate=accelerated("int8")))
+    assert not torch.equal(planned, plain)
+    assert torch.equal(speaks_like(tiny_folder, plan=False), plain)
+
+
+def test_a_stale_plan_is_ignored_in_one_line(
+    tiny_folder: Path, path: Path, plan: Plan, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What has changed is said once, with what to do, and the model runs the plain way."""
+    plain = speaks_like(tiny_folder)
+    replace(plan, made_for=plan.made_for | {"torch": "1.0"}).write(path)
+    with caplog.at_level(logging.WARNING):
+        found = speaks_like(tiny_folder)
+
+    assert torch.equal(found, plain)
+    (line,) = caplog.messages
+    assert "torch was 1.0" in line and "cosyrt tune" in line
+
+
+def test_a_damaged_plan_is_ignored_in_one_line(
+    tiny_folder: Path, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half a file, or none at all, never stops a model."""
+    path.write_text('{"parts":')
+    with caplog.at_level(logging.WARNING):
+        speaks_like(tiny_folder)
+
+    assert len(caplog.messages) == 1 and "cannot be read" in caplog.text
+
+
+def test_a_backend_that_went_away_is_ignored_in_one_line(
+    tiny_folder: Path, path: Path, plan: Plan, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A plan that names what this version does not have runs the plain way."""
+    replace(plan, parts={"llm": Planned(backend="warp", speedup=9.0)}).write(path)
+    with caplog.at_level(logging.WARNING):
+        speaks_like(tiny_folder)
+
+    assert len(caplog.messages) == 1 and "'warp'" in caplog.text

@@ -1,0 +1,93 @@
+"""Plans: written whole, read strictly, stale as soon as anything they depend on has changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from cosyrt.accel.plan import Plan, Planned, fingerprint, made_for, plan_path, plans_folder
+from cosyrt.checkpoint import ModelFolder
+
+CPU = torch.device("cpu")
+PLAN = Plan(
+    made_for={"torch": "2.13.0"},
+    parts={"llm": Planned(backend="int8", speedup=2.5, calls={"step": [(1, 0.02)]})},
+    speedup=1.7,
+    made="2026-11-21T07:00:00",
+)
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    """The same plan comes back; its folder is made."""
+    path = tmp_path / "a" / "b" / "plan.json"
+    PLAN.write(path)
+
+    assert Plan.read(path) == PLAN
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "{", '{"made_for": [], "parts": {}, "speedup": 1, "made": ""}', "\xff"]
+)
+def test_what_is_no_plan_is_none(tmp_path: Path, text: str) -> None:
+    """Nothing that can lie in a cache folder makes loading fail."""
+    path = tmp_path / "plan.json"
+    path.write_text(text, encoding="latin-1")
+
+    assert Plan.read(path) is None
+    assert Plan.read(tmp_path / "other.json") is None
+
+
+def test_parts_there_are_not_are_left_out(tmp_path: Path) -> None:
+    """A part that a later version knew is not run by this one."""
+    path = tmp_path / "plan.json"
+    PLAN.write(path)
+    found = json.loads(path.read_text())
+    found["parts"]["breath"] = found["parts"]["llm"]
+    path.write_text(json.dumps(found))
+
+    assert Plan.read(path) == PLAN
+
+
+def test_every_change_makes_it_stale() -> None:
+    """Another version, one more thing or one less: each is named."""
+    assert PLAN.stale({"torch": "2.13.0"}) == ""
+    assert PLAN.stale({"torch": "2.14.0"}) == "torch was 2.13.0 and is 2.14.0"
+    assert PLAN.stale({}) == "torch was 2.13.0 and is nothing"
+    assert PLAN.stale({"torch": "2.13.0", "threads": "2"}) == "threads was nothing and is 2"
+
+
+def test_the_fingerprint_is_of_the_weights(tiny_folder: Path, tmp_path: Path) -> None:
+    """A copy has the same; another size, or another byte where it looks, has not."""
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_folder, copy)
+    before = fingerprint(ModelFolder.open(tiny_folder))
+    assert fingerprint(ModelFolder.open(copy)) == before
+
+    weights = copy / "flow.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    assert fingerprint(ModelFolder.open(copy)) != before
+
+
+def test_it_depends_on_machine_model_and_versions(tiny_folder: Path) -> None:
+    """The keys are these, and the file carries the model and the device in its name."""
+    folder = ModelFolder.open(tiny_folder)
+    key = made_for(folder, CPU)
+
+    assert set(key) >= {"model", "device", "threads", "torch", "openvino", "onnxruntime"}
+    assert key["model"] in plan_path(folder, CPU).name and plan_path(folder, CPU).name.endswith("-cpu.json")
+
+
+def test_the_folder_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """COSYRT_PLANS says where plans are; without it they are in the user's cache."""
+    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path))
+    assert plans_folder() == tmp_path
+
+    monkeypatch.delenv("COSYRT_PLANS")
+    assert plans_folder().parts[-2:] == ("cosyrt", "plans")

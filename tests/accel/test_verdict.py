@@ -1,0 +1,51 @@
+"""Verdicts: one word and one sentence for whatever can become of a candidate."""
+
+from __future__ import annotations
+
+import pytest
+
+from cosyrt.accel.child import Outcome
+from cosyrt.accel.timing import Speedup
+from cosyrt.accel.trial import Result, Timed
+from cosyrt.accel.verdict import amdahl, judged, too_small
+from cosyrt.accel.verify import Distances, Parity
+
+RIGHT = Parity(precision="exact", distances=Distances())
+
+
+def timed(low: float, high: float, *, first_seen_s: float = 0.0, cost_s: float = 0.5) -> Timed:
+    return Timed(
+        speedup=Speedup(median=(low + high) / 2, low=low, high=high),
+        floor=1.05,
+        first_call_s=1.0,
+        first_seen_s=first_seen_s,
+        repeated_s=0.5,
+        cost_s=cost_s,
+        plain_cost_s=1.0,
+    )
+
+
+def verdict(found: Timed | None, parity: Parity = RIGHT) -> tuple[object, str]:
+    facts = judged(Outcome(value=Result(build_s=1.0, parity=parity, timed=found), peak_bytes=7))
+    return facts["verdict"], str(facts["why"])
+
+
+def test_each_end_has_its_word() -> None:
+    """Faster, within the noise, slower, fast only on what it has seen, wrong, failed."""
+    assert verdict(timed(1.5, 1.6)) == ("faster", "")
+    assert verdict(timed(1.01, 1.2)) == (
+        "same",
+        "within the noise: here eager differs from itself by up to 5%",
+    )
+    assert verdict(timed(0.4, 0.6)) == ("slower", "takes 2.00 times as long as eager")
+    assert verdict(timed(1.5, 1.6, first_seen_s=30.0, cost_s=2.0))[1].startswith("faster only on lengths")
+    wrong = Parity(precision="half", distances=Distances(call=1.0), why="call: 1 apart")
+    assert verdict(None, wrong) == ("wrong", "call: 1 apart")
+    assert judged(Outcome(failure="it took too long"))["verdict"] == "failed"
+
+
+def test_amdahl() -> None:
+    """Half the work twice as fast makes the whole 4/3 as fast; one percent is not worth trying."""
+    assert amdahl(0.5, 2.0) == pytest.approx(4 / 3)
+    assert too_small(0.01).startswith("1.0% of the work")
+    assert too_small(0.10) == ""
