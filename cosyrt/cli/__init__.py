@@ -14,6 +14,7 @@ from cosyrt.cli.device import device
 from cosyrt.cli.export import export
 from cosyrt.cli.options import is_verbose
 from cosyrt.cli.say import say
+from cosyrt.cli.tune import tune
 from cosyrt.cli.voices import voices
 from cosyrt.errors import CosyrtError
 
@@ -70,4 +71,5 @@ main.add_command(device)
 main.add_command(export)
 main.add_command(say)
 main.add_command(convert)
+main.add_command(tune)
 main.add_command(voices)
