@@ -42,6 +42,24 @@ def tiny(tiny_folder: Path) -> Pipeline:
 
 
 @pytest.fixture(scope="session")
+def tiny1_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random model in the CosyVoice 1 layout. Copy it before changing anything."""
+    from tests.tiny1 import write_model
+
+    path = tmp_path_factory.mktemp("tiny1") / "tiny"
+    write_model(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny1(tiny1_folder: Path) -> Pipeline:
+    """It, loaded on the CPU."""
+    import cosyrt
+
+    return cosyrt.load(tiny1_folder, device="cpu")
+
+
+@pytest.fixture(scope="session")
 def tiny3_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random model in the CosyVoice 3 layout. Copy it before changing anything."""
     from tests.tiny3 import write_model

@@ -31,6 +31,7 @@ def build(folder: ModelFolder) -> tuple[Description, Models]:
     """
     with settings_errors("CosyVoice 2"):
         description = describe(folder.description, folder.language_model())
+        assert isinstance(description.llm, LanguageModelConfig)
         assert isinstance(description.flow, FlowConfig)
         with weightless():
             models = Models(

@@ -36,6 +36,7 @@ def build(folder: ModelFolder) -> tuple[Description, Models]:
     """
     with settings_errors("CosyVoice 3"):
         description = describe(folder.description, folder.language_model())
+        assert isinstance(description.llm, LanguageModelConfig)
         assert isinstance(description.flow, DiTFlowConfig)
         with weightless():
             models = Models(

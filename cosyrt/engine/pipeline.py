@@ -35,7 +35,7 @@ from cosyrt.frontend.reference import fingerprint
 from cosyrt.frontend.sentences import whole_sentences
 from cosyrt.frontend.source import source_tokens
 from cosyrt.frontend.spk2info import voices_of
-from cosyrt.frontend.tokenizer import TextTokenizer
+from cosyrt.frontend.tokenizer import tokenizer_of
 from cosyrt.frontend.voice import Voice
 from cosyrt.frontend.voice_encoder import VoiceEncoder
 from cosyrt.frontend.words import whole_words
@@ -101,9 +101,7 @@ class Pipeline:
         self.folder = folder
         self.description = description
         self.stages = stages
-        self.tokenizer = TextTokenizer.from_folder(
-            folder.tokenizer_folder(), description.pronunciation, family=folder.family
-        )
+        self.tokenizer = tokenizer_of(folder, description.pronunciation)
         self.voices: dict[str, Voice] = voices_of(folder)
         self.registered = VoiceLibrary()
         # On a CPU the language model and the flow compete for the same cores and gain nothing side by side.

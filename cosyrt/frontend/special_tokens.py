@@ -1,7 +1,7 @@
-"""The tags that a model's tokenizer knows beside Qwen2's vocabulary, in the order of their numbers.
+"""The tags that a model's tokenizer knows beside its vocabulary, in the order of their numbers.
 
-They are numbered after the vocabulary (151643 entries): `<|endofprompt|>` is 151646 and `[mn]` 151662; those of
-CosyVoice 3 go on to `[ǜ]`, 151923. Source: upstream's `tokenizer/tokenizer.py`.
+Those of CosyVoice 2 follow 151643 others: `<|endofprompt|>` is 151646 and `[mn]` 151662; CosyVoice 3 goes on
+to `[ǜ]`, 151923. Source: upstream's `tokenizer/tokenizer.py`.
 """
 
 from __future__ import annotations
@@ -33,3 +33,33 @@ def special_tokens(family: str) -> tuple[str, ...]:
         return SPECIAL_TOKENS
     arpabet = sorted([*_CONSONANTS, *(vowel + stress for vowel in _VOWELS for stress in ("", "0", "1", "2"))])
     return (*SPECIAL_TOKENS, "<|endofsystem|>", *(f"[{sound}]" for sound in (*arpabet, *_PINYIN)))
+
+
+# Whisper's languages in the order of their numbers, then those of CosyVoice-300M-25Hz.
+_LANGUAGES = """
+en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg lt la mi
+ml cy sk te fa lv bn sr az sl kn et mk br eu is hy ne mn bs kk sq sw gl mr pa si km sn yo so af oc ka be tg sd
+gu am yi lo uz fo ht ps tk nn mt sa lb my bo tl mg as tt haw ln ha ba jw su yue minnan wuyu dialect zh/en
+en/zh
+""".split()
+_TASKS = "translate transcribe startoflm startofprev nospeech notimestamps".split()
+_EVENTS = "ASR AED SER Speech /Speech BGM /BGM Laughter /Laughter Applause /Applause".split()
+_EMOTIONS = "HAPPY SAD ANGRY NEUTRAL".split()
+_SPEAKING = [f"TTS/{kind}" for kind in ("B O Q A CO CL H".split() + [f"SP{n:02d}" for n in range(1, 14)])]
+_TIMES = [f"{step * 0.02:.2f}" for step in range(1501)]
+
+
+def whisper_tags(languages: int) -> list[str]:
+    """The tags of Whisper, which CosyVoice 1 takes over; `languages` of them are for languages."""
+    return _marked(["endoftext", "startoftranscript", *_LANGUAGES[:languages], *_TASKS, *_TIMES])
+
+
+def upstream_tags(languages: int) -> list[str]:
+    """The tags of CosyVoice-300M-25Hz: Whisper's and some more in between."""
+    more = [f"SPECIAL_TOKEN_{n}" for n in range(1, 31)] + _SPEAKING
+    heard = _LANGUAGES[:languages] + _EVENTS + _EMOTIONS
+    return _marked(["endoftext", "startoftranscript", *heard, *_TASKS, *more, *_TIMES])
+
+
+def _marked(names: list[str]) -> list[str]:
+    return [f"<|{name}|>" for name in names]

@@ -17,7 +17,7 @@ from cosyrt.checkpoint import ModelFolder, read_voices
 from cosyrt.errors import VoiceError
 from cosyrt.frontend.normalize import language_of
 from cosyrt.frontend.reference import fingerprint
-from cosyrt.frontend.tokenizer import TextTokenizer
+from cosyrt.frontend.tokenizer import tokenizer_of
 from cosyrt.frontend.voice import MELS, Origin, Voice
 
 Entries = Mapping[str, Mapping[str, Any]]
@@ -88,7 +88,7 @@ def _transcript(folder: ModelFolder, entry: Mapping[str, Any]) -> str:
         return text
     if tokens is None or not len(ids := [int(token) for token in _array(tokens).ravel()]):
         return ""
-    return TextTokenizer.from_folder(folder.tokenizer_folder(), family=folder.family).decode(ids)
+    return tokenizer_of(folder).decode(ids)
 
 
 def _array(value: Any) -> NDArray[Any]:

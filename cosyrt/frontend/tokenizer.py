@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cosyrt.checkpoint import ModelFolder
 from cosyrt.errors import ConfigError, ModelNotFound
+from cosyrt.frontend.ranked_tokenizer import RankedTokenizer
 from cosyrt.frontend.special_tokens import special_tokens
 
 if TYPE_CHECKING:
@@ -68,6 +70,18 @@ class TextTokenizer:
     def count(self, text: str) -> int:
         """How many tokens the text has."""
         return len(self.encode(text))
+
+
+def tokenizer_of(folder: ModelFolder, pronunciation: str | None = None) -> TextTokenizer | RankedTokenizer:
+    """The text tokenizer of a model folder: that of CosyVoice 1 is another than that of the later ones.
+
+    Raises:
+        ModelNotFound: the folder lacks its files.
+        ConfigError: a file cannot be read, or does not belong to the model.
+    """
+    if folder.family == "cosyvoice":
+        return RankedTokenizer.of(folder)
+    return TextTokenizer.from_folder(folder.tokenizer_folder(), pronunciation, family=folder.family)
 
 
 def _pronunciation(name: str) -> Callable[[str], list[str]]:

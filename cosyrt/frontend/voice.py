@@ -140,6 +140,8 @@ def _what_is_wrong(voice: Voice) -> str:
         return f"speech tokens of shape {list(tokens.shape)} and a mel of shape {list(mel.shape)}"
     if voice.family != "cosyvoice" and len(mel) != 2 * len(tokens):
         return f"{len(tokens)} speech tokens and {len(mel)} mel frames instead of twice as many"
+    if (len(mel) > 0) != (len(tokens) > 0):
+        return f"{len(tokens)} speech tokens and {len(mel)} mel frames instead of both or neither"
     if not (np.isfinite(speaker).all() and np.isfinite(mel).all() and (tokens >= 0).all()):
         return "values that are not finite, or speech tokens below 0"
     return ""

@@ -57,7 +57,7 @@ class LengthRegulator(nn.Module):
         x: Tensor,  # [B, 80, S]
         stretches: Sequence[tuple[int, int]],  # tokens, and the frames they become: all of S, in order
     ) -> Tensor:  # [B, 80, M]
-        parts = x.split([tokens for tokens, _ in stretches], dim=2)
+        parts = torch.split(x, [tokens for tokens, _ in stretches], dim=2)
         sizes = [frames for _, frames in stretches]
         stretched = [
             F.interpolate(part, size=size, mode="linear") for part, size in zip(parts, sizes, strict=True)
