@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from cosyrt.accel.backend import Availability, Backend, Part, replaced
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, NewCache, Stages, eager
-from cosyrt.models.llm import Cache
 
 TIME_ARGUMENT = 4  # of `velocity`: half precision ruins its sinusoids
 HEAD = "llm_decoder"  # 8 bits of mantissa are too coarse to tell likely tokens apart
@@ -79,7 +78,12 @@ def cast(
 
 def narrow_cache(new_cache: NewCache, dtype: torch.dtype) -> NewCache:
     """Caches of that type."""
-    return lambda batch, positions: Cache(*(t.to(dtype) for t in new_cache(batch, positions)))
+
+    def narrow(batch: int, positions: int) -> Any:
+        cache = new_cache(batch, positions)
+        return cache._make(tensor.to(dtype) for tensor in cache)
+
+    return narrow
 
 
 def half(dtype: torch.dtype, part: Part, folder: ModelFolder, models: Models, stages: Stages) -> Stages:
