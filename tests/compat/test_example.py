@@ -66,3 +66,17 @@ def test_cosyvoice3_example(tiny3_folder: Path, clip: str, save: Save) -> None:
     save("hotfix", cosyvoice.inference_zero_shot("报道[j][ǐ]予好评。", opening + PROMPT, clip))
     save("japanese", cosyvoice.inference_cross_lingual(f"{opening}レキシ テキ セカイ。", clip))
     save("bistream", cosyvoice.inference_instruct2(text_generator(), SYSTEM, clip, stream=True))
+
+
+def test_cosyvoice1_example(tiny1_folder: Path, clip: str, save: Save) -> None:
+    """A voice of the folder, zero-shot, another language behind its tag, conversion, an instruction."""
+    cosyvoice = AutoModel(model_dir=str(tiny1_folder))
+    speaker = cosyvoice.list_available_spks()[0]
+    save("sft", cosyvoice.inference_sft(TEXT, speaker, stream=False))
+    save("sft streamed", cosyvoice.inference_sft(TEXT, speaker, stream=True))
+    save("zero_shot", cosyvoice.inference_zero_shot(TEXT, PROMPT, clip))
+    save("cross_lingual", cosyvoice.inference_cross_lingual("<|en|>And then later on.", clip))
+    save("vc", cosyvoice.inference_vc(clip, clip))
+    told = "Theo is a fiery leader.<|endofprompt|>"
+    save("instruct", cosyvoice.inference_instruct("他展现了<strong>勇气</strong>。", speaker, told))
+    save("generator", cosyvoice.inference_sft(text_generator(), speaker))

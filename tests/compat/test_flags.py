@@ -47,12 +47,17 @@ def test_what_is_not_there_is_refused(
 
 @pytest.mark.parametrize("there", [False, True])
 def test_fp16_is_honoured_or_refused(
-    spelling_folder: Path, tiny3_folder: Path, clip: str, monkeypatch: pytest.MonkeyPatch, there: bool
+    tiny1_folder: Path,
+    spelling_folder: Path,
+    tiny3_folder: Path,
+    clip: str,
+    monkeypatch: pytest.MonkeyPatch,
+    there: bool,
 ) -> None:
     """Upstream switches it off on a CPU and goes on; here it runs in 16 bits, or says that it cannot."""
     monkeypatch.setattr(half_weights, "supported", lambda kind: there)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    for folder in (spelling_folder, tiny3_folder):
+    for folder in (tiny1_folder, spelling_folder, tiny3_folder):
         if there:
             model = AutoModel(model_dir=str(folder), fp16=True)
             assert model.fp16

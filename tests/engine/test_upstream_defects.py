@@ -82,6 +82,13 @@ def test_c3_the_least_length_of_cosyvoice3(tiny3: Pipeline, stop: int) -> None:
     assert len(other(tiny3, **wanting).say(SHORT, voice="ann").samples) == 2 * words * 960
 
 
+def test_c8_the_prompt_of_cosyvoice1_is_heard_at_its_own_rate(tiny1: Pipeline) -> None:
+    """Its mel has 22,050 / 256 frames a second; upstream gives it audio of 24 kHz."""
+    voice = tiny1.voice_from(NOISE, "")
+
+    assert len(voice.mel) == pytest.approx(voice.speech_tokens.size / 50 * 22_050 / 256, abs=3)
+
+
 def test_c9_conversion_aligns_tokens_and_mel(spelling: Pipeline) -> None:
     """The prompt's mel ends where its tokens do, and the speech has two frames a source token."""
     prompts: list[Tensor] = []
