@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from cosyrt.accel import upsample
+from cosyrt.accel import transformer, upsample
 from cosyrt.accel.archive import Archive
 from cosyrt.accel.cases import Case
 from cosyrt.checkpoint import ModelFolder, Part
 from cosyrt.engine.stages import Models, Stages
+
+SPEAKING = ("new_cache", "prefill", "step", "read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +28,9 @@ class Component:
     keeps: tuple[str, ...]  # methods kept beside forward
     scripted: Callable[[Models], nn.Module]
     cases: Callable[[Models], Iterator[Case]]
-    install: Callable[[Stages, Models, Archive], Stages]
+    stages: tuple[str, ...]  # that it is part of
+    swap: Callable[[Models, Archive], Models]
+    trial: Callable[[Stages, torch.device], Tensor]  # a short call, to tell an archive of other weights
 
     def checkpoint(self, folder: ModelFolder) -> Path:
         """The file its weights are read from.
@@ -37,18 +42,55 @@ class Component:
         return ours if ours.is_file() else folder.file(f"{self.part}.pt")
 
 
-FLOW_ENCODER_2 = Component(
-    name="flow.encoder",
-    part="flow",
-    needs=("forward",),
-    keeps=("forward_chunk",),
-    scripted=upsample.scripted,
-    cases=upsample.cases,
-    install=upsample.install,
-)
-
 COMPONENTS: dict[str, tuple[Component, ...]] = {
-    "cosyvoice2": (FLOW_ENCODER_2,),
+    "cosyvoice": (
+        Component(
+            name="llm.text_encoder",
+            part="llm",
+            needs=("forward",),
+            keeps=(),
+            scripted=transformer.scripted_text_encoder,
+            cases=transformer.text_encoder_cases,
+            stages=SPEAKING,
+            swap=transformer.swap_text_encoder,
+            trial=transformer.try_text,
+        ),
+        Component(
+            name="llm.llm",
+            part="llm",
+            needs=("forward", "forward_chunk"),
+            keeps=("forward_chunk", "step"),
+            scripted=transformer.scripted_lm,
+            cases=transformer.lm_cases,
+            stages=SPEAKING,
+            swap=transformer.swap_lm,
+            trial=transformer.try_text,
+        ),
+        Component(
+            name="flow.encoder",
+            part="flow",
+            needs=("forward",),
+            keeps=(),
+            scripted=transformer.scripted_flow_encoder,
+            cases=transformer.flow_encoder_cases,
+            stages=("encode",),
+            swap=transformer.swap_flow_encoder,
+            trial=upsample.trial,
+        ),
+    ),
+    "cosyvoice2": (
+        Component(
+            name="flow.encoder",
+            part="flow",
+            needs=("forward",),
+            keeps=("forward_chunk",),
+            scripted=upsample.scripted,
+            cases=upsample.cases,
+            stages=("encode",),
+            swap=upsample.swap,
+            trial=upsample.trial,
+        ),
+    ),
     "cosyvoice3": (),
 }
 INSTEAD = {

@@ -31,7 +31,7 @@ from cosyrt.models.conformer import ConformerConfig, UpsampleConformer
 EXECUTOR_LOG = {"PYTORCH_JIT_LOG_LEVEL": "profiling_graph_executor_impl"}
 PLAN = "Optimized Graph:"
 BEGIN, END, FAILED = "cosyrt begins ", "cosyrt ends ", "cosyrt failed "
-START_S = 300  # for a process to start and load, on a machine that is busy
+START_S = 300.0  # for a process to start and load, on a machine that is busy
 
 # (embeddings [1, S, D]) → encoding [1, M, D]
 Run = Callable[[Tensor], Tensor]
@@ -87,7 +87,8 @@ def _pass_on(errors: IO[str], lines: Queue[str | None]) -> None:
 
 def _calls(lines: Queue[str | None], limit_s: float) -> Iterator[Call]:
     """The calls that the lines tell of."""
-    patience, call, began, done = START_S, None, 0.0, False
+    patience, began, done = START_S, 0.0, False
+    call: Call | None = None
     while not done:
         try:
             line = lines.get(timeout=patience)

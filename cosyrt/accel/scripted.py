@@ -61,8 +61,7 @@ class ScriptedBlock(nn.Module):
 
     def __init__(self, plain: Block) -> None:
         super().__init__()
-        self.self_attn = ScriptedAttention(plain.self_attn)
-        self.feed_forward = plain.feed_forward
+        self.self_attn, self.feed_forward = ScriptedAttention(plain.self_attn), plain.feed_forward
         self.norm_mha, self.norm_ff = plain.norm_mha, plain.norm_ff
 
     def forward(

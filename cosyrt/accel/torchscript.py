@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cosyrt.accel.archive import DTYPES, Archive
+from cosyrt.accel.archive import DTYPES, Archive, remedy
 from cosyrt.accel.backend import Availability
-from cosyrt.accel.components import COMPONENTS, INSTEAD
+from cosyrt.accel.cases import TOLERANCE, distance
+from cosyrt.accel.components import COMPONENTS, INSTEAD, Component
 from cosyrt.checkpoint import ModelFolder
-from cosyrt.engine.stages import Models, Stages
-from cosyrt.errors import MissingDependency, UsageError
+from cosyrt.engine.stages import Models, Stages, eager
+from cosyrt.errors import ArchiveError, MissingDependency, UsageError
 
 if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Accelerate
@@ -58,14 +59,38 @@ def archives(precision: str = "fp32", where: str | Path | None = None) -> Accele
         if precision == "fp16" and device.type == "cpu":
             log.warning("float16 archives are a hundred times slower than float32 ones on a CPU; take fp32")
         at = folder.path if where is None else Path(where)
-        for component in components:
-            archive = Archive.open(
+        opened = [
+            Archive.open(
                 at / f"{component.name}.{precision}.zip",
                 checkpoint=component.checkpoint(folder),
                 needs=component.needs,
                 device=device,
             )
-            stages = component.install(stages, models, archive)
-        return stages
+            for component in components
+        ]
+        for component, archive in zip(components, opened, strict=True):
+            models = swapped(component, models, archive)
+        archived = eager(models)
+        names = {name for component in components for name in component.stages}
+        return stages._replace(**{name: getattr(archived, name) for name in names})
 
     return accelerate
+
+
+def swapped(component: Component, models: Models, archive: Archive) -> Models:
+    """The same networks with the archive in the component's place, tried once against the plain one.
+
+    Raises:
+        ArchiveError: it takes other arguments, or gives something else: without a manifest it may be of any
+            checkpoint.
+    """
+    other = component.swap(models, archive)
+    device = next(models.flow.parameters()).device
+    plain, ours = (component.trial(eager(each), device) for each in (models, other))
+    error = distance([ours], [plain])
+    if not error <= TOLERANCE[archive.precision]:
+        raise ArchiveError(
+            f"{archive.path} is off by {error:.2g} of the model's own largest output: it was made from "
+            f"another checkpoint; {remedy(archive.path)}"
+        )
+    return other

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from cosyrt.accel.archive import Archive
+from cosyrt.accel.components import COMPONENTS
 from cosyrt.accel.export import Exported, optimised
 from cosyrt.accel.scripted import ScriptedUpsampleConformer
-from cosyrt.accel.upsample import ArchivedEncoder, install
+from cosyrt.accel.torchscript import swapped
+from cosyrt.accel.upsample import ArchivedEncoder
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import ArchiveError
 from cosyrt.models.conformer import UpsampleConformer
@@ -48,9 +50,14 @@ class OlderUpstream(torch.nn.Module):
         return xs @ self.weight, xs_lens
 
 
+def installed(archive: Archive) -> Stages:
+    (component,) = COMPONENTS["cosyvoice2"]
+    return eager(swapped(component, MODELS, archive))
+
+
 def ours(exported: dict[str, Exported], tiny_folder: Path, precision: str = "fp32") -> Stages:
     archive = Archive.open(exported[precision].path, checkpoint=tiny_folder / "flow.safetensors")
-    return install(PLAIN, MODELS, archive)
+    return installed(archive)
 
 
 def theirs(module: torch.nn.Module, folder: Path) -> Archive:
@@ -108,7 +115,7 @@ def encoded_masks() -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("chunk", [None, 25, 10])
 def test_upstreams_is_asked_in_its_own_words(tmp_path: Path, chunk: int | None) -> None:
     """streaming=False, streaming=True; a mask it has no word for is left to the plain encoder."""
-    stages = install(PLAIN, MODELS, theirs(AsUpstream(MODELS.flow.encoder), tmp_path))
+    stages = installed(theirs(AsUpstream(MODELS.flow.encoder), tmp_path))
 
     assert torch.allclose(encoded(stages, chunk), encoded(PLAIN, chunk), atol=1e-6)
 
@@ -127,7 +134,7 @@ def test_upstreams_cannot_stream_from_a_memory_and_says_so(
 ) -> None:
     """The plain encoder fills the memory then; it is told once, when the archive is loaded."""
     with caplog.at_level(logging.WARNING, "cosyrt"):
-        stages = install(PLAIN, MODELS, theirs(AsUpstream(MODELS.flow.encoder), tmp_path))
+        stages = installed(theirs(AsUpstream(MODELS.flow.encoder), tmp_path))
     memory = Memory()
 
     assert torch.allclose(encoded(stages, 25, memory), encoded(PLAIN, 25), atol=1e-6)
@@ -142,10 +149,10 @@ def test_an_archive_of_another_checkpoint_is_found_without_a_manifest(tmp_path: 
     archive = theirs(AsUpstream(flow(seed=1).encoder), tmp_path)
 
     with pytest.raises(ArchiveError, match="made from another checkpoint; make it again"):
-        install(PLAIN, MODELS, archive)
+        installed(archive)
 
 
 def test_an_archive_of_an_older_upstream_says_what_it_takes(tmp_path: Path) -> None:
     """Before May 2025 there was no `streaming`."""
     with pytest.raises(ArchiveError, match="older upstream: it takes xs, xs_lens;"):
-        install(PLAIN, MODELS, theirs(OlderUpstream(), tmp_path))
+        installed(theirs(OlderUpstream(), tmp_path))

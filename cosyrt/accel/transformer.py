@@ -1,0 +1,196 @@
+"""The encoders of CosyVoice 1 as archives: the calls they must get right, and what stands in their place.
+
+Shapes: B batch · T positions of this call · K positions that are seen · D width · H heads · E head width ·
+L layers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from cosyrt.accel.archive import Archive, remedy
+from cosyrt.accel.cases import LENGTHS, Case
+from cosyrt.accel.scripted_transformer import ScriptedConformer, ScriptedTransformer
+from cosyrt.accel.swap import with_module
+from cosyrt.engine.stages import Models, Stages
+from cosyrt.errors import ArchiveError
+from cosyrt.models.conformer import Conformer
+from cosyrt.models.layers import real_positions, visible
+from cosyrt.models.regulated_flow import RegulatedFlow
+from cosyrt.models.transformer_lm import RelativeCache, TransformerLM
+
+log = logging.getLogger(__name__)
+
+CAUSAL = 1  # the chunk of a position that hears itself and those before
+CALLS = (23, 1, 1, 1)  # positions a call: what is read at once, then token by token
+
+
+def lm_of(models: Models) -> TransformerLM:
+    """The language model of CosyVoice 1."""
+    assert isinstance(models.llm, TransformerLM)
+    return models.llm
+
+
+def flow_of(models: Models) -> RegulatedFlow:
+    """The flow of CosyVoice 1."""
+    assert isinstance(models.flow, RegulatedFlow)
+    return models.flow
+
+
+def scripted_text_encoder(models: Models) -> nn.Module:
+    """`llm.text_encoder` as TorchScript compiles it."""
+    return ScriptedConformer(lm_of(models).text_encoder, CAUSAL)
+
+
+def scripted_flow_encoder(models: Models) -> nn.Module:
+    """`flow.encoder` as TorchScript compiles it."""
+    return ScriptedConformer(flow_of(models).encoder, None)
+
+
+def scripted_lm(models: Models) -> nn.Module:
+    """`llm.llm` as TorchScript compiles it."""
+    return ScriptedTransformer(lm_of(models).llm)
+
+
+def text_encoder_cases(models: Models) -> Iterator[Case]:
+    """Every length, padded now and then."""
+    lm = lm_of(models)
+    return conformer_cases(lm.text_encoder, lm.config.text.inputs, CAUSAL)
+
+
+def flow_encoder_cases(models: Models) -> Iterator[Case]:
+    """Every length, padded now and then."""
+    flow = flow_of(models)
+    return conformer_cases(flow.encoder, flow.config.encoder.inputs, None)
+
+
+def conformer_cases(encoder: Conformer, inputs: int, chunk: int | None) -> Iterator[Case]:
+    """Calls of `forward` with the numbers that upstream passes."""
+    draw = torch.Generator().manual_seed(0)
+    for number, length in enumerate(LENGTHS):
+        lengths = torch.tensor([length] if number % 2 else [length, -(-length // 2)])
+        real = real_positions(lengths, length)
+        x = torch.randn(*real.shape, inputs, generator=draw)
+        yield Case("forward", (x, lengths, 1, -1), [encoder(x, visible(real, chunk)), real[:, None]])
+
+
+def lm_cases(models: Models) -> Iterator[Case]:
+    """Whole sequences, then what is read at once and token by token, from both kinds of cache."""
+    lm = lm_of(models)
+    draw, inputs = torch.Generator().manual_seed(0), lm.config.speech.inputs
+    for length in LENGTHS:
+        x, cache = torch.randn(1, length, inputs, generator=draw), lm.empty_cache(1, length)
+        y = lm.llm(x, *_from(0, length), cache)
+        yield Case("forward", (x, torch.tensor([length]), 1, -1), [y, torch.ones(1, 1, length).bool()])
+    start, cache = 0, lm.empty_cache(1, sum(CALLS))
+    for number in CALLS:
+        x, end = torch.randn(1, number, inputs, generator=draw), start + number
+        before = [tensor.clone() for tensor in cache]
+        positions, sees = _from(start, end)
+        y = lm.llm(x, positions, sees, cache)
+        after = [tensor.clone() for tensor in cache]
+        none = y.new_zeros(len(after[0]), 0, 0, 0)
+        asked = (x, start, -1, as_upstream(before, start), none, sees[0, :, :, -number:])
+        yield Case("forward_chunk", asked, [y, as_upstream(after, end), none])
+        yield Case("step", (x, positions, sees, *before), [y, *after])
+        start = end
+
+
+def _from(start: int, end: int) -> tuple[Tensor, Tensor]:
+    """Positions [1, T] from start to end, and whom they see [1, 1, T, end]."""
+    positions = torch.arange(start, end)
+    return positions[None], (torch.arange(end) <= positions[:, None])[None, None]
+
+
+def as_upstream(cache: list[Tensor] | RelativeCache, past: int) -> Tensor:  # [L, H, past, 2 · E]
+    """Keys beside values of one sequence, as upstream keeps them."""
+    keys, values = cache[0], cache[1]
+    return torch.cat([keys[:, 0, :, :past], values[:, 0, :, :past]], dim=-1)
+
+
+def swap_text_encoder(models: Models, archive: Archive) -> Models:
+    """The same networks, the text encoder's place taken by the archive."""
+    lm = lm_of(models)
+    return replace(models, llm=with_module(lm, "text_encoder", ArchivedConformer(archive)))
+
+
+def swap_flow_encoder(models: Models, archive: Archive) -> Models:
+    """The same networks, the encoder's place taken by the archive."""
+    flow = flow_of(models)
+    return replace(models, flow=with_module(flow, "encoder", ArchivedConformer(archive)))
+
+
+def swap_lm(models: Models, archive: Archive) -> Models:
+    """The same networks, the place of the stack that speaks taken by the archive."""
+    lm = lm_of(models)
+    return replace(models, llm=with_module(lm, "llm", ArchivedTransformer(archive)))
+
+
+def try_text(stages: Stages, device: torch.device) -> Tensor:
+    """What comes of two words and a token."""
+    cache, pair = stages.new_cache(1, 16), torch.tensor([[0, 1]], device=device)
+    log_probabilities: Tensor = stages.prefill(pair, pair[:, :1], cache)
+    seen = torch.ones(1, 1, 1, 6, dtype=torch.bool, device=device)
+    return torch.cat([log_probabilities, stages.step(pair[0, :1], pair.new_tensor([5]), seen, cache)])
+
+
+class ArchivedConformer(nn.Module):
+    """Stands where a conformer stands, and runs an archive, whose mask is its own."""
+
+    def __init__(self, archive: Archive) -> None:
+        super().__init__()
+        self.archive = archive
+
+    def forward(
+        self,
+        x: Tensor,  # [B, T, inputs]
+        sees: Tensor,  # [B, T, T]
+    ) -> Tensor:  # [B, T, D]
+        lengths = sees[:, -1].sum(dim=-1)
+        y: Tensor
+        y, _ = self.archive.call("forward", x.to(self.archive.dtype), lengths, 1, -1)
+        return y.to(x.dtype)
+
+
+class ArchivedTransformer(nn.Module):
+    """Stands where the stack that speaks stands, and runs an archive.
+
+    Ours writes to the cache as the plain one does. Upstream's copies all of it at every step, and knows one
+    sequence at a time.
+    """
+
+    def __init__(self, archive: Archive) -> None:
+        super().__init__()
+        self.archive = archive
+        self.writes = archive.has("step")
+        if not self.writes:
+            log.warning("%s copies its cache at every step; export again to avoid that", archive.path)
+
+    def forward(
+        self,
+        x: Tensor,  # [B, T, D]
+        positions: Tensor,  # [B, T]
+        sees: Tensor,  # [B, 1, T, K]
+        cache: RelativeCache,
+    ) -> Tensor:  # [B, T, D]
+        half = x.to(self.archive.dtype)
+        y: Tensor
+        if self.writes:
+            y, *_ = self.archive.call("step", half, positions, sees, *cache)
+            return y.to(x.dtype)
+        past = sees.shape[-1] - x.shape[1]
+        if x.shape[0] > 1 or (past and x.shape[1] > 1):
+            raise ArchiveError(
+                f"{self.archive.path} takes one sequence and one token at a time; {remedy(self.archive.path)}"
+            )
+        before = as_upstream(cache, past).to(half.dtype)
+        mask = sees[0, :, :, past:]
+        y, after, _ = self.archive.call("forward_chunk", half, past, -1, before, before[..., :0], mask)
+        for kept, new in zip(cache, after[:, None, :, past:].chunk(2, dim=-1), strict=False):
+            kept[:, :, :, past : past + x.shape[1]] = new
+        return y.to(x.dtype)
