@@ -9,6 +9,7 @@ import traceback
 import click
 
 from cosyrt import __version__
+from cosyrt.cli.bench import bench
 from cosyrt.cli.convert import convert
 from cosyrt.cli.device import device
 from cosyrt.cli.export import export
@@ -67,6 +68,7 @@ def main() -> None:
     logging.basicConfig(format="cosyrt: %(message)s")
 
 
+main.add_command(bench)
 main.add_command(device)
 main.add_command(export)
 main.add_command(say)

@@ -1,0 +1,225 @@
+"""cosyrt bench: how fast a model speaks here, and what accelerations gain, with intervals."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cosyrt.cli.options import Speaker, speaker_options, verbose_option
+from cosyrt.cli.table import table
+
+if TYPE_CHECKING:
+    from cosyrt.accel.bench_results import Report, Said, Way
+    from cosyrt.accel.timing import Speedup
+
+OnStep = Callable[[str, float], object]
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option(
+    "--compare",
+    metavar="WAYS",
+    default="eager",
+    show_default=True,
+    help="Ways to run it, the first is the measure: eager, plan, torchscript, bf16, int8 …",
+)
+@click.option(
+    "--texts", metavar="LENGTHS", default="short,medium,long", show_default=True, help="What is said."
+)
+@click.option(
+    "--passes", type=click.IntRange(1), default=5, show_default=True, help="How often, warm-up aside."
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(0, min_open=True),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="No new pass after that.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Speakers at once, up to N.",
+)
+@click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps …  [default: the best there is]")
+@speaker_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@click.option(
+    "--plot",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Draw a picture (.png, .svg): needs cosyrt[plot].",
+)
+@verbose_option
+def bench(
+    model: str | None,
+    compare: str,
+    texts: str,
+    passes: int,
+    budget: float,
+    concurrency: int,
+    device: str | None,
+    speaker: Speaker,
+    as_json: bool,
+    plot: Path | None,
+) -> None:
+    """Measure how fast MODEL speaks short, medium and long texts in English and Chinese.
+
+    All ways take turns text by text; the first one runs twice, and what differs between its two runs is the
+    noise below which no gain is claimed. Without MODEL it is the built-in voice.
+
+    \b
+    cosyrt bench
+    cosyrt bench CosyVoice2-0.5B --compare eager,plan --texts short,medium --passes 3
+    cosyrt bench --concurrency 4 --json --plot speed.png
+    """
+    from cosyrt.accel.bench import Bench, BenchConfig
+    from cosyrt.accel.bench_plot import draw, require_matplotlib
+
+    if plot is not None:
+        require_matplotlib(plot)
+    config = BenchConfig(
+        ways=_listed(compare), lengths=_listed(texts), passes=passes, budget_s=budget, speakers=concurrency
+    )
+    bench = Bench(model, device, config)
+    with _progress(hidden=as_json) as on_step:
+        report = bench.run(speaker.of(bench.subject.pipeline), on_step)
+    click.echo(json.dumps(_as_data(report), ensure_ascii=False) if as_json else _as_text(report))
+    if plot is not None:
+        draw(report, plot)
+
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
+@contextmanager
+def _progress(*, hidden: bool) -> Iterator[OnStep]:
+    """A bar on the terminal's standard error."""
+    if hidden or not sys.stderr.isatty():
+        yield lambda doing, done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("warming up", total=1.0)
+        yield lambda doing, done: bar.update(task, description=doing, completed=done)
+
+
+def _as_data(report: Report) -> dict[str, Any]:
+    from cosyrt.accel.probe import this_machine
+
+    data = asdict(report)
+    for each in data["said"]:
+        each["text"] = {
+            "language": each["text"][0],
+            "length": each["text"][1],
+            "characters": len(each["text"][2]),
+        }
+    return {"machine": this_machine().as_data()} | data
+
+
+def _as_text(report: Report) -> str:
+    parts = [_heading(report), _texts(report), _ways(report)]
+    if report.crowds:
+        parts.append(_crowds(report))
+    parts += [f"{name}: {why}" for name, why in report.absent.items()]
+    return "\n\n".join(parts)
+
+
+def _heading(report: Report) -> str:
+    noise = (
+        ""
+        if report.floor is None
+        else f"; {report.ways[0].name} differs from itself by up to {report.floor - 1:.1%}"
+    )
+    return (
+        f"{report.family} on {report.device}, {report.threads} threads, {report.passes} passes{noise}. "
+        "RTF: seconds of work for a second of audio, smaller is faster."
+    )
+
+
+def _texts(report: Report) -> str:
+    head = (
+        "text",
+        "way",
+        "audio s",
+        "RTF mean",
+        "median",
+        "sd",
+        "p50",
+        "p95",
+        "p99",
+        "first chunk ms",
+        "p95",
+        "gain",
+    )
+    return table(head, [_text_row(each) for each in report.said])
+
+
+def _text_row(each: Said) -> tuple[object, ...]:
+    rtf, first = each.rtf, each.first_chunk_s
+    spread = (rtf.mean, rtf.median, rtf.deviation, rtf.p50, rtf.p95, rtf.p99)
+    latency = (1000 * first.median, 1000 * first.p95)
+    return (f"{each.text}", each.way, each.audio_s, *spread, *latency, _gain(each.gain))
+
+
+def _ways(report: Report) -> str:
+    head = (
+        "way",
+        "RTF",
+        "verdict",
+        "gain",
+        "first chunk gain",
+        "load s",
+        "first call s",
+        "peak MB",
+        "GPU peak MB",
+        "GPU %",
+    )
+    return table(head, [_way_row(each) for each in report.ways])
+
+
+def _way_row(each: Way) -> tuple[object, ...]:
+    alone = each.alone
+    apart = (
+        (each.failure or "", None, None, None)
+        if alone is None
+        else (alone.load_s, alone.first_call_s, each.peak_mb, alone.gpu_peak_mb)
+    )
+    gains = each.verdict, _gain(each.gain), _gain(each.first_chunk_gain)
+    return (each.name, each.rtf, *gains, *apart, each.gpu_percent)
+
+
+def _gain(gain: Speedup | None) -> str | None:
+    return None if gain is None else f"{gain}, {gain.saved_percent:+.0f} % time saved"
+
+
+def _crowds(report: Report) -> str:
+    head = ("way", "speakers", "audio s per s", "RTF of each", "first chunk ms", "p95")
+    rows = [
+        (
+            each.way,
+            each.speakers,
+            each.audio_s_per_s,
+            each.rtf,
+            1000 * each.first_chunk_s.median,
+            1000 * each.first_chunk_s.p95,
+        )
+        for each in report.crowds
+    ]
+    return table(head, rows)
