@@ -8,6 +8,7 @@ import torch
 
 from cosyrt.accel.backend import Backend, Part
 from cosyrt.accel.half_weights import BF16, FP16
+from cosyrt.accel.openvino import OPENVINO
 from cosyrt.accel.quantize import INT8
 from cosyrt.errors import MissingDependency, UsageError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from cosyrt.engine.stages import Models, Stages
 
 EAGER = "eager"  # the name of no backend at all
-BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (BF16, FP16, INT8)}
+BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (BF16, FP16, INT8, *OPENVINO)}
 
 
 def backend(name: str) -> Backend:

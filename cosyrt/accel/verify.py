@@ -1,8 +1,8 @@
 """Is a faster way still right? One part of the work is run both ways on the same inputs.
 
-A single call says little: errors add up over ten Euler steps, and 1 % in one call has been heard. So each part
-is followed to where its error ends up: the language model's to the probabilities that tokens are drawn from,
-the flow's to the whole solve, whole and streamed, and all of it to the sound.
+A single call says little: errors add up over ten Euler steps, and 1 % in one call has been heard. So each
+part is followed to where its error ends up: the language model's to the probabilities that tokens are drawn
+from, the flow's to the whole solve, whole and streamed, and all of it to the sound.
 
 Shapes: V speech vocabulary with stops · M mel frames · N samples.
 """
@@ -47,8 +47,8 @@ class Distances:
 
 # What each class of precision may do, set by the trained voice that comes with the package. There bf16 moves
 # one call by 0.2 %, the mel by 0.004 to 0.009, the expectation by up to 4e-4, and fp16 a tenth of that; int8
-# moves the expectation by 1e-3, and by 8e-3 on speech tokens that mean nothing. The sound is a coarse measure:
-# the smallest change of pitch turns its phases, so that even fp16 is 0.5 to 0.8 dB away, and bf16 1.3.
+# moves the expectation by 1e-3, and by 8e-3 on speech tokens that mean nothing. The sound is a coarse
+# measure: the smallest change of pitch turns its phases, so that even fp16 is 0.5 to 0.8 dB away, bf16 1.3.
 ORDER: tuple[Precision, ...] = ("exact", "half", "quantised")  # from the most exact
 LIMITS: dict[Precision, Distances] = {
     "exact": Distances(call=1e-4, solve=2e-3, audio=0.1, expectation=1e-6),

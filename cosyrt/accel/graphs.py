@@ -1,0 +1,187 @@
+"""The heavy calls of a model as modules that can be traced: tensors in, tensors out, state included.
+
+The networks are the model's own; here they are only given a memory that is made of tensors, and a time that
+was embedded before. The mask of who sees whom is an input of every graph, never a flag.
+
+Shapes: B batch · M mel frames · T positions of a call · K = past + T positions to look at · L layers ·
+G key/value heads · E head width · D width · V speech vocabulary with stops.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cosyrt.models.layers import Memory
+from cosyrt.models.llm import Layer, SpeechLanguageModel
+from cosyrt.models.vocoder import Vocoder
+
+Kind = Literal["behind", "since start"]
+EMBEDDINGS_OF_TIME = ("time_mlp", "time_embed")  # of the U-Nets and of the DiT
+
+
+class TensorMemory(Memory):
+    """A memory whose slots are tensors of a graph: given in order, and what is new given back in order."""
+
+    def __init__(self, given: list[Tensor] | None) -> None:
+        super().__init__()
+        self.given = given  # None: nothing is known yet, each place starts from nothing
+        self.new: list[Tensor] = []
+        self.kinds: list[Kind] = []
+
+    def behind(
+        self,
+        x: Tensor,  # [B, C, T]
+        reach: int,
+    ) -> Tensor:  # [B, C, reach + T]
+        """The last positions before x, then x; the last of both are for the next call."""
+        past = x.new_zeros(*x.shape[:2], reach) if self.given is None else self.given[len(self.new)]
+        joined = torch.cat([past, x], dim=2)
+        self.kinds.append("behind")
+        self.new.append(joined[:, :, -reach:])
+        return joined
+
+    def since_start(
+        self,
+        x: Tensor,  # [B, H, T, E]
+    ) -> Tensor:  # [B, H, past + T, E]
+        """Everything of this place, x last; only x is new."""
+        past = x[:, :, :0] if self.given is None else self.given[len(self.new)]
+        self.kinds.append("since start")
+        self.new.append(x)
+        return torch.cat([past, x], dim=2)
+
+
+def recall(memory: Memory | None, empty: list[Tensor]) -> list[Tensor]:
+    """What a graph is given of a memory: its slots, or the slots of nothing."""
+    slots = [] if memory is None else memory.slots()
+    return slots or empty
+
+
+def remember(memory: Memory | None, kinds: list[Kind], new: list[Tensor]) -> None:
+    """Keep what a graph gave back, as the plain network would have."""
+    if memory is None:
+        return
+    for kind, tensor in zip(kinds, new, strict=True):
+        if kind == "behind":
+            memory.behind(tensor, tensor.shape[2])
+        else:
+            memory.since_start(tensor)
+
+
+class VelocityGraph(nn.Module):
+    """A velocity that takes its time embedded, and its memory as tensors."""
+
+    def __init__(self, velocity: nn.Module) -> None:
+        super().__init__()
+        name = next(name for name in EMBEDDINGS_OF_TIME if hasattr(velocity, name))
+        self.inner = copy.copy(velocity)
+        self.inner._modules = dict(velocity._modules) | {name: nn.Identity()}
+        # Sinusoids of a graph in bf16 put the velocity 23 % off: they stay outside, in float32.
+        self.embedding = [getattr(velocity, name)]  # in a list, so that it is no part of the graph
+
+    def time(
+        self,
+        t: Tensor,  # [B]
+    ) -> Tensor:  # float32 [B, D]
+        """The time as the graph wants it."""
+        out: Tensor = self.embedding[0](t.float())
+        return out
+
+    def forward(
+        self,
+        x: Tensor,  # [B, 80, M]
+        real: Tensor,  # [B, 1, M]
+        sees: Tensor,  # [B, M, K]
+        mu: Tensor,  # [B, 80, M]
+        time: Tensor,  # [B, D]
+        speaker: Tensor,  # [B, 80]
+        prompt: Tensor,  # [B, 80, M]
+        *slots: Tensor,
+    ) -> tuple[Tensor, ...]:  # [B, 80, M] and what is new of the memory
+        memory = TensorMemory(list(slots))
+        out = self.inner(x, real, sees, mu, time, speaker, prompt, memory)
+        return (out, *memory.new)
+
+    def empty(self, batch: int, bins: int) -> tuple[list[Tensor], list[Kind]]:
+        """The slots of nothing, and their kinds, found by one short call."""
+        memory, frames = TensorMemory(None), 4
+        mel = torch.zeros(batch, bins, frames)
+        sees = torch.ones(batch, frames, frames, dtype=torch.bool)
+        time = self.time(torch.zeros(batch))
+        self.inner(mel, mel[:, :1] + 1, sees, mel, time, mel[:, :, 0], mel, memory)
+        slots = [
+            torch.zeros_like(new) if kind == "behind" else new[:, :, :0]
+            for new, kind in zip(memory.new, memory.kinds, strict=True)
+        ]
+        return slots, memory.kinds
+
+
+class LanguageGraph(nn.Module):
+    """The language model on embeddings; keys and values of the past come in, the new ones go out."""
+
+    def __init__(self, llm: SpeechLanguageModel) -> None:
+        super().__init__()
+        self.backbone, self.head, self.config = llm.backbone, llm.llm_decoder, llm.config
+
+    def forward(
+        self,
+        x: Tensor,  # [B, T, D]
+        positions: Tensor,  # [B, T]
+        sees: Tensor,  # [B, 1, T, K]
+        keys: Tensor,  # [L, B, G, past, E]
+        values: Tensor,  # [L, B, G, past, E]
+    ) -> tuple[Tensor, Tensor, Tensor]:  # [B, V] log-probabilities, and two [L, B, G, T, E]
+        turn = self.backbone.turn(positions, x.dtype)
+        new: list[tuple[Tensor, Tensor]] = []
+        for number, layer in enumerate(self.backbone.layers):
+            x, k, v = self.layer(cast(Layer, layer), x, turn, sees, keys[number], values[number])
+            new.append((k, v))
+        hidden = self.backbone.norm(x[:, -1:])[:, 0]
+        logp = F.log_softmax(self.head(hidden), dim=-1)
+        return logp, torch.stack([k for k, _ in new]), torch.stack([v for _, v in new])
+
+    def layer(
+        self,
+        layer: Layer,
+        x: Tensor,  # [B, T, D]
+        turn: tuple[Tensor, Tensor],
+        sees: Tensor,  # [B, 1, T, K]
+        keys: Tensor,  # [B, G, past, E]
+        values: Tensor,  # [B, G, past, E]
+    ) -> tuple[Tensor, Tensor, Tensor]:  # [B, T, D], and two [B, G, T, E]
+        """One layer; query heads that share a key are rows of one product, so that no key is repeated."""
+        attention = layer.self_attn
+        q, k, v = attention.project(layer.input_layernorm(x), turn)
+        b, t, g = x.shape[0], x.shape[1], self.config.kv_heads
+        share = self.config.heads // g
+        q = q.reshape(b, g, share * t, self.config.head_width)
+        every_k, every_v = torch.cat([keys, k], dim=2), torch.cat([values, v], dim=2)
+        scores = q @ every_k.transpose(-2, -1) * self.config.head_width**-0.5
+        heard = torch.where(sees.repeat(1, 1, share, 1), scores, -1e30).softmax(-1) @ every_v
+        heard = heard.reshape(b, g * share, t, self.config.head_width).transpose(1, 2).flatten(2)
+        x = x + attention.o_proj(heard)
+        return x + layer.mlp(layer.post_attention_layernorm(x)), k, v
+
+
+class VocoderGraph(nn.Module):
+    """The convolutions of the vocoder, between the transform of the excitation and the inverse transform."""
+
+    def __init__(self, vocoder: Vocoder) -> None:
+        super().__init__()
+        self.inner = copy.copy(vocoder)
+        same: Callable[[Tensor], Tensor] = lambda x: x  # noqa: E731 - stands in for a method
+        self.inner.__dict__ |= {"spectrum": same, "waveform": same}
+
+    def forward(
+        self,
+        mel: Tensor,  # [B, 80, M]
+        spectrum: Tensor,  # [B, 2F, N / hop + 1]
+    ) -> Tensor:  # [B, 2F, N / hop + 1] log magnitudes, then raw phases
+        out: Any = self.inner.decode(mel, spectrum[:, None])
+        return cast(Tensor, out)

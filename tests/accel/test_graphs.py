@@ -1,0 +1,78 @@
+"""Graphs: the same numbers as the plain networks, state carried as tensors."""
+
+from __future__ import annotations
+
+import torch
+
+from cosyrt.accel.graphs import LanguageGraph, VelocityGraph, VocoderGraph, recall, remember
+from cosyrt.models.layers import Memory, visible
+from tests import tiny
+
+CHUNKS = (50, 100, 33)
+
+
+def test_a_velocity_goes_on_from_tensors_as_from_a_memory() -> None:
+    """Chunk after chunk the graph gives what the network gives, and leaves the same memory behind."""
+    velocity = tiny.flow().velocity
+    graph = VelocityGraph(velocity)
+    draw = torch.Generator().manual_seed(0)
+    plain, ours, start = Memory(), Memory(), 0
+    with torch.inference_mode():
+        empty, kinds = graph.empty(2, 80)
+        for frames in CHUNKS:
+            end = start + frames
+            x, mu, prompt = (torch.randn(2, 80, frames, generator=draw) for _ in range(3))
+            t, speaker = torch.tensor([0.3, 0.3]), x[:, :, 0]
+            sees, real = visible(torch.ones(2, end).bool(), 50, start), torch.ones(2, 1, frames)
+            want = velocity(x, real, sees, mu, t, speaker, prompt, plain.begin())
+            past = recall(ours, empty)
+            got, *new = graph(x, real, sees, mu, graph.time(t), speaker, prompt, *past)
+            remember(ours.begin(), kinds, new)
+            start = end
+
+            assert torch.allclose(got, want, atol=1e-5)
+        for one, two in zip(plain.slots(), ours.slots(), strict=True):
+            assert torch.allclose(one, two, atol=1e-5)
+
+
+def test_without_a_memory_nothing_is_kept() -> None:
+    """A whole utterance starts from nothing and leaves nothing behind."""
+    graph = VelocityGraph(tiny.flow().velocity)
+    with torch.inference_mode():
+        empty, kinds = graph.empty(2, 80)
+
+    assert recall(None, empty) is empty
+    remember(None, kinds, empty)
+    assert set(kinds) == {"behind", "since start"}
+
+
+def test_the_language_model_reads_its_past_from_tensors() -> None:
+    """A prompt, then a token: the same expectation, the same keys and values."""
+    llm = tiny.language_model()
+    graph = LanguageGraph(llm)
+    text, speech = torch.arange(6)[None], torch.arange(4)[None]
+    with torch.inference_mode():
+        cache = llm.empty_cache(1, 16)
+        x = llm.prompt(text, speech)
+        before = torch.ones(12, 12, dtype=torch.bool).tril()[None, None]
+        positions = torch.arange(12)[None]
+        want = llm(x, positions, before, cache)
+        got, keys, values = graph(x, positions, before, *(t[:, :, :, :0] for t in cache))
+        assert torch.allclose(got, want, atol=1e-5)
+        assert torch.allclose(keys, cache.keys[:, :, :, :12], atol=1e-5)
+
+        one = llm.speech_embedding(torch.tensor([[7]]))
+        position, sees = torch.tensor([[12]]), torch.ones(1, 1, 1, 13, dtype=torch.bool)
+        got, *_ = graph(one, position, sees, keys, values)
+        assert torch.allclose(got, llm(one, position, sees, cache), atol=1e-5)
+
+
+def test_the_vocoder_without_its_transforms() -> None:
+    """Transform, graph, inverse transform: the samples of the plain vocoder."""
+    vocoder = tiny.vocoder()
+    graph = VocoderGraph(vocoder)
+    mel, excitation = torch.randn(1, 80, 9), torch.randn(1, 1, 9 * 480)
+    with torch.inference_mode():
+        spectrum = graph(mel, vocoder.spectrum(excitation.squeeze(1)))
+
+        assert torch.equal(vocoder.waveform(spectrum), vocoder.decode(mel, excitation))

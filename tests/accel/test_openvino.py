@@ -1,0 +1,94 @@
+"""OpenVINO: each part equals eager within its class, at lengths the graph was not made with."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import cosyrt.accel.openvino as backend
+from cosyrt.accel.backends import BACKENDS
+from cosyrt.accel.verify import verify
+from cosyrt.accel.workload import Length, Subject
+
+installed = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is an extra")
+CPU = torch.device("cpu")
+
+
+@installed
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["openvino", "openvino-bf16", "openvino-int8", "openvino-int4"])
+def test_every_part_equals_eager_within_its_class(subject: Subject, name: str) -> None:
+    """Whole and streamed over several chunks, with and without a prompt."""
+    one = BACKENDS[name]
+    if not one.availability(CPU).ok:
+        pytest.skip(one.availability(CPU).reason)
+    said = [subject.utterance(Length(31, 0, False)), subject.utterance(Length(110, 31, True))]
+    for part in one.parts:
+        stages = one.build(part, subject.pipeline.folder, subject.models, subject.plain)
+        parity = verify(subject, part, one.precision, stages, said)
+
+        assert parity.passed, f"{part}: {parity.why}"
+
+
+@installed
+@pytest.mark.parametrize(("bits", "most"), [(8, 0.01), (4, 0.15)])
+def test_narrow_weights_stand_in_for_wide_ones(bits: int, most: float) -> None:
+    """A large product keeps its value within what so many bits allow; the last one is left alone."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(256, 512, bias=False), nn.Linear(512, 256, bias=False))
+    x = torch.randn(3, 256)
+    graph = backend.Compiled(module, (x,), bits, bf16=False)
+    alone = backend.Compiled(nn.Sequential(module[1]), (torch.randn(3, 512),), bits, bf16=False)
+    with torch.inference_mode():
+        want = module(x)
+        (got,) = graph(x)
+        y = torch.randn(5, 512)
+
+        assert 0 < float((got - want).norm() / want.norm()) < most
+        assert torch.allclose(alone(y)[0], module[1](y), atol=1e-5)
+
+
+@installed
+def test_a_graph_may_be_called_from_many_threads() -> None:
+    """Each call has a request of its own, and its result is not overwritten by the next."""
+    module = nn.Linear(64, 64)
+    graph = backend.Compiled(module, (torch.randn(2, 64),), 32, bf16=False)
+    inputs = [torch.randn(1 + number, 64) for number in range(16)]
+    with ThreadPoolExecutor(4) as pool, torch.inference_mode():
+        outputs = list(pool.map(lambda x: graph(x)[0], inputs))
+
+        assert all(torch.allclose(y, module(x), atol=1e-5) for x, y in zip(inputs, outputs, strict=True))
+
+
+def test_rounding_is_to_the_nearest_step() -> None:
+    """Each weight is off by at most half a step of its group; a group of zeros stays zero."""
+    weight = np.random.default_rng(0).standard_normal((4, 3, 64)).astype(np.float32)
+    weight[0, 0] = 0
+    for bits in (4, 8):
+        number, scale = backend.rounded(weight, bits)
+
+        assert np.abs(number).max() == 2 ** (bits - 1) - 1
+        assert (np.abs(number * scale - weight) <= scale / 2 * 1.001).all()
+        assert not number[0, 0].any()
+
+
+def test_absence_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not installed: how to install it. On a GPU: that it is not used there."""
+    assert not BACKENDS["openvino"].availability(torch.device("meta")).ok
+    monkeypatch.setattr(backend, "find_spec", lambda name: None)
+    assert "cosyrt[openvino]" in BACKENDS["openvino"].availability(CPU).reason
+
+
+def test_listing_backends_does_not_load_it() -> None:
+    """The package is heavy: it is loaded when a graph is made, not when backends are listed."""
+    import subprocess
+    import sys
+
+    code = "import sys, cosyrt.accel.backends; print('openvino' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
