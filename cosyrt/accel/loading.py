@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from cosyrt.accel.backends import accelerated
+from cosyrt.accel.guard import given_up, guarded
 from cosyrt.accel.plan import Plan, made_for, plan_path
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine import pipeline
@@ -27,7 +28,8 @@ def load(
 
     `device` is a torch device such as `cpu` or `cuda:0`; None takes CUDA when there is a GPU. A plan that
     `cosyrt tune` made for this model on this machine is used, unless `plan` is false or `accelerate` says
-    otherwise: it maps the plain stages to others, such as `cosyrt.accel.torchscript.archives()`.
+    otherwise: it maps the plain stages to others, such as `cosyrt.accel.torchscript.archives()`. A part of a
+    plan that fails while it speaks runs the plain way from then on.
 
     Raises:
         ModelError: the folder, its description or its weights cannot be used.
@@ -50,8 +52,10 @@ def planned(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
     if changed := plan.stale(made_for(folder, device)):
         log.warning("the plan for %s is not used, %s; make it again with: cosyrt tune", folder.path, changed)
         return stages
+    parts = {part: one for part, one in plan.parts.items() if not given_up(plan.made_for["model"], part)}
     try:
-        return accelerated({part: one.backend for part, one in plan.parts.items()})(folder, models, stages)
+        fast = accelerated({part: one.backend for part, one in parts.items()})(folder, models, stages)
+        return guarded(plan.made_for["model"], stages, fast, parts)
     except CosyrtError as error:
         log.warning("the plan for %s is not used: %s", folder.path, error)
         return stages

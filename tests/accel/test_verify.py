@@ -65,7 +65,7 @@ def test_a_lost_chunk_mask_is_caught_in_the_stream(subject: Subject) -> None:
 
 def test_the_reason_names_the_limit() -> None:
     """What is apart, how far, and how far it may be; a NaN is over every limit."""
-    assert why_not("half", Distances(solve=0.2)).startswith("solve: 0.2 apart, 0.05 is the most")
+    assert why_not("half", Distances(solve=0.2)).startswith("solve: 0.2 apart, 0.02 is the most")
     assert why_not("half", Distances(call=float("nan"))).startswith("call")
     assert why_not("half", Distances()) == ""
 

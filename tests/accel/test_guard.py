@@ -1,0 +1,177 @@
+"""The guard: a backend that raises, gives NaN, hangs or becomes slow never reaches the listener."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from cosyrt.accel import guard
+from cosyrt.accel.backend import PARTS, Part
+from cosyrt.accel.backends import BACKENDS
+from cosyrt.accel.guard import GuardConfig, Workers, expected_s, guarded
+from cosyrt.accel.plan import Planned
+from cosyrt.accel.workload import Length, Subject, log_probabilities, mel_of
+from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.stages import Stages
+from cosyrt.errors import SpeechError
+from tests.engine.pipelines import SHORT, Counted, other
+
+MODEL = "a model of the tests"
+STREAMED = Length(110, 31, True)
+
+
+@pytest.fixture(autouse=True)
+def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No part is given up yet, nothing has happened."""
+    monkeypatch.setattr(guard, "_given_up", set())
+    monkeypatch.setattr(guard, "events", type(guard.events)())
+
+
+def watched(plain: Stages, fast: Stages, part: Part, *, planned_s: float = 100.0, **options: Any) -> Stages:
+    calls = {name: [(1, planned_s), (100_000, planned_s)] for name in PARTS[part]}
+    return guarded(MODEL, plain, fast, {part: Planned(backend="odd", speedup=2.0, calls=calls)}, **options)
+
+
+def nan(stage: Callable[..., Tensor], after: int) -> Callable[..., Tensor]:
+    """The stage, whose result is NaN, and whose memory is spoilt, from that call on."""
+    calls = iter(range(1_000_000))
+
+    def call(*args: Any) -> Tensor:
+        out = stage(*args)
+        return out * float("nan") if next(calls) >= after else out
+
+    return call
+
+
+def test_a_healthy_backend_is_let_be(subject: Subject, caplog: pytest.LogCaptureFixture) -> None:
+    """The same mel as without the guard, and not a word."""
+    stages = watched(subject.plain, subject.plain, "velocity")
+    said = subject.utterance(STREAMED)
+
+    assert torch.equal(mel_of(subject, stages, said), mel_of(subject, subject.plain, said))
+    assert not guard.events and not caplog.messages
+
+
+@pytest.mark.parametrize(("part", "stage"), [("velocity", "velocity"), ("encode", "encode")])
+@pytest.mark.parametrize("after", [0, 3])
+def test_nan_in_the_middle_of_a_stream_is_done_again(
+    subject: Subject, part: Part, stage: str, after: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The call is repeated the plain way from the memory it found: the mel is that of the plain way."""
+    said = subject.utterance(STREAMED)
+    bad = Counted(nan(getattr(subject.plain, stage), after))
+    stages = watched(subject.plain, subject.plain._replace(**{stage: bad}), part)
+    with caplog.at_level(logging.ERROR):
+        mel = mel_of(subject, stages, said)
+
+    assert torch.allclose(mel, mel_of(subject, subject.plain, said), atol=1e-5)
+    assert bad.calls == after + 1
+    assert [event.kind for event in guard.events] == ["not finite"]
+    assert len(caplog.messages) == 1 and f"part={part}" in caplog.text
+
+
+@pytest.mark.parametrize("fail_at", [1, 5])
+def test_a_step_that_raises_is_done_again(subject: Subject, fail_at: int) -> None:
+    """The expectations are those of the plain way, and the backend is not asked again."""
+    said = subject.utterance(Length(20, 0, False))
+    bad = Counted(subject.plain.step, fail_at=fail_at)
+    stages = watched(subject.plain, subject.plain._replace(step=bad), "llm")
+    found = log_probabilities(subject, stages, said, 12)
+
+    assert torch.allclose(found, log_probabilities(subject, subject.plain, said, 12), atol=1e-5)
+    assert bad.calls == fail_at
+    assert [event.kind for event in guard.events] == ["raised"]
+
+
+@pytest.mark.parametrize(("part", "stage"), [("llm", "step"), ("velocity", "velocity")])
+def test_a_state_of_16_bits_is_gone_on_from(subject: Subject, part: Part, stage: str) -> None:
+    """When half weights are given up in the middle, the plain way goes on from caches that they made."""
+    said = subject.utterance(STREAMED)
+    half = BACKENDS["bf16"].build(part, subject.pipeline.folder, subject.models, subject.plain)
+    bad = Counted(getattr(half, stage), fail_at=12)
+    stages = watched(subject.plain, half._replace(**{stage: bad}), part)
+    run = mel_of if part == "velocity" else lambda s, way, u: log_probabilities(s, way, u, 24)
+    found, plain = run(subject, stages, said), run(subject, subject.plain, said)
+
+    assert bad.calls == 12 and sum(guard.events.values()) == 1
+    assert 0 < float((found - plain).abs().mean()) < 0.05
+
+
+@pytest.fixture
+def release() -> Iterator[threading.Event]:
+    """Set when the test is over, so that a hanging thread goes home."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_a_backend_that_hangs_ends_the_utterance_and_not_the_next(
+    tiny: Pipeline, release: threading.Event
+) -> None:
+    """An error with what to do, no sound; said again, it is said the plain way."""
+
+    def hangs(*args: Any) -> Tensor:
+        release.wait(60)
+        return tiny.stages.velocity(*args)
+
+    config = GuardConfig(hangs_s=0.2, hangs=0.0)
+    stages = watched(tiny.stages, tiny.stages._replace(velocity=hangs), "velocity", config=config)
+    tts = other(tiny, velocity=stages.velocity)
+    with pytest.raises(SpeechError, match=r"velocity by odd did not answer.*say it again"):
+        tts.say(SHORT)
+
+    assert np.array_equal(tts.say(SHORT).samples, tiny.say(SHORT).samples)
+    assert [event.kind for event in guard.events] == ["hung"]
+
+
+def test_a_backend_that_becomes_slow_is_replaced(subject: Subject) -> None:
+    """After a window of calls that take many times the plan, and not after a few."""
+    now = iter(range(1_000_000))
+    bad = Counted(subject.plain.step)
+    stages = watched(
+        subject.plain,
+        subject.plain._replace(step=bad),
+        "llm",
+        planned_s=0.01,
+        config=GuardConfig(window=6),
+        clock=lambda: float(next(now)),
+    )
+    log_probabilities(subject, stages, subject.utterance(Length(30, 0, False)), 25)
+
+    assert bad.calls == 5  # the prompt's call is in the window, too
+    assert [event.kind for event in guard.events] == ["slow"]
+
+
+def test_it_is_for_the_rest_of_the_process(subject: Subject) -> None:
+    """The model loaded once more does not try the part again; another model does."""
+    bad = subject.plain._replace(velocity=nan(subject.plain.velocity, 0))
+    mel_of(subject, watched(subject.plain, bad, "velocity"), subject.utterance(Length(20, 0, False)))
+
+    assert guard.given_up(MODEL, "velocity")
+    assert not guard.given_up(MODEL, "llm") and not guard.given_up("another", "velocity")
+
+
+def test_what_a_call_should_take() -> None:
+    """Measured sizes as measured, a line between them, a square beyond, nothing known where nothing was."""
+    calls = [(10, 1.0), (20, 2.0)]
+
+    assert [expected_s(calls, size) for size in (5, 10, 15, 20, 40)] == [1.0, 1.0, 1.5, 2.0, 8.0]
+    assert expected_s([], 10) is None
+
+
+def test_workers_are_used_again_and_left_behind(release: threading.Event) -> None:
+    """One thread serves one call after another; the one that hangs is not waited for."""
+    workers = Workers()
+    names = {workers.run(lambda: torch.tensor(threading.get_ident()), 5.0).item() for _ in range(5)}
+    assert len(names) == 1
+
+    with pytest.raises(guard.Hung):
+        workers.run(lambda: torch.tensor(release.wait(60)), 0.05)
+    assert workers.run(lambda: torch.tensor(threading.get_ident()), 5.0).item() not in names
