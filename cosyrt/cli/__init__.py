@@ -12,6 +12,7 @@ from cosyrt import __version__
 from cosyrt.cli.bench import bench
 from cosyrt.cli.convert import convert
 from cosyrt.cli.device import device
+from cosyrt.cli.doctor import doctor
 from cosyrt.cli.export import export
 from cosyrt.cli.options import is_verbose
 from cosyrt.cli.say import say
@@ -71,6 +72,7 @@ def main() -> None:
 main.add_command(bench)
 main.add_command(device)
 main.add_command(export)
+main.add_command(doctor)
 main.add_command(say)
 main.add_command(convert)
 main.add_command(tune)

@@ -66,7 +66,7 @@ def load(
         ModelError: the folder, its description or its weights cannot be used.
         UsageError: no such device.
     """
-    where = _device(device)
+    where = device_of(device)
     opened = ModelFolder.open(BUILTIN if folder is None else folder)
     description, models = build(opened)
     models = models.to(where)
@@ -76,7 +76,12 @@ def load(
     return Pipeline(opened, description, stages, where)
 
 
-def _device(name: str | None) -> torch.device:
+def device_of(name: str | None) -> torch.device:
+    """The device of that name; None takes CUDA when there is a GPU.
+
+    Raises:
+        UsageError: no such device.
+    """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
