@@ -13,7 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cosyrt.models.source import HarmonicSource, PitchPredictor, SourceConfig, SteppedSource, phase_after
+from cosyrt.models.source import (
+    HarmonicSource,
+    PitchPredictor,
+    SampledSource,
+    SourceConfig,
+    SteppedSource,
+    phase_after,
+)
 from tests.golden import weights
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "cosyvoice2-small.npz"
@@ -147,3 +154,25 @@ def test_the_phase_of_cosyvoice_3_stands_still_in_a_frame() -> None:
     angles = stepped.angles(f0, None)
     torch.testing.assert_close(angles.sin(), (2 * pi * phase).sin().float(), atol=1e-5, rtol=0)
     torch.testing.assert_close(cut.sin(), angles[:, 8 * HOP :].sin(), atol=1e-5, rtol=0)
+
+
+def test_the_sampled_phase_turns_at_every_sample() -> None:
+    """CosyVoice 1: the pitch stands within a frame and is summed sample by sample, from the first on."""
+    config = SourceConfig(sample_hz=22_050, samples_per_frame=256)
+    source, f0 = SampledSource(config).double(), pitch(40)
+    turns = torch.cumsum(f0.double().repeat_interleave(256, dim=1) / 22_050, dim=1)[..., None]
+    angles = source.angles(f0, None) - 2 * pi * turns * torch.arange(1, 10)
+    off = torch.remainder(angles / (2 * pi) + 0.5, 1) - 0.5
+
+    assert off.abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("cut", [1, 13, 39])
+def test_the_sampled_phase_goes_on(cut: int) -> None:
+    """Two windows with the phase handed over are one window."""
+    config = SourceConfig(sample_hz=22_050, samples_per_frame=256)
+    source, f0 = SampledSource(config).requires_grad_(False), pitch(40)
+    after = phase_after(config, f0[:, :cut], None)
+    parts = [source(f0[:, :cut]), source(f0[:, cut:], None, after)]
+
+    assert (torch.cat(parts, dim=2) - source(f0)).abs().max() <= 1e-5

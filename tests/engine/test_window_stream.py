@@ -1,0 +1,180 @@
+"""Windows of CosyVoice 1: where they end, what they share, how they are joined."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import islice, pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from cosyrt.engine.mel_stream import Condition
+from cosyrt.engine.stages import Models, Stages, eager
+from cosyrt.engine.window_stream import WindowPlan, WindowStream
+from cosyrt.frontend.voice import Voice
+from cosyrt.units import Rates
+from tests import tiny1
+from tests.engine.pipelines import Counted
+
+RATES = Rates(sample_hz=22_050, token_hz=50, frames_per_token=Fraction(22_050, 50 * 256))
+PLAN = WindowPlan(hop_tokens=50, longest_tokens=100, lookahead_tokens=20)
+TOKENS = torch.randint(0, 4_000, (183,), generator=torch.Generator().manual_seed(1)).tolist()
+
+
+@pytest.fixture(scope="module")
+def stages() -> Stages:
+    return eager(Models(llm=tiny1.language_model(), flow=tiny1.flow(), vocoder=tiny1.vocoder()))
+
+
+def voice(prompt_tokens: int) -> Voice:
+    random = np.random.default_rng(3)
+    return Voice(
+        name="v",
+        speaker=random.standard_normal(192),
+        speech_tokens=random.integers(0, 4_000, prompt_tokens),
+        mel=random.standard_normal((RATES.frames(prompt_tokens), 80)),
+        family="cosyvoice",
+    )
+
+
+def windows(stages: Stages, prompt_tokens: int = 0, *, chunked: bool = True, **plan: Any) -> WindowStream:
+    condition = Condition.of(voice(prompt_tokens), stages, torch.device("cpu"))
+    return WindowStream(
+        stages, tiny1.FLOW, condition, chunked=chunked, rates=RATES, plan=WindowPlan(**plan) if plan else PLAN
+    )
+
+
+def parts_of(stream: WindowStream, tokens: list[int]) -> list[Tensor]:
+    """As a session asks: at each edge as soon as its overlap is there, then for the rest."""
+    parts = []
+    for upto in range(1, len(tokens) + 1):
+        if stream.edge is not None and upto == stream.edge + stream.overlap_tokens:
+            parts.append(stream.until(tokens[:upto], stream.edge))
+    return [*parts, stream.until(tokens, None)]
+
+
+def test_upstreams_hops() -> None:
+    """Every 2 s, with 20 tokens more: the first window is whole after 120 tokens, at 25 Hz after 70."""
+    assert list(islice(WindowPlan.at(50).edges(31), 3)) == [100, 200, 300]
+    assert list(islice(WindowPlan.at(25).edges(0), 3)) == [50, 100, 150]
+    assert WindowPlan.at(50).first_edge(31) + WindowPlan.at(50).lookahead_tokens == 120
+
+
+def test_hops_grow_up_to_the_longest() -> None:
+    """Growth belongs to the walk over the edges: a second walk starts small again."""
+    plan = WindowPlan(hop_tokens=100, growth=1.5, longest_tokens=200)
+
+    for _ in range(2):
+        assert list(islice(plan.edges(0), 5)) == [100, 250, 450, 650, 850]
+
+
+@pytest.mark.parametrize("prompt_tokens", [0, 31])
+def test_the_stream_is_the_whole(stages: Stages, prompt_tokens: int) -> None:
+    """Asked for window by window or at once, the mel is the same."""
+    parts = parts_of(windows(stages, prompt_tokens), TOKENS)
+    at_once = windows(stages, prompt_tokens).until(TOKENS, None)
+
+    assert len(parts) == 4
+    torch.testing.assert_close(torch.cat(parts, dim=2), at_once, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("tokens", [1, 20, 40, 41, 69, 70, 71, 119, 120, 121, 183])
+def test_no_frame_is_lost(stages: Stages, tokens: int) -> None:
+    """The length is that of the tokens, but for what is rounded down at each window."""
+    stream = windows(stages, 7)
+    parts = parts_of(stream, TOKENS[:tokens])
+    frames = sum(part.shape[2] for part in parts)
+
+    assert 0 <= RATES.frames(tokens) - frames <= len(parts) - 1
+    assert stream.given == frames
+
+
+def test_a_short_utterance_is_one_window(stages: Stages) -> None:
+    """Below the first edge, chunked and whole are the same."""
+    one, other = (windows(stages, 31, chunked=chunked) for chunked in (True, False))
+
+    assert torch.equal(one.until(TOKENS[:69], None), other.until(TOKENS[:69], None))
+
+
+def test_a_window_costs_the_same_however_long_the_past(stages: Stages) -> None:
+    """Prompt, hop and overlap are all that a window is given."""
+    seen: list[int] = []
+
+    def velocity(x: Tensor, *rest: Any) -> Tensor:
+        seen.append(x.shape[2])
+        return stages.velocity(x, *rest)
+
+    parts_of(windows(stages._replace(velocity=velocity), 31), TOKENS)
+    frames = seen[:: tiny1.FLOW.steps]
+
+    assert frames == [RATES.frames(31) + RATES.frames(70)] * 3 + [RATES.frames(31) + RATES.frames(33)]
+
+
+def test_windows_share_prompt_and_overlap(stages: Stages) -> None:
+    """Where windows overlap, and in the prompt, they start from the same noise and the same encoding."""
+    starts: list[Tensor] = []
+    mus: list[Tensor] = []
+
+    def velocity(x: Tensor, real: Tensor, sees: Tensor, mu: Tensor, *rest: Any) -> Tensor:
+        starts.append(x[:1])
+        mus.append(mu[:1])
+        return stages.velocity(x, real, sees, mu, *rest)
+
+    stream = windows(stages._replace(velocity=velocity), 31)
+    parts_of(stream, TOKENS)
+    prompt, overlap, steps = RATES.frames(31), stream.overlap, tiny1.FLOW.steps
+    for given in (starts[::steps], mus[::steps]):
+        for one, next_one in pairwise(given):
+            assert torch.equal(one[:, :, :prompt], next_one[:, :, :prompt])
+            assert torch.equal(one[:, :, -overlap:], next_one[:, :, prompt : prompt + overlap])
+
+
+def test_the_fade_changes_nothing_where_both_agree(stages: Stages) -> None:
+    """Its weights sum to one (upstream's to 1.08), from all of the one to all of the other."""
+    stream = windows(stages)
+    one, other = torch.full((1, 80, stream.overlap), 3.0), torch.full((1, 80, stream.overlap), 5.0)
+    faded = stream.fade(one, other)[0, 0]
+
+    torch.testing.assert_close(stream.fade(one, one), one)
+    assert faded.diff().min() > 0
+    assert (faded[0] - 3 < 0.01) and (5 - faded[-1] < 0.01)
+
+
+def test_joins_are_as_smooth_as_the_rest(stages: Stages) -> None:
+    """From frame to frame the mel moves no further at a join than elsewhere."""
+    parts = parts_of(windows(stages, 31), TOKENS)
+    moves = torch.cat(parts, dim=2).diff(dim=2).norm(dim=1)[0]
+    joins = torch.tensor([part.shape[2] for part in parts[:-1]]).cumsum(0)
+
+    assert moves[joins - 1].max() <= moves.quantile(0.99)
+
+
+def test_the_overlap_follows_the_token_rate() -> None:
+    """20 tokens are 34 frames at 50 Hz and 68 at 25 Hz, where upstream keeps 34."""
+    half = Rates(sample_hz=22_050, token_hz=25, frames_per_token=Fraction(22_050, 25 * 256))
+
+    assert (RATES.frames(20), half.frames(20)) == (34, 68)
+
+
+def test_two_streams_do_not_meet(stages: Stages) -> None:
+    """Streams that take turns give what each gives alone: nothing is kept but by the stream itself."""
+    alone = [parts_of(windows(stages, prompt), TOKENS) for prompt in (0, 31)]
+    pair = [windows(stages, prompt) for prompt in (0, 31)]
+    turns: list[list[Tensor]] = [[], []]
+    for edge in (50, 100, 150, None):
+        for stream, given in zip(pair, turns, strict=True):
+            given.append(stream.until(TOKENS, edge))
+
+    for one, other in zip(alone, turns, strict=True):
+        torch.testing.assert_close(torch.cat(one, dim=2), torch.cat(other, dim=2), atol=1e-6, rtol=0)
+
+
+def test_nothing_is_computed_twice(stages: Stages) -> None:
+    """One encoding a window."""
+    counted = Counted(stages.encode)
+    parts_of(windows(stages._replace(encode=counted), 31), TOKENS)
+
+    assert counted.calls == 4
