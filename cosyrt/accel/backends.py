@@ -8,6 +8,7 @@ import torch
 
 from cosyrt.accel.backend import Backend, Part
 from cosyrt.accel.half_weights import BF16, FP16
+from cosyrt.accel.onnx import ONNX
 from cosyrt.accel.openvino import OPENVINO
 from cosyrt.accel.quantize import INT8
 from cosyrt.errors import MissingDependency, UsageError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from cosyrt.engine.stages import Models, Stages
 
 EAGER = "eager"  # the name of no backend at all
-BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (BF16, FP16, INT8, *OPENVINO)}
+BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (BF16, FP16, INT8, *OPENVINO, ONNX)}
 
 
 def backend(name: str) -> Backend:

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cosyrt.models.full_unet import FullUNet
 from cosyrt.models.layers import Memory
 from cosyrt.models.llm import Layer, SpeechLanguageModel
 from cosyrt.models.vocoder import Vocoder
@@ -80,6 +81,7 @@ class VelocityGraph(nn.Module):
     def __init__(self, velocity: nn.Module) -> None:
         super().__init__()
         name = next(name for name in EMBEDDINGS_OF_TIME if hasattr(velocity, name))
+        self.remembers = not isinstance(velocity, FullUNet)  # that one looks both ways
         self.inner = copy.copy(velocity)
         self.inner._modules = dict(velocity._modules) | {name: nn.Identity()}
         # Sinusoids of a graph in bf16 put the velocity 23 % off: they stay outside, in float32.
@@ -104,12 +106,14 @@ class VelocityGraph(nn.Module):
         prompt: Tensor,  # [B, 80, M]
         *slots: Tensor,
     ) -> tuple[Tensor, ...]:  # [B, 80, M] and what is new of the memory
-        memory = TensorMemory(list(slots))
+        memory = TensorMemory(list(slots)) if self.remembers else None
         out = self.inner(x, real, sees, mu, time, speaker, prompt, memory)
-        return (out, *memory.new)
+        return (out,) if memory is None else (out, *memory.new)
 
     def empty(self, batch: int, bins: int) -> tuple[list[Tensor], list[Kind]]:
         """The slots of nothing, and their kinds, found by one short call."""
+        if not self.remembers:
+            return [], []
         memory, frames = TensorMemory(None), 4
         mel = torch.zeros(batch, bins, frames)
         sees = torch.ones(batch, frames, frames, dtype=torch.bool)

@@ -20,20 +20,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cosyrt.accel.backend import Availability, Backend, Part, Precision, replaced
-from cosyrt.accel.graphs import LanguageGraph, VelocityGraph, VocoderGraph, recall, remember
+from cosyrt.accel.backend import Availability, Backend, Part, Precision
+from cosyrt.accel.compiled import compiled_stages
 from cosyrt.accel.half_weights import supported
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages
-from cosyrt.errors import UsageError
-from cosyrt.models.layers import Memory
-from cosyrt.models.llm import Cache, SpeechLanguageModel
-from cosyrt.models.vocoder import Vocoder
 
 GROUP = 64  # weights of 4 bits that share a scale
 LEAST_WEIGHTS = 65_536  # a matrix smaller than this is left as it is
-EXAMPLE_FRAMES, EXAMPLE_PAST = 6, 4
-GUIDED = 2  # rows of a velocity call: with the conditions and without
 
 
 class Compiled:
@@ -146,102 +140,11 @@ def build(bits: int, bf16: bool, part: Part, folder: ModelFolder, models: Models
     """One part run by OpenVINO.
 
     Raises:
-        UsageError: a part of another family, which has no graph.
+        UsageError: there is no graph of that part of this family.
     """
-    with torch.no_grad():
-        if part == "llm":
-            return replaced(stages, part, _language(models, stages, bits, bf16))
-        if part == "velocity":
-            return stages._replace(velocity=_velocity(models, bf16))
-        return stages._replace(vocode=_vocode(models, bf16))
-
-
-def _language(models: Models, stages: Stages, bits: int, bf16: bool) -> Stages:
-    llm = models.llm
-    if not isinstance(llm, SpeechLanguageModel):
-        raise UsageError("the language model of CosyVoice 1 has no OpenVINO graph; leave the llm out")
-    c = llm.config
-    cache = llm.empty_cache(1, EXAMPLE_PAST)
-    sees = torch.ones(1, 1, 2, 2 + EXAMPLE_PAST, dtype=torch.bool)
-    positions = torch.arange(EXAMPLE_PAST, EXAMPLE_PAST + 2)[None]
-    graph = Compiled(LanguageGraph(llm), (torch.zeros(1, 2, c.width), positions, sees, *cache), bits, bf16)
-
-    def run(x: Tensor, positions: Tensor, sees: Tensor, cache: Cache) -> Tensor:
-        past, end = sees.shape[3] - x.shape[1], sees.shape[3]
-        logp, keys, values = graph(
-            x, positions, sees, cache.keys[:, :, :, :past], cache.values[:, :, :, :past]
-        )
-        cache.keys[:, :, :, past:end], cache.values[:, :, :, past:end] = keys, values
-        return logp
-
-    @torch.inference_mode()
-    def prefill(text: Tensor, speech: Tensor, cache: Cache) -> Tensor:
-        x = llm.prompt(text, speech)
-        length = x.shape[1]
-        before = torch.ones(length, length, dtype=torch.bool).tril().expand(len(x), 1, -1, -1)
-        return run(x, torch.arange(length).expand(len(x), -1), before, cache)
-
-    @torch.inference_mode()
-    def step(token: Tensor, position: Tensor, sees: Tensor, cache: Cache) -> Tensor:
-        return run(llm.speech_embedding(token)[:, None], position[:, None], sees, cache)
-
-    @torch.inference_mode()
-    def read(numbers: Tensor, kinds: Tensor, positions: Tensor, sees: Tensor, cache: Cache) -> Tensor:
-        return run(llm.mixed(numbers, kinds), positions, sees, cache)
-
-    return stages._replace(new_cache=llm.empty_cache, prefill=prefill, step=step, read=read)
-
-
-def _velocity(models: Models, bf16: bool) -> Any:
-    module, bins = VelocityGraph(models.flow.velocity), models.flow.config.mel_bins
-    empty, kinds = module.empty(GUIDED, bins)
-    mel = torch.zeros(GUIDED, bins, EXAMPLE_FRAMES)
-    past = EXAMPLE_PAST if "since start" in kinds else 0
-    slots = [
-        slot.new_zeros(*slot.shape[:2], past, slot.shape[3]) if kind == "since start" else slot
-        for slot, kind in zip(empty, kinds, strict=True)
-    ]
-    sees = torch.ones(GUIDED, EXAMPLE_FRAMES, past + EXAMPLE_FRAMES, dtype=torch.bool)
-    time = module.time(torch.zeros(GUIDED))
-    example = (mel, mel[:, :1] + 1, sees, mel, time, mel[:, :, 0], mel, *slots)
-    graph = Compiled(module, example, 32, bf16)
-
-    @torch.inference_mode()
-    def velocity(
-        x: Tensor,
-        real: Tensor,
-        sees: Tensor,
-        mu: Tensor,
-        t: Tensor,
-        speaker: Tensor,
-        prompt: Tensor,
-        memory: Memory | None = None,
-    ) -> Tensor:
-        past = recall(memory, empty)
-        out, *new = graph(x, real, sees, mu, module.time(t), speaker, prompt, *past)
-        remember(memory, kinds, new)
-        return out
-
-    return velocity
-
-
-def _vocode(models: Models, bf16: bool) -> Any:
-    vocoder = models.vocoder
-    if not isinstance(vocoder, Vocoder):
-        raise UsageError("the causal vocoder of CosyVoice 3 has no OpenVINO graph; leave the vocoder out")
-    c = vocoder.config
-    mel, excitation = (
-        torch.zeros(1, c.mel_bins, EXAMPLE_FRAMES),
-        torch.zeros(1, EXAMPLE_FRAMES * c.samples_per_frame),
+    return compiled_stages(
+        part, models, stages, lambda module, example: Compiled(module, example, bits, bf16)
     )
-    graph = Compiled(VocoderGraph(vocoder), (mel, vocoder.spectrum(excitation)), 32, bf16)
-
-    @torch.inference_mode()
-    def vocode(mel: Tensor, excitation: Tensor) -> Tensor:
-        (spectrum,) = graph(mel, vocoder.spectrum(excitation.squeeze(1)))
-        return vocoder.waveform(spectrum)
-
-    return vocode
 
 
 def availability(bf16: bool, device: torch.device) -> Availability:

@@ -1,0 +1,137 @@
+"""Stages around a compiled graph: whatever compiles modules that take and give tensors can run these parts.
+
+Shapes: B batch · T positions of a call · K = past + T positions to look at · M mel frames · V speech
+vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from cosyrt.accel.backend import Part
+from cosyrt.accel.graphs import LanguageGraph, VelocityGraph, VocoderGraph, recall, remember
+from cosyrt.engine.stages import Models, Stages, Velocity, Vocode
+from cosyrt.errors import UsageError
+from cosyrt.models.layers import Memory
+from cosyrt.models.llm import Cache, SpeechLanguageModel
+from cosyrt.models.vocoder import Vocoder
+
+EXAMPLE_FRAMES, EXAMPLE_PAST, EXAMPLE_POSITIONS = 6, 4, 3
+GUIDED = 2  # rows of a velocity call: with the conditions and without
+
+Graph = Callable[..., Sequence[Tensor]]
+# (module, an example of its arguments, of which every size but the model's own is free) → the same, faster
+Compile = Callable[[nn.Module, tuple[Tensor, ...]], Graph]
+
+
+def compiled_stages(part: Part, models: Models, stages: Stages, compile: Compile) -> Stages:
+    """The stages, with one part run by a graph that `compile` makes.
+
+    Raises:
+        UsageError: there is no graph of that part of this family.
+    """
+    with torch.no_grad():
+        if part == "llm":
+            return _language(models, stages, compile)
+        if part == "velocity":
+            return stages._replace(velocity=_velocity(models, compile))
+        if part == "vocode":
+            return stages._replace(vocode=_vocode(models, compile))
+    raise UsageError(f"there is no graph of the part {part}")
+
+
+def _language(models: Models, stages: Stages, compile: Compile) -> Stages:
+    llm = models.llm
+    if not isinstance(llm, SpeechLanguageModel):
+        raise UsageError("there is no graph of the language model of CosyVoice 1")
+    past, new = EXAMPLE_PAST, EXAMPLE_POSITIONS
+    x = torch.zeros(1, new, llm.config.width)
+    sees = torch.ones(1, 1, new, past + new, dtype=torch.bool)
+    graph = compile(
+        LanguageGraph(llm), (x, torch.arange(past, past + new)[None], sees, *llm.empty_cache(1, past))
+    )
+
+    def run(
+        x: Tensor,  # [B, T, D]
+        positions: Tensor,  # [B, T]
+        sees: Tensor,  # [B, 1, T, K]
+        cache: Cache,
+    ) -> Tensor:  # [B, V]
+        past, end = sees.shape[3] - x.shape[1], sees.shape[3]
+        before = (side[:, :, :, :past] for side in cache)
+        logp, keys, values = graph(x, positions, sees, *before)
+        cache.keys[:, :, :, past:end], cache.values[:, :, :, past:end] = keys, values
+        return logp
+
+    @torch.inference_mode()
+    def prefill(text: Tensor, speech: Tensor, cache: Cache) -> Tensor:
+        x = llm.prompt(text, speech)
+        length = x.shape[1]
+        before = torch.ones(length, length, dtype=torch.bool).tril().expand(len(x), 1, -1, -1)
+        return run(x, torch.arange(length).expand(len(x), -1), before, cache)
+
+    @torch.inference_mode()
+    def step(token: Tensor, position: Tensor, sees: Tensor, cache: Cache) -> Tensor:
+        return run(llm.speech_embedding(token)[:, None], position[:, None], sees, cache)
+
+    @torch.inference_mode()
+    def read(numbers: Tensor, kinds: Tensor, positions: Tensor, sees: Tensor, cache: Cache) -> Tensor:
+        return run(llm.mixed(numbers, kinds), positions, sees, cache)
+
+    return stages._replace(new_cache=llm.empty_cache, prefill=prefill, step=step, read=read)
+
+
+def _velocity(models: Models, compile: Compile) -> Velocity:
+    module, bins = VelocityGraph(models.flow.velocity), models.flow.config.mel_bins
+    empty, kinds = module.empty(GUIDED, bins)
+    mel = torch.zeros(GUIDED, bins, EXAMPLE_FRAMES)
+    past = EXAMPLE_PAST if "since start" in kinds else 0
+    slots = [
+        slot.new_zeros(*slot.shape[:2], past, slot.shape[3]) if kind == "since start" else slot
+        for slot, kind in zip(empty, kinds, strict=True)
+    ]
+    sees = torch.ones(GUIDED, EXAMPLE_FRAMES, past + EXAMPLE_FRAMES, dtype=torch.bool)
+    time, speaker = module.time(torch.zeros(GUIDED)), mel[:, :, 0]
+    graph = compile(module, (mel, mel[:, :1] + 1, sees, mel + 1, time, speaker, mel + 2, *slots))
+
+    @torch.inference_mode()
+    def velocity(
+        x: Tensor,  # [B, 80, M]
+        real: Tensor,  # [B, 1, M]
+        sees: Tensor,  # [B, M, K]
+        mu: Tensor,  # [B, 80, M]
+        t: Tensor,  # [B]
+        speaker: Tensor,  # [B, 80]
+        prompt: Tensor,  # [B, 80, M]
+        memory: Memory | None = None,
+    ) -> Tensor:  # [B, 80, M]
+        past = recall(memory, empty)
+        out, *new = graph(x, real, sees, mu, module.time(t), speaker, prompt, *past)
+        remember(memory, kinds, new)
+        return out
+
+    return velocity
+
+
+def _vocode(models: Models, compile: Compile) -> Vocode:
+    vocoder = models.vocoder
+    if not isinstance(vocoder, Vocoder):
+        raise UsageError("there is no graph of the causal vocoder of CosyVoice 3")
+    c = vocoder.config
+    excitation = torch.zeros(1, EXAMPLE_FRAMES * c.samples_per_frame)
+    graph = compile(
+        VocoderGraph(vocoder), (torch.zeros(1, c.mel_bins, EXAMPLE_FRAMES), vocoder.spectrum(excitation))
+    )
+
+    @torch.inference_mode()
+    def vocode(
+        mel: Tensor,  # [B, 80, M]
+        excitation: Tensor,  # [B, 1, N]
+    ) -> Tensor:  # [B, N]
+        (spectrum,) = graph(mel, vocoder.spectrum(excitation.squeeze(1)))
+        return vocoder.waveform(spectrum)
+
+    return vocode

@@ -1,0 +1,96 @@
+"""ONNX Runtime on the CPU: the same graphs in float32. Wherever cosyrt is, it is, for the reference audio."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cosyrt.accel.backend import Availability, Backend, Part
+from cosyrt.accel.compiled import compiled_stages
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.engine.stages import Models, Stages
+from cosyrt.errors import UsageError
+
+OPSET = 17
+
+
+class Session:
+    """An ONNX graph that any number of threads may call."""
+
+    def __init__(self, module: nn.Module, example: tuple[Tensor, ...]) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3  # warnings about its own optimisations are nothing to a user
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "graph.onnx"
+            export(module, example, path)
+            self.session: Any = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+        self.names = [found.name for found in self.session.get_inputs()]
+
+    def __call__(self, *args: Tensor) -> list[Tensor]:
+        """Run it. An argument that the graph turned out not to need is left out."""
+        given = {f"in{number}": arg.contiguous().numpy() for number, arg in enumerate(args)}
+        found = self.session.run(None, {name: given[name] for name in self.names})
+        return [torch.from_numpy(np.asarray(value)) for value in found]
+
+
+def export(module: nn.Module, example: tuple[Tensor, ...], path: Path) -> None:
+    """Write the module as ONNX, every size of its inputs free.
+
+    Raises:
+        UsageError: it uses what ONNX has no words for.
+    """
+    names = [f"in{number}" for number in range(len(example))]
+    free = {name: list(range(tensor.dim())) for name, tensor in zip(names, example, strict=True)}
+    settings: Any = {"input_names": names, "dynamic_axes": free, "opset_version": OPSET, "dynamo": False}
+    # Tracing warns of every shape and of its age, and prints the whole graph where it fails.
+    with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            torch.onnx.export(module, example, path, **settings)
+        except torch.onnx.OnnxExporterError as error:
+            reason = " ".join(str(error).split())[:100]
+            raise UsageError(f"ONNX of opset {OPSET} cannot say this graph: {reason}") from error
+
+
+def build(part: Part, folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+    """One part run by ONNX Runtime.
+
+    Raises:
+        UsageError: there is no graph of that part of this family.
+    """
+    return compiled_stages(part, models, stages, Session)
+
+
+def availability(device: torch.device) -> Availability:
+    """Whether it can run here, and the graph can be made."""
+    if device.type != "cpu":
+        return Availability(False, f"it is used for the CPU, the model runs on {device.type}")
+    if find_spec("onnx") is None:
+        return Availability(
+            False, "the package onnx, which writes the graph, is not installed; pip install onnx"
+        )
+    return Availability(True)
+
+
+ONNX = Backend(
+    name="onnxruntime",
+    precision="exact",
+    parts=("llm", "velocity", "vocode"),
+    availability=availability,
+    build=build,
+    predicts=lambda device: 1.1,
+)

@@ -1,0 +1,61 @@
+"""ONNX Runtime: each part equals eager, at lengths the graph was not made with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cosyrt.accel.backends import BACKENDS
+from cosyrt.accel.onnx import Session, export
+from cosyrt.accel.verify import verify
+from cosyrt.accel.workload import Length, Subject
+from cosyrt.errors import UsageError
+
+SAID = [Length(31, 0, False), Length(110, 31, True)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", BACKENDS["onnxruntime"].parts)
+def test_every_part_equals_eager(subject: Subject, part: str) -> None:
+    """Whole and streamed over several chunks: the exact class."""
+    backend = BACKENDS["onnxruntime"]
+    stages = backend.build(part, subject.pipeline.folder, subject.models, subject.plain)  # type: ignore[arg-type]
+    parity = verify(subject, part, "exact", stages, [subject.utterance(length) for length in SAID])  # type: ignore[arg-type]
+
+    assert parity.passed, parity.why
+
+
+class Halves(nn.Module):
+    """Gives two tensors, and does not need its second argument."""
+
+    def forward(self, x: Tensor, unused: Tensor) -> tuple[Tensor, Tensor]:
+        return x / 2, x.sum(dim=0)
+
+
+def test_sizes_are_free_and_arguments_may_be_unused() -> None:
+    """A graph made with one size runs any other."""
+    session = Session(Halves(), (torch.randn(2, 3), torch.randn(1)))
+    x = torch.randn(7, 5)
+    half, total = session(x, torch.randn(1))
+
+    assert torch.allclose(half, x / 2) and torch.allclose(total, x.sum(dim=0), atol=1e-5)
+
+
+def test_what_onnx_cannot_say_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line with the reason; the exporter's own pages of graph are not shown."""
+
+    class Odd(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.linalg.lu(x)[0]
+
+    with pytest.raises(UsageError, match="cannot say this graph"):
+        export(Odd(), (torch.randn(3, 3),), tmp_path / "odd.onnx")
+    assert capsys.readouterr().out == ""
+
+
+def test_there_is_none_on_a_gpu() -> None:
+    """Off the CPU it says so."""
+    assert not BACKENDS["onnxruntime"].availability(torch.device("meta")).ok
