@@ -71,7 +71,7 @@ def watch(scene: Scene, *, limit_s: float) -> list[Call]:
         reader = threading.Thread(target=_pass_on, args=(process.stderr, lines))
         reader.start()
         try:
-            return list(_calls(lines, limit_s))
+            return list(calls_of(lines, limit_s))
         finally:
             process.kill()
             reader.join()
@@ -85,15 +85,12 @@ def _pass_on(errors: IO[str], lines: Queue[str | None]) -> None:
     lines.put(None)
 
 
-def _calls(lines: Queue[str | None], limit_s: float) -> Iterator[Call]:
+def calls_of(lines: Queue[str | None], limit_s: float) -> Iterator[Call]:
     """The calls that the lines tell of."""
-    patience, began, done = START_S, 0.0, False
+    began, patience, done = time.perf_counter(), START_S, False
     call: Call | None = None
     while not done:
-        try:
-            line = lines.get(timeout=patience)
-        except Empty:
-            line = None
+        line = _next(lines, began + patience)
         done = line is None
         if line is None:
             if call is not None:
@@ -105,9 +102,17 @@ def _calls(lines: Queue[str | None], limit_s: float) -> Iterator[Call]:
             call, began, patience = Call(way=way, tokens=int(tokens)), time.perf_counter(), limit_s
         elif line.startswith(END) and call is not None:
             yield replace(call, seconds=float(line.removeprefix(END)), finished=True)
-            call, patience = None, START_S
+            call, began, patience = None, time.perf_counter(), START_S
         elif call is not None:
             call = replace(call, plans=call.plans + 1)
+
+
+def _next(lines: Queue[str | None], deadline: float) -> str | None:
+    """The next line, or None at the deadline, however many lines came before it."""
+    try:
+        return lines.get(timeout=max(0.0, deadline - time.perf_counter()))
+    except Empty:
+        return None
 
 
 def play(scene: Scene) -> None:

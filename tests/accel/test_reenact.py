@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from queue import Queue
+from threading import Event, Thread
 
 import pytest
 
 from cosyrt.accel.export import Exported
-from cosyrt.accel.reenact import Call, Scene, watch
+from cosyrt.accel.reenact import BEGIN, PLAN, Call, Scene, calls_of, watch
 from tests.tiny import FLOW
 
 LENGTHS = (5, 8, 11, 14, 17, 5, 8)  # the last two have been seen
@@ -56,3 +58,25 @@ def test_a_call_over_the_limit_ends_the_scene(exported: dict[str, Exported]) -> 
     calls = watch(scene(exported, ways=("eager",), lengths=(60_000, 5)), limit_s=0.01)
 
     assert [(call.way, call.tokens, call.finished) for call in calls] == [("eager", 60_000, False)]
+
+
+def test_the_limit_holds_while_the_executor_keeps_logging() -> None:
+    """Plans that are told one after another do not put it off: what comes after the limit is not counted."""
+    lines: Queue[str | None] = Queue()
+    stop = Event()
+
+    def log_on() -> None:
+        lines.put(f"{BEGIN}upstream 57")
+        while not stop.wait(0.01):
+            lines.put(PLAN)
+
+    thread = Thread(target=log_on)
+    thread.start()
+    try:
+        (call,) = calls_of(lines, limit_s=0.2)
+    finally:
+        stop.set()
+        thread.join()
+
+    assert not call.finished
+    assert call.plans > 0
