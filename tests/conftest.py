@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_plans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What `cosyrt tune` found out about this machine has no say in the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COSYRT_PLANS", str(tmp_path_factory.mktemp("plans")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -126,12 +126,11 @@ def trial(job: Job) -> Result:
 
 
 def _parity(subject: Subject, job: Job, stages: Stages) -> Parity:
-    """Of all parts of the job: utterances of the model's own, and one streamed with a prompt.
+    """Of all parts of the job: an utterance of the model's own, and one streamed over many chunks.
 
     What goes through the flow is judged together, by the least exact of its backends.
     """
-    said = [subject.spoken(number, SPOKEN_TOKENS) for number in range(2)]
-    said.append(subject.utterance(Length(110, 31, True)))
+    said = [subject.spoken(0, SPOKEN_TOKENS), subject.utterance(Length(110, 31, True))]
     classes = {part: backend(name).precision for part, name in job.parts.items()}
     after = [kind for part, kind in classes.items() if part != "llm"]
     judged = {DISTANCE[part]: part for part in classes}  # encode and velocity are followed the same way

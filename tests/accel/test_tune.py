@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import cosyrt.accel.tune as tuning
+from cosyrt.accel.backend import Availability
+from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.child import Outcome
 from cosyrt.accel.plan import Plan
 from cosyrt.accel.trial import Job, Result, Shares
@@ -17,6 +19,7 @@ from cosyrt.accel.verify import Distances, Parity
 from cosyrt.errors import UsageError
 from tests.accel.test_verdict import timed
 
+TRIED = ("bf16", "int8")
 SHARES = Shares(seconds={"llm": 6.0, "encode": 0.1, "velocity": 4.0, "vocode": 0.5}, pass_s=0.1, device="cpu")
 
 
@@ -53,6 +56,8 @@ def acted(monkeypatch: pytest.MonkeyPatch, whole_low: float) -> list[Job]:
         right = Parity(precision="half", distances=Distances())
         return Outcome(value=Result(build_s=0.1, parity=right, timed=found, calls={"step": [(1, 0.1)]}))
 
+    here = {name: replace(BACKENDS[name], availability=lambda device: Availability(True)) for name in TRIED}
+    monkeypatch.setattr(tuning, "BACKENDS", here)
     monkeypatch.setattr(tuning, "call_in_child", child)
     return jobs
 
