@@ -14,6 +14,8 @@ from cosyrt.engine.stages import Stages
 from cosyrt.errors import MissingDependency, UsageError
 from tests.engine.pipelines import SHORT
 
+GRAPHS = {name for name in BACKENDS if name.startswith(("openvino", "onnxruntime"))}  # slow to make
+
 
 def test_parts_are_stages_and_overlap_nowhere() -> None:
     """Every part names stages there are; no stage is in two parts."""
@@ -38,7 +40,10 @@ def test_what_is_absent_says_why(monkeypatch: pytest.MonkeyPatch, tiny_folder: P
         cosyrt.load(tiny_folder, device="cpu", accelerate=accelerated("bf16"))
 
 
-@pytest.mark.parametrize("name", sorted(BACKENDS))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in GRAPHS else ()) for name in sorted(BACKENDS)],
+)
 def test_a_model_speaks_with_it(tiny_folder: Path, name: str) -> None:
     """Every backend that is there speaks a whole text and a stream, of finite samples."""
     one = BACKENDS[name]
