@@ -47,8 +47,14 @@ def device(described: Path | None, as_json: bool) -> None:
     from cosyrt.accel.machine import Machine
     from cosyrt.accel.probe import this_machine
 
-    machine = Machine.read(described) if described else this_machine()
-    advice = advise(machine)
+    if described:
+        machine = Machine.read(described)
+        advice = advise(machine)
+    else:
+        from cosyrt.accel.measured import measured_here
+
+        machine = this_machine()
+        advice = advise(machine, measured=measured_here())
     click.echo(
         json.dumps(_as_data(machine, advice), ensure_ascii=False) if as_json else _as_text(machine, advice)
     )

@@ -1,0 +1,176 @@
+"""Upstream's own code and ours, in turn, on the same random weights: how many times as fast?
+
+    python -m benchmarks.against_upstream --upstream CHECKOUT [--upstream-python PYTHON] [--small]
+        [--way eager] [--rounds 3] [--threads N] [--late-s 60] [--cache-gb 2] [--folder MODEL] [--json FILE]
+
+Each side is a process with its model loaded; they are asked in turn, and the order alternates. The prompt is
+3 s, the utterance 4 s, and both speak exactly as many tokens. PYTHON has upstream's requirements installed;
+torchaudio need not be among them. Chunks are those of each side's own schedule, and their cost is a second of
+their audio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import random_model
+from benchmarks.report import machine, table, write_json
+from benchmarks.side import FRAMES_PER_TOKEN, TOKENS_PER_S, Side
+from cosyrt.accel.timing import TimingConfig, interleaved, speedup
+
+TOKENS = 100  # 4 s
+FIRST_TOKENS = 40  # of the utterance whose first audio is waited for
+SIDES = ("upstream", "cosyrt")
+EARLY_S = 2
+EARLY = f"chunk at {EARLY_S} s, per s of audio"
+ASKED: dict[str, tuple[str, int]] = {
+    "whole utterance, 4 s": ("utterance", TOKENS),
+    "language model, 100 tokens": ("llm", TOKENS),
+    "flow, 4 s": ("flow", TOKENS),
+    "vocoder, 4 s": ("vocoder", FRAMES_PER_TOKEN * TOKENS),
+    "first audio of a stream": ("first_audio", FIRST_TOKENS),
+    EARLY: ("chunk", EARLY_S * TOKENS_PER_S),
+}
+LATE = "chunk late, per s of audio"
+MEMORY = "peak memory, MB"
+
+
+class Comparison:
+    """Two sides, and what they answered."""
+
+    def __init__(self, sides: dict[str, Side]) -> None:
+        self.sides = sides
+        self.answers: dict[str, dict[str, list[float]]] = {
+            what: {name: [] for name in sides} for what in (*ASKED, LATE)
+        }
+
+    def ask(self, what: str, name: str, request: str, argument: int) -> None:
+        """One measurement of one side; chunks by the second of their audio."""
+        answer = self.sides[name].ask(request, argument)
+        seconds = answer[0] / answer[1] if isinstance(answer, list) else answer
+        self.answers[what][name].append(seconds)
+        if sys.stderr.isatty():
+            print(f"\r\033[K{what}: {name} {seconds:.3g} s", end="", file=sys.stderr, flush=True)
+
+    def measure(self, rounds: int) -> int:
+        """All but the late chunk, the first round to warm up; how many rounds counted."""
+
+        def candidate(name: str) -> Any:
+            return lambda what: self.ask(what, name, *ASKED[what])
+
+        timing = TimingConfig(early_passes=1, passes=rounds, least_passes=rounds)
+        interleaved({name: candidate(name) for name in self.sides}, list(ASKED), timing)
+        return rounds
+
+    def measure_late(self, at_s: int) -> None:
+        """Once, for it takes long: far into a stream upstream computes all of it again for each chunk."""
+        for name in self.sides:
+            self.ask(LATE, name, "chunk", at_s * TOKENS_PER_S)
+
+    def row(self, what: str, rounds: int) -> dict[str, Any]:
+        """Medians of both, and their ratio with its interval."""
+        before, after = (np.array([self.answers[what][name][-rounds:]]) for name in SIDES)
+        found = speedup(before, after)
+        medians = {f"{name} s": float(np.median(self.answers[what][name][-rounds:])) for name in SIDES}
+        return {"what": what, **medians, "times as fast": found.median, "low": found.low, "high": found.high}
+
+    def growth(self) -> dict[str, Any]:
+        """How much more a late chunk costs than an early one."""
+        times = {
+            f"{name} s": self.answers[LATE][name][-1] / float(np.median(self.answers[EARLY][name]))
+            for name in SIDES
+        }
+        return {"what": f"times as dear late as at {EARLY_S} s"} | times
+
+    def memory(self) -> dict[str, Any]:
+        """The most either process has held so far."""
+        needed = {f"{name} s": self.sides[name].ask("memory_mb") for name in SIDES}
+        ratio = needed["upstream s"] / needed["cosyrt s"]
+        return {"what": MEMORY, **needed, "times as fast": ratio}
+
+    def difference(self, folder: Path) -> float:
+        """Between both mels of the same tokens, against the largest value: is it the same model at all?"""
+        mels = []
+        for name in SIDES:
+            path = folder / f"{name}.npy"
+            self.sides[name].ask("write_mel", TOKENS, str(path))
+            mels.append(np.load(path))
+        upstream, ours = mels
+        return float(np.abs(upstream - ours).max() / np.abs(upstream).max())
+
+
+@contextmanager
+def both(options: argparse.Namespace, folder: Path, logs: Path) -> Iterator[dict[str, Side]]:
+    """The two processes."""
+    threads = str(options.threads)
+    theirs = [options.upstream_python, "-m", "benchmarks.upstream_side", str(options.upstream)]
+    ours = [sys.executable, "-m", "benchmarks.cosyrt_side", str(folder), options.way]
+    sides = {
+        "upstream": Side([*theirs, str(folder), threads], logs / "upstream.log"),
+        "cosyrt": Side([*ours, threads, str(options.cache_gb)], logs / "cosyrt.log"),
+    }
+    try:
+        yield sides
+    finally:
+        for side in sides.values():
+            side.close()
+
+
+def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--upstream", type=Path, required=True, help="a checkout of CosyVoice")
+    parser.add_argument("--upstream-python", default=sys.executable, help="with its requirements installed")
+    parser.add_argument("--folder", type=Path, help="keep the random model there, or use the one that is")
+    parser.add_argument("--small", action="store_true", help="a small model: is the comparison right?")
+    parser.add_argument("--way", default="eager", help="how ours is run: eager, plan, int8 …")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--cache-gb", type=float, default=2.0, help="that a stream of ours may keep")
+    parser.add_argument("--late-s", type=int, default=60, help="where the late chunk is; 0: nowhere")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    return parser.parse_args(arguments)
+
+
+def compare(options: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
+    """Every figure; exits where the two sides do not run the same model."""
+    folder = options.folder or work / "model"
+    if not folder.exists():
+        random_model.write(folder, small=options.small)
+    with both(options, folder, work) as sides:
+        comparison = Comparison(sides)
+        difference = comparison.difference(work)
+        print(f"both mels of the same tokens differ by {difference:.1e} of the largest value")
+        rounds = comparison.measure(options.rounds)
+        rows = [comparison.row(what, rounds) for what in ASKED]
+        rows.append(comparison.memory())
+        if options.late_s:
+            comparison.measure_late(options.late_s)
+            rows += [comparison.row(LATE, 1), comparison.growth()]
+    return rows
+
+
+def main() -> None:
+    """Measure, print, write."""
+    options = options_of()
+    print(", ".join(f"{name} {value}" for name, value in machine().items()))
+    with tempfile.TemporaryDirectory() as work:
+        rows = compare(options, Path(work))
+    size = "small" if options.small else "published size"
+    print(f"CosyVoice 2, {size}, random weights; ours: {options.way}; late: {options.late_s} s")
+    print(table(rows))
+    if options.json:
+        write_json(options.json, way=options.way, small=options.small, threads=options.threads, rows=rows)
+
+
+if __name__ == "__main__":
+    main()

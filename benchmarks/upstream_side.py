@@ -1,0 +1,219 @@
+"""Upstream's classes, asked by `against_upstream.py`: python -m benchmarks.upstream_side CHECKOUT FOLDER.
+
+Runs in an environment with upstream's own requirements. What they need and speech does not (torchaudio, the
+loggers of Matcha-TTS) is replaced by empty modules where it is not installed.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.side import Given, Watch, hops, memory_mb, serve
+
+UNUSED = ("torchaudio", "torchaudio.compliance", "torchaudio.compliance.kaldi", "torchaudio.transforms")
+HOP, LONGEST_HOP = 25, 100
+
+
+def stand_in(name: str, **names: Any) -> None:
+    """An empty module of that name."""
+    module = ModuleType(name)
+    vars(module).update(names, __path__=[])
+    sys.modules[name] = module
+
+
+def load(checkout: Path, folder: Path) -> Any:
+    """Upstream's CosyVoice2Model with the weights of a folder."""
+    import transformers
+
+    sys.path[:0] = [str(checkout), str(checkout / "third_party" / "Matcha-TTS")]
+    if find_spec("torchaudio") is None:
+        for name in UNUSED:
+            stand_in(name, Spectrogram=None)
+    if find_spec("lightning") is None:
+        stand_in("matcha.utils")
+        stand_in("matcha.utils.pylogger", get_pylogger=logging.getLogger)
+
+    def from_config(path: str, **_: Any) -> Any:  # llm.pt brings the weights, there are no others
+        config = transformers.Qwen2Config.from_pretrained(folder / "CosyVoice-BlankEN")
+        return transformers.Qwen2ForCausalLM(config)
+
+    transformers.Qwen2ForCausalLM.from_pretrained = from_config
+    from cosyvoice.cli.model import CosyVoice2Model
+    from hyperpyyaml import load_hyperpyyaml
+
+    with (folder / "cosyvoice2.yaml").open(encoding="utf-8") as file:
+        parts = load_hyperpyyaml(file)
+    model = CosyVoice2Model(parts["llm"], parts["flow"], parts["hift"])
+    model.load(*(str(folder / f"{name}.pt") for name in ("llm", "flow", "hift")))
+    return model
+
+
+class Upstream:
+    """What can be asked. Times are in seconds."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, given = model, Given()
+        self.given = given
+        self.prompt_text, self.text = (
+            torch.tensor(each)[None].int() for each in (given.prompt_text, given.text)
+        )
+        self.prompt = torch.tensor(given.prompt_speech)[None].int()
+        self.prompt_mel = torch.tensor(given.prompt_mel)[None]
+        self.speaker = torch.tensor(given.speaker)[None]
+        self.plain_inference = model.llm.inference
+
+    def speak_exactly(self, count: int) -> None:
+        """The language model makes that many tokens of the text, whatever it would."""
+        ratio = count / self.text.shape[1]
+        self.model.llm.inference = partial(
+            self.plain_inference, min_token_text_ratio=ratio, max_token_text_ratio=ratio
+        )
+
+    def llm(self, count: int) -> float:
+        """So many speech tokens."""
+        self.speak_exactly(count)
+        watch = Watch()
+        made = list(
+            self.model.llm.inference(
+                text=self.text,
+                text_len=length(self.text),
+                prompt_text=self.prompt_text,
+                prompt_text_len=length(self.prompt_text),
+                prompt_speech_token=self.prompt,
+                prompt_speech_token_len=length(self.prompt),
+                embedding=self.speaker,
+            )
+        )
+        assert len(made) == count, len(made)
+        return watch.s
+
+    def mel(self, count: int) -> torch.Tensor:  # [1, 80, M]
+        """Of so many tokens, in one piece."""
+        token = torch.tensor(self.given.speech(count))[None].int()
+        mel, _ = self.model.flow.inference(
+            token=token,
+            token_len=length(token),
+            prompt_token=self.prompt,
+            prompt_token_len=length(self.prompt),
+            prompt_feat=self.prompt_mel,
+            prompt_feat_len=length(self.prompt_mel),
+            embedding=self.speaker,
+            streaming=False,
+            finalize=True,
+        )
+        return mel
+
+    def flow(self, count: int) -> float:
+        """Tokens to mel in one piece, prompt included."""
+        watch = Watch()
+        self.mel(count)
+        return watch.s
+
+    def write_mel(self, count: int, path: str) -> None:
+        """For comparison with the other side's."""
+        np.save(path, self.mel(count)[0].numpy())
+
+    def vocoder(self, frames: int) -> float:
+        """Mel to samples."""
+        mel = torch.tensor(self.given.mel(frames))[None]
+        watch = Watch()
+        self.model.hift.inference(speech_feat=mel, cache_source=torch.zeros(1, 1, 0))
+        return watch.s
+
+    def speech(self, count: int, *, stream: bool) -> Iterator[dict[str, torch.Tensor]]:
+        """All of it, by upstream's own `tts`."""
+        self.speak_exactly(count)
+        self.model.token_hop_len = HOP  # it grows with every stream, and nobody sets it back
+        return self.model.tts(
+            text=self.text,
+            flow_embedding=self.speaker,
+            llm_embedding=self.speaker,
+            prompt_text=self.prompt_text,
+            llm_prompt_speech_token=self.prompt,
+            flow_prompt_speech_token=self.prompt,
+            prompt_speech_feat=self.prompt_mel,
+            stream=stream,
+        )
+
+    def utterance(self, count: int) -> float:
+        """Text to samples, whole."""
+        watch = Watch()
+        samples = sum(part["tts_speech"].shape[1] for part in self.speech(count, stream=False))
+        assert samples == 960 * count, samples
+        return watch.s
+
+    def first_audio(self, count: int) -> float:
+        """Until the first chunk of a stream is there; the language model's thread is waited for after it."""
+        watch = Watch()
+        speech = self.speech(count, stream=True)
+        next(speech)
+        seconds = watch.s
+        for thread in set(threading.enumerate()) - {threading.main_thread()}:
+            thread.join()
+        return seconds
+
+    def chunk(self, at: int) -> tuple[float, float]:
+        """(seconds, seconds of audio) of the chunk of a stream that has that token: flow and vocoder."""
+        start, end = hops(_edges(), at)
+        token = torch.tensor(self.given.speech(end + self.model.flow.pre_lookahead_len))[None]
+        self.model.hift_cache_dict["chunk"] = None if start == 0 else _joint(self.model)
+        watch = Watch()
+        self.model.token2wav(
+            token=token,
+            prompt_token=self.prompt,
+            prompt_feat=self.prompt_mel,
+            embedding=self.speaker,
+            token_offset=start,
+            uuid="chunk",
+            stream=True,
+            finalize=False,
+        )
+        return watch.s, (end - start) / HOP
+
+
+def length(tensor: torch.Tensor) -> torch.Tensor:
+    """As upstream wants it."""
+    return torch.tensor([tensor.shape[1]], dtype=torch.int32)
+
+
+def _edges() -> Iterator[int]:
+    """Ends of upstream's chunks for a prompt of whole chunks: hops of 25, 50, 100, 100 …"""
+    edge, hop = 0, HOP
+    while True:
+        edge += hop
+        yield edge
+        hop = min(LONGEST_HOP, 2 * hop)
+
+
+def _joint(model: Any) -> dict[str, torch.Tensor]:
+    """What the vocoder keeps of the chunk before."""
+    frames, samples = model.mel_cache_len, model.source_cache_len
+    return {
+        "mel": torch.full((1, 80, frames), -6.0),
+        "source": torch.zeros(1, 1, samples),
+        "speech": torch.zeros(1, samples),
+    }
+
+
+def main(checkout: str, folder: str, threads: str) -> None:
+    """Load, then answer."""
+    torch.set_num_threads(int(threads))
+    side = Upstream(load(Path(checkout).resolve(), Path(folder)))
+    names = ("llm", "flow", "vocoder", "utterance", "first_audio", "chunk", "write_mel")
+    serve({"memory_mb": memory_mb} | {name: getattr(side, name) for name in names})
+
+
+if __name__ == "__main__":
+    with torch.inference_mode():
+        main(*sys.argv[1:])

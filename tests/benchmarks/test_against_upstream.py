@@ -1,0 +1,123 @@
+"""The comparison with upstream, as far as it goes without upstream: our side, and what is asked of it."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import against_upstream, random_model
+from benchmarks.against_upstream import ASKED, Comparison
+from benchmarks.cosyrt_side import Ours
+from benchmarks.side import Side, hops
+from cosyrt.engine.pipeline import Pipeline, load
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random model as both sides load it."""
+    path = tmp_path_factory.mktemp("random") / "model"
+    random_model.write(path, small=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pipeline(folder: Path) -> Pipeline:
+    return load(folder, device="cpu")
+
+
+def ours(pipeline: Pipeline, cache_bytes: int = 1 << 40) -> Ours:
+    return Ours(pipeline, cache_bytes)
+
+
+def test_everything_that_is_asked_is_answered(pipeline: Pipeline) -> None:
+    """Each request of the table is one of our side's methods, and takes time."""
+    side = ours(pipeline)
+    for request, argument in ASKED.values():
+        answer = getattr(side, request)(argument)
+        assert (answer if isinstance(answer, float) else answer[0]) > 0
+
+
+def test_exactly_as_many_tokens_are_spoken(pipeline: Pipeline) -> None:
+    """The random model never stops by itself, so that both sides say the same."""
+    assert len(list(ours(pipeline).tokens(60))) == 60
+
+
+def test_a_late_chunk_has_its_past_or_not_by_the_budget(pipeline: Pipeline) -> None:
+    """Within the budget the stream arrives with all of its past; beyond it, with none."""
+    tokens = ours(pipeline).given.speech(400).tolist()
+    kept, lost = ours(pipeline)._until(300, tokens), ours(pipeline, cache_bytes=1)._until(300, tokens)
+
+    assert (kept.done_tokens, lost.done_tokens) == (300, 300)
+    assert kept.past is not None and kept.past.tokens == 375
+    assert lost.past is None
+
+
+def test_the_chunk_of_a_token() -> None:
+    """Start and end of the chunk in which it lies."""
+    assert hops(count(25, 25), 50) == (50, 75)
+    assert hops(iter((25, 75, 175)), 50) == (25, 75)
+    assert hops(iter((25, 75)), 0) == (0, 25)
+
+
+def test_the_published_size_is_described() -> None:
+    """Every setting that makes the small model small is replaced."""
+    text = random_model._description(small=False)
+
+    assert "llm_input_size: 896" in text and "base_channels: 512" in text
+
+
+def side(code: str, log: Path) -> Side:
+    import sys
+
+    return Side([sys.executable, "-c", code], log)
+
+
+ANSWERS = """
+import numpy as np
+from benchmarks.side import serve
+def timed(count): return SPEED * count
+def chunk(at): return [SPEED * 2, 2.0]
+def write_mel(count, path): np.save(path, np.full((80, count), 4.0) + OFF)
+serve({"utterance": timed, "llm": timed, "flow": timed, "vocoder": timed, "first_audio": timed,
+       "chunk": chunk, "write_mel": write_mel, "memory_mb": lambda: 100.0 * SPEED})
+"""
+
+
+def test_ratios_are_of_both_sides(tmp_path: Path) -> None:
+    """A side that takes three times as long makes the other three times as fast; mels are compared."""
+    sides = {
+        "upstream": side(f"SPEED = 3; OFF = 0{ANSWERS}", tmp_path / "a"),
+        "cosyrt": side(f"SPEED = 1.0; OFF = 0.04{ANSWERS}", tmp_path / "b"),
+    }
+    try:
+        comparison = Comparison(sides)
+        assert comparison.difference(tmp_path) == pytest.approx(0.01, rel=1e-3)
+        rounds = comparison.measure(2)
+        row = comparison.row("vocoder, 4 s", rounds)
+        comparison.measure_late(60)
+        assert comparison.growth()["cosyrt s"] == pytest.approx(1)
+        assert comparison.memory()["times as fast"] == 3
+    finally:
+        for each in sides.values():
+            each.close()
+
+    assert (row["upstream s"], row["cosyrt s"], row["times as fast"]) == pytest.approx((600, 200, 3))
+    assert np.isfinite([row["low"], row["high"]]).all()
+
+
+def test_a_dead_side_tells_its_last_words(tmp_path: Path) -> None:
+    """What it wrote to standard error is in the message."""
+    dead = side("raise ValueError('no such checkout')", tmp_path / "log")
+    with pytest.raises(SystemExit, match="no such checkout"):
+        dead.ask("llm", 1)
+    dead.close()
+
+
+def test_the_checkout_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --upstream there is nothing to compare with."""
+    with pytest.raises(SystemExit):
+        against_upstream.options_of([])
+    assert "--upstream" in capsys.readouterr().err
