@@ -5,8 +5,8 @@ Every window is the prompt, the tokens of one hop and those of the overlap; what
 that a window costs the same however long the past. Where two windows overlap they start from the same noise
 and the same encoding, as everywhere in the prompt, and the mel passes from one to the other.
 Source: upstream's `cli/model.py` (CosyVoiceModel) and `flow/flow_matching.py` (the cache of ConditionalCFM).
-There the fade is a Hamming window, whose halves sum to 1.08, and the overlap is 34 frames also where 20
-tokens are 68 (the 25 Hz model).
+There the fade is a Hamming window, whose halves sum to 1.08, and noise and encoding of 34 frames are shared,
+also where the overlap is 68 (the 25 Hz model).
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def test_joins_are_as_smooth_as_the_rest(stages: Stages) -> None:
 
 
 def test_the_overlap_follows_the_token_rate() -> None:
-    """20 tokens are 34 frames at 50 Hz and 68 at 25 Hz, where upstream keeps 34."""
+    """20 tokens are 34 frames at 50 Hz and 68 at 25 Hz, where upstream shares the noise of 34."""
     half = Rates(sample_hz=22_050, token_hz=25, frames_per_token=Fraction(22_050, 25 * 256))
 
     assert (RATES.frames(20), half.frames(20)) == (34, 68)
