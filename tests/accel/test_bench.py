@@ -175,3 +175,13 @@ def bench_voice(folder: Path) -> Any:
     from cosyrt.engine.pipeline import load
 
     return load(folder, device="cpu")
+
+
+def test_ways_have_names() -> None:
+    """The plain way, the plan of `cosyrt tune`, archives, and every backend."""
+    from cosyrt.accel.backends import BACKENDS
+    from cosyrt.accel.loading import planned
+
+    assert benchmark.way("eager") is None
+    assert benchmark.way("plan") is planned
+    assert all(callable(benchmark.way(name)) for name in ("torchscript", *BACKENDS))
