@@ -32,6 +32,8 @@ WHOLE_SHARE = 0.25  # of the budget is kept for the plan as a whole
 TIMING_SHARE = 0.5  # of a candidate's time; the rest goes into loading, building and verifying
 PATIENCE, LEAST_PATIENCE_S = 4, 90.0  # times its share of the budget that a candidate may take, and at least
 MEMORY_SHARE = 0.9  # of what is free may be taken by one candidate
+LEAST_LENGTHS = 3  # that a candidate is timed on; one that cannot be is not tried
+NO_TIME = "there was no time left for it; give a larger --budget"
 WAYS = 3  # that each trial measures: eager, eager again, the candidate
 
 
@@ -68,8 +70,8 @@ def tune(
     `budget_s` is about what it takes; interrupted, it leaves the plan that was there before.
 
     Raises:
-        ModelError: the folder cannot be used. UsageError: no such device. SpeechError: eager itself failed.
-        OSError: the plan cannot be written.
+        ModelError: the folder cannot be used. UsageError: no such device, or a budget too small for anything.
+        SpeechError: eager itself failed. OSError: the plan cannot be written.
     """
     return Tuning(folder, device, budget_s, allow, progress).run()
 
@@ -96,6 +98,7 @@ class Tuning:
         shared = self.plain_shares()
         where = torch.device(shared.device)
         rows = list(self.rows(shared, where))
+        self.check_tried(rows)
         best = {part: row for part in PARTS if (row := best_of(rows, part)) is not None}
         whole = self.whole(best, shared) if best else None
         wins = whole is not None and whole.verdict == "chosen"
@@ -133,6 +136,15 @@ class Tuning:
             named[key] = self.tried(named[key], {part: name}, shared, seconds)
         yield from named.values()
 
+    def check_tried(self, rows: list[Row]) -> None:
+        """Where there was time for nothing, nothing was found out, and the old plan stays."""
+        waiting = any(row.why == NO_TIME for row in rows)
+        if waiting and all(row.verdict in ("absent", "not tried") for row in rows):
+            raise UsageError(
+                f"{self.budget_s:.0f} s are too short to try anything here, the plan stays as it was; "
+                "give a larger --budget"
+            )
+
     def row(self, part: Part, backend: Backend, shared: Shares, where: torch.device) -> Row:
         """What can be said before anything is built; without a reason against it, it is to be tried."""
         share = shared.share(part)
@@ -156,15 +168,17 @@ class Tuning:
         whole = row.part == WHOLE
         share = 1.0 if whole else sum(map(shared.share, parts))
         visit_s = WAYS * share * shared.pass_s  # one length, every way once
-        lengths = int(TIMING_SHARE * seconds / ((1 + LEAST_PASSES) * visit_s))
-        if lengths < 2:
-            return replace(row, why="there was no time left for it; give a larger --budget")
+        each_s = (1 + LEAST_PASSES) * visit_s / TIMING_SHARE  # for one length, verifying included
+        least = LEAST_LENGTHS * each_s
+        if not whole and least > max(seconds, self.left() - WHOLE_SHARE * self.budget_s):
+            return replace(row, why=NO_TIME)
+        seconds = max(seconds, least)
         job = Job(
             folder=str(self.opened.path),
             device=shared.device,
             parts=parts,
             seconds=TIMING_SHARE * seconds,
-            lengths=min(lengths, len(LENGTHS)),
+            lengths=min(round(seconds / each_s), len(LENGTHS)),
             whole=whole,
         )
         facts: dict[str, Any] = judged(self.child(trial, job, seconds=seconds))

@@ -126,6 +126,17 @@ def test_a_candidate_that_fails_is_a_row(
     assert {r.why for r in report.rows if r.verdict == "failed"} == {"the process died (exit code -9)"}
 
 
+def test_a_budget_for_nothing_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
+) -> None:
+    """Where no candidate could be tried, nothing was found out: an error, and no plan is written."""
+    acted(monkeypatch, 1.5)
+    with pytest.raises(UsageError, match="too short to try anything"):
+        tune(tiny_folder, device="cpu", budget_s=0.5)
+
+    assert not list(plans.iterdir())
+
+
 def test_of_two_as_fast_the_more_exact_is_chosen() -> None:
     """Within the noise of each other, precision decides; beyond it, speed."""
     exact, half, fast = row("a", 0.51, "exact"), row("b", 0.50), row("c", 0.20, "quantised")
