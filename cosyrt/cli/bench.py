@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -94,7 +95,7 @@ def bench(
         ways=_listed(compare), lengths=_listed(texts), passes=passes, budget_s=budget, speakers=concurrency
     )
     bench = Bench(model, device, config)
-    with _progress(hidden=as_json) as on_step:
+    with _progress(hidden=as_json) as on_step, _told_once():
         report = bench.run(speaker.of(bench.subject.pipeline), on_step)
     click.echo(json.dumps(_as_data(report), ensure_ascii=False) if as_json else _as_text(report))
     if plot is not None:
@@ -103,6 +104,25 @@ def bench(
 
 def _listed(names: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """The same texts are said again and again; what the library has to say about them is said once."""
+    told: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        return message not in told and told.add(message) is None
+
+    handlers = logging.getLogger().handlers
+    for handler in handlers:
+        handler.addFilter(is_new)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(is_new)
 
 
 @contextmanager
@@ -161,7 +181,6 @@ def _texts(report: Report) -> str:
         "RTF mean",
         "median",
         "sd",
-        "p50",
         "p95",
         "p99",
         "first chunk ms",
@@ -173,7 +192,7 @@ def _texts(report: Report) -> str:
 
 def _text_row(each: Said) -> tuple[object, ...]:
     rtf, first = each.rtf, each.first_chunk_s
-    spread = (rtf.mean, rtf.median, rtf.deviation, rtf.p50, rtf.p95, rtf.p99)
+    spread = (rtf.mean, rtf.median, rtf.deviation, rtf.p95, rtf.p99)
     latency = (1000 * first.median, 1000 * first.p95)
     return (f"{each.text}", each.way, each.audio_s, *spread, *latency, _gain(each.gain))
 
@@ -206,7 +225,7 @@ def _way_row(each: Way) -> tuple[object, ...]:
 
 
 def _gain(gain: Speedup | None) -> str | None:
-    return None if gain is None else f"{gain}, {gain.saved_percent:+.0f} % time saved"
+    return None if gain is None else f"{gain}, time {-gain.saved_percent:+.0f} %"
 
 
 def _crowds(report: Report) -> str:

@@ -48,6 +48,15 @@ def test_the_tables_say_what_a_number_means(tiny_folder: Path) -> None:
     assert any(line.startswith("way    speakers") for line in result.stdout.splitlines())
 
 
+def test_what_the_library_says_is_said_once(tiny_folder: Path) -> None:
+    """A text whose speech is cut is cut in every pass, and told in one line."""
+    result = CliRunner().invoke(main, ["bench", str(tiny_folder), *QUICK[:-1], "3"])
+    told = [line for line in result.stderr.splitlines() if "speech cut" in line]
+
+    assert result.exit_code == 0
+    assert len(told) == len(set(told))
+
+
 def test_mistakes_end_with_one_line() -> None:
     """An unknown way is a usage error."""
     result = CliRunner().invoke(main, ["bench", "--compare", "eager,magic"])
