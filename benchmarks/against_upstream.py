@@ -149,13 +149,16 @@ def compare(options: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
     with both(options, folder, work) as sides:
         comparison = Comparison(sides)
         difference = comparison.difference(work)
-        print(f"both mels of the same tokens differ by {difference:.1e} of the largest value")
+        print(f"both mels of the same tokens differ by {difference:.1e} of the largest value", flush=True)
         rounds = comparison.measure(options.rounds)
         rows = [comparison.row(what, rounds) for what in ASKED]
         rows.append(comparison.memory())
+        print(table(rows), flush=True)
         if options.late_s:
             comparison.measure_late(options.late_s)
-            rows += [comparison.row(LATE, 1), comparison.growth()]
+            late = [comparison.row(LATE, 1), comparison.growth()]
+            print(table(late))
+            rows += late
     return rows
 
 
@@ -163,11 +166,10 @@ def main() -> None:
     """Measure, print, write."""
     options = options_of()
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
-    with tempfile.TemporaryDirectory() as work:
-        rows = compare(options, Path(work))
     size = "small" if options.small else "published size"
     print(f"CosyVoice 2, {size}, random weights; ours: {options.way}; late: {options.late_s} s")
-    print(table(rows))
+    with tempfile.TemporaryDirectory() as work:
+        rows = compare(options, Path(work))
     if options.json:
         write_json(options.json, way=options.way, small=options.small, threads=options.threads, rows=rows)
 

@@ -113,7 +113,9 @@ def _told_once() -> Iterator[None]:
 
     def is_new(record: logging.LogRecord) -> bool:
         message = record.getMessage()
-        return message not in told and told.add(message) is None
+        is_known = message in told
+        told.add(message)
+        return not is_known
 
     handlers = logging.getLogger().handlers
     for handler in handlers:
