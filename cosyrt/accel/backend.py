@@ -1,4 +1,4 @@
-"""What an acceleration is: it takes the plain stages and gives back stages with one part of the work replaced.
+"""What an acceleration is: it takes the plain stages and gives stages with one part of the work replaced.
 
 Each backend is one file of this folder and ends in one or a few `Backend` values; `backends.py` lists them.
 """

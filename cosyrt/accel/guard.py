@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -202,6 +203,7 @@ class Workers:
 
     def __init__(self) -> None:
         self.idle: deque[SimpleQueue[Any]] = deque()
+        weakref.finalize(self, _dismiss, self.idle)
 
     def run(self, call: Callable[[], Tensor], timeout_s: float) -> Tensor:
         """What the call gives, or what it raises.
@@ -229,11 +231,17 @@ class Workers:
         return jobs
 
 
+def _dismiss(idle: deque[SimpleQueue[Any]]) -> None:
+    """Threads that nobody can call any more end."""
+    for jobs in idle:
+        jobs.put(None)
+
+
 def _work(jobs: SimpleQueue[Any]) -> None:
-    while True:
-        call, answer = jobs.get()
+    while (job := jobs.get()) is not None:
+        call, answer = job
         try:
             answer.put((call(), None))
         except Exception as error:  # handed to the thread that waits
             answer.put((None, error))
-        del call, answer
+        del call, answer, job

@@ -1,49 +1,305 @@
-"""cosyrt voices: who can speak."""
+"""cosyrt voices: who can speak. Those of a model, and those registered once and used by name."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cosyrt.cli.options import Model, model_options, verbose_option
+from cosyrt.cli.options import (
+    Mode,
+    Model,
+    Pace,
+    Speaker,
+    Telling,
+    model_options,
+    pace_options,
+    telling_options,
+    verbose_option,
+)
+from cosyrt.cli.table import table
+from cosyrt.errors import UsageError, VoiceError
 
 if TYPE_CHECKING:
-    from cosyrt import Pipeline, Voice
+    from cosyrt import Voice
+    from cosyrt.checkpoint import ModelFolder
+    from cosyrt.frontend.library import VoiceLibrary
 
-COLUMNS = ("name", "language", "source", "prompt_s")
+COLUMNS = ("name", "language", "source", "family", "prompt_s")
+REGISTERED = "registered"
+
+folder_option = click.option(
+    "--model", "folder", metavar="FOLDER", help="A CosyVoice model folder.  [default: the built-in voice]"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what is there under that name.")
 
 
 @click.group()
 def voices() -> None:
-    """The voices of a model."""
+    """The voices of a model, and those that were registered.
+
+    \b
+    cosyrt voices add me clip.wav --text "What is said in the clip."
+    cosyrt say "It speaks as I do." --voice me
+    """
 
 
 @voices.command("list")
-@model_options
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+@folder_option
+@json_option
 @verbose_option
-def list_voices(model: Model, as_json: bool) -> None:
-    """Each voice, its language, where it is from, and how long its prompt is."""
-    tts = model.load()
-    source = "built-in" if model.model is None else model.model
-    rows = [_row(tts, voice, source) for voice in tts.voices.values()]
+def list_voices(folder: str | None, as_json: bool) -> None:
+    """Each voice: its language, where it is from, its model family, how long its prompt is."""
+    rows = [*_rows_of_model(folder), *_rows_of_registered()]
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False))
     else:
-        click.echo(_table(rows))
+        click.echo(table(COLUMNS, [[_cell(value) for value in row.values()] for row in rows]))
 
 
-def _row(tts: Pipeline, voice: Voice, source: str) -> dict[str, str | float]:
-    rates = tts.description.rates
-    seconds = rates.seconds(len(voice.mel) * rates.samples_per_frame)
-    row = (voice.name, voice.language or "any", source, round(seconds, 2))
+@voices.command()
+@click.argument("name")
+@folder_option
+@json_option
+@verbose_option
+def show(name: str, folder: str | None, as_json: bool) -> None:
+    """All that is known of the voice NAME."""
+    voice = _named(name, folder)
+    facts = _facts(voice)
+    click.echo(json.dumps(facts, ensure_ascii=False) if as_json else _lines(facts))
+
+
+@voices.command()
+@click.argument("name")
+@click.argument("clip", type=click.Path(path_type=Path))
+@click.option("--text", default="", help="What is said in the clip; without it only the timbre is learnt.")
+@click.option("--license", default="", help="Under which terms the voice may be used.")
+@click.option("--consent", default="", help="Who agreed to it, when, for what.")
+@overwrite_option
+@model_options
+@json_option
+@verbose_option
+def add(
+    name: str,
+    clip: Path,
+    text: str,
+    license: str,
+    consent: str,
+    overwrite: bool,
+    model: Model,
+    as_json: bool,
+) -> None:
+    """Register the voice of the recording CLIP (1 to 30 s) as NAME.
+
+    \b
+    cosyrt voices add me clip.wav --text "What is said in the clip." --consent "Myself, 2026-11-21"
+    """
+    from cosyrt.frontend.voice_encoder import read_reference
+
+    library = _library()
+    library.check_free(name, overwrite=overwrite)
+    read_reference(clip)  # before the seconds that loading a model takes
+    tts = model.load()
+    if name in tts.voices:
+        raise UsageError(f"the model has a voice {name!r} of its own; choose another name")
+    voice = tts.voice_from(clip, text, name, license=license, consent=consent)
+    library.add(voice, overwrite=overwrite)
+    chunk_tokens = tts.plan.first_edge(len(voice.speech_tokens)) + tts.plan.lookahead_tokens
+    chunk = {"first_chunk_s": round(chunk_tokens / tts.description.rates.token_hz, 2)}
+    _tell_registered([voice], as_json, chunk)
+
+
+@voices.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", help="Another name than the one in the file, which must hold a single voice.")
+@overwrite_option
+@folder_option
+@json_option
+@verbose_option
+def import_voices(file: Path, name: str | None, overwrite: bool, folder: str | None, as_json: bool) -> None:
+    """Register the voices of FILE: a voice file, or spk2info.pt of the model given."""
+    found = _read_voices(file, folder)
+    if name is not None:
+        if len(found) != 1:
+            raise UsageError(f"{file} holds {len(found)} voices; --name is for one, leave it out")
+        found = [replace(found[0], name=name)]
+    library = _library()
+    for voice in found:
+        library.check_free(voice.name, overwrite=overwrite)
+    for voice in found:
+        library.add(voice, overwrite=overwrite)
+    _tell_registered(found, as_json)
+
+
+@voices.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), required=True)
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it is there.")
+@model_options
+@verbose_option
+def export(names: tuple[str, ...], output: Path, overwrite: bool, model: Model) -> None:
+    """Write a voice to a .safetensors file, or one and more to a .pt file that upstream reads.
+
+    A .pt file is of the model given: it holds the text tokens of each transcript.
+    """
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} is there already; choose another file, or --overwrite")
+    if output.suffix == ".pt":
+        _export_for_upstream(names, output, model)
+    elif output.suffix != ".safetensors":
+        raise UsageError(f"{output} ends in neither .safetensors nor .pt; it must be one of them")
+    elif len(names) > 1:
+        raise UsageError(f"a .safetensors file holds one voice, not {len(names)}; export each to its own")
+    else:
+        _named(names[0], model.model).save(output)
+    click.echo(f"{', '.join(names)} · {output}")
+
+
+@voices.command()
+@click.argument("old")
+@click.argument("new")
+@verbose_option
+def rename(old: str, new: str) -> None:
+    """Call the registered voice OLD by the name NEW."""
+    _library().rename(old, new)
+    click.echo(f"{old} is now {new}")
+
+
+@voices.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@verbose_option
+def remove(names: tuple[str, ...]) -> None:
+    """Delete registered voices; there is no way back."""
+    library = _library()
+    for name in names:
+        library.remove(name)
+        click.echo(f"removed {name}")
+
+
+@voices.command()
+@click.argument("name")
+@click.argument("text", required=False)
+@click.option("-o", "--output", metavar="FILE", help="Write to a file instead of playing.")
+@pace_options
+@model_options
+@telling_options
+@verbose_option
+def preview(
+    name: str, text: str | None, output: str | None, pace: Pace, model: Model, telling: Telling
+) -> None:
+    """Hear the voice NAME say hello in its language, or TEXT."""
+    from cosyrt.cli.report import Run
+    from cosyrt.cli.say import Speech
+
+    with Run(output, model, telling, piecewise=False) as run:
+        speaker = Speaker(voice=name, ref=None, ref_text=None)
+        plain = Mode(instruct=None, cross_lingual=False)
+        run.deliver(Speech(run.tts, text, speaker, plain, pace, run.spoken_by).whole(None))
+
+
+def _library() -> VoiceLibrary:
+    from cosyrt.frontend.library import VoiceLibrary
+
+    return VoiceLibrary()
+
+
+def _opened(folder: str | None) -> ModelFolder:
+    from cosyrt.checkpoint import ModelFolder
+    from cosyrt.engine.pipeline import BUILTIN
+
+    return ModelFolder.open(BUILTIN if folder is None else folder)
+
+
+def _own(folder: str | None) -> dict[str, Voice]:
+    from cosyrt.frontend.spk2info import voices_of
+
+    return voices_of(_opened(folder))
+
+
+def _named(name: str, folder: str | None) -> Voice:
+    return _library().named(name, _own(folder))
+
+
+def _read_voices(file: Path, folder: str | None) -> list[Voice]:
+    from cosyrt import Voice
+    from cosyrt.frontend.spk2info import voices_in
+
+    if not file.is_file():
+        raise UsageError(f"there is no file {file}; check the path")
+    if file.suffix == ".pt" or file.name == "spk2info.safetensors":
+        return list(voices_in(file, _opened(folder)).values())
+    return [Voice.load(file)]
+
+
+def _export_for_upstream(names: tuple[str, ...], output: Path, model: Model) -> None:
+    tts = model.load()
+    chosen = {name: tts.voice(name) for name in names}
+    from cosyrt.compat.spk2info import write_official
+
+    write_official(output, tts, chosen)
+
+
+def _rows_of_model(folder: str | None) -> Iterator[dict[str, Any]]:
+    for voice in _own(folder).values():
+        yield _row(voice, "built-in" if folder is None else folder)
+
+
+def _rows_of_registered() -> Iterator[dict[str, Any]]:
+    """A damaged file is told, and hides none of the others."""
+    library = _library()
+    for name in library.names():
+        try:
+            voice = library.find(name)
+        except VoiceError as error:
+            click.echo(f"cosyrt: {error}", err=True)
+            continue
+        if voice is not None:
+            yield _row(voice, REGISTERED)
+
+
+def _row(voice: Voice, source: str) -> dict[str, Any]:
+    row = (voice.name, voice.language, source, voice.family, round(voice.prompt_s, 2))
     return dict(zip(COLUMNS, row, strict=True))
 
 
-def _table(rows: list[dict[str, str | float]]) -> str:
-    cells = [COLUMNS, *(tuple(str(cell) for cell in row.values()) for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(COLUMNS))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
-    return "\n".join(line.rstrip() for line in lines)
+def _facts(voice: Voice) -> dict[str, Any]:
+    """What there is to say of a voice, under the names of the file's own fields."""
+    return {
+        "name": voice.name,
+        "language": voice.language,
+        "family": voice.family,
+        "prompt_s": round(voice.prompt_s, 2),
+        "text": voice.text,
+        **asdict(voice.origin),
+    }
+
+
+def _tell_registered(made: list[Voice], as_json: bool, more: Mapping[str, Any] | None = None) -> None:
+    library = _library()
+    facts = [{**_facts(voice), **(more or {}), "file": str(library.path(voice.name))} for voice in made]
+    if as_json:
+        click.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    for each in facts:
+        chunk = f" · first chunk {each['first_chunk_s']:g} s" if "first_chunk_s" in each else ""
+        click.echo(f"{each['name']} · prompt {each['prompt_s']:g} s{chunk} · {each['file']}")
+
+
+def _lines(facts: Mapping[str, Any]) -> str:
+    """One line a fact that is known."""
+    known = ((key, value) for key, value in facts.items() if value not in (None, ""))
+    return "\n".join(f"{key:<16} {_printable(value)}" for key, value in known)
+
+
+def _cell(value: object) -> object:
+    return "any" if value is None else _printable(value) if isinstance(value, str) else value
+
+
+def _printable(value: object) -> str:
+    """Without what could steer a terminal: a voice file may be a stranger's."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(value))

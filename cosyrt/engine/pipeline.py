@@ -27,7 +27,7 @@ from cosyrt.engine.mel_stream import Conditions
 from cosyrt.engine.prompts import Manner, without_instruction
 from cosyrt.engine.session import Session
 from cosyrt.engine.stages import Models, Stages, eager
-from cosyrt.errors import TextError, UsageError, VoiceError, VoiceNotFound
+from cosyrt.errors import TextError, UsageError, VoiceError
 from cosyrt.frontend import split
 from cosyrt.frontend.library import VoiceLibrary
 from cosyrt.frontend.normalize import check_speakable, is_speakable, language_of
@@ -159,16 +159,7 @@ class Pipeline:
             VoiceNotFound: there is none of that name.
             VoiceError: a registered one that cannot be used with this model.
         """
-        if name in self.voices:
-            return self.voices[name]
-        voice = self.registered.find(name)
-        if voice is None:
-            known = ", ".join(self.voices) or "none"
-            registered = ", ".join(self.registered.names()) or "none"
-            raise VoiceNotFound(
-                f"no voice is called {name!r}; this model has {known}; registered are {registered}"
-            )
-        return self.fitting(voice)
+        return self.fitting(self.registered.named(name, self.voices))
 
     def fitting(self, voice: Voice) -> Voice:
         """The voice, if this model can speak with it.
@@ -348,4 +339,4 @@ class Pipeline:
     def _voice(self, voice: str | Voice | None, text: str) -> Voice:
         if voice is None:
             voice = self.default_voice(text)
-        return self.fitting(self.voice(voice) if isinstance(voice, str) else voice)
+        return self.voice(voice) if isinstance(voice, str) else self.fitting(voice)

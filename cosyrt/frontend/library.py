@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +76,33 @@ class VoiceLibrary:
             self._known[name] = stamp, replace(Voice.load(path), name=name)
         return self._known[name][1]
 
+    def named(self, name: str, own: Mapping[str, Voice]) -> Voice:
+        """A model's own voice of that name, else the registered one.
+
+        Raises:
+            VoiceNotFound: there is neither.
+            VoiceError: its file is damaged.
+        """
+        voice = own[name] if name in own else self.find(name)
+        if voice is None:
+            raise VoiceNotFound(
+                f"no voice is called {name!r}; this model has {', '.join(own) or 'none'}; "
+                f"registered are {', '.join(self.names()) or 'none'}"
+            )
+        return voice
+
+    def check_free(self, name: str, *, overwrite: bool = False) -> None:
+        """Refuse a name that a voice cannot be added under.
+
+        Raises:
+            UsageError: no voice can have it, or it is taken (but for case: where the file system ignores
+                case, `Ann` and `ann` would be one file).
+        """
+        check_name(name)
+        taken = {other for other in self.names() if other.casefold() == name.casefold()}
+        if taken - {name} or (taken and not overwrite):
+            raise UsageError(f"a voice is called {min(taken)!r} already; choose another name or remove it")
+
     def add(self, voice: Voice, *, overwrite: bool = False) -> Path:
         """Write the voice's file under its name.
 
@@ -83,13 +110,10 @@ class VoiceLibrary:
             UsageError: a name that no voice can have, or that is taken.
             VoiceError: the folder cannot be written.
         """
-        path = self.path(voice.name)
-        # Where the file system ignores case, `Ann` and `ann` would be one file: nowhere may both be there.
-        taken = {name for name in self.names() if name.casefold() == voice.name.casefold()}
-        if taken - {voice.name} or (taken and not overwrite):
-            raise UsageError(f"a voice is called {min(taken)!r} already; choose another name or remove it")
+        self.check_free(voice.name, overwrite=overwrite)
         with _writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.path(voice.name)
         voice.save(path)
         return path
 

@@ -46,7 +46,8 @@ def _is_silent(
     """Which tokens have a level far below the loudest."""
     width = len(samples) // tokens
     power = np.var(samples[: width * tokens].reshape(tokens, width), axis=1, dtype=np.float64)
-    return power <= power.max() * 10 ** (-SILENCE_BELOW_PEAK_DB / 10)
+    silent: NDArray[np.bool_] = power <= power.max() * 10 ** (-SILENCE_BELOW_PEAK_DB / 10)
+    return silent
 
 
 def _spare(

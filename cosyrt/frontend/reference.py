@@ -39,7 +39,7 @@ _SPEECH_TOKENIZERS = {
     "cosyvoice2": "speech_tokenizer_v2.onnx",
     "cosyvoice3": "speech_tokenizer_v3.onnx",
 }
-_MEL_SPECS = {
+MEL_SPECS = {
     "cosyvoice": MelSpec(sample_hz=22_050, n_fft=1_024, win=1_024, hop=256),
     "cosyvoice2": MelSpec(),
     "cosyvoice3": MelSpec(fmax=None),
@@ -71,6 +71,16 @@ def check_reference(audio: Audio) -> None:
         )
 
 
+def warn_if_dull(audio: Audio) -> None:
+    """A recording of the telephone makes a voice of the telephone: tell it."""
+    if audio.rate < GOOD_REFERENCE_HZ:
+        log.warning(
+            "the reference audio has %d samples a second: the voice will be dull; %d or more are better",
+            audio.rate,
+            GOOD_REFERENCE_HZ,
+        )
+
+
 def mel_spec(folder: ModelFolder) -> MelSpec:
     """The mel of a model: its description's `feat_extractor`, else what its family was published with.
 
@@ -79,7 +89,7 @@ def mel_spec(folder: ModelFolder) -> MelSpec:
     """
     extractor = folder.description.get("feat_extractor")
     if not isinstance(extractor, Node):
-        return _MEL_SPECS[folder.family]
+        return MEL_SPECS[folder.family]
     args = extractor.args
     try:
         return MelSpec(
@@ -174,12 +184,6 @@ def _check_rate(rate: int) -> None:
     if rate < MIN_REFERENCE_HZ:
         raise AudioError(
             f"the reference audio has {rate} samples a second; record it at {GOOD_REFERENCE_HZ} or more"
-        )
-    if rate < GOOD_REFERENCE_HZ:
-        log.warning(
-            "the reference audio has %d samples a second: the voice will be dull; %d or more are better",
-            rate,
-            GOOD_REFERENCE_HZ,
         )
 
 

@@ -16,13 +16,17 @@ from numpy.typing import NDArray
 from cosyrt.checkpoint import FAMILIES
 from cosyrt.errors import VoiceError
 from cosyrt.files import replace_file
-from cosyrt.frontend.reference import Floats, Tokens
+from cosyrt.frontend.reference import MEL_SPECS, Floats, Tokens
 
 SPEAKER_WIDTH = 192
 MELS = 80
 FORMAT = "cosyrt voice 1"
 MAX_FILE_BYTES = 8_000_000
-ARRAYS = {"speaker": np.dtype(np.float32), "speech_tokens": np.dtype(np.int64), "mel": np.dtype(np.float32)}
+ARRAYS: dict[str, np.dtype[Any]] = {
+    "speaker": np.dtype(np.float32),
+    "speech_tokens": np.dtype(np.int64),
+    "mel": np.dtype(np.float32),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,12 @@ class Voice:
         wrong = _what_is_wrong(self)
         if wrong:
             raise VoiceError(f"the voice {self.name!r} has {wrong}; make it again from its reference audio")
+
+    @property
+    def prompt_s(self) -> float:
+        """Seconds of the reference that the models are given."""
+        spec = MEL_SPECS[self.family]
+        return len(self.mel) * spec.hop / spec.sample_hz
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file; it appears whole or not at all.

@@ -22,6 +22,7 @@ from cosyrt.frontend.reference import (
     mel_spec,
     speaker_vector,
     speech_tokens,
+    warn_if_dull,
 )
 from cosyrt.frontend.voice import Origin, Voice
 
@@ -52,6 +53,7 @@ class VoiceEncoder:
             WeightsError: an encoder cannot be used.
         """
         audio = read_reference(reference)
+        warn_if_dull(audio)
         text = normalize(text) if text.strip() else ""
         samples = audio.resample(ENCODER_HZ).samples
         tokens, mel = self._prompt(audio, speech_tokens(self._folder, samples))

@@ -37,17 +37,17 @@ from recipes.builtin_voice.quantizer import SPEECH_VOCABULARY
 CROP_TOKENS = 75
 GUIDANCE_DROPOUT = 0.2
 PROMPT_SHARE = 0.5
-PRIOR_WEIGHT = 0.5
+PRIOR_WEIGHT = 1.0
 SIGMA_MIN = 1e-6
 TOKEN_S = 0.04
 SPEAKER_NOISE = 0.02
 WARMEST = (
-    0.6  # starting noise is scaled by up to this: at these sizes a cooler start loses less than it gives away
+    0.2  # starting noise is scaled by up to this: at these sizes a cooler start loses less than it gives away
 )
 CONFIG = FlowConfig(
     speech_vocabulary=SPEECH_VOCABULARY,
     guidance=0.3,
-    temperature=0.3,
+    temperature=0.05,
     encoder=ConformerConfig(width=160, heads=4, feed_forward=512, layers=2, up_layers=3),
     velocity=UNetConfig(channels=160, head_width=40, heads=4, blocks=1, middle=3),
 )

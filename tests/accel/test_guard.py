@@ -175,3 +175,14 @@ def test_workers_are_used_again_and_left_behind(release: threading.Event) -> Non
     with pytest.raises(guard.Hung):
         workers.run(lambda: torch.tensor(release.wait(60)), 0.05)
     assert workers.run(lambda: torch.tensor(threading.get_ident()), 5.0).item() not in names
+
+
+def test_workers_end_with_their_model() -> None:
+    """No thread waits for calls that cannot come."""
+    before = set(threading.enumerate())
+    workers = Workers()
+    workers.run(lambda: torch.zeros(1), 5.0)
+    (thread,) = set(threading.enumerate()) - before
+    del workers
+    thread.join(5)
+    assert not thread.is_alive()

@@ -13,6 +13,7 @@ from cosyrt.checkpoint import ModelFolder, write_voices
 from cosyrt.errors import VoiceError, WeightsError
 from cosyrt.frontend.reference import fingerprint
 from cosyrt.frontend.spk2info import voices_in, voices_of
+from tests import tiny1
 from tests.frontend.test_reference import folder_of
 from tests.frontend.test_tokenizer import WORDS, write_qwen2
 from tests.frontend.test_voice import assert_same, voice
@@ -86,7 +87,7 @@ def test_a_folder_without_voices(tmp_path: Path) -> None:
     assert voices_of(ModelFolder(tmp_path, "cosyvoice2", {})) == {}
 
 
-@pytest.mark.parametrize("family", ["cosyvoice", "cosyvoice2", "cosyvoice3"])
+@pytest.mark.parametrize("family", ["cosyvoice2", "cosyvoice3"])
 def test_upstreams_file_is_read_for_any_family(tmp_path: Path, family: str) -> None:
     """Presets and references of a file that lies anywhere become voices of the model it belongs to."""
     write_qwen2(tmp_path / "CosyVoice-BlankEN", WORDS)
@@ -97,6 +98,16 @@ def test_upstreams_file_is_read_for_any_family(tmp_path: Path, family: str) -> N
     assert {each.origin.speech_tokenizer for each in voices.values()} == {fingerprint(folder)} != {""}
     assert [len(each.speech_tokens) for each in voices.values()] == [0, 5]
     assert (voices["Ada"].text, len(voices["Ada"].mel)) == ("hello hello", 10)
+
+
+def test_upstreams_file_for_cosyvoice1(tmp_path: Path) -> None:
+    """Its text tokens are ranks of a vocabulary; each byte is one."""
+    tiny1.write_model(tmp_path / "model")
+    folder = ModelFolder.open(tmp_path / "model")
+    entry = upstream_entry() | {"prompt_text": torch.tensor([list("hello, 你好".encode())])}
+    torch.save({"Ada": entry}, tmp_path / "other.pt")
+    made = voices_in(tmp_path / "other.pt", folder)["Ada"]
+    assert (made.family, made.text) == ("cosyvoice", "hello, 你好")
 
 
 def test_old_presets_hold_more_than_is_used(tmp_path: Path) -> None:

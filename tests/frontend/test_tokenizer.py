@@ -14,8 +14,8 @@ from tokenizers.models import WordLevel
 
 from cosyrt.errors import ConfigError, ModelNotFound
 from cosyrt.frontend import pronounce
-from cosyrt.frontend.split import pieces
 from cosyrt.frontend.special_tokens import SPECIAL_TOKENS
+from cosyrt.frontend.split import pieces
 from cosyrt.frontend.tokenizer import TextTokenizer
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
