@@ -10,9 +10,10 @@ import torch
 from cosyrt.accel import half_weights
 from cosyrt.accel.export import export
 from cosyrt.checkpoint import ModelFolder
-from cosyrt.compat import AutoModel, CosyVoice2
+from cosyrt.compat import AutoModel, CosyVoice, CosyVoice2
 from cosyrt.compat.flags import Flags
 from cosyrt.errors import ArchiveError, CosyrtError, MissingDependency, UsageError
+from tests import tiny1
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,21 @@ def test_load_jit_runs_the_archives(own_folder: Path, clip: str) -> None:
         spoken.append(next(model.inference_vc(clip, clip))["tts_speech"])
 
     assert fast.tts.stages.encode is not plain.tts.stages.encode
+    assert torch.allclose(*spoken, atol=1e-3)
+
+
+def test_load_jit_of_cosyvoice1_runs_all_three(tmp_path: Path, clip: str) -> None:
+    """Text encoder, language model and flow encoder run from their archives, and the speech is the same."""
+    tiny1.write_model(tmp_path / "model")
+    export(ModelFolder.open(tmp_path / "model"), precisions=["fp32"])
+    plain, fast = CosyVoice(str(tmp_path / "model")), CosyVoice(str(tmp_path / "model"), load_jit=True)
+    spoken = []
+    for model in (plain, fast):
+        torch.manual_seed(0)
+        spoken.append(next(model.inference_zero_shot("Hello.", "Hello there.", clip))["tts_speech"])
+
+    for stage in ("step", "prefill", "encode"):
+        assert getattr(fast.tts.stages, stage) is not getattr(plain.tts.stages, stage)
     assert torch.allclose(*spoken, atol=1e-3)
 
 
