@@ -22,7 +22,8 @@ class Ours:
     """What can be asked. Times are in seconds."""
 
     def __init__(self, pipeline: Pipeline, cache_bytes: int) -> None:
-        self.pipeline, self.cache_bytes, self.given = pipeline, cache_bytes, Given()
+        self.pipeline, self.given = pipeline, Given()
+        pipeline.conditions.cache_bytes = cache_bytes
         self.voice = Voice(
             name="given",
             speaker=self.given.speaker,
@@ -50,7 +51,6 @@ class Ours:
         p = self.pipeline
         made = p.description.mels(p.stages, p.description.flow, p.conditions.of(self.voice), chunked=stream)
         assert isinstance(made, MelStream)
-        made.cache_bytes = self.cache_bytes
         return made
 
     def llm(self, count: int) -> float:
@@ -124,7 +124,7 @@ class Ours:
         """Whether the past of so many tokens stays within the budget."""
         assert mels.past is not None
         per_token = mels.past.bytes / mels.past.tokens
-        return per_token * (len(self.voice.speech_tokens) + tokens) <= self.cache_bytes
+        return per_token * (len(self.voice.speech_tokens) + tokens) <= mels.condition.cache_bytes
 
 
 def main(folder: str, name: str, threads: str, cache_gb: str) -> None:

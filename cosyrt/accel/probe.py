@@ -7,12 +7,12 @@ import platform
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 from cosyrt.accel.machine import Cpu, Gpu, Machine
+from cosyrt.engine.ram import ram_bytes
 
 PACKAGES = (
     "torch",
@@ -51,12 +51,12 @@ def this_machine() -> Machine:
     gpus = tuple(_gpus(notes))
     runtimes = _runtimes()
     notes += _contradictions(gpus, runtimes)
-    total_mb, free_mb = _ram()
+    total, free = ram_bytes()
     return Machine(
         system=f"{platform.system()} {platform.machine()}",
         cpu=Cpu(name=_cpu_name(), cores=usable_cores(), instruction_sets=_instruction_sets()),
-        ram_mb=total_mb,
-        ram_free_mb=free_mb,
+        ram_mb=total and total // MB,
+        ram_free_mb=free and free // MB,
         gpus=gpus,
         runtimes=runtimes,
         notes=tuple(notes),
@@ -92,40 +92,6 @@ def _instruction_sets() -> tuple[str, ...]:
     widest = torch.backends.cpu.get_cpu_capability().lower()
     known = {"avx2": ("avx2",), "avx512": ("avx2", "avx512f")}
     return known.get(widest, () if widest in ("default", "no avx") else (widest,))
-
-
-def _ram() -> tuple[int | None, int | None]:
-    """Total and available MB."""
-    if sys.platform == "win32":
-        return _windows_ram()
-    path = Path("/proc/meminfo")
-    if not path.exists():
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MB, None
-    lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
-    kilobytes = {words[0].rstrip(":"): int(words[1]) for words in lines}
-    total, free = (kilobytes[name] // 1024 for name in ("MemTotal", "MemAvailable"))
-    limit = _memory_limit()
-    return (total, free) if limit is None else (min(total, limit), min(free, limit))
-
-
-def _windows_ram() -> tuple[int, int]:
-    """GlobalMemoryStatusEx: its structure is a length, a percentage, and seven 64-bit sizes in bytes."""
-    import ctypes
-    import struct
-
-    size = struct.calcsize("=II7Q")
-    status = ctypes.create_string_buffer(struct.pack("=II7Q", size, *[0] * 8), size)
-    kernel = vars(ctypes)["windll"].kernel32
-    assert kernel.GlobalMemoryStatusEx(status), "the system does not tell its memory"
-    _, _, total, free, *_ = struct.unpack("=II7Q", status.raw)
-    return total // MB, free // MB
-
-
-def _memory_limit() -> int | None:
-    """Of the container this runs in, in MB."""
-    path = Path("/sys/fs/cgroup/memory.max")
-    text = path.read_text(encoding="ascii").strip() if path.exists() else "max"
-    return None if text == "max" else int(text) // MB
 
 
 def _gpus(notes: list[str]) -> Iterator[Gpu]:

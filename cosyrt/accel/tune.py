@@ -26,6 +26,7 @@ from cosyrt.accel.verify import ORDER
 from cosyrt.accel.workload import LENGTHS
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.pipeline import BUILTIN
+from cosyrt.engine.ram import ram_bytes
 from cosyrt.errors import SpeechError, UsageError
 
 WHOLE_SHARE = 0.25  # of the budget is kept for the plan as a whole
@@ -243,9 +244,5 @@ def as_planned(row: Row) -> Planned:
 
 def free_bytes() -> int | None:
     """Memory that one candidate may take; None where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    free = next((int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), 0)
-    return int(MEMORY_SHARE * 1024 * free) or None
+    free = ram_bytes()[1]
+    return None if free is None else int(MEMORY_SHARE * free)

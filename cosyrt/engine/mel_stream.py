@@ -10,6 +10,7 @@ mel is that of one masked pass over all tokens; `tests/engine/test_mel_stream.py
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import dataclass, field
 from threading import Lock
 from weakref import WeakKeyDictionary
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cosyrt.engine.ram import cache_bytes
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
 from cosyrt.frontend.voice import Voice
@@ -25,8 +27,6 @@ from cosyrt.models.flow import NOISE_FRAMES, DiTFlowConfig, FlowConfig, fixed_no
 from cosyrt.models.layers import Memory, visible
 
 log = logging.getLogger(__name__)
-
-CACHE_BYTES = 2_000_000_000
 
 
 @dataclass(slots=True)
@@ -54,6 +54,7 @@ class Condition:
     tokens: Tensor  # [1, P]
     mel: Tensor  # [1, 80, up · P]
     speaker: Tensor  # [1, 80]
+    cache_bytes: int = sys.maxsize  # that the past of a stream may take
     past: Past | None = None
 
     @classmethod
@@ -73,8 +74,8 @@ class Condition:
 class Conditions:
     """The voices used lately, with the pasts of their prompts as far as the budget goes."""
 
-    def __init__(self, stages: Stages, device: torch.device, cache_bytes: int = CACHE_BYTES) -> None:
-        self.stages, self.device, self.cache_bytes = stages, device, cache_bytes
+    def __init__(self, stages: Stages, device: torch.device) -> None:
+        self.stages, self.device, self.cache_bytes = stages, device, cache_bytes(device)
         self._known: WeakKeyDictionary[Voice, Condition] = WeakKeyDictionary()
         self._lock = Lock()  # utterances may begin in several threads
 
@@ -83,6 +84,7 @@ class Conditions:
         with self._lock:
             condition = self._known.pop(voice, None) or Condition.of(voice, self.stages, self.device)
             self._known[voice] = condition  # last in order: used most lately
+            condition.cache_bytes = self.cache_bytes
             for other in list(self._known.values()):
                 if other is not condition and self.bytes > self.cache_bytes:
                     other.past = None
@@ -104,10 +106,8 @@ class MelStream:
         condition: Condition,
         *,
         chunked: bool,
-        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self.stages, self.config, self.condition, self.chunked = stages, config, condition, chunked
-        self.cache_bytes = cache_bytes
         self.noise = config.temperature * fixed_noise().to(condition.mel)
         self.done_tokens = 0
         self.past: Past | None = None
@@ -126,7 +126,7 @@ class MelStream:
         end = every.shape[1] if edge is None else prompt + edge
         start = 0 if self.past is None else self.past.tokens
         mel = self.mel(every, start, end, self.past)
-        if self.past is not None and self.past.bytes > self.cache_bytes:
+        if self.past is not None and self.past.bytes > self.condition.cache_bytes:
             log.warning("stream cache full, recomputing from here bytes=%d tokens=%d", self.past.bytes, end)
             self.past = None
         new = (prompt + self.done_tokens - start) * self.config.encoder.up

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 from itertools import takewhile
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cosyrt.engine.chunks import ChunkPlan
-from cosyrt.engine.mel_stream import CACHE_BYTES, Condition, Conditions, MelStream
+from cosyrt.engine.mel_stream import Condition, Conditions, MelStream
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import SpeechError
 from cosyrt.frontend.voice import Voice
@@ -42,10 +43,11 @@ def speech(count: int) -> list[int]:
 
 
 def stream_of(
-    stages: Stages, prompt_tokens: int, *, chunked: bool, cache_bytes: int = CACHE_BYTES
+    stages: Stages, prompt_tokens: int, *, chunked: bool, cache_bytes: int = sys.maxsize
 ) -> MelStream:
     condition = Condition.of(voice(prompt_tokens), stages, CPU)
-    return MelStream(stages, tiny.FLOW, condition, chunked=chunked, cache_bytes=cache_bytes)
+    condition.cache_bytes = cache_bytes
+    return MelStream(stages, tiny.FLOW, condition, chunked=chunked)
 
 
 def in_parts(mels: MelStream, tokens: list[int]) -> list[Tensor]:  # [1, 80, M] each
