@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -174,12 +174,18 @@ def _utterance(item: dict) -> Utterance:
 
 
 class Crops:
-    """Random stretches of a fixed length: every second of the corpus is as likely as every other."""
+    """Random stretches of a fixed length: every second is as likely as every other of its language.
 
-    def __init__(self, utterances: list[Utterance], tokens: int) -> None:
+    `favour` has the weight of each language whose seconds are more likely.
+    """
+
+    def __init__(
+        self, utterances: list[Utterance], tokens: int, favour: Mapping[str, float] | None = None
+    ) -> None:
         assert utterances, "no utterances to crop from"
         self.utterances, self.tokens = utterances, tokens
-        weight = np.array([item.tokens for item in utterances], dtype=np.float64)
+        favour = favour or {}
+        weight = np.array([item.tokens * favour.get(item.lang, 1.0) for item in utterances], dtype=np.float64)
         self._upto = np.cumsum(weight) / weight.sum()
 
     def draw(self, random: np.random.Generator, count: int) -> list[Crop]:
