@@ -8,8 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cosyrt.audio import MelSpec, _filterbank
+
 RESOLUTIONS = ((2048, 480), (1024, 240), (512, 120), (128, 32))  # transform size, hop
 CRITIC_RESOLUTIONS = ((1024, 240), (512, 120), (256, 60))
+MEL_RESOLUTIONS = (
+    MelSpec(),
+    MelSpec(n_fft=720, win=720, hop=240, n_mels=40),
+    MelSpec(n_fft=320, win=320, hop=80, n_mels=20),
+)
 FLOOR = 1e-5
 QUIET = 1e-4  # of magnitude, for each root of the transform size
 
@@ -52,17 +59,15 @@ def stft_distance(made: Tensor, true: Tensor) -> Tensor:  # [B, N], [B, N] -> []
 class LogMel(nn.Module):
     """The runtime's log-mel as a differentiable function."""
 
-    def __init__(self) -> None:
+    def __init__(self, spec: MelSpec = MEL_RESOLUTIONS[0]) -> None:
         super().__init__()
-        from cosyrt.audio import MelSpec, _filterbank
-
-        self.spec = MelSpec()
+        self.spec = spec
         self.register_buffer("bank", torch.as_tensor(_filterbank(self.spec)).clone(), persistent=False)
 
     def forward(
         self,
         samples: Tensor,  # [B, N]
-    ) -> Tensor:  # [B, 80, N / 480]
+    ) -> Tensor:  # [B, mels, N / hop]
         padding = (self.spec.n_fft - self.spec.hop) // 2
         with torch.autocast(samples.device.type, enabled=False):
             padded = F.pad(samples.float()[:, None], (padding, padding), mode="reflect")[:, 0]
@@ -72,6 +77,20 @@ class LogMel(nn.Module):
             )
             power = z.real.square() + z.imag.square()
             return (self.bank @ (power + 1e-9).sqrt()).clamp(min=FLOOR).log()
+
+
+class MelDistance(nn.Module):
+    """Log-mel L1, the mean of three resolutions (Descript's codec, arXiv:2306.06546).
+
+    What a recogniser hears: smoother in frequency than a spectrum and finer in time than the runtime's mel.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(LogMel(spec) for spec in MEL_RESOLUTIONS)
+
+    def forward(self, made: Tensor, true: Tensor) -> Tensor:  # [B, N], [B, N] -> []
+        return torch.stack([F.l1_loss(scale(made), scale(true)) for scale in self.scales]).mean()
 
 
 class Critic(nn.Module):
