@@ -156,14 +156,14 @@ def load_crops(
 
 
 def train(options: argparse.Namespace) -> None:
-    """Trains and writes vocoder.safetensors; `--gan-minutes` adds the second phase."""
+    """Trains and writes NAME.safetensors; `--gan-minutes` adds the second phase, NAME_gan.safetensors."""
     trainer = Trainer(data.Corpus(options.work), CONFIG, options)
     common = {"betas": (0.8, 0.99), "clip": 5.0}
     if options.minutes > 0:
         config = loop.config_of(options, **common)
-        phase(trainer, [trainer.vocoder], trainer.spectral_objective, config, options, "vocoder")
+        phase(trainer, [trainer.vocoder], trainer.spectral_objective, config, options, options.name)
     if options.gan_minutes > 0:
-        weights, _ = loop.load_weights(options.work / "vocoder.safetensors")
+        weights, _ = loop.load_weights(options.work / f"{options.name}.safetensors")
         trainer.vocoder = Vocoder(CONFIG).to(options.device)
         trainer.vocoder.load_state_dict(weights)
         config = replace(
@@ -171,7 +171,7 @@ def train(options: argparse.Namespace) -> None:
             ema_decay=0.99,
         )  # fmt: skip
         groups = [trainer.vocoder, trainer.critic]
-        phase(trainer, groups, trainer.critic_objective, config, options, "vocoder_gan")
+        phase(trainer, groups, trainer.critic_objective, config, options, f"{options.name}_gan")
 
 
 def phase(
@@ -266,13 +266,11 @@ def main() -> None:
     parser.add_argument("command", choices=["train", "eval"])
     loop.add_options(parser, batch=12, learning_rate=1.5e-3, minutes=20.0)
     parser.add_argument("--crop-tokens", type=int, default=14)
-    parser.add_argument(
-        "--gan-minutes", type=float, default=0.0, help="second phase, from vocoder.safetensors"
-    )
+    parser.add_argument("--gan-minutes", type=float, default=0.0, help="second phase, from NAME.safetensors")
     parser.add_argument("--gan-rate", type=float, default=3e-4)
     parser.add_argument("--flow-mels", action="store_true", help="half of what is heard comes from the flow")
     parser.add_argument("--start-from", type=Path, help="weights to begin with, instead of random ones")
-    parser.add_argument("--name", default="vocoder", help="eval: vocoder or vocoder_gan")
+    parser.add_argument("--name", default="vocoder", help="of the weights, in the work folder")
     parser.add_argument("--count", type=int, default=40, help="eval: held-out utterances")
     parser.add_argument("--wav", type=Path)
     options = parser.parse_args()

@@ -68,6 +68,7 @@ def test_training_files_load_as_the_runtime_vocoder(tmp_path: Path, monkeypatch:
     options = argparse.Namespace(
         work=tmp_path, minutes=1.0, gan_minutes=1.0, steps=1, batch=2, learning_rate=1e-3, gan_rate=1e-4,
         threads=1, device="cpu", seed=0, fresh=False, crop_tokens=6, start_from=None, flow_mels=False,
+        name="vocoder",
     )  # fmt: skip
     vocoder.train(options)
     made = vocoder.load(tmp_path / "vocoder_gan.safetensors")
