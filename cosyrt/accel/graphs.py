@@ -1,7 +1,7 @@
 """The heavy calls of a model as modules that can be traced: tensors in, tensors out, state included.
 
-The networks are the model's own; here they are only given a memory that is made of tensors, and a time that
-was embedded before. The mask of who sees whom is an input of every graph, never a flag.
+The networks are the model's own; here they are only given a memory that is made of tensors, and all that
+depends on the time, computed before. The mask of who sees whom is an input of every graph, never a flag.
 
 Shapes: B batch · M mel frames · T positions of a call · K = past + T positions to look at · L layers ·
 G key/value heads · E head width · D width · V speech vocabulary with stops.
@@ -17,13 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cosyrt.engine.times import tabulated
+from cosyrt.models.dit import DiT
 from cosyrt.models.full_unet import FullUNet
 from cosyrt.models.layers import Memory
 from cosyrt.models.llm import Layer, SpeechLanguageModel
+from cosyrt.models.unet import CausalUNet
 from cosyrt.models.vocoder import Vocoder
 
 Kind = Literal["behind", "since start"]
-EMBEDDINGS_OF_TIME = ("time_mlp", "time_embed")  # of the U-Nets and of the DiT
 
 
 class TensorMemory(Memory):
@@ -76,24 +78,14 @@ def remember(memory: Memory | None, kinds: list[Kind], new: list[Tensor]) -> Non
 
 
 class VelocityGraph(nn.Module):
-    """A velocity that takes its time embedded, and its memory as tensors."""
+    """A velocity that takes what it makes of the time, and its memory as tensors."""
 
-    def __init__(self, velocity: nn.Module) -> None:
+    def __init__(self, velocity: CausalUNet | DiT | FullUNet) -> None:
         super().__init__()
-        name = next(name for name in EMBEDDINGS_OF_TIME if hasattr(velocity, name))
         self.remembers = not isinstance(velocity, FullUNet)  # that one looks both ways
-        self.inner = copy.copy(velocity)
-        self.inner._modules = dict(velocity._modules) | {name: nn.Identity()}
+        self.inner = velocity
         # Sinusoids of a graph in bf16 put the velocity 23 % off: they stay outside, in float32.
-        self.embedding = [getattr(velocity, name)]  # in a list, so that it is no part of the graph
-
-    def time(
-        self,
-        t: Tensor,  # [B]
-    ) -> Tensor:  # float32 [B, D]
-        """The time as the graph wants it."""
-        out: Tensor = self.embedding[0](t.float())
-        return out
+        self.time = torch.inference_mode()(tabulated(velocity.timed))
 
     def forward(
         self,
@@ -101,7 +93,7 @@ class VelocityGraph(nn.Module):
         real: Tensor,  # [B, 1, M]
         sees: Tensor,  # [B, M, K]
         mu: Tensor,  # [B, 80, M]
-        time: Tensor,  # [B, D]
+        time: Tensor,  # [B, P]
         speaker: Tensor,  # [B, 80]
         prompt: Tensor,  # [B, 80, M]
         *slots: Tensor,

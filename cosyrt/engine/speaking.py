@@ -95,7 +95,7 @@ def speech_tokens(
             log.warning("speech cut, it repeats itself tokens=%d text_tokens=%d", count + 1, len(saying.text))
             return
         recent = remember(recent, token)
-        position = torch.tensor([start + count], device=device)
+        position = torch.full((1,), start + count, device=device)  # made there: nothing is copied to it
         sees = torch.ones(1, 1, 1, start + count + 1, dtype=torch.bool, device=device)
         logp = stages.step(token, position, sees, cache)
     log.warning("speech cut at its limit tokens=%d text_tokens=%d", most, len(saying.text))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from cosyrt.engine.times import tabulated
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.flow import DiTFlow, Flow
 from cosyrt.models.layers import Memory
@@ -39,8 +40,8 @@ Read = Callable[[Tensor, Tensor, Tensor, Tensor, Cache], Tensor]
 Encode = Callable[[Tensor, Tensor, Tensor, Tensor | None, Memory | None], Tensor]
 # (encoded [B, 80, S], pairs of tokens and the frames they become) → mu [B, 80, M]
 Regulate = Callable[[Tensor, Sequence[tuple[int, int]]], Tensor]
-# (x [B, 80, M], real [B, 1, M], sees [B, M, past + M], mu [B, 80, M], t [B], speaker [B, 80],
-#  prompt [B, 80, M], memory of the past at this t or None) → [B, 80, M]
+# (x [B, 80, M], real [B, 1, M], sees [B, M, past + M], mu [B, 80, M], t [B] on the host (times.py),
+#  speaker [B, 80], prompt [B, 80, M], memory of the past at this t or None) → [B, 80, M]
 Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Memory | None], Tensor]
 # speaker vector [B, 192] → [B, 80]
 Speaker = Callable[[Tensor], Tensor]
@@ -105,13 +106,28 @@ def eager(models: Models) -> Stages:
         logp: Tensor = llm(llm.mixed(numbers, kinds), positions, sees, cache)
         return logp
 
+    timed = tabulated(flow.velocity.timed)
+
+    def velocity(
+        x: Tensor,
+        real: Tensor,
+        sees: Tensor,
+        mu: Tensor,
+        t: Tensor,
+        speaker: Tensor,
+        prompt: Tensor,
+        memory: Memory | None = None,
+    ) -> Tensor:
+        out: Tensor = flow.velocity(x, real, sees, mu, timed(t), speaker, prompt, memory)
+        return out
+
     plain = Stages(
         new_cache=llm.empty_cache,
         prefill=prefill,
         step=step,
         read=read,
         encode=flow.encode,
-        velocity=flow.velocity,
+        velocity=velocity,
         speaker=flow.speaker,
         pitch=vocoder.f0,
         excite=vocoder.excitation,

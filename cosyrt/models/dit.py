@@ -67,7 +67,7 @@ class TimeEmbedding(nn.Module):
     ) -> Tensor:  # [B, D]
         first, _, last = self.time_mlp
         assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
-        waves = time_waves(t, TIME_WAVES).to(first.weight.dtype)
+        waves = time_waves(t, TIME_WAVES).to(first.weight)
         out: Tensor = last(F.silu(first(waves)))
         return out
 
@@ -199,8 +199,16 @@ class Modulation(nn.Module):
     def forward(
         self,
         time: Tensor,  # [B, D]
+    ) -> Tensor:  # [B, parts · D]
+        out: Tensor = self.linear(F.silu(time))
+        return out
+
+    def apart(
+        self,
+        made: Tensor,  # [B, parts · D]
     ) -> tuple[Tensor, ...]:  # each [B, 1, D]
-        return self.linear(F.silu(time))[:, None].chunk(self.parts, dim=-1)  # type: ignore[no-any-return]
+        """What `forward` made, one by one."""
+        return made[:, None].chunk(self.parts, dim=-1)
 
 
 def modulated(
@@ -224,12 +232,12 @@ class Block(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, M, D]
-        time: Tensor,  # [B, D]
+        time: Tensor,  # [B, 6 · D] what `attn_norm` makes of the time
         sees: Tensor,  # [B, 1, M, K]
         turn: tuple[Tensor, Tensor],
         memory: Memory | None = None,
     ) -> Tensor:  # [B, M, D]
-        shift, scale, gate, ff_shift, ff_scale, ff_gate = self.attn_norm(time)
+        shift, scale, gate, ff_shift, ff_scale, ff_gate = self.attn_norm.apart(time)
         x = x + gate * self.attn(modulated(x, shift, scale), sees, turn, memory)
         out: Tensor = x + ff_gate * self.ff(modulated(x, ff_shift, ff_scale))
         return out
@@ -248,23 +256,37 @@ class DiT(nn.Module):
         self.norm_out = Modulation(c.width, 2)
         self.proj_out = nn.Linear(c.width, c.mel_bins)
 
+    @property
+    def modulations(self) -> list[Modulation]:
+        """One a block, then that of the last norm."""
+        return [part for part in self.modules() if isinstance(part, Modulation)]
+
+    def timed(
+        self,
+        t: Tensor,  # [B] 0 is noise, 1 is mel
+    ) -> Tensor:  # [B, P]
+        """All that depends on the time and nothing else: `forward` takes it for the time itself."""
+        time = self.time_embed(t)
+        return torch.cat([modulation(time) for modulation in self.modulations], dim=1)
+
     def forward(
         self,
         x: Tensor,  # [B, 80, M] noisy mel at time t
         real: Tensor,  # [B, 1, M] 1 where the frame is not padding
         sees: Tensor,  # [B, M, K] True where a frame may look: whole or chunked
         mu: Tensor,  # [B, 80, M] token encoding
-        t: Tensor,  # [B] 0 is noise, 1 is mel
+        t: Tensor,  # [B] 0 is noise, 1 is mel; or [B, P], what `timed` makes of it
         speaker: Tensor,  # [B, 80]
         prompt: Tensor,  # [B, 80, M] prompt mel, zero after it
         memory: Memory | None = None,  # of the frames before these, at the same t
     ) -> Tensor:  # [B, 80, M]
         everywhere = speaker[:, :, None].expand(-1, -1, x.shape[2])
-        time, total = self.time_embed(t), sees.shape[2]
+        timed, total = t if t.ndim == 2 else self.timed(t), sees.shape[2]
+        times = timed.split([part.parts * self.config.width for part in self.modulations], dim=1)
         turn = self.rotary_embed(total - x.shape[2], total)
         y = self.input_embed(torch.cat([x, prompt, mu, everywhere], dim=1).transpose(1, 2), memory)
-        for block in self.transformer_blocks:
+        for block, time in zip(self.transformer_blocks, times[:-1], strict=True):
             y = block(y, time, sees[:, None], turn, memory)
-        scale, shift = self.norm_out(time)  # the other way round than in the blocks
+        scale, shift = self.norm_out.apart(times[-1])  # the other way round than in the blocks
         out: Tensor = self.proj_out(modulated(y, shift, scale))
         return out.transpose(1, 2) * real

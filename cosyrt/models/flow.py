@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -201,38 +201,47 @@ def fixed_noise() -> Tensor:  # [1, 80, NOISE_FRAMES]
 
 
 def time_steps(steps: int) -> Tensor:  # [steps + 1] from 0 to 1
-    """Cosine schedule: small steps first, where the path bends."""
+    """Cosine schedule: small steps first, where the path bends. On the host, where it is looked up."""
     return 1 - torch.cos(torch.linspace(0, 1, steps + 1) * 0.5 * torch.pi)
+
+
+class Pair(NamedTuple):
+    """What a velocity is given beside the mel and the time: with the conditions, and without them."""
+
+    real: Tensor  # [2B, 1, M]
+    sees: Tensor  # [2B, M, past + M]
+    mu: Tensor  # [2B, 80, M]
+    speaker: Tensor  # [2B, 80]
+    prompt: Tensor  # [2B, 80, M]
+
+    @classmethod
+    def of(
+        cls,
+        sees: Tensor,  # [B, M, past + M]
+        mu: Tensor,  # [B, 80, M]
+        speaker: Tensor,  # [B, 80]
+        prompt: Tensor,  # [B, 80, M]
+    ) -> Pair:
+        """Both branches in one batch, the same for all steps of a solve."""
+
+        def beside_zero(y: Tensor) -> Tensor:
+            return torch.cat([y, torch.zeros_like(y)])
+
+        real = torch.ones_like(mu[:, :1]).repeat(2, 1, 1)
+        return cls(real, torch.cat([sees, sees]), *map(beside_zero, (mu, speaker, prompt)))
 
 
 def guided(
     velocity: Velocity,
     x: Tensor,  # [B, 80, M]
-    sees: Tensor,  # [B, M, past + M]
-    mu: Tensor,  # [B, 80, M]
+    pair: Pair,
     t: Tensor,  # [] time
-    speaker: Tensor,  # [B, 80]
-    prompt: Tensor,  # [B, 80, M]
     guidance: float,
     memory: Memory | None = None,
 ) -> Tensor:  # [B, 80, M]
     """Velocity pushed away from what the model would do without conditions; both branches in one batch."""
-
-    def beside_zero(y: Tensor) -> Tensor:
-        return torch.cat([y, torch.zeros_like(y)])
-
     both = torch.cat([x, x])
-    real = torch.ones_like(both[:, :1])
-    v = velocity(
-        both,
-        real,
-        torch.cat([sees, sees]),
-        beside_zero(mu),
-        t.expand(both.shape[0]),
-        beside_zero(speaker),
-        beside_zero(prompt),
-        memory,
-    )
+    v = velocity(both, pair.real, pair.sees, pair.mu, t.expand(len(both)), pair.speaker, pair.prompt, memory)
     conditional, free = v.chunk(2)
     return (1 + guidance) * conditional - guidance * free
 
@@ -250,9 +259,9 @@ def solve(
     memories: Sequence[Memory] | None = None,  # of the frames before these, one a step
 ) -> Tensor:  # [B, 80, M] mel
     """Euler's method from noise to mel along the guided velocity."""
-    x, times = noise, time_steps(steps).to(noise)
+    x, times, pair = noise, time_steps(steps), Pair.of(sees, mu, speaker, prompt)
     for i in range(steps):
         memory = None if memories is None else memories[i].begin()
-        v = guided(velocity, x, sees, mu, times[i], speaker, prompt, guidance, memory)
+        v = guided(velocity, x, pair, times[i], guidance, memory)
         x = x + (times[i + 1] - times[i]) * v
     return x

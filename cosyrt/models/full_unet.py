@@ -15,7 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from cosyrt.models.layers import Memory
-from cosyrt.models.unet import ResidualBlock, Stages, TimeEmbedding, TransformerBlock, UNetConfig
+from cosyrt.models.unet import (
+    ResidualBlock,
+    Stages,
+    TimeEmbedding,
+    TransformerBlock,
+    UNetConfig,
+    block_by_block,
+    timed_blocks,
+)
 
 NORM_GROUPS = 8
 
@@ -123,32 +131,40 @@ class FullUNet(nn.Module):
         blocks = nn.ModuleList(TransformerBlock(sizes) for _ in range(c.blocks))
         return nn.ModuleList([residual, blocks] if closing is None else [residual, blocks, closing])
 
+    def timed(
+        self,
+        t: Tensor,  # [B] 0 is noise, 1 is mel
+    ) -> Tensor:  # [B, P]
+        """All that depends on the time and nothing else: `forward` takes it for the time itself."""
+        return timed_blocks(self, self.time_mlp(t))
+
     def forward(
         self,
         x: Tensor,  # [B, 80, M] noisy mel at time t
         real: Tensor,  # [B, 1, M] 1 where the frame is not padding
         sees: Tensor,  # [B, M, M] True where a frame may look
         mu: Tensor,  # [B, 80, M] token encoding
-        t: Tensor,  # [B] 0 is noise, 1 is mel
+        t: Tensor,  # [B] 0 is noise, 1 is mel; or [B, P], what `timed` makes of it
         speaker: Tensor,  # [B, 80]
         prompt: Tensor,  # [B, 80, M] prompt mel, zero after it
         memory: Memory | None = None,  # none: every frame may hear every other
     ) -> Tensor:  # [B, 80, M]
         assert memory is None, "this U-Net looks both ways and cannot go on from a past"
-        time = self.time_mlp(t)
+        times = block_by_block(self, t if t.ndim == 2 else self.timed(t))
         x = torch.cat([x, mu, speaker[:, :, None].expand(-1, -1, x.shape[2]), prompt], dim=1)
         levels: list[tuple[Tensor, Tensor]] = [(real, sees[:, None])]
         skips: list[Tensor] = []
         for down in cast(Stages, self.down_blocks):
-            skips.append(self.run(down, x, *levels[-1], time))
+            skips.append(self.run(down, x, *levels[-1], next(times)))
             x = down[2](skips[-1] * levels[-1][0])
             levels.append((levels[-1][0][:, :, ::2], levels[-1][1][:, :, ::2, ::2]))
         del levels[-1]
         for middle in cast(Stages, self.mid_blocks):
-            x = self.run(middle, x, *levels[-1], time)
+            x = self.run(middle, x, *levels[-1], next(times))
         for up in cast(Stages, self.up_blocks):
             (real, heads_see), skip = levels.pop(), skips.pop()
-            x = self.run(up, torch.cat([x[:, :, : skip.shape[2]], skip], dim=1), real, heads_see, time)
+            x = torch.cat([x[:, :, : skip.shape[2]], skip], dim=1)
+            x = self.run(up, x, real, heads_see, next(times))
             x = up[2](x * real)
         out: Tensor = self.final_proj(self.final_block(x, real) * real) * real
         return out
@@ -159,7 +175,7 @@ class FullUNet(nn.Module):
         x: Tensor,  # [B, C, M]
         real: Tensor,  # [B, 1, M]
         sees: Tensor,  # [B, 1, M, M]
-        time: Tensor,  # [B, 4C]
+        time: Tensor,  # [B, C']
     ) -> Tensor:  # [B, C', M]
         """One stage without what closes it."""
         x = stage[0](x, real, time).transpose(1, 2)

@@ -8,7 +8,7 @@ stayed; with one level of channels nothing is ever halved, so the "U" is a stack
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -63,7 +63,7 @@ class TimeEmbedding(nn.Module):
         self,
         t: Tensor,  # [B] 0 is noise, 1 is mel
     ) -> Tensor:  # [B, 4C]
-        waves = time_waves(t, self.inputs).to(self.linear_1.weight.dtype)
+        waves = time_waves(t, self.inputs).to(self.linear_1.weight)
         out: Tensor = self.linear_2(F.silu(self.linear_1(waves)))
         return out
 
@@ -118,12 +118,30 @@ class ResidualBlock(nn.Module):
         self,
         x: Tensor,  # [B, C, M]
         real: Tensor,  # [B, 1, M]
-        time: Tensor,  # [B, 4C]
+        time: Tensor,  # [B, C'] what `mlp` makes of the time
         memory: Memory | None = None,
     ) -> Tensor:  # [B, C', M]
-        h = self.block1(x, real, memory) + self.mlp(time)[:, :, None]
+        h = self.block1(x, real, memory) + time[:, :, None]
         out: Tensor = self.block2(h, real, memory) + self.res_conv(x * real)
         return out
+
+
+def timed_blocks(
+    unet: nn.Module,
+    time: Tensor,  # [B, 4C]
+) -> Tensor:  # [B, P]
+    """What every residual block of a U-Net makes of the time, one after another."""
+    blocks = (block for block in unet.modules() if isinstance(block, ResidualBlock))
+    return torch.cat([block.mlp(time) for block in blocks], dim=1)
+
+
+def block_by_block(
+    unet: nn.Module,
+    timed: Tensor,  # [B, P]
+) -> Iterator[Tensor]:  # [B, C'] each
+    """The same, cut into what belongs to each block, in the order in which they run."""
+    blocks = (block for block in unet.modules() if isinstance(block, ResidualBlock))
+    return iter(timed.split([block.res_conv.out_channels for block in blocks], dim=1))
 
 
 class Attention(nn.Module):
@@ -225,25 +243,33 @@ class CausalUNet(nn.Module):
         ]
         return nn.ModuleList([*parts, CausalConv(c.channels, c.channels, 3)] if closing else parts)
 
+    def timed(
+        self,
+        t: Tensor,  # [B] 0 is noise, 1 is mel
+    ) -> Tensor:  # [B, P]
+        """All that depends on the time and nothing else: `forward` takes it for the time itself."""
+        return timed_blocks(self, self.time_mlp(t))
+
     def forward(
         self,
         x: Tensor,  # [B, 80, M] noisy mel at time t
         real: Tensor,  # [B, 1, M] 1 where the frame is not padding
         sees: Tensor,  # [B, M, K] True where a frame may look: whole or chunked
         mu: Tensor,  # [B, 80, M] token encoding
-        t: Tensor,  # [B] 0 is noise, 1 is mel
+        t: Tensor,  # [B] 0 is noise, 1 is mel; or [B, P], what `timed` makes of it
         speaker: Tensor,  # [B, 80]
         prompt: Tensor,  # [B, 80, M] prompt mel, zero after it
         memory: Memory | None = None,  # of the frames before these, at the same t
     ) -> Tensor:  # [B, 80, M]
-        time, heads_see = self.time_mlp(t), sees[:, None]
+        heads_see = sees[:, None]
+        times = block_by_block(self, t if t.ndim == 2 else self.timed(t))
         x = torch.cat([x, mu, speaker[:, :, None].expand(-1, -1, x.shape[2]), prompt], dim=1)
         (down,), (up,) = cast(Stages, self.down_blocks), cast(Stages, self.up_blocks)
-        skip = self.run(down, x, real, heads_see, time, memory)
+        skip = self.run(down, x, real, heads_see, next(times), memory)
         x = down[2](skip * real, memory)
         for middle in cast(Stages, self.mid_blocks):
-            x = self.run(middle, x, real, heads_see, time, memory)
-        x = self.run(up, torch.cat([x, skip], dim=1), real, heads_see, time, memory)
+            x = self.run(middle, x, real, heads_see, next(times), memory)
+        x = self.run(up, torch.cat([x, skip], dim=1), real, heads_see, next(times), memory)
         x = self.final_block(up[2](x * real, memory), real, memory)
         out: Tensor = self.final_proj(x * real) * real
         return out
@@ -254,7 +280,7 @@ class CausalUNet(nn.Module):
         x: Tensor,  # [B, C, M]
         real: Tensor,  # [B, 1, M]
         sees: Tensor,  # [B, 1, M, K]
-        time: Tensor,  # [B, 4C]
+        time: Tensor,  # [B, C']
         memory: Memory | None,
     ) -> Tensor:  # [B, C', M]
         """One stage without its closing convolution."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.models.flow import NOISE_FRAMES, Flow, fixed_noise, guided, solve, time_steps
+from cosyrt.models.flow import NOISE_FRAMES, Flow, Pair, fixed_noise, guided, solve, time_steps
 from cosyrt.models.layers import Memory, visible
 from tests import tiny, tiny3
 
@@ -105,7 +105,7 @@ def test_guidance_pushes_away_from_the_unconditioned(flow: Flow) -> None:
         flow.velocity(x, real, sees, scale * mu, t[None], scale * speaker, scale * prompt) for scale in (1, 0)
     )
 
-    out = guided(flow.velocity, x, sees, mu, t, speaker, prompt, 0.7)
+    out = guided(flow.velocity, x, Pair.of(sees, mu, speaker, prompt), t, 0.7)
     torch.testing.assert_close(out, 1.7 * with_ - 0.7 * without, atol=1e-5, rtol=0)
 
 

@@ -1,0 +1,66 @@
+"""What depends on the time alone: computed once, and the same as computed every time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from cosyrt.engine.stages import Models, eager
+from cosyrt.engine.times import KEPT, tabulated
+from cosyrt.models.flow import time_steps
+from cosyrt.models.layers import visible
+from tests import tiny, tiny1, tiny3
+
+FRAMES = 12
+
+
+@pytest.mark.parametrize("family", [tiny1, tiny, tiny3])
+def test_the_table_is_the_network(family: object) -> None:
+    """With the table as without, to the last bit, in every family and at each of the ten times."""
+    flow = family.flow()  # type: ignore[attr-defined]
+    stages = eager(Models(llm=tiny.language_model(), flow=flow, vocoder=tiny.vocoder()))
+    x, mu, prompt = torch.randn(3, 2, 80, FRAMES, generator=torch.Generator().manual_seed(0))
+    real = torch.ones(2, 1, FRAMES)
+    given = x, real, visible(real[:, 0].bool(), None), mu
+    for _ in range(2):
+        for t in time_steps(10)[:-1]:
+            rest = t.expand(2), x[:, :, 0], prompt
+            with torch.inference_mode():
+                assert torch.equal(stages.velocity(*given, *rest, None), flow.velocity(*given, *rest, None))
+
+
+def test_each_time_is_computed_once() -> None:
+    """Asked again it is looked up; another time, or another number of rows, is another question."""
+    asked: list[list[float]] = []
+
+    def timed(t: Tensor) -> Tensor:
+        asked.append(t.tolist())
+        return t[:, None]
+
+    table = tabulated(timed)
+    for t in (
+        torch.tensor([0.5, 0.5]),
+        torch.tensor([0.25, 0.25]),
+        torch.tensor([0.5, 0.5]),
+        torch.tensor([0.5]),
+    ):
+        assert torch.equal(table(t), t[:, None])
+
+    assert asked == [[0.5, 0.5], [0.25, 0.25], [0.5]]
+
+
+def test_the_table_is_bounded() -> None:
+    """Whoever asks for ever new times makes it forget the oldest."""
+    calls = 0
+
+    def timed(t: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return t
+
+    table = tabulated(timed)
+    for number in [*range(KEPT + 1), 0]:
+        table(torch.tensor([number / 1000]))
+
+    assert calls == KEPT + 2
