@@ -34,6 +34,7 @@ from cosyrt.errors import (
     VoiceNotFound,
     WeightsError,
 )
+from cosyrt.threads import wait_asleep
 
 __version__ = "0.1.0"
 
@@ -71,6 +72,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'cosyrt' has no attribute {name!r}")
+    wait_asleep()
     return getattr(import_module(_HOMES[name]), name)
 
 

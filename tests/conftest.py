@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cosyrt.threads import wait_asleep
+
 if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Pipeline
+
+wait_asleep()  # a test machine may have other work; whatever imports torch first, it comes before
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

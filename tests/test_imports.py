@@ -16,6 +16,7 @@ DATA = GROUND | {"audio", "description", "checkpoint"}
 # What a file or folder of cosyrt may import of cosyrt, beside its own siblings. TOP may import everything.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "threads": set(),
     "units": {"errors"},
     "files": {"errors"},
     "description": GROUND,

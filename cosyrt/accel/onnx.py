@@ -31,6 +31,7 @@ class Session:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as in cosyrt.threads
         options.log_severity_level = 3  # warnings about its own optimisations are nothing to a user
         with TemporaryDirectory() as folder:
             path = Path(folder) / "graph.onnx"

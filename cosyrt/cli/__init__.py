@@ -19,6 +19,7 @@ from cosyrt.cli.say import say
 from cosyrt.cli.tune import tune
 from cosyrt.cli.voices import voices
 from cosyrt.errors import CosyrtError
+from cosyrt.threads import wait_asleep
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 STDOUT = 1
@@ -66,6 +67,7 @@ def main() -> None:
     cosyrt say                               hear a greeting
     cosyrt say "It speaks." -o speech.mp3    write a file
     """
+    wait_asleep()
     logging.basicConfig(format="cosyrt: %(message)s")
 
 

@@ -5,7 +5,11 @@ The page docs/from_upstream.md has every call and flag.
 
 from __future__ import annotations
 
-from cosyrt.compat.cosyvoice import AutoModel, CosyVoice, CosyVoice2, CosyVoice3
-from cosyrt.compat.realtime import CosyvoiceRealTimeTTS
+from cosyrt.threads import wait_asleep
+
+wait_asleep()  # before torch is imported
+
+from cosyrt.compat.cosyvoice import AutoModel, CosyVoice, CosyVoice2, CosyVoice3  # noqa: E402
+from cosyrt.compat.realtime import CosyvoiceRealTimeTTS  # noqa: E402
 
 __all__ = ["AutoModel", "CosyVoice", "CosyVoice2", "CosyVoice3", "CosyvoiceRealTimeTTS"]

@@ -214,6 +214,7 @@ def _session(path: str, changed_ns: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
     options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as in cosyrt.threads
     options.log_severity_level = 4  # errors come as exceptions, not on the terminal
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
