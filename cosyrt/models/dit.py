@@ -282,7 +282,7 @@ class DiT(nn.Module):
     ) -> Tensor:  # [B, 80, M]
         everywhere = speaker[:, :, None].expand(-1, -1, x.shape[2])
         timed, total = t if t.ndim == 2 else self.timed(t), sees.shape[2]
-        times = timed.split([part.parts * self.config.width for part in self.modulations], dim=1)
+        times = torch.split(timed, [part.parts * self.config.width for part in self.modulations], dim=1)
         turn = self.rotary_embed(total - x.shape[2], total)
         y = self.input_embed(torch.cat([x, prompt, mu, everywhere], dim=1).transpose(1, 2), memory)
         for block, time in zip(self.transformer_blocks, times[:-1], strict=True):

@@ -141,7 +141,7 @@ def block_by_block(
 ) -> Iterator[Tensor]:  # [B, C'] each
     """The same, cut into what belongs to each block, in the order in which they run."""
     blocks = (block for block in unet.modules() if isinstance(block, ResidualBlock))
-    return iter(timed.split([block.res_conv.out_channels for block in blocks], dim=1))
+    return iter(torch.split(timed, [block.res_conv.out_channels for block in blocks], dim=1))
 
 
 class Attention(nn.Module):
