@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import torch
 
 from cosyrt.accel.backend import Backend, Part
+from cosyrt.accel.cudagraph import CUDAGRAPHS
 from cosyrt.accel.half_weights import BF16, FP16
+from cosyrt.accel.inductor import INDUCTOR
 from cosyrt.accel.onnx import ONNX
 from cosyrt.accel.openvino import OPENVINO
 from cosyrt.accel.quantize import INT8
+from cosyrt.accel.tensorrt import TENSORRT
+from cosyrt.accel.torchscript import TORCHSCRIPT
 from cosyrt.errors import MissingDependency, UsageError
 
 if TYPE_CHECKING:
@@ -18,8 +23,13 @@ if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Accelerate
     from cosyrt.engine.stages import Models, Stages
 
+log = logging.getLogger(__name__)
+
 EAGER = "eager"  # the name of no backend at all
-BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (BF16, FP16, INT8, *OPENVINO, ONNX)}
+BACKENDS: dict[str, Backend] = {
+    backend.name: backend
+    for backend in (BF16, FP16, INT8, *OPENVINO, ONNX, INDUCTOR, TORCHSCRIPT, *CUDAGRAPHS, *TENSORRT)
+}
 
 
 def backend(name: str) -> Backend:
@@ -37,7 +47,8 @@ def accelerated(names: dict[Part, str] | str) -> Accelerate:
     """What `cosyrt.load(accelerate=…)` takes: each part with its backend, or all that it can run with one.
 
     Raises:
-        UsageError: an unknown backend.
+        UsageError: an unknown backend; or (when the model is loaded) a part that it cannot run of this model,
+            which for a single name means all of them: the others run the plain way, with a warning.
         MissingDependency (when the model is loaded): it cannot be used here.
     """
     choice = dict.fromkeys(backend(names).parts, names) if isinstance(names, str) else names
@@ -45,11 +56,18 @@ def accelerated(names: dict[Part, str] | str) -> Accelerate:
 
     def accelerate(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
         device = next(models.llm.parameters()).device
+        refused: list[UsageError] = []
         for part, one in chosen.items():
             there = one.availability(torch.device(device))
             if not there.ok:
                 raise MissingDependency(f"{one.name}: {there.reason}")
-            stages = one.build(part, folder, models, stages)
+            try:
+                stages = one.build(part, folder, models, stages)
+            except UsageError as error:
+                refused.append(error)
+                if names is choice or len(refused) == len(chosen):
+                    raise
+                log.warning("%s runs the plain way: %s", part, error)
         return stages
 
     return accelerate

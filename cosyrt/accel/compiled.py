@@ -19,7 +19,8 @@ from cosyrt.models.layers import Memory
 from cosyrt.models.llm import Cache, SpeechLanguageModel
 from cosyrt.models.vocoder import Vocoder
 
-EXAMPLE_FRAMES, EXAMPLE_PAST, EXAMPLE_POSITIONS = 6, 4, 3
+# Prime, so that no size of a model is taken for one of these: whoever must know which sizes are free asks.
+EXAMPLE_FRAMES, EXAMPLE_PAST, EXAMPLE_POSITIONS = 13, 17, 3
 GUIDED = 2  # rows of a velocity call: with the conditions and without
 
 Graph = Callable[..., Sequence[Tensor]]
@@ -48,11 +49,11 @@ def _language(models: Models, stages: Stages, compile: Compile) -> Stages:
     if not isinstance(llm, SpeechLanguageModel):
         raise UsageError("there is no graph of the language model of CosyVoice 1")
     past, new = EXAMPLE_PAST, EXAMPLE_POSITIONS
-    x = torch.zeros(1, new, llm.config.width)
-    sees = torch.ones(1, 1, new, past + new, dtype=torch.bool)
-    graph = compile(
-        LanguageGraph(llm), (x, torch.arange(past, past + new)[None], sees, *llm.empty_cache(1, past))
-    )
+    where = llm.llm_decoder.weight.device
+    x = torch.zeros(1, new, llm.config.width, device=where)
+    positions = torch.arange(past, past + new, device=where)[None]
+    sees = torch.ones(1, 1, new, past + new, dtype=torch.bool, device=where)
+    graph = compile(LanguageGraph(llm), (x, positions, sees, *llm.empty_cache(1, past)))
 
     def run(
         x: Tensor,  # [B, T, D]
@@ -70,8 +71,9 @@ def _language(models: Models, stages: Stages, compile: Compile) -> Stages:
     def prefill(text: Tensor, speech: Tensor, cache: Cache) -> Tensor:
         x = llm.prompt(text, speech)
         length = x.shape[1]
-        before = torch.ones(length, length, dtype=torch.bool).tril().expand(len(x), 1, -1, -1)
-        return run(x, torch.arange(length).expand(len(x), -1), before, cache)
+        before = torch.ones(length, length, dtype=torch.bool, device=where).tril()
+        positions = torch.arange(length, device=where).expand(len(x), -1)
+        return run(x, positions, before.expand(len(x), 1, -1, -1), cache)
 
     @torch.inference_mode()
     def step(token: Tensor, position: Tensor, sees: Tensor, cache: Cache) -> Tensor:
@@ -87,13 +89,14 @@ def _language(models: Models, stages: Stages, compile: Compile) -> Stages:
 def _velocity(models: Models, compile: Compile) -> Velocity:
     module, bins = VelocityGraph(models.flow.velocity), models.flow.config.mel_bins
     empty, kinds = module.empty(GUIDED, bins)
-    mel = torch.zeros(GUIDED, bins, EXAMPLE_FRAMES)
+    where = models.flow.spk_embed_affine_layer.weight.device
+    mel = torch.zeros(GUIDED, bins, EXAMPLE_FRAMES, device=where)
     past = EXAMPLE_PAST if "since start" in kinds else 0
     slots = [
         slot.new_zeros(*slot.shape[:2], past, slot.shape[3]) if kind == "since start" else slot
         for slot, kind in zip(empty, kinds, strict=True)
     ]
-    sees = torch.ones(GUIDED, EXAMPLE_FRAMES, past + EXAMPLE_FRAMES, dtype=torch.bool)
+    sees = torch.ones(GUIDED, EXAMPLE_FRAMES, past + EXAMPLE_FRAMES, dtype=torch.bool, device=where)
     time, speaker = module.time(torch.zeros(GUIDED)), mel[:, :, 0]
     graph = compile(module, (mel, mel[:, :1] + 1, sees, mel + 1, time, speaker, mel + 2, *slots))
 
@@ -121,10 +124,10 @@ def _vocode(models: Models, compile: Compile) -> Vocode:
     if not isinstance(vocoder, Vocoder):
         raise UsageError("there is no graph of the causal vocoder of CosyVoice 3")
     c = vocoder.config
-    excitation = torch.zeros(1, EXAMPLE_FRAMES * c.samples_per_frame)
-    graph = compile(
-        VocoderGraph(vocoder), (torch.zeros(1, c.mel_bins, EXAMPLE_FRAMES), vocoder.spectrum(excitation))
-    )
+    where = vocoder.conv_post.weight.device
+    excitation = torch.zeros(1, EXAMPLE_FRAMES * c.samples_per_frame, device=where)
+    mel = torch.zeros(1, c.mel_bins, EXAMPLE_FRAMES, device=where)
+    graph = compile(VocoderGraph(vocoder), (mel, vocoder.spectrum(excitation)))
 
     @torch.inference_mode()
     def vocode(

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from cosyrt.accel.export import optimised
 from cosyrt.accel.reenact import Call, Scene, watch
+from cosyrt.accel.torchscript import optimised
 from cosyrt.accel.upsample import flow_of, scripted
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.build import build

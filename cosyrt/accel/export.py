@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,15 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-
 import cosyrt
 from cosyrt.accel.archive import DTYPES, methods, torch_release
 from cosyrt.accel.components import COMPONENTS, Component
 from cosyrt.accel.manifest import Manifest, path_beside, sha256
 from cosyrt.accel.proof import prove, write_cases
-from cosyrt.accel.torchscript import availability
+from cosyrt.accel.torchscript import availability, optimised
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.build import build
 from cosyrt.engine.stages import Models
@@ -137,20 +133,6 @@ def _component(
             cases=count,
         )
         yield Exported(path=_named(path, manifest, out), manifest=manifest)
-
-
-def optimised(
-    module: nn.Module, keeps: tuple[str, ...], on_step: Callable[[str], None] = lambda step: None
-) -> torch.jit.ScriptModule:
-    """Script, freeze, optimise: the weights become constants, and `keeps` stay callable beside forward."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch says TorchScript is deprecated; docs/accel.md says so too
-        on_step("script")
-        script = torch.jit.script(module.eval().requires_grad_(False))
-        on_step("freeze")
-        frozen = torch.jit.freeze(script, preserved_attrs=list(keeps))
-        on_step("optimise")
-        return torch.jit.optimize_for_inference(frozen, other_methods=list(keeps))
 
 
 def _named(path: Path, manifest: Manifest, out: Path) -> Path:

@@ -107,8 +107,9 @@ class VelocityGraph(nn.Module):
         if not self.remembers:
             return [], []
         memory, frames = TensorMemory(None), 4
-        mel = torch.zeros(batch, bins, frames)
-        sees = torch.ones(batch, frames, frames, dtype=torch.bool)
+        where = next(self.inner.parameters()).device
+        mel = torch.zeros(batch, bins, frames, device=where)
+        sees = torch.ones(batch, frames, frames, dtype=torch.bool, device=where)
         time = self.time(torch.zeros(batch))
         self.inner(mel, mel[:, :1] + 1, sees, mel, time, mel[:, :, 0], mel, memory)
         slots = [

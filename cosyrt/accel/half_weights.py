@@ -86,22 +86,30 @@ def narrow_cache(new_cache: NewCache, dtype: torch.dtype) -> NewCache:
     return narrow
 
 
+def narrow_models(part: Part, models: Models, dtype: torch.dtype) -> Models:
+    """The same networks, the one that the part runs with weights of that type."""
+    if part == "llm":
+        llm: Any = narrowed(models.llm, dtype, wide=(HEAD,))
+        return replace(models, llm=llm)
+    flow: Any = narrowed(models.flow, dtype)
+    return replace(models, flow=flow)
+
+
+def half_stages(part: Part, narrow: Models, models: Models, stages: Stages, dtype: torch.dtype) -> Stages:
+    """The stages, one part run by the narrow networks."""
+    other = eager(narrow)
+    if part == "llm":
+        new_cache = narrow_cache(eager(models).new_cache, dtype)
+        other = other._replace(new_cache=new_cache, prefill=cast(other.prefill, dtype))
+    else:
+        velocity = cast(other.velocity, dtype, keep=(TIME_ARGUMENT,))
+        other = other._replace(encode=cast(other.encode, dtype), velocity=velocity)
+    return replaced(stages, part, other)
+
+
 def half(dtype: torch.dtype, part: Part, folder: ModelFolder, models: Models, stages: Stages) -> Stages:
     """One part with weights and activations of that type."""
-    if part == "llm":
-        narrow: Any = narrowed(models.llm, dtype, wide=(HEAD,))
-        other = eager(replace(models, llm=narrow))
-        other = other._replace(
-            new_cache=narrow_cache(eager(models).new_cache, dtype), prefill=cast(other.prefill, dtype)
-        )
-        return replaced(stages, part, other)
-    narrow = narrowed(models.flow, dtype)
-    other = eager(replace(models, flow=narrow))
-    other = other._replace(
-        encode=cast(other.encode, dtype),
-        velocity=cast(other.velocity, dtype, keep=(TIME_ARGUMENT,)),
-    )
-    return replaced(stages, part, other)
+    return half_stages(part, narrow_models(part, models, dtype), models, stages, dtype)
 
 
 def supported(kind: str) -> bool:

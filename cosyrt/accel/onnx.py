@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +22,7 @@ from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import UsageError
 
 OPSET = 17
+MISSING = "the package onnx, which writes the graph, is not installed; pip install onnx"
 
 
 class Session:
@@ -48,14 +50,24 @@ class Session:
         return [torch.from_numpy(np.asarray(value)) for value in found]
 
 
-def export(module: nn.Module, example: tuple[Tensor, ...], path: Path) -> None:
-    """Write the module as ONNX, every size of its inputs free.
+def every_size(example: Tensor) -> list[int]:
+    """All dimensions of an input."""
+    return list(range(example.dim()))
+
+
+def export(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    path: Path,
+    free_sizes: Callable[[Tensor], list[int]] = every_size,
+) -> None:
+    """Write the module as ONNX; `free_sizes` says which dimensions of an input may have another length.
 
     Raises:
         UsageError: it uses what ONNX has no words for.
     """
     names = [f"in{number}" for number in range(len(example))]
-    free = {name: list(range(tensor.dim())) for name, tensor in zip(names, example, strict=True)}
+    free = {name: free_sizes(tensor) for name, tensor in zip(names, example, strict=True)}
     settings: Any = {"input_names": names, "dynamic_axes": free, "opset_version": OPSET, "dynamo": False}
     # Tracing warns of every shape and of its age, and prints the whole graph where it fails.
     with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
@@ -81,9 +93,7 @@ def availability(device: torch.device) -> Availability:
     if device.type != "cpu":
         return Availability(False, f"it is used for the CPU, the model runs on {device.type}")
     if find_spec("onnx") is None:
-        return Availability(
-            False, "the package onnx, which writes the graph, is not installed; pip install onnx"
-        )
+        return Availability(False, MISSING)
     return Availability(True)
 
 

@@ -25,7 +25,7 @@ from cosyrt.checkpoint import ModelFolder
 from cosyrt.files import replace_file
 
 FORMAT = 1  # of the file, of the parts, and of what a size means
-PACKAGES = ("torch", "openvino", "onnxruntime", "numpy")
+PACKAGES = ("torch", "openvino", "onnxruntime", "tensorrt", "numpy")
 WEIGHTS = ("llm", "flow", "hift")
 BLOCK_BYTES, BLOCKS = 1 << 16, 32  # of a file that are looked at
 

@@ -5,15 +5,19 @@ It is here for those who have such archives, and to be measured: the encoder is 
 
 from __future__ import annotations
 
+import copy
 import logging
 import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from cosyrt.accel.archive import DTYPES, Archive, remedy
-from cosyrt.accel.backend import Availability
+from cosyrt.accel.backend import PARTS, Availability, Backend, Part, replaced
 from cosyrt.accel.cases import TOLERANCE, distance
 from cosyrt.accel.components import COMPONENTS, INSTEAD, Component
 from cosyrt.checkpoint import ModelFolder
@@ -94,3 +98,50 @@ def swapped(component: Component, models: Models, archive: Archive) -> Models:
             f"another checkpoint; {remedy(archive.path)}"
         )
     return other
+
+
+def optimised(
+    module: nn.Module, keeps: tuple[str, ...], on_step: Callable[[str], None] = lambda step: None
+) -> torch.jit.ScriptModule:
+    """Script, freeze, optimise: the weights become constants, and `keeps` stay callable beside forward."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says TorchScript is deprecated; docs/accel.md says so too
+        on_step("script")
+        script = torch.jit.script(module.eval().requires_grad_(False))
+        on_step("freeze")
+        frozen = torch.jit.freeze(script, preserved_attrs=list(keeps))
+        on_step("optimise")
+        return torch.jit.optimize_for_inference(frozen, other_methods=list(keeps))
+
+
+def build(part: Part, folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+    """One part by TorchScript, compiled here and now: nothing is written, and no archive is needed.
+
+    Raises:
+        UsageError: there is nothing of that part to compile in this family.
+    """
+    components = [one for one in COMPONENTS[folder.family] if set(one.stages) <= set(PARTS[part])]
+    if not components:
+        usual = f"TorchScript has no part {part} of {folder.family}, see docs/accel.md"
+        raise UsageError(INSTEAD.get(folder.family, usual))
+    for component in components:
+        module = copy.deepcopy(component.scripted(models))
+        archive = Archive(
+            path=folder.path / f"{component.name}.fp32.zip",  # what it would be called; it is not there
+            component=component.name,
+            precision="fp32",
+            module=optimised(module, component.keeps),
+            manifest=None,
+        )
+        models = swapped(component, models, archive)
+    return replaced(stages, part, eager(models))
+
+
+TORCHSCRIPT = Backend(
+    name="torchscript",
+    precision="exact",
+    parts=("llm", "encode"),
+    availability=lambda device: availability(),
+    build=build,
+    predicts=lambda device: 1.1,  # by the book; what it came to is told in docs/accel.md
+)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
+from cosyrt.accel import tensorrt
 from cosyrt.accel.backend import Part
 from cosyrt.accel.backends import accelerated
 from cosyrt.accel.torchscript import archives
@@ -19,7 +22,7 @@ class Flags:
 
     Raises:
         MissingDependency: a backend that this version does not have.
-        UsageError: a number of TensorRT contexts without TensorRT.
+        UsageError: a number of TensorRT contexts without TensorRT, or less than one.
     """
 
     load_jit: bool = False
@@ -29,33 +32,35 @@ class Flags:
     trt_concurrent: int = 1
 
     def __post_init__(self) -> None:
-        for asked, name, backend in (
-            (self.load_trt, "load_trt", "TensorRT"),
-            (self.load_vllm, "load_vllm", "vLLM"),
-        ):
-            if asked:
-                raise MissingDependency(
-                    f"{name}=True: this version has no {backend} backend; leave it out, torch runs the model"
-                )
-        if self.trt_concurrent != 1:
+        if self.load_vllm:
+            raise MissingDependency(
+                "load_vllm=True: this version has no vLLM backend; leave it out, torch runs the model"
+            )
+        if self.trt_concurrent != 1 and not self.load_trt:
             raise UsageError(
                 f"trt_concurrent={self.trt_concurrent} counts TensorRT contexts, of which there are none"
             )
+        if self.trt_concurrent < 1:
+            raise UsageError(f"trt_concurrent={self.trt_concurrent}: TensorRT needs one context at least")
 
     def accelerate(self, folder: ModelFolder, models: Models, stages: Stages) -> Stages:
         """What `cosyrt.load(accelerate=…)` takes.
 
         Raises:
             ArchiveError: `load_jit` without archives that fit the model.
-            MissingDependency: `fp16` where the device has no such arithmetic.
-            UsageError: `load_jit` of a family that has no archives.
+            MissingDependency: `fp16` where the device has no such arithmetic; `load_trt` without TensorRT or
+                without CUDA.
+            UsageError: `load_jit` of a family that has no archives; a graph that TensorRT cannot build.
         """
         steps: list[Accelerate] = []
         if self.load_jit:
             steps.append(archives("fp16" if self.fp16 else "fp32"))
         if self.fp16:
-            halves: tuple[Part, ...] = ("llm", "velocity") if self.load_jit else ("llm", "encode", "velocity")
-            steps.append(accelerated(dict.fromkeys(halves, "fp16")))
+            elsewhere = {"encode": self.load_jit, "velocity": self.load_trt}  # in 16 bits, too
+            halves = [part for part in ("llm", "encode", "velocity") if not elsewhere.get(part)]
+            steps.append(accelerated(cast(dict[Part, str], dict.fromkeys(halves, "fp16"))))
+        if self.load_trt:
+            steps.append(partial(tensorrt.upstreams, self.fp16, self.trt_concurrent))
         for step in steps:
             stages = step(folder, models, stages)
         return stages

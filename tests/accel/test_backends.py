@@ -15,6 +15,7 @@ from cosyrt.errors import MissingDependency, UsageError
 from tests.engine.pipelines import SHORT
 
 GRAPHS = {name for name in BACKENDS if name.startswith(("openvino", "onnxruntime"))}  # slow to make
+MINUTES = {"inductor"}  # a minute of g++ for each graph: tests/accel/test_inductor.py has a small one
 
 
 def test_parts_are_stages_and_overlap_nowhere() -> None:
@@ -40,9 +41,26 @@ def test_what_is_absent_says_why(monkeypatch: pytest.MonkeyPatch, tiny_folder: P
         cosyrt.load(tiny_folder, device="cpu", accelerate=accelerated("bf16"))
 
 
+def test_one_name_for_all_leaves_the_plain_way_where_it_must(
+    tiny_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """TorchScript has no language model of CosyVoice 2: by its name for all, its encoder and a warning;
+    asked for that part by name, an error."""
+    plain = cosyrt.load(tiny_folder, device="cpu", plan=False).say(SHORT).samples
+    tts = cosyrt.load(tiny_folder, device="cpu", accelerate=accelerated("torchscript"))
+
+    assert np.allclose(tts.say(SHORT).samples, plain, atol=1e-4)
+    assert "llm runs the plain way: TorchScript has no part llm" in caplog.text
+    with pytest.raises(UsageError, match="TorchScript has no part llm"):
+        cosyrt.load(tiny_folder, device="cpu", accelerate=accelerated({"llm": "torchscript"}))
+
+
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.slow if name in GRAPHS else ()) for name in sorted(BACKENDS)],
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in GRAPHS else ())
+        for name in sorted(BACKENDS.keys() - MINUTES)
+    ],
 )
 def test_a_model_speaks_with_it(tiny_folder: Path, name: str) -> None:
     """Every backend that is there speaks a whole text and a stream, of finite samples."""

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,15 @@ import torch
 
 import cosyrt
 from cosyrt.accel.archive import Archive
+from cosyrt.accel.backend import PARTS, Part
 from cosyrt.accel.export import Exported
-from cosyrt.accel.torchscript import archives, availability
+from cosyrt.accel.torchscript import TORCHSCRIPT, archives, availability
+from cosyrt.accel.verify import verify
+from cosyrt.accel.workload import Length, Subject
 from cosyrt.audio import Audio
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.errors import ArchiveError, MissingDependency, UsageError
+from tests import tiny, tiny1
 
 TEXT = "A sentence, long enough for a chunk."
 
@@ -93,3 +98,29 @@ def test_a_python_without_torchscript_says_so(
     monkeypatch.setattr(sys, "version_info", (3, 14, 0))
     with pytest.raises(MissingDependency, match=r"Python 3\.14"):
         archives()(ModelFolder.open(tiny_folder), None, tiny.stages)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("family", [tiny, tiny1])
+def test_the_backend_equals_eager(tmp_path: Path, family: Any) -> None:
+    """Compiled here and now, whole and streamed: the exact class, in every part the family has."""
+    family.write_model(tmp_path / "model")
+    subject = Subject.open(str(tmp_path / "model"), "cpu")
+    parts: list[Part] = ["encode"] if family is tiny else ["encode", "llm"]
+    for part in parts:
+        stages = TORCHSCRIPT.build(part, subject.pipeline.folder, subject.models, subject.plain)
+        said = [subject.utterance(Length(31, 0, False)), subject.utterance(Length(80, 31, True))]
+        parity = verify(subject, part, "exact", stages, said)
+
+        assert parity.passed, f"{part}: {parity.why}"
+        assert {
+            name for name in stages._fields if getattr(stages, name) is not getattr(subject.plain, name)
+        } <= (set(PARTS[part]))
+
+
+def test_what_a_family_has_not_is_refused(subject: Subject, tiny3_folder: Path) -> None:
+    """The language model of CosyVoice 2, all of CosyVoice 3: one line."""
+    with pytest.raises(UsageError, match="TorchScript has no part llm of cosyvoice2"):
+        TORCHSCRIPT.build("llm", subject.pipeline.folder, subject.models, subject.plain)
+    three = ModelFolder.open(tiny3_folder)
+    with pytest.raises(UsageError, match="CosyVoice 3 has no encoder"):
+        TORCHSCRIPT.build("encode", three, subject.models, subject.plain)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cosyrt.accel import half_weights
+from cosyrt.accel import half_weights, tensorrt
+from cosyrt.accel.backend import Availability
 from cosyrt.accel.export import export
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.compat import AutoModel, CosyVoice, CosyVoice2
@@ -22,7 +23,7 @@ from tests import tiny1
         (
             {"load_trt": True},
             MissingDependency,
-            "load_trt=True: this version has no TensorRT backend; leave it",
+            r"load_trt=True: TensorRT is not installed; pip install 'cosyrt\[tensorrt\]', or leave it out",
         ),
         (
             {"load_vllm": True},
@@ -30,6 +31,7 @@ from tests import tiny1
             "load_vllm=True: this version has no vLLM backend; leave it",
         ),
         ({"trt_concurrent": 4}, UsageError, "trt_concurrent=4 counts TensorRT contexts"),
+        ({"trt_concurrent": 0, "load_trt": True}, UsageError, "needs one context at least"),
         ({"load_jit": True}, ArchiveError, r"flow\.encoder\.fp32\.zip"),
     ],
 )
@@ -67,6 +69,26 @@ def test_fp16_is_honoured_or_refused(
             continue
         with pytest.raises(MissingDependency, match="fp16: this CPU has no fp16 arithmetic"):
             AutoModel(model_dir=str(folder), fp16=True)
+
+
+def test_load_trt_runs_the_velocity(
+    spelling_folder: Path, clip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where TensorRT can be used the flag builds an engine of that precision for so many callers at once."""
+    asked: list[object] = []
+
+    def build(
+        dtype: torch.dtype, part: str, folder: object, models: object, stages: object, contexts: int
+    ) -> object:
+        asked.extend([dtype, part, contexts])
+        return stages
+
+    monkeypatch.setattr(tensorrt, "availability", lambda kind, device: Availability(True))
+    monkeypatch.setattr(tensorrt, "build", build)
+    model = CosyVoice2(str(spelling_folder), load_trt=True, trt_concurrent=3)
+
+    assert asked == [torch.float32, "velocity", 3]
+    assert next(model.inference_cross_lingual("Hello.", clip))["tts_speech"].shape[1] > 0
 
 
 def test_load_jit_runs_the_archives(own_folder: Path, clip: str) -> None:

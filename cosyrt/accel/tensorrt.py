@@ -1,0 +1,275 @@
+"""TensorRT 10 and 11: the velocity as one engine for all lengths, built from the graph that ONNX has of it.
+
+Precision is written in the graph (a strongly typed network): the switch for 16 bits and the flag of explicit
+batches, which upstream's builder uses, are gone in TensorRT 11. The chunk mask and the memory are inputs, so
+that streams run on the engine too. An engine is kept in the user's cache folder, named by all that it holds
+for: model, card, versions.
+Source: the TensorRT Python API, release 10 (kept in 11).
+
+Shapes: B batch · M mel frames · K = past + M.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import contextmanager
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from queue import SimpleQueue
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+import cosyrt
+from cosyrt.accel.backend import Availability, Backend, Part, Precision
+from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, GUIDED, compiled_stages
+from cosyrt.accel.half_weights import availability as half_availability
+from cosyrt.accel.half_weights import narrowed
+from cosyrt.accel.onnx import MISSING as ONNX_MISSING
+from cosyrt.accel.onnx import export
+from cosyrt.accel.plan import made_for, plans_folder
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.engine.stages import Models, Stages, Velocity
+from cosyrt.errors import MissingDependency, UsageError
+from cosyrt.files import replace_file
+from cosyrt.models.layers import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WORKSPACE_BYTES = 1 << 30  # while it is built; upstream asks for four times as much, all of a small card
+MOST_FRAMES, MOST_PAST = 2000, 3000  # 40 s and 60 s; what is longer runs the plain way
+INSTALL = "TensorRT is not installed; pip install 'cosyrt[tensorrt]'"
+
+
+class Sizes(NamedTuple):
+    """What a size may be: at least, usually, at most."""
+
+    least: int
+    usual: int
+    most: int
+
+
+FREE: Mapping[int, Sizes] = {  # by what the size is in the example that the graph is made with
+    EXAMPLE_FRAMES: Sizes(1, 300, MOST_FRAMES),
+    EXAMPLE_PAST: Sizes(0, 150, MOST_PAST),
+    EXAMPLE_PAST + EXAMPLE_FRAMES: Sizes(1, 450, MOST_PAST + MOST_FRAMES),
+}
+
+
+class Narrow(nn.Module):
+    """A graph computed in 16 bits between inputs and outputs of 32."""
+
+    def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.inner, self.dtype = narrowed(module, dtype), dtype
+
+    def forward(self, *args: Tensor) -> tuple[Tensor, ...]:
+        narrow = (arg.to(self.dtype) if arg.is_floating_point() else arg for arg in args)
+        return tuple(out.float() for out in self.inner(*narrow))
+
+
+def free_sizes(example: Tensor) -> list[int]:
+    """Which dimensions are free: those that are as long as the example is, of no length of the model's."""
+    return [number for number, size in enumerate(example.shape) if size in FREE]
+
+
+def bounds(example: Tensor) -> tuple[tuple[int, ...], ...]:
+    """The shapes that an input may have: the least, the usual, the most."""
+    sizes = [FREE.get(size, Sizes(size, size, size)) for size in example.shape]
+    return tuple(tuple(size[number] for size in sizes) for number in range(len(Sizes._fields)))
+
+
+def kept(where: Path, module: nn.Module, example: tuple[Tensor, ...], dtype: torch.dtype) -> bytes:
+    """The engine of a graph, serialised: the one at that path, or a new one, which is then kept there."""
+    if where.is_file():
+        return where.read_bytes()
+    graph = module if dtype == torch.float32 else Narrow(module, dtype)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.onnx"
+        export(graph, example, path, free_sizes)
+        plan = built(path, example)
+    where.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(where, plan)
+    return plan
+
+
+def engine_path(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> Path:
+    """Where the engine of a model is, or would be: another card, version or model has another name."""
+    holds_for = f"{sorted(made_for(folder, device).items())} {dtype} {FREE} {cosyrt.__version__}"
+    return plans_folder().parent / "engines" / f"{hashlib.sha256(holds_for.encode()).hexdigest()[:24]}.engine"
+
+
+def built(path: Path, example: tuple[Tensor, ...]) -> bytes:
+    """The engine of an ONNX file, serialised.
+
+    Raises:
+        UsageError: TensorRT cannot read or build it.
+    """
+    import tensorrt as trt
+
+    logger = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(logger)
+    # Gone, or the only kind there is, in some release: then nothing needs to be asked for.
+    typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    network = builder.create_network(0 if typed is None else 1 << int(typed))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(path.read_bytes()):
+        reasons = "; ".join(parser.get_error(number).desc() for number in range(parser.num_errors))
+        raise UsageError(f"TensorRT {trt.__version__} cannot read this graph: {reasons[:160]}")
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
+    if hasattr(trt.BuilderFlag, "TF32"):
+        config.clear_flag(trt.BuilderFlag.TF32)  # ten bits of mantissa are not float32
+    profile = builder.create_optimization_profile()
+    for number, tensor in enumerate(example):
+        profile.set_shape(f"in{number}", *bounds(tensor))
+    config.add_optimization_profile(profile)
+    engine = builder.build_serialized_network(network, config)
+    if engine is None:
+        raise UsageError(f"TensorRT {trt.__version__} could not build this graph, see its own log above")
+    return bytes(engine)
+
+
+class Context:
+    """One place to run an engine, with a stream of its own: what runs there waits for what ran before."""
+
+    def __init__(self, engine: Any, device: torch.device) -> None:
+        self.context = engine.create_execution_context()
+        self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self.nothing = torch.zeros(1, device=device)  # has a place in memory, as an input of no size has not
+
+    def run(self, given: dict[str, Tensor], wanted: dict[str, torch.dtype]) -> list[Tensor]:
+        """One call; what comes back belongs to the caller and is ordered on his stream."""
+        for name, tensor in given.items():
+            self.context.set_input_shape(name, tuple(tensor.shape))
+            self.context.set_tensor_address(name, (tensor if tensor.numel() else self.nothing).data_ptr())
+        found = [
+            torch.empty(tuple(self.context.get_tensor_shape(name)), dtype=dtype, device=self.nothing.device)
+            for name, dtype in wanted.items()
+        ]
+        for name, tensor in zip(wanted, found, strict=True):
+            self.context.set_tensor_address(name, (tensor if tensor.numel() else self.nothing).data_ptr())
+        asker = torch.cuda.current_stream(self.nothing.device)
+        self.stream.wait_stream(asker)
+        done = self.context.execute_async_v3(self.stream.cuda_stream)
+        asker.wait_stream(self.stream)
+        assert done, "TensorRT refused shapes that its profile allows"
+        return found
+
+
+class Engine:
+    """A graph run by TensorRT, by as many callers at once as it has contexts."""
+
+    def __init__(self, plan: bytes, device: torch.device, contexts: int) -> None:
+        import tensorrt as trt
+
+        self.runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+        self.engine: Any = self.runtime.deserialize_cuda_engine(plan)
+        if self.engine is None:
+            raise UsageError("TensorRT cannot read its own engine, see its log above")
+        names = [self.engine.get_tensor_name(number) for number in range(self.engine.num_io_tensors)]
+        outputs = [n for n in names if self.engine.get_tensor_mode(n) == trt.TensorIOMode.OUTPUT]
+        self.inputs = [name for name in names if name not in outputs]
+        self.wanted = dict.fromkeys(outputs, torch.float32)
+        self.idle: SimpleQueue[Context] = SimpleQueue()
+        for _ in range(contexts):
+            self.idle.put(Context(self.engine, device))
+
+    def __call__(self, *args: Tensor) -> list[Tensor]:
+        """Run it. An argument that the graph turned out not to need is left out."""
+        every = {f"in{number}": arg.contiguous() for number, arg in enumerate(args)}
+        with self.lent() as context:
+            return context.run({name: every[name] for name in self.inputs}, self.wanted)
+
+    @contextmanager
+    def lent(self) -> Iterator[Context]:
+        """A context that no one else has."""
+        context = self.idle.get()
+        try:
+            yield context
+        finally:
+            self.idle.put(context)
+
+
+def within(fast: Velocity, plain: Velocity) -> Velocity:
+    """The fast one for what an engine was built for, two rows no longer than its profile; else the plain."""
+
+    def velocity(
+        x: Tensor,  # [B, 80, M]
+        real: Tensor,  # [B, 1, M]
+        sees: Tensor,  # [B, M, K]
+        mu: Tensor,  # [B, 80, M]
+        t: Tensor,  # [B]
+        speaker: Tensor,  # [B, 80]
+        prompt: Tensor,  # [B, 80, M]
+        memory: Memory | None = None,
+    ) -> Tensor:  # [B, 80, M]
+        frames, past = x.shape[2], sees.shape[2] - x.shape[2]
+        fits = len(x) == GUIDED and frames <= MOST_FRAMES and past <= MOST_PAST
+        return (fast if fits else plain)(x, real, sees, mu, t, speaker, prompt, memory)
+
+    return velocity
+
+
+def build(
+    dtype: torch.dtype, part: Part, folder: ModelFolder, models: Models, stages: Stages, contexts: int = 1
+) -> Stages:
+    """The velocity run by TensorRT, for as many callers at once as there are contexts.
+
+    Raises:
+        UsageError: TensorRT cannot read or build the graph.
+    """
+
+    def compile(module: nn.Module, example: tuple[Tensor, ...]) -> Engine:
+        device = example[0].device
+        plan = kept(engine_path(folder, device, dtype), module, example, dtype)
+        return Engine(plan, device, contexts)
+
+    other = compiled_stages(part, models, stages, compile)
+    return stages._replace(velocity=within(other.velocity, stages.velocity))
+
+
+def availability(kind: str | None, device: torch.device) -> Availability:
+    """Whether TensorRT is installed, with what writes the graph, and the model runs on CUDA."""
+    if find_spec("tensorrt") is None:
+        return Availability(False, INSTALL)
+    if find_spec("onnx") is None:
+        return Availability(False, ONNX_MISSING)
+    if device.type != "cuda":
+        return Availability(False, f"TensorRT runs on CUDA, the model runs on {device.type}")
+    return Availability(True) if kind is None else half_availability(kind, device)
+
+
+def upstreams(fp16: bool, contexts: int, folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+    """What `load_trt=True` of upstream asks for.
+
+    Raises:
+        MissingDependency: it cannot run here, and what to do.
+        UsageError: TensorRT cannot read or build the graph.
+    """
+    there = availability(None, next(models.flow.parameters()).device)
+    if not there.ok:
+        raise MissingDependency(f"load_trt=True: {there.reason}, or leave it out")
+    return build(torch.float16 if fp16 else torch.float32, "velocity", folder, models, stages, contexts)
+
+
+def _backend(name: str, precision: Precision, kind: str | None, dtype: torch.dtype) -> Backend:
+    return Backend(
+        name=name,
+        precision=precision,
+        parts=("velocity",),
+        availability=partial(availability, kind),
+        build=partial(build, dtype),
+        predicts=lambda device: 1.5 if dtype == torch.float32 else 2.3,
+    )
+
+
+TENSORRT = (
+    _backend("tensorrt", "exact", None, torch.float32),
+    _backend("tensorrt-fp16", "half", "fp16", torch.float16),
+)

@@ -1,0 +1,162 @@
+"""TensorRT: the graph that it is given, what it may be asked, and, on a GPU, its numbers."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+from pathlib import Path
+
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cosyrt.accel import tensorrt
+from cosyrt.accel.backends import BACKENDS
+from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, GUIDED
+from cosyrt.accel.graphs import VelocityGraph
+from cosyrt.accel.onnx import export
+from cosyrt.accel.tensorrt import MOST_FRAMES, MOST_PAST, Narrow, bounds, free_sizes, within
+from cosyrt.accel.verify import verify
+from cosyrt.accel.workload import Length, Subject
+from cosyrt.models.layers import visible
+from tests import tiny
+
+CUDA = torch.device("cuda")
+NAMES = ["tensorrt", "tensorrt-fp16"]
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """As if these packages were, and no others."""
+    spec = importlib.machinery.ModuleSpec("found", None)
+    monkeypatch.setattr(tensorrt, "find_spec", lambda name: spec if name in names else None)
+
+
+def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package, what writes the graph, the GPU: the first that is not there, and what to do."""
+    installed(monkeypatch)
+    assert "pip install 'cosyrt[tensorrt]'" in BACKENDS["tensorrt"].availability(CUDA).reason
+    installed(monkeypatch, "tensorrt")
+    assert "pip install onnx" in BACKENDS["tensorrt"].availability(CUDA).reason
+    installed(monkeypatch, "tensorrt", "onnx")
+    assert "the model runs on cpu" in BACKENDS["tensorrt-fp16"].availability(torch.device("cpu")).reason
+    assert BACKENDS["tensorrt"].availability(CUDA).ok
+
+
+def test_only_lengths_are_free() -> None:
+    """Frames, past and their sum; rows and widths are the model's."""
+    sees = torch.ones(GUIDED, EXAMPLE_FRAMES, EXAMPLE_PAST + EXAMPLE_FRAMES)
+
+    assert free_sizes(sees) == [1, 2]
+    assert bounds(sees) == ((2, 1, 1), (2, 300, 450), (2, MOST_FRAMES, MOST_PAST + MOST_FRAMES))
+    assert bounds(torch.ones(2, 8, EXAMPLE_PAST, 64))[0] == (2, 8, 0, 64)
+    assert free_sizes(torch.ones(2, 256, 2)) == []
+
+
+def given(module: VelocityGraph, frames: int, past: int) -> tuple[Tensor, ...]:
+    """Arguments of a velocity with a past of that length."""
+    draw = torch.Generator().manual_seed(frames)
+    x, mu, prompt = torch.randn(3, GUIDED, 80, frames, generator=draw)
+    empty, kinds = module.empty(GUIDED, 80)
+    shapes = (
+        (*slot.shape[:2], past if kind == "since start" else slot.shape[2], *slot.shape[3:])
+        for slot, kind in zip(empty, kinds, strict=True)
+    )
+    slots = [torch.randn(shape, generator=draw) for shape in shapes]
+    sees = visible(torch.ones(GUIDED, past + frames).bool(), 50, past)
+    time = module.time(torch.full((GUIDED,), 0.3))
+    return (x, torch.ones(GUIDED, 1, frames), sees, mu, time, x[:, :, 0], prompt, *slots)
+
+
+@pytest.mark.slow
+def test_the_graph_it_is_given_holds_for_all_lengths(tmp_path: Path) -> None:
+    """Another length, another past and none: the numbers of the network; the mask is an input."""
+    with torch.no_grad():
+        module = VelocityGraph(tiny.flow().velocity)
+        path = tmp_path / "graph.onnx"
+        export(module, given(module, EXAMPLE_FRAMES, EXAMPLE_PAST), path, free_sizes)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        names = [found.name for found in session.get_inputs()]
+        assert "in2" in names
+        for frames, past in ((50, 100), (31, 0)):
+            asked = given(module, frames, past)
+            feed = {f"in{i}": arg.numpy() for i, arg in enumerate(asked) if f"in{i}" in names}
+            for got, want in zip(session.run(None, feed), module(*asked), strict=True):
+                torch.testing.assert_close(torch.from_numpy(got), want, atol=1e-4, rtol=0)
+
+
+def test_in_16_bits_inputs_and_outputs_stay_wide() -> None:
+    """Masks stay masks, weights are narrow, what comes out is float32 and near."""
+
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor, sees: Tensor) -> tuple[Tensor, Tensor]:
+            return self.linear(x), torch.where(sees, x, 0.0)
+
+    plain, x = Masked().requires_grad_(False), torch.randn(3, 4)
+    narrow = Narrow(plain, torch.bfloat16)
+    out, masked = narrow(x, x > 0)
+
+    assert out.dtype == masked.dtype == torch.float32
+    assert next(narrow.parameters()).dtype == torch.bfloat16
+    torch.testing.assert_close(out, plain(x, x > 0)[0], atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "frames", "past", "way"),
+    [
+        (2, MOST_FRAMES, MOST_PAST, "fast"),
+        (2, MOST_FRAMES + 1, 0, "plain"),
+        (2, 50, MOST_PAST + 1, "plain"),
+        (4, 50, 0, "plain"),
+    ],
+)
+def test_what_an_engine_was_not_built_for_runs_the_plain_way(
+    rows: int, frames: int, past: int, way: str
+) -> None:
+    """More rows, frames or past than its profile has."""
+    called: list[str] = []
+
+    def velocity(name: str) -> object:
+        return lambda x, *rest: called.append(name) or x
+
+    x = torch.empty(rows, 80, frames, device="meta")
+    sees = torch.empty(rows, frames, past + frames, device="meta")
+    within(velocity("fast"), velocity("plain"))(x, x, sees, x, x, x, x, None)  # type: ignore[arg-type]
+
+    assert called == [way]
+
+
+def test_an_engine_is_built_once_for_all_that_it_holds_for(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kept by model, card, precision and versions; what is there is not built again."""
+    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path / "plans"))
+    folder, cpu = subject.pipeline.folder, torch.device("cpu")
+    wide, narrow = (tensorrt.engine_path(folder, cpu, dtype) for dtype in (torch.float32, torch.float16))
+    builds: list[Path] = []
+    monkeypatch.setattr(tensorrt, "export", lambda *args: None)
+    monkeypatch.setattr(tensorrt, "built", lambda path, example: builds.append(path) or b"engine")
+    for _ in range(2):
+        assert tensorrt.kept(wide, nn.Linear(2, 2), (), torch.float32) == b"engine"
+
+    assert wide != narrow and wide.parent == tmp_path / "engines"
+    assert len(builds) == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NAMES)
+def test_the_engine_equals_eager(tiny_folder: Path, name: str) -> None:
+    """On a GPU with TensorRT: whole and streamed, within the class."""
+    one = BACKENDS[name]
+    if not one.availability(CUDA).ok:
+        pytest.skip(one.availability(CUDA).reason)
+    subject = Subject.open(str(tiny_folder), "cuda")
+    stages = one.build("velocity", subject.pipeline.folder, subject.models, subject.plain)
+    said = [subject.utterance(Length(31, 0, False)), subject.utterance(Length(110, 31, True))]
+    parity = verify(subject, "velocity", one.precision, stages, said)
+
+    assert parity.passed, parity.why
