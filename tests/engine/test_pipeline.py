@@ -14,7 +14,7 @@ from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Pipeline, Progress
 from cosyrt.errors import CosyrtError, TextError, UsageError, VoiceError, VoiceNotFound
 from cosyrt.frontend.voice import Voice
-from tests.engine.pipelines import SHORT, joined, other, prompted, same, terse
+from tests.engine.pipelines import SHORT, TEXT, Counted, joined, other, prompted, same, terse
 
 TWO_PIECES = "One two three four five six seven, " * 2 + "and then. " + "Nine ten eleven twelve, yes. " * 3
 
@@ -211,3 +211,27 @@ def test_an_instruction_to_a_model_that_follows_none(tiny: Pipeline) -> None:
     """It is not spoken aloud but refused."""
     with pytest.raises(UsageError, match="does not follow instructions"):
         tiny.say("Hello.", instruction="Softly.")
+
+
+def test_the_device_is_looked_for_once(tiny: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the model is loaded, and never while it speaks."""
+
+    def asked() -> bool:
+        raise AssertionError("the device was looked for again")
+
+    monkeypatch.setattr(torch.cuda, "is_available", asked)
+
+    assert len(tiny.say(SHORT).samples) > 0
+    assert sum(len(part.samples) for part in tiny.stream(TEXT, voice=prompted())) > 0
+
+
+def test_a_voice_is_prepared_once_whatever_it_says(tiny: Pipeline) -> None:
+    """Several pieces, several calls, one way of its speaker vector to the flow."""
+    counted = Counted(tiny.stages.speaker)
+    tts = other(tiny, speaker=counted)
+    voice = prompted()
+    for text in (f"{TEXT} {TEXT}", SHORT):
+        tts.say(text, voice=voice)
+        joined(tts.stream(text, voice=voice))
+
+    assert counted.calls == 1

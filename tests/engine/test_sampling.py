@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cosyrt.description import Node
 from cosyrt.engine.sampling import NOTHING, SamplingConfig, draw, nucleus, remember
@@ -18,6 +20,7 @@ LOGITS = st.lists(st.integers(-80, 80), min_size=1, max_size=60, unique=True).ma
     lambda steps: [step / 8 for step in steps]
 )
 ROWS = 20_000
+READ_BACK = {torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default}
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -128,3 +131,21 @@ def test_settings_come_from_the_description() -> None:
     assert SamplingConfig.from_description(node.args) == SamplingConfig(
         top_p=0.7, top_k=5, window=9, tolerance=0.2
     )
+
+
+def test_nothing_is_read_back_while_drawing() -> None:
+    """No number goes to the host: on a GPU each would wait for all that was asked before."""
+
+    class Watched(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            assert func not in READ_BACK, f"{func} waits for the device"
+            return func(*args, **(kwargs or {}))
+
+    logp = torch.randn(3, 40, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+    recent = torch.full((3, 10), NOTHING)
+    with Watched():
+        token = draw(logp, recent, SamplingConfig(), torch.Generator().manual_seed(0))
+        recent = remember(recent, token)
+
+    with pytest.raises(AssertionError, match="waits for the device"), Watched():
+        recent.sum().item()

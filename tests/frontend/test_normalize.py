@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosyrt.errors import TextError
-from cosyrt.frontend.normalize import language_of, normalize, paragraphs
+from cosyrt.frontend.normalize import _verbalized, language_of, normalize, paragraphs
 
 
 @pytest.mark.parametrize(
@@ -132,3 +132,15 @@ def test_wetext_is_loaded_by_the_first_text_that_needs_it() -> None:
 def test_sounds_in_brackets_stay(text: str, spoken: str) -> None:
     """The stress of a sound is no number to be read out, unlike upstream."""
     assert normalize(text) == spoken
+
+
+def test_what_was_read_before_is_looked_up() -> None:
+    """The same text again asks the grammar no more, and what is kept has a bound."""
+    written = "We met at 10:30 on 3 May 2024."
+    first = normalize(written)
+    before = _verbalized.cache_info()
+
+    assert normalize(written) == first
+    after = _verbalized.cache_info()
+    assert after.misses == before.misses and after.hits > before.hits
+    assert after.maxsize is not None and after.maxsize <= 10_000
