@@ -43,7 +43,8 @@ class Backend:
     """One way to run some parts of a model faster.
 
     `predicts` is by the book, before anything is measured: how many times as fast a part should become on a
-    device. It orders the candidates and stands beside the measured figure.
+    device. It orders the candidates and stands beside the measured figure. What is not `kept` is built again
+    by every process, so its gain must earn that back.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Backend:
     availability: Callable[[torch.device], Availability]
     build: Build
     predicts: Callable[[torch.device], float]
+    kept: bool = False  # what it builds is there when the model is loaded again
 
 
 def replaced(stages: Stages, part: Part, other: Stages) -> Stages:

@@ -266,6 +266,7 @@ def _backend(name: str, precision: Precision, kind: str | None, dtype: torch.dty
         availability=partial(availability, kind),
         build=partial(build, dtype),
         predicts=lambda device: 1.5 if dtype == torch.float32 else 2.3,
+        kept=True,
     )
 
 

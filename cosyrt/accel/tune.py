@@ -182,7 +182,8 @@ class Tuning:
             lengths=min(round(seconds / each_s), len(LENGTHS)),
             whole=whole,
         )
-        facts: dict[str, Any] = judged(self.child(trial, job, seconds=seconds))
+        kept = whole or BACKENDS[row.candidate].kept  # of the whole, each part has earned its own
+        facts: dict[str, Any] = judged(self.child(trial, job, seconds=seconds), kept=kept)
         return replace(row, **facts)
 
     def whole(self, best: dict[Part, Row], shared: Shares) -> Row:

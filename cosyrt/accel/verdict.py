@@ -13,6 +13,8 @@ from cosyrt.accel.verify import Parity
 
 Verdict = Literal["chosen", "faster", "same", "slower", "wrong", "failed", "absent", "not tried"]
 WHOLE = "whole"
+UTTERANCES = 20  # of a process, that must earn back what is built when it loads the model
+UNNOTICED_S = 2.0  # a build that takes less is forgiven
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +52,11 @@ def too_small(share: float) -> str:
     return f"{share:.1%} of the work: even for nothing it would make an utterance {most:.3f} times as fast"
 
 
-def judged(outcome: Outcome) -> dict[str, object]:
-    """What a row says of an outcome: everything but its name and its prediction."""
+def judged(outcome: Outcome, *, kept: bool = False) -> dict[str, object]:
+    """What a row says of an outcome: everything but its name and its prediction.
+
+    What was built is built again at every load, unless it is `kept`.
+    """
     if outcome.failure is not None:
         return {"verdict": "failed", "why": outcome.failure}
     result: Result = outcome.value
@@ -64,11 +69,11 @@ def judged(outcome: Outcome) -> dict[str, object]:
     }
     if result.timed is None:
         return facts | {"verdict": "wrong", "why": result.parity.why}
-    verdict, why = _of_time(result.timed)
+    verdict, why = _of_time(result.timed, 0.0 if kept else result.build_s)
     return facts | {"verdict": verdict, "why": why}
 
 
-def _of_time(timed: Timed) -> tuple[Verdict, str]:
+def _of_time(timed: Timed, build_s: float) -> tuple[Verdict, str]:
     verdict = timed.speedup.verdict(timed.floor)
     if verdict == "slower":
         return "slower", f"takes {1 / timed.speedup.median:.2f} times as long as eager"
@@ -78,5 +83,11 @@ def _of_time(timed: Timed) -> tuple[Verdict, str]:
         return "slower", (
             f"faster only on lengths it has seen; a new one costs {timed.first_seen_s:.2f} s more, "
             f"which {SEEN} utterances of it do not earn back"
+        )
+    saved_s = timed.plain_cost_s - timed.cost_s
+    if build_s > max(UNNOTICED_S, UTTERANCES * saved_s):
+        return "slower", (
+            f"{saved_s:.2f} s less an utterance, but every load of the model builds it for {build_s:.0f} s, "
+            f"which {UTTERANCES} utterances do not earn back"
         )
     return "faster", ""

@@ -25,8 +25,11 @@ def timed(low: float, high: float, *, first_seen_s: float = 0.0, cost_s: float =
     )
 
 
-def verdict(found: Timed | None, parity: Parity = RIGHT) -> tuple[object, str]:
-    facts = judged(Outcome(value=Result(build_s=1.0, parity=parity, timed=found), peak_bytes=7))
+def verdict(
+    found: Timed | None, parity: Parity = RIGHT, *, build_s: float = 1.0, kept: bool = False
+) -> tuple[object, str]:
+    result = Result(build_s=build_s, parity=parity, timed=found)
+    facts = judged(Outcome(value=result, peak_bytes=7), kept=kept)
     return facts["verdict"], str(facts["why"])
 
 
@@ -42,6 +45,18 @@ def test_each_end_has_its_word() -> None:
     wrong = Parity(precision="half", distances=Distances(call=1.0), why="call: 1 apart")
     assert verdict(None, wrong) == ("wrong", "call: 1 apart")
     assert judged(Outcome(failure="it took too long"))["verdict"] == "failed"
+
+
+def test_what_every_load_builds_must_be_earned_back() -> None:
+    """Half a second an utterance pays for ten seconds of building, not for eleven; what is kept is free."""
+    assert verdict(timed(1.5, 1.6), build_s=9.9)[0] == "faster"
+    assert verdict(timed(1.5, 1.6), build_s=11.0) == (
+        "slower",
+        "0.50 s less an utterance, but every load of the model builds it for 11 s, "
+        "which 20 utterances do not earn back",
+    )
+    assert verdict(timed(1.5, 1.6), build_s=300.0, kept=True)[0] == "faster"
+    assert verdict(timed(1.5, 1.6, cost_s=0.9999), build_s=1.9)[0] == "faster"
 
 
 def test_amdahl() -> None:
