@@ -70,6 +70,35 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def physical_cores() -> int:
+    """Those that compute: second threads of a core left out, and within the container's share of time."""
+    usable, quota = usable_cores(), _cpu_quota()
+    path = Path("/proc/cpuinfo")
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    cores = len(set(cores_of(text))) or usable
+    return max(1, min(usable, cores, *([] if quota is None else [int(quota)])))
+
+
+def cores_of(cpuinfo: str) -> Iterator[tuple[str, str]]:
+    """(package, core) of each processor that this process may run on; nothing where it is not told."""
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    for block in cpuinfo.split("\n\n"):
+        pairs = (line.partition(":") for line in block.splitlines())
+        told = {name.strip(): value.strip() for name, _, value in pairs}
+        number = told.get("processor", "")
+        if "core id" in told and number.isdecimal() and (usable is None or int(number) in usable):
+            yield told.get("physical id", ""), told["core id"]
+
+
+def _cpu_quota() -> float | None:
+    """Cores' worth of time that a container may use; None where there is no limit."""
+    path = Path("/sys/fs/cgroup/cpu.max")
+    if not path.is_file():
+        return None
+    quota, _, period = path.read_text(encoding="ascii").partition(" ")
+    return None if quota == "max" else int(quota) / int(period)
+
+
 def _cpuinfo(*names: str) -> str:
     """A field of the first processor in /proc/cpuinfo; empty where there is none."""
     path = Path("/proc/cpuinfo")
@@ -149,10 +178,21 @@ def _runtimes() -> dict[str, str]:
     if torch.version.cuda:
         found["CUDA of torch"] = torch.version.cuda
         found["cuDNN of torch"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+    if cuda := _cuda_of_onnxruntime():
+        found["CUDA of onnxruntime"] = cuda
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler:
         found["C++ compiler"] = compiler
     return found | {"python": platform.python_version()}
+
+
+def _cuda_of_onnxruntime() -> str:
+    """The CUDA that it was built for; empty for a build without."""
+    try:
+        from onnxruntime.capi import build_and_package_info
+    except ImportError:
+        return ""
+    return str(getattr(build_and_package_info, "cuda_version", ""))
 
 
 def _version(package: str) -> str | None:

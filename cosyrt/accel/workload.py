@@ -225,8 +225,15 @@ class Call(NamedTuple):
 class Clock:
     """Stages of which one part is timed, call by call."""
 
-    def __init__(self, stages: Stages, part: Part, device: torch.device) -> None:
+    def __init__(
+        self,
+        stages: Stages,
+        part: Part,
+        device: torch.device,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.calls: list[Call] = []
+        self.clock = clock
         self.wait = device.type == "cuda"
         names = [name for name in PARTS[part] if name != "new_cache"]
         self.stages = stages._replace(**{name: self.timed(name, getattr(stages, name)) for name in names})
@@ -236,10 +243,10 @@ class Clock:
 
         def call(*args: Any) -> Tensor:
             self.settle()
-            begin = time.perf_counter()
+            begin = self.clock()
             out = stage(*args)
             self.settle()
-            self.calls.append(Call(name, args[0].numel(), time.perf_counter() - begin))
+            self.calls.append(Call(name, args[0].numel(), self.clock() - begin))
             return out
 
         return call
@@ -254,19 +261,25 @@ STEPS_TIMED = 12  # of the language model: the others cost the same
 EULER_TIMED = 1  # likewise of the solver
 
 
-def calls_of(subject: Subject, stages: Stages, part: Part, said: Utterance) -> list[Call]:
+def calls_of(
+    subject: Subject,
+    stages: Stages,
+    part: Part,
+    said: Utterance,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[Call]:
     """The calls of one part while an utterance is said, each with its time; of like calls only a few."""
     p = subject.pipeline
-    clock = Clock(stages, part, p.where)
+    timed = Clock(stages, part, p.where, clock)
     if part == "llm":
-        log_probabilities(subject, clock.stages, said, STEPS_TIMED)
+        log_probabilities(subject, timed.stages, said, STEPS_TIMED)
     elif part == "vocode":
         frames = p.description.rates.frames(len(said.speech))
         mel = torch.full((1, p.description.flow.mel_bins, frames), -6.0, device=p.where)
-        samples_of(subject, clock.stages, mel)
+        samples_of(subject, timed.stages, mel)
     else:
-        mel_of(subject, clock.stages, said, EULER_TIMED)
-    return clock.calls
+        mel_of(subject, timed.stages, said, EULER_TIMED)
+    return timed.calls
 
 
 def seconds_of(subject: Subject, part: Part, said: Utterance, calls: list[Call]) -> float:

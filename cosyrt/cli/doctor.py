@@ -1,10 +1,10 @@
-"""cosyrt doctor: why an acceleration does not accelerate, by experiment."""
+"""cosyrt doctor: why speech is slow, or an acceleration does not accelerate, by experiment."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -17,14 +17,40 @@ from cosyrt.cli.table import table
 from cosyrt.errors import UsageError
 
 if TYPE_CHECKING:
+    from cosyrt.accel.doctor.diagnosis import Diagnosis
+    from cosyrt.accel.doctor.finding import Finding
     from cosyrt.accel.examine import Examination, Ratio
+
+NAMES = {
+    "llm": "language model (llm)",
+    "encode": "flow encoder (encode)",
+    "velocity": "flow velocity (velocity)",
+    "vocode": "vocoder (vocode)",
+}
 
 
 @click.command()
 @click.argument("model", required=False, type=click.Path(path_type=Path))
-@click.option("--torchscript", is_flag=True, help="Examine the TorchScript archive of flow.encoder.")
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1 …  [default: the best there is]")
-@click.option("--force-fuser", is_flag=True, help="Switch on the fuser that CPU builds of torch keep off.")
+@click.option(
+    "--way",
+    metavar="NAME",
+    default="plan",
+    show_default=True,
+    help="How the model is run: plan (as cosyrt.load runs it), eager, or the name of a backend.",
+)
+@click.option(
+    "--archives",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Where the TorchScript archives are, if not in the model folder.",
+)
+@click.option("--torchscript", is_flag=True, help="Re-enact the case of the slow TorchScript archive.")
+@click.option(
+    "--force-fuser",
+    is_flag=True,
+    help="With --torchscript: switch on the fuser that CPU builds of torch keep off.",
+)
 @click.option(
     "--limit",
     "limit_s",
@@ -32,28 +58,53 @@ if TYPE_CHECKING:
     default=30.0,
     show_default=True,
     metavar="S",
-    help="Seconds that one call may take.",
+    help="With --torchscript: seconds that one call may take.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @verbose_option
 def doctor(
     model: Path | None,
-    torchscript: bool,
     device: str | None,
+    way: str,
+    archives: Path | None,
+    torchscript: bool,
     force_fuser: bool,
     limit_s: float,
     as_json: bool,
 ) -> None:
-    """The case of the slow archive on this machine: what there is to gain, what is lost, and why.
+    """Why is it slow? Where the time goes, then every cause that was found, with its experiment and its fix.
 
-    Without MODEL it takes an encoder of CosyVoice 2's full size with random weights.
+    MODEL is a model folder; without it, the built-in voice. It ends with 0 whether or not causes are found;
+    programs look at `causes` of --json.
+
+    With --torchscript it re-enacts the case of the slow archive: what there is to gain, what is lost, and
+    why. Without MODEL that takes an encoder of CosyVoice 2's full size with random weights.
 
     \b
-    cosyrt doctor --torchscript
+    cosyrt doctor
+    cosyrt doctor CosyVoice2-0.5B --way inductor
     cosyrt doctor --torchscript --force-fuser
     """
-    if not torchscript:
-        raise UsageError("say what to examine: cosyrt doctor --torchscript")
+    if torchscript:
+        _reenact(model, device, force_fuser, limit_s, as_json)
+        return
+    if force_fuser:
+        raise UsageError("--force-fuser is for cosyrt doctor --torchscript; give both, or neither")
+    from cosyrt.accel.doctor.diagnosis import diagnose
+    from cosyrt.accel.doctor.patient import Patient
+
+    with _progress(as_json) as on_step:
+        on_step("measuring where the time goes")
+        folder = None if model is None else str(model)
+        patient = Patient.open(folder, device=device, way=way, archives=archives)
+        found = diagnose(patient, on_step)
+    click.echo(_diagnosis_json(found, patient.changed) if as_json else _diagnosis(found))
+
+
+def _reenact(
+    model: Path | None, device: str | None, force_fuser: bool, limit_s: float, as_json: bool
+) -> None:
+    """The case of the slow archive."""
     from cosyrt.accel.examine import examine
     from cosyrt.checkpoint import ModelFolder
     from cosyrt.engine.pipeline import device_of
@@ -76,6 +127,39 @@ def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status("") as status:
         yield status.update
+
+
+def _diagnosis_json(found: Diagnosis, changed: Sequence[str]) -> str:
+    whole = sum(found.shares.values())
+    shares = {
+        part: {"seconds": seconds, "share": seconds / whole, "way": "other" if part in changed else "plain"}
+        for part, seconds in found.shares.items()
+    }
+    findings = [asdict(each) for each in found.findings]
+    causes = [each.cause for each in found.named]
+    return json.dumps({"shares": shares, "causes": causes, "findings": findings}, ensure_ascii=False)
+
+
+def _diagnosis(found: Diagnosis) -> str:
+    whole = sum(found.shares.values())
+    rows = [
+        (NAMES[part], f"{1000 * seconds:.1f}", f"{seconds / whole:.1%}", f"{1 / (1 - seconds / whole):.2f}")
+        for part, seconds in found.shares.items()
+    ]
+    head = ("one short utterance, the plain way", "ms", "share", "times as fast, if it cost nothing")
+    causes = [_cause(number, each) for number, each in enumerate(found.named, 1)]
+    others = [_others(found, status) for status in ("ruled out", "not applicable")]
+    return "\n\n".join([table(head, rows), *(causes or ["No cause of slowness was found."]), *others])
+
+
+def _cause(number: int, each: Finding) -> str:
+    facts = [("seen", each.seen), ("experiment", each.experiment), ("fix", each.fix)]
+    return f"{number}. {each.cause}: {each.status}\n" + table(("", ""), facts, wrapped=True).lstrip("\n")
+
+
+def _others(found: Diagnosis, status: str) -> str:
+    rows = [(each.cause, each.seen) for each in found.findings if each.status == status]
+    return table((status, ""), rows, wrapped=True) if rows else f"{status}: none"
 
 
 def _as_json(result: Examination) -> str:

@@ -1,0 +1,57 @@
+"""Where weights are and what becomes of them in a call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from cosyrt.accel.backends import accelerated
+from cosyrt.accel.doctor.patient import Patient
+from cosyrt.accel.doctor.weights import autocast, conversions, mislabelled
+from cosyrt.accel.half_weights import half
+from tests.accel.doctor.injected import autocast_inside
+
+
+def test_autocast_around_everything_is_seen_as_well(healthy: Patient) -> None:
+    """It belongs to the thread that asks, and the report says that it is on there."""
+    with torch.autocast("cpu", torch.bfloat16):
+        found = autocast(healthy)
+
+    assert found.status == "confirmed"
+    assert "autocast is on" in found.seen
+
+
+def test_conversions_are_counted_at_every_call(healthy: Patient) -> None:
+    """Autocast keeps nothing for weights that ask for no gradient: the second call converts as much."""
+    patient = autocast_inside(healthy, None)  # type: ignore[arg-type]
+    first, second = conversions(patient, "velocity"), conversions(patient, "velocity")
+
+    assert first == second
+    assert first[0] > 0 and first[1] > 1000
+    assert conversions(patient, "vocode") == (0, 0)
+
+
+def test_half_weights_are_not_autocast(healthy: Patient) -> None:
+    """Weights of 16 bits, activations cast at the border: no weight is converted in a call."""
+    subject = healthy.subject
+    stages = half(torch.bfloat16, "velocity", subject.pipeline.folder, subject.models, subject.plain)
+
+    assert autocast(replace(healthy, stages=stages)).status == "ruled out"
+
+
+def test_a_damaged_archive_is_not_called_mislabelled(healthy: Patient, tmp_path: Path) -> None:
+    """Nobody can load it, so that it slows nothing down."""
+    path = tmp_path / "flow.encoder.fp16.zip"
+    path.write_bytes(b"PK")
+
+    assert mislabelled(replace(healthy, archives=(path,))).status == "ruled out"
+
+
+def test_eight_bit_weights_are_not_autocast(healthy: Patient) -> None:
+    """Integers are made once, when the way is built."""
+    subject = healthy.subject
+    stages = accelerated({"llm": "int8"})(subject.pipeline.folder, subject.models, subject.plain)
+
+    assert autocast(replace(healthy, stages=stages)).status == "ruled out"
