@@ -10,14 +10,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from cosyrt.accel.backend import PARTS as BACKEND_PARTS
 from cosyrt.accel.backend import Part
 from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.cudagraph import GRAPHS, GraphedVelocity, Run, Slots, build, rounded_capacity, widened
 from cosyrt.accel.verify import verify
 from cosyrt.accel.workload import Length, Subject
+from cosyrt.engine import interleave
+from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Models, eager
 from cosyrt.errors import UsageError
 from tests import tiny, tiny1, tiny3
+from tests.engine.pipelines import joined, other, same
 
 SAID = [Length(31, 0, False), Length(110, 31, True)]
 PARTS: tuple[Part, ...] = ("llm", "velocity")
@@ -132,3 +136,17 @@ def test_recorded_graphs_equal_eager(tiny_folder: Path, name: str, part: Part) -
     parity = verify(subject, part, one.precision, stages, said)
 
     assert parity.passed, parity.why
+
+
+def test_text_that_is_read_while_spoken_is_said_the_same(
+    spelling: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There a cache grows, to a larger place, and is read without a graph."""
+    monkeypatch.setattr(interleave, "ROOM", 8)
+    models = Models(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder())
+    stages = build(None, "llm", spelling.folder, models, spelling.stages, record=itself)
+    fast = other(spelling, **{name: getattr(stages, name) for name in BACKEND_PARTS["llm"]})
+    words = ["one two ", "three."]
+    plain, ours = (joined(tts.stream(iter(words), interleave=True)) for tts in (spelling, fast))
+
+    assert same(plain, ours)
