@@ -46,6 +46,18 @@ def test_memory_and_instructions_come_from_the_kernel() -> None:
     assert os.uname().machine != "x86_64" or machine.has("avx", "avx2")
 
 
+def test_second_threads_of_a_core_are_no_cores() -> None:
+    """Two processors of one core count once; the same number in another package is another core."""
+    blocks = [
+        f"processor : 0\nphysical id : {package}\ncore id : {core}"
+        for package, core in ((0, 0), (0, 0), (1, 0))
+    ]
+
+    assert set(probe.cores_of("\n\n".join(blocks))) == {("0", "0"), ("1", "0")}
+    assert list(probe.cores_of("processor : 0\nmodel name : some ARM")) == []
+    assert 1 <= probe.physical_cores() <= probe.usable_cores()
+
+
 def test_a_line_of_nvidia_smi_is_a_card() -> None:
     """The fields of the query, in its order."""
     assert probe.gpu_of(LINE, "12.4") == CARD

@@ -1,8 +1,9 @@
-"""`cosyrt doctor --torchscript`: the work first, then the ways, then the verdict."""
+"""`cosyrt doctor`: shares, causes, what is ruled out; with --torchscript the ways and the verdict."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -52,9 +53,52 @@ def test_json_has_the_three_figures() -> None:
     assert facts["aa_interval"] == [0.97, 1.03]
 
 
-def test_without_a_subject_it_asks_for_one() -> None:
-    """There is one so far."""
-    result = CliRunner().invoke(main, ["doctor"])
+@pytest.fixture(scope="module")
+def spoken(tiny_folder: Path) -> list[str]:
+    """The options that examine the tiny model, run by the CPU, with no plan."""
+    return ["doctor", str(tiny_folder), "--device", "cpu", "--way", "eager"]
+
+
+@pytest.fixture
+def two_onnxruntimes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The traces of a second package."""
+    info = tmp_path / "onnxruntime_gpu-1.23.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.23.2\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def test_shares_come_first_then_causes_then_what_is_ruled_out(
+    spoken: list[str], two_onnxruntimes: None
+) -> None:
+    """A cause has what was seen, the experiment and the fix; finding one is no failure of the command."""
+    result = CliRunner().invoke(main, spoken)
+    lines = [line for line in result.stdout.splitlines() if line]
+
+    assert result.exit_code == 0
+    assert lines[0].startswith("one short utterance")
+    assert [line.split()[0] for line in lines[1:5]] == ["language", "flow", "flow", "vocoder"]
+    at = next(
+        n for n, line in enumerate(lines) if line.endswith("two onnxruntime packages installed: confirmed")
+    )
+    assert [line.split()[0] for line in lines[at + 1 : at + 4]] == ["seen", "experiment", "fix"]
+    assert lines.index("ruled out") < lines.index("not applicable")
+
+
+def test_json_has_shares_causes_and_findings(spoken: list[str], two_onnxruntimes: None) -> None:
+    """Programs look at `causes`; findings tell of every cause."""
+    result = CliRunner().invoke(main, [*spoken, "--json"])
+    found = json.loads(result.stdout)
+
+    assert "two onnxruntime packages installed" in found["causes"]
+    assert sum(each["share"] for each in found["shares"].values()) == pytest.approx(1)
+    assert len(found["findings"]) == 11
+    assert found["findings"][0].keys() == {"cause", "status", "seen", "experiment", "fix"}
+
+
+def test_what_belongs_to_the_other_examination_is_said() -> None:
+    """The fuser is forced only where its plans are counted in a process that may be killed."""
+    result = CliRunner().invoke(main, ["doctor", "--force-fuser"])
 
     assert result.exit_code == 2
-    assert "cosyrt doctor --torchscript" in result.stderr
+    assert "--torchscript" in result.stderr

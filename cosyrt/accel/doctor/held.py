@@ -24,6 +24,7 @@ def modules_of(stages: Iterable[object]) -> list[nn.Module]:
         seen[id(thing)] = thing
         if isinstance(thing, nn.Module):
             found.append(thing)
+            waiting.extend(_ours(value) for part in thing.modules() for value in vars(part).values())
         else:
             waiting.extend(_inside(thing))
     parts = {id(part) for module in found for part in module.modules() if part is not module}
@@ -41,9 +42,14 @@ def _inside(thing: object) -> Iterator[object]:
         yield from (thing.func, *thing.args, *thing.keywords.values())
     elif isinstance(thing, tuple):
         yield from thing
-    elif type(thing).__module__.startswith("cosyrt."):
+    elif _ours(thing) is not None:
         names = getattr(thing, "__slots__", None) or vars(thing)
         yield from (getattr(thing, name) for name in names if hasattr(thing, name))
+
+
+def _ours(thing: object) -> object | None:
+    """What is defined here, such as an archive; None for anything else, of which there is too much."""
+    return thing if type(thing).__module__.startswith("cosyrt.") else None
 
 
 def _filled(cell: CellType) -> bool:

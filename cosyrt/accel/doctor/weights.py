@@ -77,13 +77,11 @@ def autocast(patient: Patient) -> Finding:
     if not count:
         seen = f"{sum(n for n, _ in first.values())} float32 weights are converted to 16 bits in a call"
         return Finding(cause=cause, status="ruled out", seen=seen)
-    around = "on" if torch.is_autocast_enabled(patient.device.type) else "off"
     return Finding(
         cause=cause,
         status="confirmed",
-        seen=f"{part} converts {first[part][0]} float32 weights to 16 bits; around the call autocast "
-        f"is {around}",
-        experiment=f"said again, {count} are converted once more, {converted / MB:.3g} MB: nothing is kept",
+        seen=f"{part} converts float32 weights to 16 bits: {first[part][0]} in a short utterance",
+        experiment=f"said again, {count} are converted once more, {converted / MB:.3g} MB: they are not kept",
         fix=f"take weights of 16 bits: no autocast around {part}, and --way bf16 or fp16, or cosyrt tune",
     )
 

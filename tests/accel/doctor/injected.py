@@ -124,7 +124,7 @@ def constant_elsewhere(patient: Patient, use: Injector) -> Patient:
 
 def autocast_inside(patient: Patient, use: Injector) -> Patient:
     """A velocity wrapped in autocast, as upstream's fp16."""
-    velocity = patient.stages.velocity
+    velocity = eager(patient.subject.models).velocity  # its own, since it keeps what it makes of the times
 
     def cast(*args: Any) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):

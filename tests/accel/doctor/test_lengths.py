@@ -1,4 +1,4 @@
-"""Whoever compiles or searches for each length: told apart, and told from a first call that is merely cold."""
+"""Whoever compiles or searches for each length: told apart, and told from a call that is merely cold."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _costs(clock: Clock) -> Any:
 def test_cudnn_searching_is_told_by_switching_it_off(
     healthy: Patient, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a card with the benchmark on, new lengths are slow, and not slow without it; the switch is put back."""
+    """On a card with the benchmark on, new lengths are slow, and without it not; it is put back."""
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     seen: set[torch.Size] = set()
 

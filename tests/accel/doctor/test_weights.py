@@ -14,22 +14,13 @@ from cosyrt.accel.half_weights import half
 from tests.accel.doctor.injected import autocast_inside
 
 
-def test_autocast_around_everything_is_seen_as_well(healthy: Patient) -> None:
-    """It belongs to the thread that asks, and the report says that it is on there."""
-    with torch.autocast("cpu", torch.bfloat16):
-        found = autocast(healthy)
-
-    assert found.status == "confirmed"
-    assert "autocast is on" in found.seen
-
-
 def test_conversions_are_counted_at_every_call(healthy: Patient) -> None:
     """Autocast keeps nothing for weights that ask for no gradient: the second call converts as much."""
     patient = autocast_inside(healthy, None)  # type: ignore[arg-type]
-    first, second = conversions(patient, "velocity"), conversions(patient, "velocity")
+    first, second, third = (conversions(patient, "velocity") for _ in range(3))
 
-    assert first == second
-    assert first[0] > 0 and first[1] > 1000
+    assert first > second == third  # what depends on the time alone is computed once
+    assert third[0] > 0 and third[1] > 1000
     assert conversions(patient, "vocode") == (0, 0)
 
 
