@@ -158,7 +158,11 @@ def _cause(number: int, each: Finding) -> str:
 
 
 def _others(found: Diagnosis, status: str) -> str:
-    rows = [(each.cause, each.seen) for each in found.findings if each.status == status]
+    rows = [
+        (each.cause, "; ".join(filter(None, (each.seen, each.experiment))))
+        for each in found.findings
+        if each.status == status
+    ]
     return table((status, ""), rows, wrapped=True) if rows else f"{status}: none"
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -89,9 +90,20 @@ def autocast(patient: Patient) -> Finding:
 def conversions(patient: Patient, part: Part) -> tuple[int, int]:
     """How many float32 weights the calls of a part convert to 16 bits, and how many bytes of them."""
     known = {tensor.data_ptr() for tensor in _weights(modules_of(patient.stages))}
-    with _Converted(known) as converted:
-        patient.seconds(part, LENGTHS[0])
+    converted = _Converted(known)
+    watched = {name: _under(converted, getattr(patient.stages, name)) for name in PARTS[part]}
+    replace(patient, stages=patient.stages._replace(**watched)).seconds(part, LENGTHS[0])
     return converted.count, converted.nbytes
+
+
+def _under(mode: TorchDispatchMode, stage: Callable[..., Any]) -> Callable[..., Any]:
+    """The stage, watched: what others do around it is not its doing."""
+
+    def call(*args: Any) -> Any:
+        with mode:
+            return stage(*args)
+
+    return call
 
 
 def _weights(modules: list[nn.Module]) -> Iterator[Tensor]:
@@ -107,6 +119,11 @@ class _Converted(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, known: set[int]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.known, self.count, self.nbytes = known, 0, 0
+
+    @classmethod
+    def is_infra_mode(cls) -> bool:
+        """It only watches: otherwise torch.compile refuses, for good, what it first meets under it."""
+        return True
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation, and look at what it was."""

@@ -11,7 +11,7 @@ from cosyrt.accel.backends import accelerated
 from cosyrt.accel.doctor.patient import Patient
 from cosyrt.accel.doctor.weights import autocast, conversions, mislabelled
 from cosyrt.accel.half_weights import half
-from tests.accel.doctor.injected import autocast_inside
+from tests.accel.doctor.injected import autocast_inside, with_stage
 
 
 def test_conversions_are_counted_at_every_call(healthy: Patient) -> None:
@@ -21,7 +21,8 @@ def test_conversions_are_counted_at_every_call(healthy: Patient) -> None:
 
     assert first > second == third  # what depends on the time alone is computed once
     assert third[0] > 0 and third[1] > 1000
-    assert conversions(patient, "vocode") == (0, 0)
+    assert conversions(patient, "encode") == conversions(patient, "vocode") == (0, 0)
+    assert autocast(patient).seen.startswith("velocity converts ")
 
 
 def test_half_weights_are_not_autocast(healthy: Patient) -> None:
@@ -30,6 +31,16 @@ def test_half_weights_are_not_autocast(healthy: Patient) -> None:
     stages = half(torch.bfloat16, "velocity", subject.pipeline.folder, subject.models, subject.plain)
 
     assert autocast(replace(healthy, stages=stages)).status == "ruled out"
+
+
+def test_what_compiles_still_does_after_it_was_watched(healthy: Patient) -> None:
+    """torch.compile refuses what it meets under a foreign mode, and would go on refusing it."""
+    doubled = torch.compile(lambda mu: mu * 2, backend="eager", fullgraph=True)
+    encode = torch.inference_mode()(lambda *args: doubled(healthy.stages.encode(*args)))
+    patient = with_stage(healthy, "encode", encode)
+
+    assert conversions(patient, "encode") == (0, 0)
+    assert patient.seconds("encode", 24) == 0
 
 
 def test_a_damaged_archive_is_not_called_mislabelled(healthy: Patient, tmp_path: Path) -> None:
