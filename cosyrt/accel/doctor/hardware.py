@@ -52,7 +52,7 @@ def threads(patient: Patient) -> Finding:
     """More threads than cores wait for each other at the end of every operation."""
     cause = "thread over-subscription"
     now, fewer = torch.get_num_threads(), patient.cores
-    seen = f"torch computes with {now} threads, and there are {fewer} cores"
+    seen = f"threads of torch: {now}, cores that it may use: {fewer}"
     if now <= fewer:
         return Finding(cause=cause, status="ruled out", seen=seen)
     part = max(patient.shares, key=lambda part: patient.shares[part])
@@ -70,7 +70,7 @@ def threads(patient: Patient) -> Finding:
     finally:
         torch.set_num_threads(now)
     gain, floor = timings.speedup("fewer", over="now"), timings.speedup("again", over="now").floor
-    experiment = f"{part} with {fewer} threads, in pairs: {gain} as fast; against itself within {floor:.2f}×"
+    experiment = f"{part} with {fewer}, in pairs: {gain} as fast; against itself within {floor:.2f}×"
     if gain.verdict(floor) == "slower":
         return Finding(cause=cause, status="ruled out", seen=seen, experiment=experiment)
     return Finding(
