@@ -206,13 +206,16 @@ def time_steps(steps: int) -> Tensor:  # [steps + 1] from 0 to 1
 
 
 class Pair(NamedTuple):
-    """What a velocity is given beside the mel and the time: with the conditions, and without them."""
+    """What a velocity is given beside the mel and the time: with the conditions, then without them.
 
-    real: Tensor  # [2B, 1, M]
-    sees: Tensor  # [2B, M, past + M]
-    mu: Tensor  # [2B, 80, M]
-    speaker: Tensor  # [2B, 80]
-    prompt: Tensor  # [2B, 80, M]
+    Without guidance what it does without them counts for nothing: then there is no second half.
+    """
+
+    real: Tensor  # [2B or B, 1, M]
+    sees: Tensor  # [2B or B, M, past + M]
+    mu: Tensor  # [2B or B, 80, M]
+    speaker: Tensor  # [2B or B, 80]
+    prompt: Tensor  # [2B or B, 80, M]
 
     @classmethod
     def of(
@@ -221,8 +224,11 @@ class Pair(NamedTuple):
         mu: Tensor,  # [B, 80, M]
         speaker: Tensor,  # [B, 80]
         prompt: Tensor,  # [B, 80, M]
+        guidance: float,
     ) -> Pair:
         """Both branches in one batch, the same for all steps of a solve."""
+        if guidance == 0:
+            return cls(torch.ones_like(mu[:, :1]), sees, mu, speaker, prompt)
 
         def beside_zero(y: Tensor) -> Tensor:
             return torch.cat([y, torch.zeros_like(y)])
@@ -240,8 +246,10 @@ def guided(
     memory: Memory | None = None,
 ) -> Tensor:  # [B, 80, M]
     """Velocity pushed away from what the model would do without conditions; both branches in one batch."""
-    both = torch.cat([x, x])
+    both = x if guidance == 0 else torch.cat([x, x])
     v = velocity(both, pair.real, pair.sees, pair.mu, t.expand(len(both)), pair.speaker, pair.prompt, memory)
+    if guidance == 0:
+        return v
     conditional, free = v.chunk(2)
     return (1 + guidance) * conditional - guidance * free
 
@@ -259,7 +267,7 @@ def solve(
     memories: Sequence[Memory] | None = None,  # of the frames before these, one a step
 ) -> Tensor:  # [B, 80, M] mel
     """Euler's method from noise to mel along the guided velocity."""
-    x, times, pair = noise, time_steps(steps), Pair.of(sees, mu, speaker, prompt)
+    x, times, pair = noise, time_steps(steps), Pair.of(sees, mu, speaker, prompt, guidance)
     for i in range(steps):
         memory = None if memories is None else memories[i].begin()
         v = guided(velocity, x, pair, times[i], guidance, memory)

@@ -42,13 +42,12 @@ FAVOUR = {"en": 3.0}  # joined recordings are harder to follow than formants
 SIGMA_MIN = 1e-6
 TOKEN_S = 0.04
 SPEAKER_NOISE = 0.02
-WARMEST = (
-    0.2  # starting noise is scaled by up to this: at these sizes a cooler start loses less than it gives away
-)
+# Starting noise is scaled by up to this: at these sizes a cooler start loses less than it gives away.
+WARMEST = 0.06
 CONFIG = FlowConfig(
     speech_vocabulary=SPEECH_VOCABULARY,
-    guidance=0.3,
-    temperature=0.05,
+    guidance=0.0,
+    temperature=0.01,
     encoder=ConformerConfig(width=160, heads=4, feed_forward=512, layers=2, up_layers=3),
     velocity=UNetConfig(channels=160, head_width=40, heads=4, blocks=1, middle=3),
 )

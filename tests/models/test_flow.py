@@ -95,7 +95,8 @@ def test_cosine_time_steps() -> None:
     assert time_steps(10).tolist() == pytest.approx([1 - cos(pi * i / 20) for i in range(11)], abs=1e-6)
 
 
-def test_guidance_pushes_away_from_the_unconditioned(flow: Flow) -> None:
+@pytest.mark.parametrize("guidance", [0.7, 0.0])
+def test_guidance_pushes_away_from_the_unconditioned(flow: Flow, guidance: float) -> None:
     """(1 + g) times the velocity with conditions less g times that without, run one after the other."""
     random = torch.Generator().manual_seed(7)
     x, mu, prompt = torch.randn(3, 1, 80, 12, generator=random)
@@ -105,8 +106,8 @@ def test_guidance_pushes_away_from_the_unconditioned(flow: Flow) -> None:
         flow.velocity(x, real, sees, scale * mu, t[None], scale * speaker, scale * prompt) for scale in (1, 0)
     )
 
-    out = guided(flow.velocity, x, Pair.of(sees, mu, speaker, prompt), t, 0.7)
-    torch.testing.assert_close(out, 1.7 * with_ - 0.7 * without, atol=1e-5, rtol=0)
+    out = guided(flow.velocity, x, Pair.of(sees, mu, speaker, prompt, guidance), t, guidance)
+    torch.testing.assert_close(out, (1 + guidance) * with_ - guidance * without, atol=1e-5, rtol=0)
 
 
 def test_the_solver_follows_the_velocity() -> None:
