@@ -50,9 +50,17 @@ TONES = (
 
 
 def say(*arguments: str, **streams) -> subprocess.Popen[bytes]:
-    """`cosyrt say` of ten thousand words of tones, as a process."""
+    """`cosyrt say` of ten thousand words of tones, as a process that hears Ctrl-C.
+
+    Where the tests run in the background of a shell, SIGINT is ignored by them and by what they start.
+    """
     command = [sys.executable, "-c", TONES, "say", "words " * 10_000, *arguments]
-    return subprocess.Popen(command, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
+    return subprocess.Popen(command, preexec_fn=hear_control_c, **pipes)
+
+
+def hear_control_c() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @unix
