@@ -31,6 +31,7 @@ class Session:
     def __init__(self, module: nn.Module, example: tuple[Tensor, ...]) -> None:
         import onnxruntime
 
+        onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as in cosyrt.threads

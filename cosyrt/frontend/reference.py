@@ -211,6 +211,7 @@ def _session(path: str, changed_ns: int) -> Any:
     """One session for each file and change of it: opening a speech tokenizer takes seconds and 500 MB."""
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()  # what somebody has said is nobody else's business
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
     options.inter_op_num_threads = 1
