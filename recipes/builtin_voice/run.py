@@ -46,16 +46,16 @@ STAGES = (
     Stage("tokenizer", "tokenizer", ("train",), ("features",), 19),
     Stage("vocoder", "vocoder", ("train",), ("data",), 86),
     Stage("tokens", "tokenizer", ("tokenize",), ("tokenizer",)),
-    Stage("flow", "flow", ("train",), ("tokens", "voices"), 158),
+    Stage("flow", "flow", ("train",), ("tokens", "voices"), 189),
     Stage("language_model", "language_model", ("train",), ("tokens",), 62),
-    Stage("mels", "flow", ("mels", "--hours", "0.6"), ("flow",)),
+    Stage("mels", "flow", ("mels", "--hours", "0.7"), ("flow",)),
     Stage(
         "vocoder_flow",
         "vocoder",
         ("train", "--name", "vocoder_flow", "--flow-mels", "--start-from", "WORK/vocoder.safetensors",
          "--learning-rate", "8e-4"),
         ("mels", "vocoder"),
-        28,
+        61,
     ),
 )  # fmt: skip
 
