@@ -107,7 +107,7 @@ class Tuning:
         plan = Plan(
             made_for=made_for(self.opened, where),
             parts={part: as_planned(row) for part, row in best.items()} if wins else {},
-            speedup=whole.gain if whole is not None and wins else 1.0,
+            speedup=whole.timed.speedup.median if wins and whole and whole.timed else 1.0,
             made=datetime.now().isoformat(timespec="seconds"),
         )
         path = plan_path(self.opened, where)
