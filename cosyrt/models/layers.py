@@ -15,6 +15,9 @@ from torch import Tensor, nn
 TIME_SCALE = 1000.0
 
 
+GROWTH = 2  # a memory that is full takes room for this part of it more
+
+
 class Memory:
     """What earlier positions left behind for later ones: a slot for each place that asks, in that order.
 
@@ -55,7 +58,8 @@ class Memory:
         used = self._used[turn] if turn < len(self._slots) else 0
         total = used + x.shape[2]
         if turn == len(self._slots) or total > self._slots[turn].shape[2]:
-            room = x.new_empty(*x.shape[:2], 2 * total, x.shape[3])  # doubles, so that growing stays cheap
+            ahead = total // GROWTH if used else 0  # what is given once needs no more; what grows, grows on
+            room = x.new_empty(*x.shape[:2], total + ahead, x.shape[3])
             if used:
                 room[:, :, :used] = self._slots[turn][:, :, :used]
             self._keep(turn, room, used)
@@ -64,9 +68,9 @@ class Memory:
         return self._slots[turn][:, :, :total]
 
     def copy(self) -> Memory:
-        """A memory that may go on by itself."""
+        """A memory that may go on by itself; until it does, it takes no room of its own."""
         other = Memory()
-        other.fill([slot.clone() for slot in self.slots()])
+        other.fill(self.slots())  # full to the brim: the first thing it is given makes it move out
         return other
 
     def slots(self) -> list[Tensor]:

@@ -77,6 +77,17 @@ def test_the_best_of_each_part_make_the_plan(
     assert report.plan.parts["llm"].calls == {"step": [(1, 0.1)]}
 
 
+def test_what_promises_most_beyond_what_is_found_is_next(
+    monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
+) -> None:
+    """A second candidate for the heaviest part waits, where the first has saved most of what there was."""
+    jobs = acted(monkeypatch, 1.5)
+    tune(tiny_folder, device="cpu")
+    parts = [part for job in jobs[:-1] for part in job.parts]
+
+    assert parts[:2] == ["llm", "velocity"] and parts.count("llm") > 1
+
+
 def test_a_plan_that_does_not_win_is_dropped(
     monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
 ) -> None:

@@ -79,12 +79,28 @@ def test_a_copy_goes_on_by_itself() -> None:
 
 @pytest.mark.parametrize("positions", [1, 5])
 def test_memory_counts_its_bytes(positions: int) -> None:
-    """Room is counted as it is taken, at most twice of what is filled; a copy takes no room ahead."""
+    """What is given once takes no room ahead, what grows at most half as much again."""
     memory = Memory()
     assert memory.bytes == 0
     memory.since_start(torch.zeros(1, 2, positions, 3))
+    assert memory.bytes == 4 * 6 * positions
+    memory.begin().since_start(torch.zeros(1, 2, positions, 3))
+    filled = 2 * 4 * 6 * positions
 
-    assert memory.copy().bytes == 4 * 6 * positions <= memory.bytes <= 2 * 4 * 6 * positions
+    assert memory.copy().bytes == filled <= memory.bytes <= 1.5 * filled
+
+
+def test_a_copy_takes_no_room_until_it_grows() -> None:
+    """Every utterance of a voice begins with a copy of its prompt's past, which may be gigabytes."""
+    memory = Memory()
+    memory.since_start(torch.zeros(1, 2, 5, 3))
+    copy = memory.copy()
+    shared = [slot.data_ptr() for slot in memory.slots()]
+
+    assert [slot.data_ptr() for slot in copy.slots()] == shared
+    copy.begin().since_start(torch.ones(1, 2, 1, 3))
+    assert [slot.data_ptr() for slot in copy.slots()] != shared
+    assert not memory.slots()[0].any()
 
 
 def test_dilated_and_grouped_convolutions_go_on() -> None:
