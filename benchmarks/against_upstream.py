@@ -1,7 +1,8 @@
 """Upstream's own code and ours, in turn, on the same random weights: how many times as fast?
 
     python -m benchmarks.against_upstream --upstream CHECKOUT [--upstream-python PYTHON] [--small]
-        [--way eager] [--rounds 3] [--threads N] [--late-s 60] [--cache-gb 2] [--folder MODEL] [--json FILE]
+        [--way eager] [--rounds 3] [--threads N] [--stream-s 20] [--late-s 60] [--cache-gb N]
+        [--folder MODEL] [--json FILE]
 
 Each side is a process with its model loaded; they are asked in turn, and the order alternates. The prompt is
 3 s, the utterance 4 s, and both speak exactly as many tokens. PYTHON has upstream's requirements installed;
@@ -40,6 +41,7 @@ ASKED: dict[str, tuple[str, int]] = {
     "first audio of a stream": ("first_audio", FIRST_TOKENS),
     EARLY: ("chunk", EARLY_S * TOKENS_PER_S),
 }
+STREAM = "stream, flow and vocoder"
 LATE = "chunk late, per s of audio"
 MEMORY = "peak memory, MB"
 
@@ -50,7 +52,7 @@ class Comparison:
     def __init__(self, sides: dict[str, Side]) -> None:
         self.sides = sides
         self.answers: dict[str, dict[str, list[float]]] = {
-            what: {name: [] for name in sides} for what in (*ASKED, LATE)
+            what: {name: [] for name in sides} for what in (*ASKED, STREAM, LATE)
         }
 
     def ask(self, what: str, name: str, request: str, argument: int) -> None:
@@ -71,10 +73,10 @@ class Comparison:
         interleaved({name: candidate(name) for name in self.sides}, list(ASKED), timing)
         return rounds
 
-    def measure_late(self, at_s: int) -> None:
-        """Once, for it takes long: far into a stream upstream computes all of it again for each chunk."""
+    def measure_once(self, what: str, request: str, seconds: int) -> None:
+        """What takes long: upstream computes all of a stream again for each of its chunks."""
         for name in self.sides:
-            self.ask(LATE, name, "chunk", at_s * TOKENS_PER_S)
+            self.ask(what, name, request, seconds * TOKENS_PER_S)
 
     def row(self, what: str, rounds: int) -> dict[str, Any]:
         """Medians of both, and their ratio with its interval."""
@@ -116,7 +118,7 @@ def both(options: argparse.Namespace, folder: Path, logs: Path) -> Iterator[dict
     ours = [sys.executable, "-m", "benchmarks.cosyrt_side", str(folder), options.way]
     sides = {
         "upstream": Side([*theirs, str(folder), threads], logs / "upstream.log"),
-        "cosyrt": Side([*ours, threads, str(options.cache_gb)], logs / "cosyrt.log"),
+        "cosyrt": Side([*ours, threads, str(options.cache_gb or "")], logs / "cosyrt.log"),
     }
     try:
         yield sides
@@ -135,7 +137,8 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--way", default="eager", help="how ours is run: eager, plan, int8 …")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--cache-gb", type=float, default=2.0, help="that a stream of ours may keep")
+    parser.add_argument("--cache-gb", type=float, help="that a stream of ours may keep")
+    parser.add_argument("--stream-s", type=int, default=20, help="how long the stream is; 0: none")
     parser.add_argument("--late-s", type=int, default=60, help="where the late chunk is; 0: nowhere")
     parser.add_argument("--json", type=Path, metavar="FILE")
     return parser.parse_args(arguments)
@@ -154,11 +157,13 @@ def compare(options: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
         rows = [comparison.row(what, rounds) for what in ASKED]
         rows.append(comparison.memory())
         print(table(rows), flush=True)
+        if options.stream_s:
+            comparison.measure_once(STREAM, "stream", options.stream_s)
+            rows.append(comparison.row(STREAM, 1))
         if options.late_s:
-            comparison.measure_late(options.late_s)
-            late = [comparison.row(LATE, 1), comparison.growth()]
-            print(table(late))
-            rows += late
+            comparison.measure_once(LATE, "chunk", options.late_s)
+            rows += [comparison.row(LATE, 1), comparison.growth()]
+        print(table(rows[len(ASKED) + 1 :]))
     return rows
 
 
@@ -167,7 +172,10 @@ def main() -> None:
     options = options_of()
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     size = "small" if options.small else "published size"
-    print(f"CosyVoice 2, {size}, random weights; ours: {options.way}; late: {options.late_s} s")
+    print(
+        f"CosyVoice 2, {size}, random weights; ours: {options.way}; stream: {options.stream_s} s, "
+        f"late: {options.late_s} s"
+    )
     with tempfile.TemporaryDirectory() as work:
         rows = compare(options, Path(work))
     if options.json:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import takewhile
 
 import numpy as np
 import torch
 
 from benchmarks.side import Given, Watch, hops, memory_mb, serve
 from cosyrt.accel.bench import way
+from cosyrt.engine.description import SoundStream
 from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.pipeline import Pipeline, load
 from cosyrt.engine.session import Session
@@ -21,9 +23,8 @@ from cosyrt.frontend.voice import Voice
 class Ours:
     """What can be asked. Times are in seconds."""
 
-    def __init__(self, pipeline: Pipeline, cache_bytes: int) -> None:
+    def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline, self.given = pipeline, Given()
-        pipeline.conditions.cache_bytes = cache_bytes
         self.voice = Voice(
             name="given",
             speaker=self.given.speaker,
@@ -74,10 +75,9 @@ class Ours:
 
     def vocoder(self, frames: int) -> float:
         """Mel to samples."""
-        p = self.pipeline
-        mel = torch.tensor(self.given.mel(frames), device=p.where)[None]
+        mel = torch.tensor(self.given.mel(frames), device=self.pipeline.where)[None]
         watch = Watch()
-        p.description.sound(p.stages, p.description.vocoder, torch.Generator().manual_seed(0)).push(mel, True)
+        self.sound().push(mel, True)
         return watch.s
 
     def utterance(self, count: int) -> float:
@@ -95,43 +95,50 @@ class Ours:
 
     def chunk(self, at: int) -> tuple[float, float]:
         """(seconds, seconds of audio) of the chunk of a stream that has that token: flow and vocoder."""
-        p = self.pipeline
-        plan, prompt = p.plan, len(self.voice.speech_tokens)
-        start, end = hops(plan.edges(prompt), at)
-        tokens = self.given.speech(end + plan.lookahead_tokens).tolist()
-        mels = self._until(start, tokens)
-        sound = p.description.sound(p.stages, p.description.vocoder, torch.Generator().manual_seed(0))
-        sound.push(torch.full((1, 80, 50), -6.0, device=p.where), False)
+        start, end = hops(self.edges(), at)
+        tokens = self.given.speech(end + self.pipeline.plan.lookahead_tokens).tolist()
+        mels = self.arrived(start, tokens)
+        sound = self.sound()
+        sound.push(torch.full((1, 80, 50), -6.0, device=self.pipeline.where), False)
         watch = Watch()
         sound.push(mels.until(tokens, end), False)
         return watch.s, (end - start) / 25
 
-    def _until(self, start: int, tokens: list[int]) -> MelStream:
-        """A stream that has come to that token, with its past as far as the budget goes."""
+    def arrived(self, start: int, tokens: list[int]) -> MelStream:
+        """A stream that has come to that token."""
         mels = self.mels(stream=True)
-        plan = self.pipeline.plan
-        for edge in plan.edges(len(self.voice.speech_tokens)):
-            if edge > start or mels.done_tokens == start:
-                break
-            mels.until(tokens[: edge + plan.lookahead_tokens], edge)
-            if mels.past is not None and not self._will_fit(mels, start):
-                mels.past = None
-            if mels.past is None:
-                mels.done_tokens = start  # what came before would be computed again anyway
+        for edge in takewhile(lambda edge: edge <= start, self.edges()):
+            mels.until(tokens[: edge + self.pipeline.plan.lookahead_tokens], edge)
         return mels
 
-    def _will_fit(self, mels: MelStream, tokens: int) -> bool:
-        """Whether the past of so many tokens stays within the budget."""
-        assert mels.past is not None
-        per_token = mels.past.bytes / mels.past.tokens
-        return per_token * (len(self.voice.speech_tokens) + tokens) <= mels.condition.cache_bytes
+    def stream(self, count: int) -> float:
+        """Flow and vocoder of a stream of so many tokens, with a voice that is known."""
+        tokens = self.given.speech(count).tolist()
+        ahead = self.pipeline.plan.lookahead_tokens
+        mels, sound = self.mels(stream=True), self.sound()
+        watch = Watch()
+        for edge in takewhile(lambda edge: edge + ahead <= count, self.edges()):
+            sound.push(mels.until(tokens[: edge + ahead], edge), False)
+        sound.push(mels.until(tokens, None), True)
+        return watch.s
+
+    def edges(self) -> Iterator[int]:
+        """Where its chunks end."""
+        return self.pipeline.plan.edges(len(self.voice.speech_tokens))
+
+    def sound(self) -> SoundStream:
+        """Mel to samples, from the beginning."""
+        p = self.pipeline
+        return p.description.sound(p.stages, p.description.vocoder, torch.Generator().manual_seed(0))
 
 
-def main(folder: str, name: str, threads: str, cache_gb: str) -> None:
+def main(folder: str, name: str, threads: str, cache_gb: str = "") -> None:
     """Load, then answer."""
     torch.set_num_threads(int(threads))
-    side = Ours(load(folder, device="cpu", accelerate=way(name)), int(float(cache_gb) * 1e9))
-    names = ("llm", "flow", "vocoder", "utterance", "first_audio", "chunk", "write_mel")
+    side = Ours(load(folder, device="cpu", accelerate=way(name)))
+    if cache_gb:
+        side.pipeline.conditions.cache_bytes = int(float(cache_gb) * 1e9)
+    names = ("llm", "flow", "vocoder", "utterance", "first_audio", "chunk", "stream", "write_mel")
     serve({"memory_mb": memory_mb} | {each: getattr(side, each) for each in names})
 
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -166,20 +167,34 @@ class Upstream:
     def chunk(self, at: int) -> tuple[float, float]:
         """(seconds, seconds of audio) of the chunk of a stream that has that token: flow and vocoder."""
         start, end = hops(_edges(), at)
-        token = torch.tensor(self.given.speech(end + self.model.flow.pre_lookahead_len))[None]
         self.model.hift_cache_dict["chunk"] = None if start == 0 else _joint(self.model)
         watch = Watch()
+        self.sound(start, end + self.model.flow.pre_lookahead_len)
+        return watch.s, (end - start) / HOP
+
+    def stream(self, count: int) -> float:
+        """Flow and vocoder of a stream of so many tokens, with a voice that is known."""
+        ahead, start = self.model.flow.pre_lookahead_len, 0
+        self.model.hift_cache_dict["chunk"] = None
+        watch = Watch()
+        for end in takewhile(lambda edge: edge + ahead <= count, _edges()):
+            self.sound(start, end + ahead)
+            start = end
+        self.sound(start, count, finalize=True)
+        return watch.s
+
+    def sound(self, start: int, given: int, *, finalize: bool = False) -> None:
+        """The samples from that token on, when so many are there."""
         self.model.token2wav(
-            token=token,
+            token=torch.tensor(self.given.speech(given))[None],
             prompt_token=self.prompt,
             prompt_feat=self.prompt_mel,
             embedding=self.speaker,
             token_offset=start,
             uuid="chunk",
             stream=True,
-            finalize=False,
+            finalize=finalize,
         )
-        return watch.s, (end - start) / HOP
 
 
 def length(tensor: torch.Tensor) -> torch.Tensor:
@@ -210,7 +225,7 @@ def main(checkout: str, folder: str, threads: str) -> None:
     """Load, then answer."""
     torch.set_num_threads(int(threads))
     side = Upstream(load(Path(checkout).resolve(), Path(folder)))
-    names = ("llm", "flow", "vocoder", "utterance", "first_audio", "chunk", "write_mel")
+    names = ("llm", "flow", "vocoder", "utterance", "first_audio", "chunk", "stream", "write_mel")
     serve({"memory_mb": memory_mb} | {name: getattr(side, name) for name in names})
 
 

@@ -126,7 +126,7 @@ class Tuning:
         return found
 
     def rows(self, shared: Shares, where: torch.device) -> Iterator[Row]:
-        """Every candidate for every part; next is what promises most beyond what is found, while there is time."""
+        """Every candidate; next comes what promises most beyond what is found, while there is time."""
         pairs = [(part, backend) for backend in BACKENDS.values() for part in backend.parts]
         named = {(p, b.name): self.row(p, b, shared, where) for p, b in pairs}
         waiting = [key for key, row in named.items() if not row.why]

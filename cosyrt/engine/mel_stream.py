@@ -1,17 +1,16 @@
 """speech tokens → mel, chunk by chunk, cut where nothing can change any more.
 
 Shapes: B batch (1 here) · P prompt tokens · S speech tokens · M mel frames. With the chunk mask, everything
-left of an edge depends on the past only: keys, values and convolution tails of every Euler step are
-remembered, and a chunk costs what it costs, however long the past. That memory is large (2.3 MB a frame for
-the published model in 16 bits); past its budget the whole is computed again for each chunk. Either way the
-mel is that of one masked pass over all tokens; `tests/engine/test_mel_stream.py` holds them together.
+left of an edge depends on the past only: it is remembered (`past.py`), as far as the budget goes, and only
+what is new is computed. Either way the mel is that of one masked pass over all tokens;
+`tests/engine/test_mel_stream.py` holds them together.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Lock
 from weakref import WeakKeyDictionary
 
@@ -19,32 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cosyrt.engine.past import Past, StepMemory
 from cosyrt.engine.ram import cache_bytes
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
 from cosyrt.frontend.voice import Voice
 from cosyrt.models.flow import NOISE_FRAMES, DiTFlowConfig, FlowConfig, fixed_noise, solve
-from cosyrt.models.layers import Memory, visible
+from cosyrt.models.layers import visible
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(slots=True)
-class Past:
-    """The tokens that need not be computed again, prompt included."""
-
-    tokens: int = 0
-    encoder: Memory = field(default_factory=Memory)
-    velocity: list[Memory] = field(default_factory=list)  # one an Euler step
-
-    def copy(self) -> Past:
-        """A past that may go on by itself."""
-        return Past(self.tokens, self.encoder.copy(), [memory.copy() for memory in self.velocity])
-
-    @property
-    def bytes(self) -> int:
-        """What it takes."""
-        return self.encoder.bytes + sum(memory.bytes for memory in self.velocity)
+PROMPT_CHUNKS = 4  # of a voice's prompt at once: a long one must not take all memory before it is cut back
 
 
 @dataclass(slots=True)
@@ -111,6 +95,7 @@ class MelStream:
         self.noise = config.temperature * fixed_noise().to(condition.mel)
         self.done_tokens = 0
         self.past: Past | None = None
+        self.told = False  # that the budget is too small
 
     def until(
         self,
@@ -126,22 +111,33 @@ class MelStream:
         end = every.shape[1] if edge is None else prompt + edge
         start = 0 if self.past is None else self.past.tokens
         mel = self.mel(every, start, end, self.past)
-        if self.past is not None and self.past.bytes > self.condition.cache_bytes:
-            log.warning("stream cache full, recomputing from here bytes=%d tokens=%d", self.past.bytes, end)
-            self.past = None
+        self.stay_within_budget(end)
         new = (prompt + self.done_tokens - start) * self.config.encoder.up
         self.done_tokens = end - prompt
         return mel[:, :, new:]
+
+    def stay_within_budget(self, tokens: int) -> None:
+        """Forget as much of the past as the budget asks for, and say so the first time."""
+        if self.past is None:
+            return
+        size = self.past.bytes
+        self.past.shrink(self.condition.cache_bytes)
+        if self.past.kept < self.config.steps and not self.told:
+            self.told = True
+            message = "stream cache full, computing some of the past again from here bytes=%d tokens=%d"
+            log.warning(message, size, tokens)
 
     def past_of_prompt(self) -> Past:
         """The past after the prompt's chunks that no spoken token can reach; computed once a voice."""
         if self.condition.past is None:
             c = self.config
-            past = Past(velocity=[Memory() for _ in range(c.steps)])
-            alone = self.condition.tokens.shape[1] - c.encoder.lookahead_tokens
-            end = max(0, alone // c.encoder.chunk_tokens * c.encoder.chunk_tokens)
-            if end:
-                self.mel(self.condition.tokens, 0, end, past)
+            past = Past(velocity=[StepMemory() for _ in range(c.steps)])
+            alone = max(0, self.condition.tokens.shape[1] - c.encoder.lookahead_tokens)
+            last = alone // c.encoder.chunk_tokens * c.encoder.chunk_tokens
+            for start in range(0, last, PROMPT_CHUNKS * c.encoder.chunk_tokens):
+                end = min(start + PROMPT_CHUNKS * c.encoder.chunk_tokens, last)
+                self.mel(self.condition.tokens, start, end, past)
+                past.shrink(self.condition.cache_bytes)
             self.condition.past = past
         return self.condition.past.copy()
 
@@ -159,17 +155,18 @@ class MelStream:
                 f"one piece of text became {end / 25:.0f} s of speech with its prompt, "
                 f"{NOISE_FRAMES / 50:.0f} s is the most; split the text or choose a shorter prompt"
             )
-        chunk = c.encoder.chunk_tokens if self.chunked else None
-        sees = visible(torch.ones_like(tokens[:, :end]).bool(), chunk, start)
+        sees = self.sees(start, end)
         ahead = tokens[:, end : end + c.encoder.lookahead_tokens] if end < tokens.shape[1] else None
         new = tokens[:, start:end]
         memory = None if past is None else past.encoder.begin()
         mu = self.stages.encode(new, torch.ones_like(new).bool(), sees, ahead, memory)
         frames = slice(start * up, end * up)
         mel = solve(
-            self.stages.velocity,
+            self.stages.velocity
+            if past is None
+            else past.through(self.stages.velocity, self.whole(past, end)),
             self.noise[:, :, frames],
-            sees.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2),
+            self.at_mel_rate(sees),
             mu,
             self.condition.speaker,
             self.prompt(frames),
@@ -180,6 +177,23 @@ class MelStream:
         if past is not None:
             past.tokens = end
         return mel
+
+    def sees(self, start: int, end: int) -> Tensor:  # [1, end - start, end]
+        """Where the tokens from `start` to `end` look."""
+        chunk = self.config.encoder.chunk_tokens if self.chunked else None
+        return visible(torch.ones(1, end, dtype=torch.bool, device=self.condition.mel.device), chunk, start)
+
+    def at_mel_rate(
+        self,
+        sees: Tensor,  # [1, S, P + S]
+    ) -> Tensor:  # [1, up · S, up · (P + S)]
+        """The same view, frame by frame."""
+        up = self.config.encoder.up
+        return sees.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2)
+
+    def whole(self, past: Past, end: int) -> Tensor | None:  # [1, M, M]
+        """Where all frames up to there look; None where every step goes on from what it keeps."""
+        return None if past.kept == self.config.steps else self.at_mel_rate(self.sees(0, end))
 
     def prompt(self, frames: slice) -> Tensor:  # [1, 80, M]
         """The prompt's mel where it reaches, zeros after it."""

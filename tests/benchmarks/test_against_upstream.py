@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from benchmarks import against_upstream, random_model
-from benchmarks.against_upstream import ASKED, Comparison
+from benchmarks.against_upstream import ASKED, LATE, STREAM, Comparison
 from benchmarks.cosyrt_side import Ours
 from benchmarks.side import Side, hops
+from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.pipeline import Pipeline, load
 
 
@@ -28,13 +30,9 @@ def pipeline(folder: Path) -> Pipeline:
     return load(folder, device="cpu")
 
 
-def ours(pipeline: Pipeline, cache_bytes: int = 1 << 40) -> Ours:
-    return Ours(pipeline, cache_bytes)
-
-
 def test_everything_that_is_asked_is_answered(pipeline: Pipeline) -> None:
     """Each request of the table is one of our side's methods, and takes time."""
-    side = ours(pipeline)
+    side = Ours(pipeline)
     for request, argument in ASKED.values():
         answer = getattr(side, request)(argument)
         assert (answer if isinstance(answer, float) else answer[0]) > 0
@@ -42,17 +40,30 @@ def test_everything_that_is_asked_is_answered(pipeline: Pipeline) -> None:
 
 def test_exactly_as_many_tokens_are_spoken(pipeline: Pipeline) -> None:
     """The random model never stops by itself, so that both sides say the same."""
-    assert len(list(ours(pipeline).tokens(60))) == 60
+    assert len(list(Ours(pipeline).tokens(60))) == 60
 
 
-def test_a_late_chunk_has_its_past_or_not_by_the_budget(pipeline: Pipeline) -> None:
-    """Within the budget the stream arrives with all of its past; beyond it, with none."""
-    tokens = ours(pipeline).given.speech(400).tolist()
-    kept, lost = ours(pipeline)._until(300, tokens), ours(pipeline, cache_bytes=1)._until(300, tokens)
+def test_a_late_chunk_comes_after_all_of_its_past(pipeline: Pipeline) -> None:
+    """The stream has arrived at its start, prompt included."""
+    side = Ours(pipeline)
+    mels = side.arrived(300, side.given.speech(400).tolist())
 
-    assert (kept.done_tokens, lost.done_tokens) == (300, 300)
-    assert kept.past is not None and kept.past.tokens == 375
-    assert lost.past is None
+    assert mels.done_tokens == 300
+    assert mels.past is not None and mels.past.tokens == 375
+
+
+def test_a_stream_is_every_chunk_of_its_schedule(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flow and vocoder are given each token once, to the end."""
+    side, ends = Ours(pipeline), []
+    plain = MelStream.until
+
+    def until(mels: MelStream, tokens: list[int], edge: int | None) -> Tensor:
+        ends.append(len(tokens) if edge is None else edge)
+        return plain(mels, tokens, edge)
+
+    monkeypatch.setattr(MelStream, "until", until)
+    assert side.stream(110) > 0
+    assert ends == [25, 50, 100, 110]
 
 
 def test_the_chunk_of_a_token() -> None:
@@ -82,7 +93,7 @@ def timed(count): return SPEED * count
 def chunk(at): return [SPEED * 2, 2.0]
 def write_mel(count, path): np.save(path, np.full((80, count), 4.0) + OFF)
 serve({"utterance": timed, "llm": timed, "flow": timed, "vocoder": timed, "first_audio": timed,
-       "chunk": chunk, "write_mel": write_mel, "memory_mb": lambda: 100.0 * SPEED})
+       "chunk": chunk, "stream": timed, "write_mel": write_mel, "memory_mb": lambda: 100.0 * SPEED})
 """
 
 
@@ -97,7 +108,9 @@ def test_ratios_are_of_both_sides(tmp_path: Path) -> None:
         assert comparison.difference(tmp_path) == pytest.approx(0.01, rel=1e-3)
         rounds = comparison.measure(2)
         row = comparison.row("vocoder, 4 s", rounds)
-        comparison.measure_late(60)
+        comparison.measure_once(STREAM, "stream", 20)
+        comparison.measure_once(LATE, "chunk", 60)
+        assert comparison.row(STREAM, 1)["times as fast"] == pytest.approx(3)
         assert comparison.growth()["cosyrt s"] == pytest.approx(1)
         assert comparison.memory()["times as fast"] == 3
     finally:

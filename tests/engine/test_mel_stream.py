@@ -104,7 +104,7 @@ def test_a_full_cache_changes_nothing(
     twin = one_pass(models, prompt_tokens, tokens, chunk=25)
     torch.testing.assert_close(torch.cat(parts, dim=2), twin, atol=1e-4, rtol=0)
     assert [message.partition(" bytes=")[0] for message in caplog.messages] == [
-        "stream cache full, recomputing from here"
+        "stream cache full, computing some of the past again from here"
     ]
 
 
