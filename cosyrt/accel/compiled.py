@@ -7,6 +7,7 @@ vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +29,13 @@ Graph = Callable[..., Sequence[Tensor]]
 Compile = Callable[[nn.Module, tuple[Tensor, ...]], Graph]
 
 
-def compiled_stages(part: Part, models: Models, stages: Stages, compile: Compile) -> Stages:
+def compiled_stages(
+    part: Part, models: Models, stages: Stages, compile: Compile, *, graphs: Literal[1, 2] = 2
+) -> Stages:
     """The stages, with one part run by a graph that `compile` makes.
+
+    The velocity has two `graphs` unless that takes too long to compile: one goes on from a memory, the other,
+    for a mel in one piece, has none to bring back.
 
     Raises:
         UsageError: there is no graph of that part of this family.
@@ -38,7 +44,7 @@ def compiled_stages(part: Part, models: Models, stages: Stages, compile: Compile
         if part == "llm":
             return _language(models, stages, compile)
         if part == "velocity":
-            return stages._replace(velocity=_velocity(models, compile))
+            return stages._replace(velocity=_velocity(models, compile, graphs))
         if part == "vocode":
             return stages._replace(vocode=_vocode(models, compile))
     raise UsageError(f"there is no graph of the part {part}")
@@ -86,21 +92,12 @@ def _language(models: Models, stages: Stages, compile: Compile) -> Stages:
     return stages._replace(new_cache=llm.empty_cache, prefill=prefill, step=step, read=read)
 
 
-def _velocity(models: Models, compile: Compile) -> Velocity:
-    module, bins = VelocityGraph(models.flow.velocity), models.flow.config.mel_bins
-    empty, kinds = module.empty(GUIDED, bins)
-    where = models.flow.spk_embed_affine_layer.weight.device
-    mel = torch.zeros(GUIDED, bins, EXAMPLE_FRAMES, device=where)
-    past = EXAMPLE_PAST if "since start" in kinds else 0
-    slots = [
-        slot.new_zeros(*slot.shape[:2], past, slot.shape[3]) if kind == "since start" else slot
-        for slot, kind in zip(empty, kinds, strict=True)
-    ]
-    sees = torch.ones(GUIDED, EXAMPLE_FRAMES, past + EXAMPLE_FRAMES, dtype=torch.bool, device=where)
-    time, speaker = module.time(torch.zeros(GUIDED)), mel[:, :, 0]
-    graph = compile(module, (mel, mel[:, :1] + 1, sees, mel + 1, time, speaker, mel + 2, *slots))
+def _velocity(models: Models, compile: Compile, graphs: Literal[1, 2]) -> Velocity:
+    goes_on = _VelocityCall(models, compile, VelocityGraph(models.flow.velocity))
+    if graphs == 1 or not goes_on.module.remembers:
+        return goes_on
+    whole = _VelocityCall(models, compile, VelocityGraph(models.flow.velocity, whole=True))
 
-    @torch.inference_mode()
     def velocity(
         x: Tensor,  # [B, 80, M]
         real: Tensor,  # [B, 1, M]
@@ -111,12 +108,45 @@ def _velocity(models: Models, compile: Compile) -> Velocity:
         prompt: Tensor,  # [B, 80, M]
         memory: Memory | None = None,
     ) -> Tensor:  # [B, 80, M]
-        past = recall(memory, empty)
-        out, *new = graph(x, real, sees, mu, module.time(t), speaker, prompt, *past)
-        remember(memory, kinds, new)
-        return out
+        call = whole if memory is None else goes_on
+        return call(x, real, sees, mu, t, speaker, prompt, memory)
 
     return velocity
+
+
+class _VelocityCall:
+    """A velocity stage around a compiled graph."""
+
+    def __init__(self, models: Models, compile: Compile, module: VelocityGraph) -> None:
+        self.module, bins = module, models.flow.config.mel_bins
+        self.empty, self.kinds = module.empty(GUIDED, bins)
+        where = models.flow.spk_embed_affine_layer.weight.device
+        mel = torch.zeros(GUIDED, bins, EXAMPLE_FRAMES, device=where)
+        past = EXAMPLE_PAST if "since start" in self.kinds else 0
+        slots = [
+            slot.new_zeros(*slot.shape[:2], past, slot.shape[3]) if kind == "since start" else slot
+            for slot, kind in zip(self.empty, self.kinds, strict=True)
+        ]
+        sees = torch.ones(GUIDED, EXAMPLE_FRAMES, past + EXAMPLE_FRAMES, dtype=torch.bool, device=where)
+        time, speaker = module.time(torch.zeros(GUIDED)), mel[:, :, 0]
+        self.graph = compile(module, (mel, mel[:, :1] + 1, sees, mel + 1, time, speaker, mel + 2, *slots))
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        x: Tensor,  # [B, 80, M]
+        real: Tensor,  # [B, 1, M]
+        sees: Tensor,  # [B, M, K]
+        mu: Tensor,  # [B, 80, M]
+        t: Tensor,  # [B]
+        speaker: Tensor,  # [B, 80]
+        prompt: Tensor,  # [B, 80, M]
+        memory: Memory | None = None,
+    ) -> Tensor:  # [B, 80, M]
+        past = recall(memory, self.empty)
+        out, *new = self.graph(x, real, sees, mu, self.module.time(t), speaker, prompt, *past)
+        remember(memory, self.kinds, new)
+        return out
 
 
 def _vocode(models: Models, compile: Compile) -> Vocode:

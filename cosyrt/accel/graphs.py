@@ -78,11 +78,11 @@ def remember(memory: Memory | None, kinds: list[Kind], new: list[Tensor]) -> Non
 
 
 class VelocityGraph(nn.Module):
-    """A velocity that takes what it makes of the time, and its memory as tensors."""
+    """A velocity that takes what it makes of the time, and its memory as tensors; `whole`: without one."""
 
-    def __init__(self, velocity: CausalUNet | DiT | FullUNet) -> None:
+    def __init__(self, velocity: CausalUNet | DiT | FullUNet, *, whole: bool = False) -> None:
         super().__init__()
-        self.remembers = not isinstance(velocity, FullUNet)  # that one looks both ways
+        self.remembers = not whole and not isinstance(velocity, FullUNet)  # that one looks both ways
         self.inner = velocity
         # Sinusoids of a graph in bf16 put the velocity 23 % off: they stay outside, in float32.
         self.time = torch.inference_mode()(tabulated(velocity.timed))

@@ -37,7 +37,7 @@ def build(part: Part, folder: ModelFolder, models: Models, stages: Stages) -> St
     Raises:
         UsageError: there is no graph of that part of this family.
     """
-    return compiled_stages(part, models, stages, compiled)
+    return compiled_stages(part, models, stages, compiled, graphs=1)  # each takes half a minute
 
 
 def availability(device: torch.device) -> Availability:

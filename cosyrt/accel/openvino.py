@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from cosyrt.accel.backend import Availability, Backend, Part, Precision
 from cosyrt.accel.compiled import compiled_stages
+from cosyrt.accel.graph_files import kept
 from cosyrt.accel.half_weights import supported
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages
@@ -33,12 +34,9 @@ LEAST_WEIGHTS = 65_536  # a matrix smaller than this is left as it is
 class Compiled:
     """A compiled graph that any number of threads may call."""
 
-    def __init__(self, module: nn.Module, example: tuple[Tensor, ...], bits: int, bf16: bool) -> None:
+    def __init__(self, model: Any, bf16: bool) -> None:
         import openvino
 
-        model = converted(module, example)
-        if bits < 32:
-            compress(model, bits)
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
@@ -61,8 +59,8 @@ class Compiled:
         return out
 
 
-def converted(module: nn.Module, example: tuple[Tensor, ...]) -> Any:
-    """The graph of a module, every size of its inputs free."""
+def converted(module: nn.Module, example: tuple[Tensor, ...], bits: int = 32) -> Any:
+    """The graph of a module, every size of its inputs free, its weights of so many bits."""
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
@@ -70,7 +68,10 @@ def converted(module: nn.Module, example: tuple[Tensor, ...]) -> Any:
         warnings.simplefilter("ignore")  # tracing is deprecated in torch, and warns of every shape
         decoder = TorchScriptPythonDecoder(module, example_input=example)
         frontend = FrontEndManager().load_by_framework("pytorch")
-        return frontend.convert(frontend.load(decoder))
+        model = frontend.convert(frontend.load(decoder))
+    if bits < 32:
+        compress(model, bits)
+    return model
 
 
 def compress(model: Any, bits: int) -> None:
@@ -142,9 +143,12 @@ def build(bits: int, bf16: bool, part: Part, folder: ModelFolder, models: Models
     Raises:
         UsageError: there is no graph of that part of this family.
     """
-    return compiled_stages(
-        part, models, stages, lambda module, example: Compiled(module, example, bits, bf16)
-    )
+
+    def compile(module: nn.Module, example: tuple[Tensor, ...]) -> Compiled:
+        name = f"{type(module).__name__}{len(example)}-{bits}"  # one with a memory has more arguments
+        return Compiled(kept(folder, name, lambda: converted(module, example, bits)), bf16)
+
+    return compiled_stages(part, models, stages, compile)
 
 
 def availability(bf16: bool, device: torch.device) -> Availability:
@@ -168,6 +172,7 @@ def _backend(
         availability=partial(availability, bf16),
         build=partial(build, bits, bf16),
         predicts=lambda device: gain,
+        kept=True,
     )
 
 

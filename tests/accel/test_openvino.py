@@ -42,8 +42,9 @@ def test_narrow_weights_stand_in_for_wide_ones(bits: int, most: float) -> None:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(256, 512, bias=False), nn.Linear(512, 256, bias=False))
     x = torch.randn(3, 256)
-    graph = backend.Compiled(module, (x,), bits, bf16=False)
-    alone = backend.Compiled(nn.Sequential(module[1]), (torch.randn(3, 512),), bits, bf16=False)
+    graph = backend.Compiled(backend.converted(module, (x,), bits), bf16=False)
+    last = backend.converted(nn.Sequential(module[1]), (torch.randn(3, 512),), bits)
+    alone = backend.Compiled(last, bf16=False)
     with torch.inference_mode():
         want = module(x)
         (got,) = graph(x)
@@ -57,7 +58,7 @@ def test_narrow_weights_stand_in_for_wide_ones(bits: int, most: float) -> None:
 def test_a_graph_may_be_called_from_many_threads() -> None:
     """Each call has a request of its own, and its result is not overwritten by the next."""
     module = nn.Linear(64, 64)
-    graph = backend.Compiled(module, (torch.randn(2, 64),), 32, bf16=False)
+    graph = backend.Compiled(backend.converted(module, (torch.randn(2, 64),)), bf16=False)
     inputs = [torch.randn(1 + number, 64) for number in range(16)]
     with ThreadPoolExecutor(4) as pool, torch.inference_mode():
         outputs = list(pool.map(lambda x: graph(x)[0], inputs))

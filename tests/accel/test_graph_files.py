@@ -1,0 +1,96 @@
+"""Graphs in the cache folder: made once, and made again when they do not hold any more."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from cosyrt.accel import graph_files
+from cosyrt.accel.graph_files import graphs_folder, kept
+from cosyrt.accel.openvino import Compiled, converted
+from cosyrt.checkpoint import ModelFolder
+
+pytestmark = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is an extra")
+
+X = torch.randn(3, 256, generator=torch.Generator().manual_seed(0))
+
+
+class Maker:
+    """Makes a graph of a layer, and counts how often."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.layer = nn.Sequential(nn.Linear(256, 512), nn.Linear(512, 64)).requires_grad_(False)
+        self.times = 0
+
+    def make(self) -> Any:
+        self.times += 1
+        return converted(self.layer, (X,), 8)
+
+    def same(self, graph: Any) -> bool:
+        """Whether it is the graph of that layer, as far as 8 bits go."""
+        want = self.layer(X)
+        return bool((Compiled(graph, bf16=False)(X)[0] - want).norm() < 0.02 * want.norm())
+
+
+@pytest.fixture
+def maker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Maker:
+    """One whose graphs go to an empty folder."""
+    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path / "plans"))
+    return Maker()
+
+
+@pytest.fixture
+def folder(tiny_folder: Path) -> ModelFolder:
+    return ModelFolder.open(tiny_folder)
+
+
+def test_a_graph_is_made_once(maker: Maker, folder: ModelFolder) -> None:
+    """The second time it is read, and is the same; another name is another graph."""
+    assert maker.same(kept(folder, "one", maker.make)) and maker.same(kept(folder, "one", maker.make))
+    assert maker.times == 1
+    kept(folder, "other", maker.make)
+    assert maker.times == 2 and len(list(graphs_folder().glob("*.xml"))) == 2
+
+
+@pytest.mark.parametrize("suffix", [".xml", ".bin"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_what_is_damaged_is_made_again(maker: Maker, folder: ModelFolder, suffix: str, damage: str) -> None:
+    """Half a file, or one without the other, is no graph; afterwards it is whole."""
+    kept(folder, "one", maker.make)
+    (path,) = graphs_folder().glob(f"*{suffix}")
+    path.write_bytes(path.read_bytes()[:1000]) if damage == "cut" else path.unlink()
+
+    assert maker.same(kept(folder, "one", maker.make)) and maker.times == 2
+    assert maker.same(kept(folder, "one", maker.make)) and maker.times == 2
+
+
+def test_other_code_makes_it_anew_and_forgets_the_old_one(
+    maker: Maker, folder: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name changes with the code; what it was made of before is not kept, other graphs are."""
+    kept(folder, "one", maker.make)
+    kept(folder, "one-two", maker.make)
+    monkeypatch.setattr(graph_files, "_made_of", lambda: "0123456789ab")
+    kept(folder, "one", maker.make)
+    names = {path.stem.partition("-")[2] for path in graphs_folder().iterdir()}
+
+    assert maker.times == 3
+    assert {name.rpartition("-")[0] for name in names} == {"one", "one-two"}
+    assert "one-0123456789ab" in names and len(names) == 2
+
+
+def test_where_nothing_can_be_written_it_is_made_each_time(
+    maker: Maker, folder: ModelFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A warning tells; the graph is there all the same."""
+    (tmp_path / "graphs").write_text("a file where the folder should be")
+
+    assert maker.same(kept(folder, "one", maker.make)) and maker.same(kept(folder, "one", maker.make))
+    assert maker.times == 2
+    assert "cannot be kept" in caplog.text
