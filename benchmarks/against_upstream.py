@@ -144,6 +144,16 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def once(comparison: Comparison, options: argparse.Namespace) -> Iterator[list[dict[str, Any]]]:
+    """What takes too long to be measured in every round."""
+    if options.stream_s:
+        comparison.measure_once(STREAM, "stream", options.stream_s)
+        yield [comparison.row(STREAM, 1)]
+    if options.late_s:
+        comparison.measure_once(LATE, "chunk", options.late_s)
+        yield [comparison.row(LATE, 1), comparison.growth()]
+
+
 def compare(options: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
     """Every figure; exits where the two sides do not run the same model."""
     folder = options.folder or work / "model"
@@ -157,13 +167,9 @@ def compare(options: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
         rows = [comparison.row(what, rounds) for what in ASKED]
         rows.append(comparison.memory())
         print(table(rows), flush=True)
-        if options.stream_s:
-            comparison.measure_once(STREAM, "stream", options.stream_s)
-            rows.append(comparison.row(STREAM, 1))
-        if options.late_s:
-            comparison.measure_once(LATE, "chunk", options.late_s)
-            rows += [comparison.row(LATE, 1), comparison.growth()]
-        print(table(rows[len(ASKED) + 1 :]))
+        for found in once(comparison, options):
+            print(table(found), flush=True)
+            rows += found
     return rows
 
 
