@@ -28,11 +28,15 @@ from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages
 
 GROUP = 64  # weights of 4 bits that share a scale
+KEYS_DIMENSIONS = 4  # [B, H, T, E]; nothing else that a graph takes or gives has as many
 LEAST_WEIGHTS = 65_536  # a matrix smaller than this is left as it is
 
 
 class Compiled:
-    """A compiled graph that any number of threads may call."""
+    """A compiled graph that any number of threads may call.
+
+    In bf16 keys and values come and go as bf16: that is what is multiplied, and a stream keeps half as much.
+    """
 
     def __init__(self, model: Any, bf16: bool) -> None:
         import openvino
@@ -42,7 +46,12 @@ class Compiled:
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
         }
+        model = narrowed(model) if bf16 else model
         self.compiled: Any = openvino.Core().compile_model(model, "CPU", settings)
+        self.inputs, self.outputs = (
+            [torch.bfloat16 if port.get_element_type() == openvino.Type.bf16 else None for port in ports]
+            for ports in (self.compiled.inputs, self.compiled.outputs)
+        )
         self.idle: deque[Any] = deque()
         self.lock = threading.Lock()
 
@@ -53,10 +62,34 @@ class Compiled:
         except IndexError:
             with self.lock:
                 request = self.compiled.create_infer_request()
-        found = request.infer([arg.contiguous().numpy() for arg in args], share_inputs=True)
-        out = [torch.from_numpy(np.array(value)) for value in found.values()]
+        given = [_given(arg.to(dtype or arg.dtype)) for arg, dtype in zip(args, self.inputs, strict=True)]
+        found = request.infer(given, share_inputs=True).values()
+        out = [torch.from_numpy(np.array(value)) for value in found]
         self.idle.append(request)
-        return out
+        return [each if d is None else each.view(d) for each, d in zip(out, self.outputs, strict=True)]
+
+
+def _given(arg: Tensor) -> Any:
+    """The tensor as OpenVINO takes it, its memory shared; NumPy has no bf16."""
+    arg = arg.contiguous()
+    if arg.dtype != torch.bfloat16:
+        return arg.numpy()
+    import openvino
+
+    return openvino.Tensor(arg.view(torch.uint16).numpy(), openvino.Shape(arg.shape), openvino.Type.bf16)
+
+
+def narrowed(model: Any) -> Any:
+    """The graph, its keys and values (four dimensions) in bf16."""
+    from openvino import Type
+    from openvino.preprocess import PrePostProcessor
+
+    edges = PrePostProcessor(model)
+    for ports, edge in ((model.inputs, edges.input), (model.outputs, edges.output)):
+        for number, port in enumerate(ports):
+            if len(port.get_partial_shape()) == KEYS_DIMENSIONS:
+                edge(number).tensor().set_element_type(Type.bf16)
+    return edges.build()
 
 
 def converted(module: nn.Module, example: tuple[Tensor, ...], bits: int = 32) -> Any:

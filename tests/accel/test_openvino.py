@@ -14,6 +14,7 @@ import cosyrt.accel.openvino as backend
 from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.verify import verify
 from cosyrt.accel.workload import Length, Subject
+from cosyrt.models.layers import Memory
 
 installed = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is an extra")
 CPU = torch.device("cpu")
@@ -93,3 +94,23 @@ def test_listing_backends_does_not_load_it() -> None:
     code = "import sys, cosyrt.accel.backends; print('openvino' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@installed
+def test_in_bf16_a_stream_keeps_half_as_much(subject: Subject) -> None:
+    """Keys and values are remembered as they are multiplied; what is not wide enough to matter stays wide."""
+    one = BACKENDS["openvino-bf16"]
+    if not one.availability(CPU).ok:
+        pytest.skip(one.availability(CPU).reason)
+    kept = {}
+    for name in ("plain", "fast"):
+        folder, models, plain = subject.pipeline.folder, subject.models, subject.plain
+        stages = plain if name == "plain" else one.build("velocity", folder, models, plain)
+        memory, mel = Memory(), torch.zeros(2, 80, 6)
+        sees = torch.ones(2, 6, 6, dtype=torch.bool)
+        stages.velocity(mel, mel[:, :1] + 1, sees, mel, torch.zeros(2), mel[:, :, 0], mel, memory.begin())
+        kept[name] = {slot.dim(): slot for slot in memory.slots()}
+
+    assert (kept["plain"][4].dtype, kept["fast"][4].dtype) == (torch.float32, torch.bfloat16)
+    assert kept["fast"][3].dtype == torch.float32
+    torch.testing.assert_close(kept["fast"][4].float(), kept["plain"][4], atol=0.05, rtol=0.05)
