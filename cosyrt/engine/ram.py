@@ -10,6 +10,7 @@ import torch
 
 CACHE_SHARE = 0.25  # of what is free once a model is loaded; several streams may run at once
 UNKNOWN_BYTES = 1_000_000_000  # where the system does not tell what is free
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 
 def cache_bytes(device: torch.device) -> int:
@@ -46,7 +47,10 @@ def _windows() -> tuple[int, int]:
 
 
 def _of_container() -> int | None:
-    """The limit of the container this runs in."""
-    path = Path("/sys/fs/cgroup/memory.max")
-    text = path.read_text(encoding="ascii").strip() if path.exists() else "max"
-    return None if text == "max" else int(text)
+    """The limit of the container this runs in, as the second or the first version of control groups has it."""
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        path = CONTROL_GROUPS / name
+        text = path.read_text(encoding="ascii").strip() if path.exists() else "max"
+        if text != "max":
+            return int(text)  # the first version says a number without meaning where there is no limit
+    return None
