@@ -47,7 +47,7 @@ def _windows() -> tuple[int, int]:
 
 
 def _of_container() -> int | None:
-    """The limit of the container this runs in, as the second or the first version of control groups has it."""
+    """The limit of the container this runs in, by either version of control groups."""
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         path = CONTROL_GROUPS / name
         text = path.read_text(encoding="ascii").strip() if path.exists() else "max"
