@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 WATCH_S = 0.05  # how often the memory of a child is looked at
+GRACE_S = 3.0  # for a child that has answered to clean up after itself
+LONGEST_REASON = 240  # characters; compilers raise pages
 MB = 1 << 20
 
 
@@ -44,6 +46,8 @@ def call_in_child(
     try:
         failure = _watch(child, here, begin + timeout_s, memory_bytes)
         value, raised, peak_bytes = _heard(here, child) if failure is None else (None, failure, 0)
+        if failure is None:
+            child.join(GRACE_S)
     finally:
         child.kill()
         child.join()
@@ -57,7 +61,7 @@ def _answer(answer: Connection, function: Callable[..., Any], arguments: tuple[A
     try:
         value, raised = function(*arguments), None
     except Exception as error:  # whatever it is, the parent is told
-        value, raised = None, f"{type(error).__name__}: {error}"
+        value, raised = None, f"{type(error).__name__}: {' '.join(str(error).split())[:LONGEST_REASON]}"
     answer.send((value, raised, own_peak_bytes()))
 
 

@@ -22,7 +22,6 @@ from cosyrt.models.vocoder import Vocoder
 
 # Prime, so that no size of a model is taken for one of these: whoever must know which sizes are free asks.
 EXAMPLE_FRAMES, EXAMPLE_PAST, EXAMPLE_POSITIONS = 13, 17, 3
-GUIDED = 2  # rows of a velocity call: with the conditions and without
 
 Graph = Callable[..., Sequence[Tensor]]
 # (module, an example of its arguments, of which every size but the model's own is free) → the same, faster
@@ -118,17 +117,18 @@ class _VelocityCall:
     """A velocity stage around a compiled graph."""
 
     def __init__(self, models: Models, compile: Compile, module: VelocityGraph) -> None:
-        self.module, bins = module, models.flow.config.mel_bins
-        self.empty, self.kinds = module.empty(GUIDED, bins)
+        rows, bins = models.flow.config.branches, models.flow.config.mel_bins
+        self.module = module
+        self.empty, self.kinds = module.empty(rows, bins)
         where = models.flow.spk_embed_affine_layer.weight.device
-        mel = torch.zeros(GUIDED, bins, EXAMPLE_FRAMES, device=where)
+        mel = torch.zeros(rows, bins, EXAMPLE_FRAMES, device=where)
         past = EXAMPLE_PAST if "since start" in self.kinds else 0
         slots = [
             slot.new_zeros(*slot.shape[:2], past, slot.shape[3]) if kind == "since start" else slot
             for slot, kind in zip(self.empty, self.kinds, strict=True)
         ]
-        sees = torch.ones(GUIDED, EXAMPLE_FRAMES, past + EXAMPLE_FRAMES, dtype=torch.bool, device=where)
-        time, speaker = module.time(torch.zeros(GUIDED)), mel[:, :, 0]
+        sees = torch.ones(rows, EXAMPLE_FRAMES, past + EXAMPLE_FRAMES, dtype=torch.bool, device=where)
+        time, speaker = module.time(torch.zeros(rows)), mel[:, :, 0]
         self.graph = compile(module, (mel, mel[:, :1] + 1, sees, mel + 1, time, speaker, mel + 2, *slots))
 
     @torch.inference_mode()

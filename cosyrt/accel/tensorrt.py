@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 import cosyrt
 from cosyrt.accel.backend import Availability, Backend, Part, Precision
-from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, GUIDED, compiled_stages
+from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, compiled_stages
 from cosyrt.accel.half_weights import availability as half_availability
 from cosyrt.accel.half_weights import narrowed
 from cosyrt.accel.onnx import MISSING as ONNX_MISSING
@@ -196,8 +196,8 @@ class Engine:
             self.idle.put(context)
 
 
-def within(fast: Velocity, plain: Velocity) -> Velocity:
-    """The fast one for what an engine was built for, two rows no longer than its profile; else the plain."""
+def within(fast: Velocity, plain: Velocity, rows: int) -> Velocity:
+    """The fast one for what an engine was built for: so many rows, its profile's lengths; else the plain."""
 
     def velocity(
         x: Tensor,  # [B, 80, M]
@@ -210,7 +210,7 @@ def within(fast: Velocity, plain: Velocity) -> Velocity:
         memory: Memory | None = None,
     ) -> Tensor:  # [B, 80, M]
         frames, past = x.shape[2], sees.shape[2] - x.shape[2]
-        fits = len(x) == GUIDED and frames <= MOST_FRAMES and past <= MOST_PAST
+        fits = len(x) == rows and frames <= MOST_FRAMES and past <= MOST_PAST
         return (fast if fits else plain)(x, real, sees, mu, t, speaker, prompt, memory)
 
     return velocity
@@ -230,8 +230,8 @@ def build(
         plan = kept(engine_path(folder, device, dtype), module, example, dtype)
         return Engine(plan, device, contexts)
 
-    other = compiled_stages(part, models, stages, compile)
-    return stages._replace(velocity=within(other.velocity, stages.velocity))
+    other = compiled_stages(part, models, stages, compile, graphs=1)  # an engine takes minutes
+    return stages._replace(velocity=within(other.velocity, stages.velocity, models.flow.config.branches))
 
 
 def availability(kind: str | None, device: torch.device) -> Availability:

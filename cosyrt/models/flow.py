@@ -37,6 +37,11 @@ class SolverConfig:
     temperature: float = 1.0  # scale of the noise that every utterance starts from
     steps: int = 10
 
+    @property
+    def branches(self) -> int:
+        """Rows of a call of the velocity for one mel: with the conditions and, under guidance, without."""
+        return 1 if self.guidance == 0 else 2
+
 
 def solver_settings(args: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a `SolverConfig` in a model description."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import time
+from pathlib import Path
 
-from cosyrt.accel.child import MB, call_in_child, own_peak_bytes
+from cosyrt.accel.child import LONGEST_REASON, MB, call_in_child, own_peak_bytes
 
 ENOUGH_S = 60.0
 
@@ -29,6 +31,27 @@ def test_what_is_raised_is_told_in_a_line() -> None:
     assert call_in_child(int, "x", timeout_s=ENOUGH_S).failure == (
         "ValueError: invalid literal for int() with base 10: 'x'"
     )
+
+
+def test_a_page_that_is_raised_is_told_in_a_line() -> None:
+    """Compilers raise their whole state; the beginning says what it was."""
+    failure = call_in_child(int, "line\n" * 1000, timeout_s=ENOUGH_S).failure
+
+    assert failure is not None and failure.startswith("ValueError: invalid literal")
+    assert "\n" not in failure and len(failure) <= LONGEST_REASON + len("ValueError: ")
+
+
+def _takes_its_leave(path: str) -> int:
+    atexit.register(Path(path).write_text, "left")
+    return 1
+
+
+def test_a_child_that_has_answered_may_clean_up(tmp_path: Path) -> None:
+    """What it registered for its end is run: nothing of it, such as a semaphore, stays behind."""
+    path = tmp_path / "left"
+
+    assert call_in_child(_takes_its_leave, str(path), timeout_s=ENOUGH_S).value == 1
+    assert path.read_text() == "left"
 
 
 def test_a_crash_is_told() -> None:

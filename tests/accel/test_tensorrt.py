@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cosyrt.accel import tensorrt
 from cosyrt.accel.backends import BACKENDS
-from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, GUIDED
+from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST
 from cosyrt.accel.graphs import VelocityGraph
 from cosyrt.accel.onnx import export
 from cosyrt.accel.tensorrt import MOST_FRAMES, MOST_PAST, Narrow, bounds, free_sizes, within
@@ -24,6 +24,8 @@ from tests import tiny
 
 CUDA = torch.device("cuda")
 NAMES = ["tensorrt", "tensorrt-fp16"]
+
+ROWS = 2  # of a velocity call under guidance
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
@@ -45,7 +47,7 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_only_lengths_are_free() -> None:
     """Frames, past and their sum; rows and widths are the model's."""
-    sees = torch.ones(GUIDED, EXAMPLE_FRAMES, EXAMPLE_PAST + EXAMPLE_FRAMES)
+    sees = torch.ones(ROWS, EXAMPLE_FRAMES, EXAMPLE_PAST + EXAMPLE_FRAMES)
 
     assert free_sizes(sees) == [1, 2]
     assert bounds(sees) == ((2, 1, 1), (2, 300, 450), (2, MOST_FRAMES, MOST_PAST + MOST_FRAMES))
@@ -56,16 +58,16 @@ def test_only_lengths_are_free() -> None:
 def given(module: VelocityGraph, frames: int, past: int) -> tuple[Tensor, ...]:
     """Arguments of a velocity with a past of that length."""
     draw = torch.Generator().manual_seed(frames)
-    x, mu, prompt = torch.randn(3, GUIDED, 80, frames, generator=draw)
-    empty, kinds = module.empty(GUIDED, 80)
+    x, mu, prompt = torch.randn(3, ROWS, 80, frames, generator=draw)
+    empty, kinds = module.empty(ROWS, 80)
     shapes = (
         (*slot.shape[:2], past if kind == "since start" else slot.shape[2], *slot.shape[3:])
         for slot, kind in zip(empty, kinds, strict=True)
     )
     slots = [torch.randn(shape, generator=draw) for shape in shapes]
-    sees = visible(torch.ones(GUIDED, past + frames).bool(), 50, past)
-    time = module.time(torch.full((GUIDED,), 0.3))
-    return (x, torch.ones(GUIDED, 1, frames), sees, mu, time, x[:, :, 0], prompt, *slots)
+    sees = visible(torch.ones(ROWS, past + frames).bool(), 50, past)
+    time = module.time(torch.full((ROWS,), 0.3))
+    return (x, torch.ones(ROWS, 1, frames), sees, mu, time, x[:, :, 0], prompt, *slots)
 
 
 @pytest.mark.slow
@@ -125,7 +127,7 @@ def test_what_an_engine_was_not_built_for_runs_the_plain_way(
 
     x = torch.empty(rows, 80, frames, device="meta")
     sees = torch.empty(rows, frames, past + frames, device="meta")
-    within(velocity("fast"), velocity("plain"))(x, x, sees, x, x, x, x, None)  # type: ignore[arg-type]
+    within(velocity("fast"), velocity("plain"), 2)(x, x, sees, x, x, x, x, None)  # type: ignore[arg-type]
 
     assert called == [way]
 

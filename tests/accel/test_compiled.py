@@ -1,0 +1,84 @@
+"""Stages around graphs, with the module itself in the graph's place: what is compiled, and for whom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cosyrt.accel.compiled import compiled_stages
+from cosyrt.engine.mel_stream import Condition, MelStream
+from cosyrt.engine.stages import Models, Stages, eager
+from cosyrt.frontend.voice import Voice
+from tests import tiny
+
+
+class Compiler:
+    """Compiles nothing; remembers what it was asked for, and which graph was called with how many rows."""
+
+    def __init__(self) -> None:
+        self.examples: list[tuple[Tensor, ...]] = []
+        self.calls: list[tuple[int, int]] = []  # (number of the graph, rows)
+
+    def __call__(self, module: nn.Module, example: tuple[Tensor, ...]) -> Any:
+        self.examples.append(example)
+        number = len(self.examples) - 1
+        module(*example)
+
+        def graph(*args: Tensor) -> Any:
+            self.calls.append((number, len(args[0])))
+            return module(*args)
+
+        return graph
+
+
+def models_with(guidance: float) -> Models:
+    """The tiny networks, whose flow is guided or not."""
+    flow = tiny.flow()
+    flow.config = replace(flow.config, guidance=guidance)
+    return Models(llm=tiny.language_model(), flow=flow, vocoder=tiny.vocoder())
+
+
+def mels(models: Models, stages: Stages, *, chunked: bool) -> Tensor:  # [1, 80, M]
+    """Of 40 tokens after a prompt of 30, whole or in three chunks."""
+    draw = np.random.default_rng(0)
+    voice = Voice(
+        name="test",
+        speaker=draw.standard_normal(192),
+        speech_tokens=draw.integers(0, tiny.SPEECH_VOCABULARY, 30),
+        mel=draw.standard_normal((60, 80)),
+    )
+    condition = Condition.of(voice, stages, torch.device("cpu"))
+    stream = MelStream(stages, models.flow.config, condition, chunked=chunked)
+    tokens = draw.integers(0, tiny.SPEECH_VOCABULARY, 80).tolist()
+    edges = (20, 45, None) if chunked else (None,)
+    return torch.cat([stream.until(tokens, edge) for edge in edges], dim=2)
+
+
+@pytest.mark.parametrize("graphs", [1, 2])
+@pytest.mark.parametrize("guidance", [0.0, 0.7])
+def test_a_velocity_by_graphs_is_the_velocity(guidance: float, graphs: Literal[1, 2]) -> None:
+    """Guided or not, whole or streamed: the same mel, and rows as many as there are branches."""
+    models, compiler = models_with(guidance), Compiler()
+    plain = eager(models)
+    fast = compiled_stages("velocity", models, plain, compiler, graphs=graphs)
+    for chunked in (False, True):
+        want, got = (mels(models, stages, chunked=chunked) for stages in (plain, fast))
+        torch.testing.assert_close(got, want, atol=1e-4, rtol=0)
+
+    rows = 1 if guidance == 0 else 2
+    assert len(compiler.examples) == graphs
+    assert set(compiler.calls) == {(number, rows) for number in range(graphs)}
+
+
+def test_a_mel_in_one_piece_brings_nothing_back() -> None:
+    """Its graph has no keys and values among its results; the other has."""
+    models, compiler = models_with(0.7), Compiler()
+    compiled_stages("velocity", models, eager(models), compiler)
+    goes_on, whole = compiler.examples
+
+    assert len(whole) == 7 < len(goes_on)
