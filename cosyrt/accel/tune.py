@@ -32,6 +32,7 @@ from cosyrt.errors import SpeechError, UsageError
 WHOLE_SHARE = 0.25  # of the budget is kept for the plan as a whole
 TIMING_SHARE = 0.5  # of a candidate's time; the rest goes into loading, building and verifying
 PATIENCE, LEAST_PATIENCE_S = 4, 90.0  # times its share of the budget that a candidate may take, and at least
+PATIENCE_SHARE = 0.5  # of the budget: that least is no more
 MEMORY_SHARE = 0.9  # of what is free may be taken by one candidate
 LEAST_LENGTHS = 3  # that a candidate is timed on; one that cannot be is not tried
 NO_TIME = "there was no time left for it; give a larger --budget"
@@ -207,7 +208,7 @@ class Tuning:
 
     def child(self, function: Callable[..., Any], *arguments: Any, seconds: float) -> Outcome:
         """The call in a process of its own."""
-        patience = max(LEAST_PATIENCE_S, PATIENCE * seconds)
+        patience = max(min(LEAST_PATIENCE_S, PATIENCE_SHARE * self.budget_s), PATIENCE * seconds)
         return call_in_child(function, *arguments, timeout_s=patience, memory_bytes=self.memory)
 
     def left(self) -> float:
