@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cosyrt.description import Node, read_description
-from cosyrt.errors import ConfigError, ModelNotFound, WeightsError
+from cosyrt.errors import ConfigError, ModelNotFound, WeightsError, one_line
 from cosyrt.files import replace_file
 
 if TYPE_CHECKING:
@@ -374,4 +374,4 @@ def _kind(tensor: torch.Tensor) -> str:
 
 
 def _one_line(error: object) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return one_line(error, 200) or type(error).__name__

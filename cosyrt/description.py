@@ -18,7 +18,7 @@ from typing import Any, Literal, cast
 
 import yaml
 
-from cosyrt.errors import ConfigError, ModelNotFound
+from cosyrt.errors import ConfigError, ModelNotFound, one_line
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 64
@@ -70,14 +70,10 @@ def read_description(path: str | Path) -> dict[str, Any]:
         return _Reader(path, _Loader(text)).read()
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
-        raise ConfigError(f"{path}:{line} {_one_line(error.problem or error)}") from error
+        raise ConfigError(f"{path}:{line} {one_line(error.problem or error, 300)}") from error
     except (yaml.YAMLError, ValueError, ArithmeticError, LookupError) as error:
         # PyYAML lets these through for malformed escapes and scalars.
-        raise ConfigError(f"{path}: not readable as YAML: {_one_line(error)}") from error
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())[:300]
+        raise ConfigError(f"{path}: not readable as YAML: {one_line(error, 300)}") from error
 
 
 def _refuse(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
@@ -267,4 +263,6 @@ def _calculate(node: yaml.Node, formula: str) -> Any:
     try:
         return number(ast.parse(formula, mode="eval").body)
     except (SyntaxError, ValueError, ArithmeticError, RecursionError) as error:
-        raise _refuse(node, f"{formula!r} is not arithmetic that can be done: {_one_line(error)}") from error
+        raise _refuse(
+            node, f"{formula!r} is not arithmetic that can be done: {one_line(error, 300)}"
+        ) from error

@@ -18,6 +18,11 @@ CosyrtError
 from __future__ import annotations
 
 
+def one_line(error: object, longest: int | None = None) -> str:
+    """What an error of somebody else's says, in one line of at most so many characters."""
+    return " ".join(str(error).split())[:longest]
+
+
 class CosyrtError(Exception):
     """Base of every error that is not a bug of ours."""
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from cosyrt.accel.manifest import Manifest, path_beside, sha256
-from cosyrt.errors import ArchiveError
+from cosyrt.errors import ArchiveError, one_line
 
 NAME = re.compile(r"(?P<component>[a-z_.]+)\.(?P<precision>fp32|fp16)\.zip")
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
@@ -169,7 +169,7 @@ def read(path: Path, device: torch.device | None) -> torch.jit.ScriptModule:
             warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript as such; see docs/accel.md
             module = torch.jit.load(path, map_location=device or torch.device("cpu"))  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error, 160)
         raise ArchiveError(f"{path} cannot be read as TorchScript: {reason}; {remedy(path)}") from error
     assert isinstance(module, torch.jit.ScriptModule)
     return module

@@ -11,6 +11,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from cosyrt.errors import one_line
+
 WATCH_S = 0.05  # how often the memory of a child is looked at
 GRACE_S = 3.0  # for a child that has answered to clean up after itself
 LONGEST_REASON = 240  # characters; compilers raise pages
@@ -61,7 +63,7 @@ def _answer(answer: Connection, function: Callable[..., Any], arguments: tuple[A
     try:
         value, raised = function(*arguments), None
     except Exception as error:  # whatever it is, the parent is told
-        value, raised = None, f"{type(error).__name__}: {' '.join(str(error).split())[:LONGEST_REASON]}"
+        value, raised = None, f"{type(error).__name__}: {one_line(error, LONGEST_REASON)}"
     answer.send((value, raised, own_peak_bytes()))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cosyrt.accel.backend import Part
 from cosyrt.accel.graphs import LanguageGraph, VelocityGraph, VocoderGraph, recall, remember
-from cosyrt.engine.stages import Models, Stages, Velocity, Vocode
+from cosyrt.engine.stages import Models, Stages, Vocode
 from cosyrt.errors import UsageError
 from cosyrt.models.layers import Memory
 from cosyrt.models.llm import Cache, SpeechLanguageModel
@@ -43,7 +43,7 @@ def compiled_stages(
         if part == "llm":
             return _language(models, stages, compile)
         if part == "velocity":
-            return stages._replace(velocity=_velocity(models, compile, graphs))
+            return stages._replace(velocity=_Velocity(models, compile, graphs))
         if part == "vocode":
             return stages._replace(vocode=_vocode(models, compile))
     raise UsageError(f"there is no graph of the part {part}")
@@ -91,45 +91,34 @@ def _language(models: Models, stages: Stages, compile: Compile) -> Stages:
     return stages._replace(new_cache=llm.empty_cache, prefill=prefill, step=step, read=read)
 
 
-def _velocity(models: Models, compile: Compile, graphs: Literal[1, 2]) -> Velocity:
-    goes_on = _VelocityCall(models, compile, VelocityGraph(models.flow.velocity))
-    if graphs == 1 or not goes_on.module.remembers:
-        return goes_on
-    whole = _VelocityCall(models, compile, VelocityGraph(models.flow.velocity, whole=True))
+class _Velocity:
+    """The velocity by a graph that goes on from a memory, and one without a memory where that is worth it."""
 
-    def velocity(
-        x: Tensor,  # [B, 80, M]
-        real: Tensor,  # [B, 1, M]
-        sees: Tensor,  # [B, M, K]
-        mu: Tensor,  # [B, 80, M]
-        t: Tensor,  # [B]
-        speaker: Tensor,  # [B, 80]
-        prompt: Tensor,  # [B, 80, M]
-        memory: Memory | None = None,
-    ) -> Tensor:  # [B, 80, M]
-        call = whole if memory is None else goes_on
-        return call(x, real, sees, mu, t, speaker, prompt, memory)
-
-    return velocity
-
-
-class _VelocityCall:
-    """A velocity stage around a compiled graph."""
-
-    def __init__(self, models: Models, compile: Compile, module: VelocityGraph) -> None:
-        rows, bins = models.flow.config.branches, models.flow.config.mel_bins
-        self.module = module
-        self.empty, self.kinds = module.empty(rows, bins)
+    def __init__(self, models: Models, compile: Compile, graphs: Literal[1, 2]) -> None:
+        config, net = models.flow.config, models.flow.velocity
         where = models.flow.spk_embed_affine_layer.weight.device
-        mel = torch.zeros(rows, bins, EXAMPLE_FRAMES, device=where)
+        mel = torch.zeros(config.branches, config.mel_bins, EXAMPLE_FRAMES, device=where)
+        self.module = VelocityGraph(net)
+        self.empty, self.kinds = self.module.empty(*mel.shape[:2])
         past = EXAMPLE_PAST if "since start" in self.kinds else 0
         slots = [
             slot.new_zeros(*slot.shape[:2], past, slot.shape[3]) if kind == "since start" else slot
             for slot, kind in zip(self.empty, self.kinds, strict=True)
         ]
-        sees = torch.ones(rows, EXAMPLE_FRAMES, past + EXAMPLE_FRAMES, dtype=torch.bool, device=where)
-        time, speaker = module.time(torch.zeros(rows)), mel[:, :, 0]
-        self.graph = compile(module, (mel, mel[:, :1] + 1, sees, mel + 1, time, speaker, mel + 2, *slots))
+        self.goes_on = compile(self.module, (*self.example(mel, past), *slots))
+        self.whole: Graph | None = None
+        if graphs == 2 and self.module.remembers:
+            self.whole = compile(VelocityGraph(net, whole=True), self.example(mel, 0))
+
+    def example(
+        self,
+        mel: Tensor,  # [B, 80, M]
+        past: int,
+    ) -> tuple[Tensor, ...]:
+        """Arguments of a call after so many frames, the memory left out."""
+        sees = mel.new_ones(len(mel), EXAMPLE_FRAMES, past + EXAMPLE_FRAMES, dtype=torch.bool)
+        time, speaker = self.module.time(torch.zeros(len(mel))), mel[:, :, 0]
+        return (mel, mel[:, :1] + 1, sees, mel + 1, time, speaker, mel + 2)
 
     @torch.inference_mode()
     def __call__(
@@ -143,8 +132,10 @@ class _VelocityCall:
         prompt: Tensor,  # [B, 80, M]
         memory: Memory | None = None,
     ) -> Tensor:  # [B, 80, M]
-        past = recall(memory, self.empty)
-        out, *new = self.graph(x, real, sees, mu, self.module.time(t), speaker, prompt, *past)
+        given = (x, real, sees, mu, self.module.time(t), speaker, prompt)
+        if memory is None and self.whole is not None:
+            return self.whole(*given)[0]
+        out, *new = self.goes_on(*given, *recall(memory, self.empty))
         remember(memory, self.kinds, new)
         return out
 

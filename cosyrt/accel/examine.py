@@ -26,7 +26,7 @@ from cosyrt.engine.build import build
 from cosyrt.engine.stages import Models, eager
 from cosyrt.errors import UsageError
 from cosyrt.models.flow import Flow, FlowConfig
-from cosyrt.models.layers import visible
+from cosyrt.models.layers import at_mel_rate, visible
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
 
@@ -173,8 +173,7 @@ def share_of_work(models: Models, layers_times: float, device: torch.device) -> 
     sees = visible(real, None)
     mu = stages.encode(tokens, real, sees, None, None)
     both = torch.cat([mu, mu])
-    up = flow.config.encoder.up
-    wide = sees.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2).expand(2, -1, -1)
+    wide = at_mel_rate(sees, flow.config.encoder.up).expand(2, -1, -1)
     asked = (both, both[:, :1], wide, both, both[:, 0, 0], both[:, :, 0], both, None)
     cache, one = stages.new_cache(1, TOKENS), tokens[0, :1]
     shown = torch.ones(1, 1, 1, TOKENS, dtype=torch.bool, device=device)

@@ -20,6 +20,7 @@ from typing import Any
 import cosyrt
 from cosyrt.accel.plan import fingerprint, plans_folder
 from cosyrt.checkpoint import ModelFolder
+from cosyrt.errors import one_line
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,9 @@ def kept(folder: ModelFolder, name: str, make: Callable[[], Any]) -> Any:
     try:
         _write(made, stem)
     except (OSError, RuntimeError) as error:
-        log.warning("the graph %s cannot be kept and is made again at each load: %s", stem, error)
+        log.warning(
+            "the graph %s cannot be kept and is made again at each load: %s", stem, one_line(error, 200)
+        )
         return made
     return _read(stem) or made
 
@@ -59,7 +62,7 @@ def _read(stem: Path) -> Any:
     try:
         return openvino.Core().read_model(f"{stem}.xml")
     except RuntimeError as error:
-        log.warning("the graph %s cannot be read and is made again: %s", stem, str(error).splitlines()[0])
+        log.warning("the graph %s cannot be read and is made again: %s", stem, one_line(error, 200))
         return None
 
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from cosyrt.errors import ArchiveError
+from cosyrt.errors import ArchiveError, one_line
 from cosyrt.files import replace_file
 
 MAX_BYTES = 1_000_000
@@ -44,7 +44,7 @@ class Manifest:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, RecursionError) as error:
-            reason = " ".join(str(error).split())[:120]
+            reason = one_line(error, 120)
             raise ArchiveError(f"the manifest {path} cannot be read: {reason}; export again") from error
 
     @classmethod

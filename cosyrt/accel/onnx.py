@@ -19,7 +19,7 @@ from cosyrt.accel.backend import Availability, Backend, Part
 from cosyrt.accel.compiled import compiled_stages
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages
-from cosyrt.errors import UsageError
+from cosyrt.errors import UsageError, one_line
 
 OPSET = 17
 MISSING = "the package onnx, which writes the graph, is not installed; pip install onnx"
@@ -76,7 +76,7 @@ def export(
         try:
             torch.onnx.export(module, example, path, **settings)
         except torch.onnx.OnnxExporterError as error:
-            reason = " ".join(str(error).split())[:100]
+            reason = one_line(error, 100)
             raise UsageError(f"ONNX of opset {OPSET} cannot say this graph: {reason}") from error
 
 

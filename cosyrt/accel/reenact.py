@@ -27,6 +27,7 @@ from torch import Tensor
 from cosyrt.accel.archive import Archive, named, read
 from cosyrt.errors import CosyrtError, SpeechError
 from cosyrt.models.conformer import ConformerConfig, UpsampleConformer
+from cosyrt.models.layers import at_mel_rate
 
 EXECUTOR_LOG = {"PYTORCH_JIT_LOG_LEVEL": "profiling_graph_executor_impl"}
 PLAN = "Optimized Graph:"
@@ -162,8 +163,7 @@ def _run(way: str, scene: Scene, device: torch.device) -> Run:
 
 def _plain(encoder: UpsampleConformer, x: Tensor) -> Tensor:
     sees = torch.ones(1, x.shape[1], x.shape[1], dtype=torch.bool, device=x.device)
-    up = encoder.config.up
-    y: Tensor = encoder(x, sees, sees.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2))
+    y: Tensor = encoder(x, sees, at_mel_rate(sees, encoder.config.up))
     return y
 
 

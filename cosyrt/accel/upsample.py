@@ -20,7 +20,7 @@ from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import ArchiveError
 from cosyrt.models.conformer import UpsampleConformer
 from cosyrt.models.flow import Flow
-from cosyrt.models.layers import Memory, real_positions, visible
+from cosyrt.models.layers import Memory, at_mel_rate, real_positions, visible
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +36,6 @@ def flow_of(models: Models) -> Flow:
 def scripted(models: Models) -> nn.Module:
     """The encoder as TorchScript compiles it."""
     return ScriptedUpsampleConformer(flow_of(models).encoder)
-
-
-def up_to_mel(sees: Tensor, up: int) -> Tensor:
-    """The view of tokens, frame by frame."""
-    return sees.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2)
 
 
 def cases(models: Models) -> Iterator[Case]:
@@ -62,7 +57,7 @@ def _at_once(
     sees = visible(real, c.chunk_tokens if streaming else None)
     x = torch.randn(*real.shape, c.width, generator=draw) * real[..., None]
     context = torch.randn(len(lengths), c.lookahead_tokens, c.width, generator=draw) if followed else None
-    y = encoder(x, sees, up_to_mel(sees, c.up), context)
+    y = encoder(x, sees, at_mel_rate(sees, c.up), context)
     asked = torch.zeros(0, 0, 0) if context is None else context
     mask = real.repeat_interleave(c.up, dim=1)[:, None]
     return Case("forward", (x, lengths, asked, 0, -1, streaming), [y, mask])
@@ -77,7 +72,7 @@ def _chunk_by_chunk(encoder: UpsampleConformer, draw: torch.Generator) -> Iterat
         last = number == len(CHUNKS) - 1
         new, context = x[:, start:end], x[:, end : end if last else end + c.lookahead_tokens]
         before = [slot.clone() for slot in memory.slots()]
-        y = encoder(new, sees, up_to_mel(sees, c.up), None if last else context, memory.begin())
+        y = encoder(new, sees, at_mel_rate(sees, c.up), None if last else context, memory.begin())
         after = [slot.clone() for slot in memory.slots()]
         yield Case("forward_chunk", (new, sees, context, before), [y, *after])
         start = end

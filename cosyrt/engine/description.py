@@ -17,7 +17,7 @@ from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.speaking import SpeakingConfig
 from cosyrt.engine.stages import Stages
 from cosyrt.engine.window_stream import WindowPlan
-from cosyrt.errors import ConfigError
+from cosyrt.errors import ConfigError, one_line
 from cosyrt.models.flow import DiTFlowConfig, FlowConfig
 from cosyrt.models.llm import LanguageModelConfig
 from cosyrt.models.regulated_flow import RegulatedFlowConfig
@@ -89,7 +89,7 @@ def settings_errors(family: str) -> Iterator[None]:
     except KeyError as error:
         raise ConfigError(f"the model description lacks the setting {error}; is it of {family}?") from error
     except (TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         raise ConfigError(f"the model description has a setting of the wrong kind: {reason}") from error
 
 

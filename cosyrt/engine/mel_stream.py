@@ -24,7 +24,7 @@ from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
 from cosyrt.frontend.voice import Voice
 from cosyrt.models.flow import NOISE_FRAMES, DiTFlowConfig, FlowConfig, fixed_noise, solve
-from cosyrt.models.layers import visible
+from cosyrt.models.layers import at_mel_rate, visible
 
 log = logging.getLogger(__name__)
 
@@ -134,9 +134,9 @@ class MelStream:
             past = Past(velocity=[StepMemory() for _ in range(c.steps)])
             alone = max(0, self.condition.tokens.shape[1] - c.encoder.lookahead_tokens)
             last = alone // c.encoder.chunk_tokens * c.encoder.chunk_tokens
-            for start in range(0, last, PROMPT_CHUNKS * c.encoder.chunk_tokens):
-                end = min(start + PROMPT_CHUNKS * c.encoder.chunk_tokens, last)
-                self.mel(self.condition.tokens, start, end, past)
+            at_once = PROMPT_CHUNKS * c.encoder.chunk_tokens
+            for start in range(0, last, at_once):
+                self.mel(self.condition.tokens, start, min(start + at_once, last), past)
                 past.shrink(self.condition.cache_bytes)
             self.condition.past = past
         return self.condition.past.copy()
@@ -166,7 +166,7 @@ class MelStream:
             if past is None
             else past.through(self.stages.velocity, self.whole(past, end)),
             self.noise[:, :, frames],
-            self.at_mel_rate(sees),
+            at_mel_rate(sees, up),
             mu,
             self.condition.speaker,
             self.prompt(frames),
@@ -183,17 +183,10 @@ class MelStream:
         chunk = self.config.encoder.chunk_tokens if self.chunked else None
         return visible(torch.ones(1, end, dtype=torch.bool, device=self.condition.mel.device), chunk, start)
 
-    def at_mel_rate(
-        self,
-        sees: Tensor,  # [1, S, P + S]
-    ) -> Tensor:  # [1, up · S, up · (P + S)]
-        """The same view, frame by frame."""
-        up = self.config.encoder.up
-        return sees.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2)
-
     def whole(self, past: Past, end: int) -> Tensor | None:  # [1, M, M]
         """Where all frames up to there look; None where every step goes on from what it keeps."""
-        return None if past.kept == self.config.steps else self.at_mel_rate(self.sees(0, end))
+        c = self.config
+        return None if past.kept == c.steps else at_mel_rate(self.sees(0, end), c.encoder.up)
 
     def prompt(self, frames: slice) -> Tensor:  # [1, 80, M]
         """The prompt's mel where it reaches, zeros after it."""

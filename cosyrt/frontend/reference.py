@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cosyrt.audio import Audio, MelSpec, whisper_log_mel
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.description import Node
-from cosyrt.errors import AudioError, ConfigError, WeightsError
+from cosyrt.errors import AudioError, ConfigError, WeightsError, one_line
 
 log = logging.getLogger(__name__)
 
@@ -202,7 +202,7 @@ def _run(path: Path, *inputs: NDArray[Any]) -> NDArray[Any]:
     try:
         output: NDArray[Any] = session.run(None, dict(zip(names, inputs, strict=True)))[0]
     except Exception as error:  # onnxruntime's exceptions have no common class
-        raise WeightsError(f"{path} cannot be run: {_one_line(error)}; download it again") from error
+        raise WeightsError(f"{path} cannot be run: {one_line(error, 200)}; download it again") from error
     return output
 
 
@@ -220,8 +220,4 @@ def _session(path: str, changed_ns: int) -> Any:
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # as above
-        raise WeightsError(f"{path} cannot be opened: {_one_line(error)}; download it again") from error
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())[:200]
+        raise WeightsError(f"{path} cannot be opened: {one_line(error, 200)}; download it again") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cosyrt.checkpoint import ModelFolder
-from cosyrt.errors import ConfigError, ModelNotFound
+from cosyrt.errors import ConfigError, ModelNotFound, one_line
 from cosyrt.frontend.ranked_tokenizer import RankedTokenizer
 from cosyrt.frontend.special_tokens import special_tokens
 
@@ -47,7 +47,7 @@ class TextTokenizer:
         try:
             tokenizer = _read(path)
         except Exception as error:  # tokenizers raises nothing more precise
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise ConfigError(
                 f"the tokenizer in {path} cannot be read: {reason}; download it again"
             ) from error

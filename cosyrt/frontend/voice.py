@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosyrt.checkpoint import FAMILIES
-from cosyrt.errors import VoiceError
+from cosyrt.errors import VoiceError, one_line
 from cosyrt.files import replace_file
 from cosyrt.frontend.reference import MEL_SPECS, Floats, Tokens
 
@@ -168,7 +168,7 @@ def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
             arrays = {key: file.get_tensor(key) for key in ARRAYS if key in file.keys()}  # noqa: SIM118
             facts = dict(file.metadata() or {})
     except (OSError, SafetensorError, ValueError, TypeError, LookupError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         raise VoiceError(
             f"cannot read the voice {path}: {reason}; check the path or make it again"
         ) from error

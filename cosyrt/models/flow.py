@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cosyrt.models.conformer import ConformerConfig, LookAhead, UpsampleConformer
 from cosyrt.models.dit import DiT, DiTConfig
-from cosyrt.models.layers import Memory
+from cosyrt.models.layers import Memory, at_mel_rate
 from cosyrt.models.unet import CausalUNet, UNetConfig
 
 Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Memory | None], Tensor]
@@ -153,16 +153,9 @@ class Flow(SpeakerFlow):
         """What the tokens say the mel should be, at the mel's rate."""
         x = self.input_embedding(tokens) * real[..., None]
         context = None if ahead is None else self.input_embedding(ahead)
-        mu: Tensor = self.encoder_proj(self.encoder(x, sees, self.at_mel_rate(sees), context, memory))
+        wide = at_mel_rate(sees, self.config.encoder.up)
+        mu: Tensor = self.encoder_proj(self.encoder(x, sees, wide, context, memory))
         return mu.transpose(1, 2)
-
-    def at_mel_rate(
-        self,
-        sees: Tensor,  # [B, S, past + S]
-    ) -> Tensor:  # [B, M, up · (past + S)]
-        """The same view, frame by frame: the frames of a token look where their token looks."""
-        up = self.config.encoder.up
-        return sees.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2)
 
 
 class DiTFlow(SpeakerFlow):

@@ -13,8 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 TIME_SCALE = 1000.0
-
-
 GROWTH = 2  # a memory that is full takes room for this part of it more
 
 
@@ -95,6 +93,14 @@ class Memory:
             self._slots.append(slot)
             self._used.append(used)
         self._slots[turn] = slot
+
+
+def at_mel_rate(
+    sees: Tensor,  # [B, S, K]
+    up: int,
+) -> Tensor:  # [B, up · S, up · K]
+    """The same view, frame by frame: the frames of a token look where their token looks."""
+    return sees.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2)
 
 
 class CausalConv(nn.Conv1d):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cosyrt.models.flow import NOISE_FRAMES, Flow, Pair, fixed_noise, guided, solve, time_steps
-from cosyrt.models.layers import Memory, visible
+from cosyrt.models.layers import Memory, at_mel_rate, visible
 from tests import tiny, tiny3
 
 CHUNK = 10
@@ -36,7 +36,7 @@ def mel(flow: Flow, given: Tensor, chunk: int | None = CHUNK, ahead: Tensor | No
     return solve(
         flow.velocity,
         noise,
-        flow.at_mel_rate(sees),
+        at_mel_rate(sees, flow.config.encoder.up),
         mu,
         speaker,
         torch.zeros_like(mu),

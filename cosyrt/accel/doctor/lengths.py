@@ -21,6 +21,7 @@ from cosyrt.accel.backend import PARTS, Part
 from cosyrt.accel.doctor.finding import Finding, Status
 from cosyrt.accel.doctor.patient import LENGTHS, Patient
 from cosyrt.accel.torchscript import availability
+from cosyrt.errors import one_line
 
 # Experiments that must not meet a length twice, in this process; `fresh` has the lengths of each.
 RESPECIALISED, AGAIN, SEARCHED, UNSEARCHED = range(4)
@@ -196,7 +197,7 @@ def _of_session(patient: Patient, cause: str, searching: list[Any]) -> Finding:
     try:
         table = [[_session_s(patient, searching[0], n) for _ in range(2)] for n in ORT_LENGTHS]
     except Exception as error:  # onnxruntime's exceptions have no common class
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         experiment = f"it could not be run alone: {reason}"
         return Finding(cause=cause, status="suspected", seen=seen, experiment=experiment, fix=fix)
     found = _first_seen(table)

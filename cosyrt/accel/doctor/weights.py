@@ -16,7 +16,7 @@ from cosyrt.accel.backend import PARTS, Part
 from cosyrt.accel.doctor.finding import Finding
 from cosyrt.accel.doctor.held import modules_of, tensors_of
 from cosyrt.accel.doctor.patient import LENGTHS, Patient
-from cosyrt.errors import ArchiveError
+from cosyrt.errors import ArchiveError, one_line
 
 HALVES = (torch.float16, torch.bfloat16)
 CONVERSIONS = ("aten::to", "aten::_to_copy")
@@ -63,8 +63,8 @@ def _moved(patient: Patient, tensor: Tensor) -> str:
         tensor.to(patient.device)
         if patient.device.type == "cuda":
             torch.cuda.synchronize(patient.device)
-    except (RuntimeError, NotImplementedError) as error:
-        reason = " ".join(str(error).split())[:100]
+    except RuntimeError as error:
+        reason = one_line(error, 100)
         return f"{size} cannot be copied to {patient.device}: {reason}"
     return f"copying {size} takes {1000 * (patient.clock() - begin):.3g} ms, at every call"
 
