@@ -199,8 +199,10 @@ def with_weight_norm(module: nn.Module) -> dict[str, Tensor]:
         stem = key.removesuffix(".weight")
         if value.ndim == 3 and stem not in plain:
             name = f"{stem}.parametrizations.weight.original"
-            out[name + "0"] = value.flatten(1).norm(dim=1)[:, None, None]
-            out[name + "1"] = value
+            length = value.flatten(1).norm(dim=1)[:, None, None]
+            out[name + "0"] = length
+            # of length one: what training left almost at zero must not become zero in half precision
+            out[name + "1"] = torch.where(length > 0, value / length, torch.ones_like(value))
         else:
             out[key] = value
     return out

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from cosyrt.models.conformer import ConformerConfig
 from cosyrt.models.flow import Flow, FlowConfig, fixed_noise, solve
-from cosyrt.models.layers import real_positions, visible
+from cosyrt.models.layers import at_mel_rate, real_positions, visible
 from cosyrt.models.unet import UNetConfig
 from recipes.builtin_voice.corpus import (
     FLOW_MEL,
@@ -122,7 +122,7 @@ def losses(
     velocity = model.velocity(
         mixed,
         mask,
-        model.at_mel_rate(sees),
+        at_mel_rate(sees, model.config.encoder.up),
         mu * kept[..., None],
         t,
         model.speaker(speaker) * kept,
@@ -161,7 +161,7 @@ def copy(
     mel = solve(
         model.velocity,
         noise,
-        model.at_mel_rate(sees),
+        at_mel_rate(sees, model.config.encoder.up),
         mu,
         speaker,
         torch.zeros_like(mu),
