@@ -325,6 +325,8 @@ def _dense_float32(path: Path, key: str, value: object) -> torch.Tensor:
 
 def _fold_weight_norm(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """weight = g · v / ‖v‖ over all dimensions but the first (Salimans and Kingma 2016)."""
+    import torch
+
     for magnitude, direction in NORM_KEYS:
         for key in [key for key in tensors if key.endswith(magnitude)]:
             stem = key.removesuffix(magnitude)
@@ -333,7 +335,8 @@ def _fold_weight_norm(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str,
                 raise WeightsError(
                     f"{path}: {key!r} {list(g.shape)} has no {stem + direction!r} to scale; is it complete?"
                 )
-            norm = v.flatten(1).norm(dim=1)
+            # A direction of zero is what half precision leaves of a very small one: no weight at all.
+            norm = v.flatten(1).norm(dim=1).clamp(min=torch.finfo(torch.float32).tiny)
             tensors[stem + "weight"] = v * (g.flatten() / norm).view(-1, *[1] * (v.dim() - 1))
     return tensors
 

@@ -139,6 +139,16 @@ def test_weight_norm_folds(kind: type[nn.Conv1d], old_style: bool, folder: Model
     torch.testing.assert_close(tensors["net.0.weight"], normed.weight.detach(), rtol=1e-6, atol=1e-7)
 
 
+def test_a_direction_of_zero_is_no_weight(folder: ModelFolder) -> None:
+    """Half precision rounds a very small direction to zero: that row is silent, not NaN."""
+    write_tensors(
+        folder.path / "hift.safetensors",
+        {"a.weight_g": torch.ones(2, 1), "a.weight_v": torch.eye(3)[:2] * torch.tensor([[0.0], [2.0]])},
+    )
+
+    assert folder.tensors("hift")["a.weight"].tolist() == [[0, 0, 0], [0, 1, 0]]
+
+
 @pytest.mark.parametrize(
     "saved",
     [

@@ -16,6 +16,7 @@ from cosyrt.models.vocoder import Vocoder, VocoderConfig
 from recipes.builtin_voice import corpus as data
 from recipes.builtin_voice import loop
 from recipes.builtin_voice.spectral import (
+    BandDistance,
     Critic,
     LogMel,
     MelDistance,
@@ -30,15 +31,19 @@ HARMONICS = (
 )
 FIRST_MIX = 0.25  # weight of each harmonic at the start: a train of soft pulses
 CONFIG = VocoderConfig(
-    channels=128,
+    channels=192,
     harmonics=HARMONICS,
-    upsample_rates=(5, 3, 2),
-    upsample_kernels=(11, 7, 4),
-    transform_size=64,
-    transform_hop=16,
-    pitch_channels=160,
+    upsample_rates=(5, 3),
+    upsample_kernels=(11, 7),
+    transform_size=128,
+    transform_hop=32,
+    kernels=(3, 7),
+    dilations=((1, 3, 5), (1, 3, 5)),
+    source_kernels=(7, 7),
+    source_dilations=((1, 3), (1, 3)),
+    pitch_channels=128,
 )
-MEL_WEIGHT, FOOLING_WEIGHT, FEATURE_WEIGHT = 3.0, 0.2, 1.0
+MEL_WEIGHT, BANDS_WEIGHT, FOOLING_WEIGHT, FEATURE_WEIGHT = 3.0, 1.5, 0.2, 1.0
 FAVOUR = {"en": 3.0}  # joined recordings are harder to copy than formants
 
 
@@ -55,6 +60,7 @@ class Trainer:
             self.vocoder.load_state_dict(loop.load_weights(options.start_from)[0])
         self.critic = Critic().to(self.device)
         self.mel_distance = MelDistance().to(self.device)
+        self.band_distance = BandDistance().to(self.device)
         ready = [item for item in corpus.having(data.F0) if not item.held_out]
         self.crops = data.Crops(ready, options.crop_tokens, FAVOUR)
         made = [item for item in corpus.having(data.F0, data.FLOW_MEL) if not item.held_out]
@@ -82,9 +88,10 @@ class Trainer:
         with torch.autocast(self.device, enabled=False):
             stft = stft_distance(made, true)
             mel_loss = self.mel_distance(made, true)
+            bands_loss = self.band_distance(made, true)
             f0_loss = F.l1_loss(self.vocoder.f0(mel), pitch) / 100
-        total = stft + MEL_WEIGHT * mel_loss + 0.3 * f0_loss
-        return made, {"loss": total, "stft": stft, "mel": mel_loss, "f0": f0_loss}
+        total = stft + MEL_WEIGHT * mel_loss + BANDS_WEIGHT * bands_loss + 0.3 * f0_loss
+        return made, {"loss": total, "stft": stft, "mel": mel_loss, "bands": bands_loss, "f0": f0_loss}
 
     def spectral_objective(self, step: int, random: np.random.Generator) -> loop.Losses:
         """The first phase."""

@@ -30,6 +30,12 @@ def write(work: Path, count: int = 6) -> data.Corpus:
     return data.Corpus(work)
 
 
+def write_tokens(work: Path) -> None:
+    """Speech tokens for all of them, which climb by one a token."""
+    count = sum(item.tokens for item in data.Corpus(work).utterances)
+    (work / data.TOKENS.file).write_bytes((np.arange(count) % 100).astype("<i2").tobytes())
+
+
 def tone(tokens: int) -> np.ndarray:  # float32 [960 * tokens]
     """Ten harmonics of 125 Hz."""
     seconds = np.arange(960 * tokens) / 24_000
@@ -44,7 +50,7 @@ def line(number: int, start: int, tokens: int) -> dict[str, object]:
         "lang": "en",
         "voice": "tone",
         "text": "a b",
-        "units": ["A", "B"],
+        "units": ["AY1", "EH0"],
         "unit_end_s": [end / 2, end],
         "phones": ["en:a", "en:b"],
         "phone_end_s": [end / 2, end],
