@@ -79,7 +79,7 @@ class Bench:
             language: path.read_text("utf-8").splitlines()[: options.limit]
             for language, path in SENTENCES.items()
         }
-        self.teachers = {"en": Flite(), "zh": Espeak()}
+        self.teachers: dict[str, Flite | Espeak] = {"en": Flite(), "zh": Espeak()}
 
     def chain(self, text: str) -> Chain:
         """The stages with the voice that was asked for, or the text's own."""
@@ -107,7 +107,7 @@ class Bench:
     def english(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Word error rates by stage, and what was heard of each sentence."""
         recogniser = Recogniser()
-        heard = [
+        heard: list[dict[str, Any]] = [
             {"stage": stage, "said": words(text), "heard": recogniser.words(audio)}
             for stage, text, _, audio in self.through("en")
         ]

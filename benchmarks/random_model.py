@@ -9,7 +9,7 @@ import torch
 
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine import cosyvoice2
-from cosyrt.models.flow import Flow
+from cosyrt.models.flow import Flow, FlowConfig
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
 from cosyrt.models.vocoder import Vocoder
 from recipes.builtin_voice.export import official_language_model_keys, with_weight_norm
@@ -60,10 +60,12 @@ def write(folder: Path, *, small: bool) -> None:
     (folder / "cosyvoice2.yaml").write_text(_description(small))
     opened = ModelFolder.open(folder)
     config = cosyvoice2.describe(opened.description, opened.language_model())
+    llm, flow = config.llm, config.flow
+    assert isinstance(llm, LanguageModelConfig) and isinstance(flow, FlowConfig)
     torch.manual_seed(0)
     for name, tensors in {
-        "llm": lambda: _language_model(config.llm),
-        "flow": lambda: Flow(config.flow).state_dict(),
+        "llm": lambda: _language_model(llm),
+        "flow": lambda: Flow(flow).state_dict(),
         "hift": lambda: with_weight_norm(Vocoder(config.vocoder)),
     }.items():
         torch.save(tensors(), folder / f"{name}.pt")

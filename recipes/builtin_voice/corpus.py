@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -270,7 +271,7 @@ def missing(corpus: Corpus, table: Table) -> list[Utterance]:
     return corpus.utterances[done:]
 
 
-def append(file, table: Table, item: Utterance, rows: np.ndarray) -> None:
+def append(file: BinaryIO, table: Table, item: Utterance, rows: np.ndarray) -> None:
     """Writes the rows of one utterance at the end of its table."""
     expected = item.tokens * table.rows_per_token
     assert len(rows) == expected, f"utterance {item.id}: {len(rows)} rows, not {expected}"

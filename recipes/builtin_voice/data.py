@@ -64,7 +64,7 @@ class Maker:
             if spoken:
                 records.append(spoken[0])
                 audio.append(spoken[1])
-        mel = [log_mel(samples.astype(np.float32) / 32768, MelSpec()).T for samples in audio]
+        mel = [log_mel(samples.astype(np.float32) / np.float32(32768), MelSpec()).T for samples in audio]
         chunk = Chunk(records, np.concatenate(audio), np.concatenate(mel).astype(np.float16))
         assert chunk.mel.shape == (len(chunk.audio) // FRAME_SAMPLES, MELS), chunk.mel.shape
         return chunk

@@ -82,7 +82,7 @@ flow: !new:cosyvoice.flow.flow.CausalMaskedDiffWithXvec
                 sigma_min: 1.0e-06
                 solver: euler
                 t_scheduler: cosine
-                training_cfg_rate: 0.2
+                training_cfg_rate: 0.0
                 inference_cfg_rate: {flow.guidance}
                 temperature: {flow.temperature}
                 reg_loss_type: l1

@@ -1,7 +1,7 @@
 """Trains the flow of the built-in voice: speech tokens and a speaker vector in, mel out.
 
-The loss is upstream's conditional flow matching with guidance dropout, plus a prior loss that makes the
-encoder alone already say what the mel should be: it needs far fewer steps that way.
+The loss is upstream's conditional flow matching, plus a prior loss that makes the encoder alone already say
+what the mel should be: it needs far fewer steps that way. There is no guidance, so nothing is dropped for it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from recipes.builtin_voice.loop import Loop, add_options, config_of, load_weight
 from recipes.builtin_voice.quantizer import SPEECH_VOCABULARY
 
 CROP_TOKENS = 75
-GUIDANCE_DROPOUT = 0.2
 PROMPT_SHARE = 0.5
 PRIOR_WEIGHT = 1.0
 FAVOUR = {"en": 3.0}  # joined recordings are harder to follow than formants
@@ -114,7 +113,6 @@ def losses(
     mask = real_up[:, None].float()
     count = mask.sum() * mel.shape[1]
     prior = ((mu - mel).abs() * mask).sum() / count
-    kept = torch.from_numpy(random.random(batch) > GUIDANCE_DROPOUT).to(mel)[:, None]
     t = 1 - torch.cos(torch.from_numpy(random.random(batch, np.float32)).to(mel) * 0.5 * math.pi)
     warmth = torch.from_numpy(random.random((batch, 1, 1), np.float32)).to(mel) * WARMEST
     noise = torch.randn_like(mel) * warmth
@@ -123,10 +121,10 @@ def losses(
         mixed,
         mask,
         at_mel_rate(sees, model.config.encoder.up),
-        mu * kept[..., None],
+        mu,
         t,
-        model.speaker(speaker) * kept,
-        prompts(mel, random) * kept[..., None],
+        model.speaker(speaker),
+        prompts(mel, random),
     )
     wanted = mel - (1 - SIGMA_MIN) * noise
     match = ((velocity.float() - wanted).abs() * mask).sum() / count
@@ -203,6 +201,7 @@ def start_at_mean(model: Flow, corpus: Corpus) -> None:
     frames = np.concatenate([corpus.rows(MEL, item) for item in items]).astype(np.float32)
     for head in (model.encoder_proj, model.velocity.final_proj):
         head.weight.mul_(float(frames.std(0).mean()))
+        assert head.bias is not None
         head.bias.copy_(torch.from_numpy(frames.mean(0)))
 
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cosyrt.frontend.pronounce import vocabulary
-from cosyrt.models.llm import START, TASK, LanguageModelConfig, SpeechLanguageModel
+from cosyrt.models.llm import START, TASK, LanguageModelConfig, Layer, SpeechLanguageModel
 from recipes.builtin_voice.corpus import TOKENS, Buckets, Corpus, Utterance
 from recipes.builtin_voice.loop import Loop, add_options, config_of, load_weights, save_weights, start
 from recipes.builtin_voice.quantizer import SPEECH_VOCABULARY
@@ -124,6 +124,7 @@ def run(
     heard: list[Tensor],
 ) -> tuple[Tensor, Tensor]:  # hidden [B, T, D], log-attention of the aligned head [B, T, T]
     """The backbone over whole sequences, with one head's attention on the side."""
+    assert model.llm_embedding is not None
     marks = model.llm_embedding.weight
     rows = [
         torch.cat(
@@ -136,6 +137,7 @@ def run(
     turn = model.backbone.turn(positions, x.dtype)
     scores = x.new_zeros(0)
     for number, layer in enumerate(model.backbone.layers):
+        assert isinstance(layer, Layer)
         if number == ALIGNED_LAYER:
             q, k, _ = layer.self_attn.project(layer.input_layernorm(x), turn)
             scores = causal_log_attention(q[:, ALIGNED_HEAD], k[:, ALIGNED_HEAD])

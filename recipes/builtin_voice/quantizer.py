@@ -54,6 +54,8 @@ class ConvBlock(nn.Module):
 class Encoder(nn.Module):
     """Whisper log-mel to token ids; this is the part that becomes speech_tokenizer_v2.onnx."""
 
+    powers: Tensor  # [dims]
+
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
         width = config.width
@@ -99,6 +101,9 @@ class Encoder(nn.Module):
 
 class Tokenizer(nn.Module):
     """Encoder, quantiser and the two readers that train them."""
+
+    mel_mean: Tensor  # [80]
+    mel_std: Tensor  # [80]
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()

@@ -59,6 +59,8 @@ def stft_distance(made: Tensor, true: Tensor) -> Tensor:  # [B, N], [B, N] -> []
 class LogMel(nn.Module):
     """The runtime's log-mel as a differentiable function."""
 
+    bank: Tensor  # [mels, n_fft / 2 + 1]
+
     def __init__(self, spec: MelSpec = MEL_RESOLUTIONS[0]) -> None:
         super().__init__()
         self.spec = spec
@@ -132,11 +134,10 @@ class Critic(nn.Module):
         """The activations of every layer of every resolution; the last of each is the verdict."""
         found = []
         for stack, (size, hop) in zip(self.stacks, CRITIC_RESOLUTIONS, strict=True):
-            x = log_magnitude(magnitude(samples, size, hop), size)[:, None]
-            layers = []
-            for at, conv in enumerate(stack):
-                x = conv(x if at == 0 else F.leaky_relu(x, 0.1))
-                layers.append(x)
+            first, *others = stack.children()
+            layers = [first(log_magnitude(magnitude(samples, size, hop), size)[:, None])]
+            for conv in others:
+                layers.append(conv(F.leaky_relu(layers[-1], 0.1)))
             found.append(layers)
         return found
 

@@ -231,7 +231,7 @@ def _finish(
         phones, ends, syllables = phones[:-1], ends[:-1], syllables[:-1]
     if not phones or phones == [SILENCE]:
         raise TeacherError("nothing was said")
-    sound = _cut(samples.astype(np.float32) / 32768 * gain, rate_hz, first, ends[-1])
+    sound = _cut(samples.astype(np.float32) * np.float32(gain / 32768), rate_hz, first, ends[-1])
     sound = soxr.resample(sound, rate_hz, SAMPLE_HZ, "HQ").astype(np.float32)
     ends = [LEAD_S] + [end - first + LEAD_S for end in ends]
     ends.append(ends[-1] + TAIL_S)
