@@ -52,6 +52,7 @@ def solver_settings(args: Mapping[str, Any]) -> dict[str, Any]:
         "mel_bins": args["output_size"],
         "guidance": solver["inference_cfg_rate"],
         "temperature": solver.get("temperature", 1.0),
+        "steps": solver.get("n_timesteps", 10),
     }
 
 

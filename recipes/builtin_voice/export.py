@@ -29,7 +29,7 @@ LEAST_PER_UNIT, MOST_PER_UNIT = 0.8, 8
 BACKBONE = "llm.model.model."
 DESCRIPTION = """\
 # The built-in voice of cosyrt: CosyVoice 2 at a small size, in the dialect of upstream's model descriptions.
-# `pronunciation`, `num_up_blocks`, `temperature` and the two ratios are settings of cosyrt's own.
+# Settings of cosyrt's own: `pronunciation`, `num_up_blocks`, `temperature`, `n_timesteps` and the two ratios.
 sample_rate: 24000
 llm_input_size: {llm.width}
 llm_output_size: {llm.width}
@@ -85,6 +85,7 @@ flow: !new:cosyvoice.flow.flow.CausalMaskedDiffWithXvec
                 training_cfg_rate: 0.0
                 inference_cfg_rate: {flow.guidance}
                 temperature: {flow.temperature}
+                n_timesteps: {flow.steps}
                 reg_loss_type: l1
         estimator: !new:cosyvoice.flow.decoder.CausalConditionalDecoder
             in_channels: {flow.velocity.inputs}

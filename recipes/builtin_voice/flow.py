@@ -7,7 +7,6 @@ what the mel should be: it needs far fewer steps that way. There is no guidance,
 from __future__ import annotations
 
 import argparse
-import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cosyrt.models.conformer import ConformerConfig
-from cosyrt.models.flow import Flow, FlowConfig, fixed_noise, solve
+from cosyrt.models.flow import Flow, FlowConfig, fixed_noise, solve, time_steps
 from cosyrt.models.layers import at_mel_rate, real_positions, visible
 from cosyrt.models.unet import UNetConfig
 from recipes.builtin_voice.corpus import (
@@ -47,6 +46,7 @@ CONFIG = FlowConfig(
     speech_vocabulary=SPEECH_VOCABULARY,
     guidance=0.0,
     temperature=0.01,
+    steps=1,
     encoder=ConformerConfig(width=160, heads=4, feed_forward=512, layers=2, up_layers=3),
     velocity=UNetConfig(channels=160, head_width=40, heads=4, blocks=1, middle=3),
 )
@@ -113,7 +113,8 @@ def losses(
     mask = real_up[:, None].float()
     count = mask.sum() * mel.shape[1]
     prior = ((mu - mel).abs() * mask).sum() / count
-    t = 1 - torch.cos(torch.from_numpy(random.random(batch, np.float32)).to(mel) * 0.5 * math.pi)
+    asked = time_steps(CONFIG.steps)[:-1]  # the solver looks nowhere else
+    t = asked[torch.from_numpy(random.integers(0, CONFIG.steps, batch))].to(mel)
     warmth = torch.from_numpy(random.random((batch, 1, 1), np.float32)).to(mel) * WARMEST
     noise = torch.randn_like(mel) * warmth
     mixed = (1 - (1 - SIGMA_MIN) * t)[:, None, None] * noise + t[:, None, None] * mel
@@ -163,7 +164,7 @@ def copy(
         mu,
         speaker,
         torch.zeros_like(mu),
-        steps=10,
+        steps=model.config.steps,
         guidance=model.config.guidance,
     )
     return mu, mel

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from math import cos, pi
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.models.flow import NOISE_FRAMES, Flow, Pair, fixed_noise, guided, solve, time_steps
+from cosyrt.description import read_description
+from cosyrt.models.flow import NOISE_FRAMES, Flow, FlowConfig, Pair, fixed_noise, guided, solve, time_steps
 from cosyrt.models.layers import Memory, at_mel_rate, visible
 from tests import tiny, tiny3
 
 CHUNK = 10
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +97,16 @@ def test_the_speaker_counts_by_direction(flow: Flow) -> None:
 def test_cosine_time_steps() -> None:
     """From 0 to 1, small steps first: 1 - cos(πi/2n)."""
     assert time_steps(10).tolist() == pytest.approx([1 - cos(pi * i / 20) for i in range(11)], abs=1e-6)
+
+
+@pytest.mark.parametrize(("setting", "steps"), [("", 10), ("n_timesteps: 2", 2)])
+def test_a_description_may_ask_for_fewer_steps(setting: str, steps: int, tmp_path: Path) -> None:
+    """Upstream's descriptions do not say how many: ten."""
+    text = (GOLDEN / "cosyvoice2-small.yaml").read_text("utf-8")
+    path = tmp_path / "cosyvoice2.yaml"
+    path.write_text(re.sub(r"( +)(inference_cfg_rate: .*)", rf"\1\2\n\1{setting}", text), "utf-8")
+
+    assert FlowConfig.from_description(read_description(path)["flow"].args).steps == steps
 
 
 @pytest.mark.parametrize("guidance", [0.7, 0.0])
