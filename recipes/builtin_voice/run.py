@@ -44,18 +44,18 @@ STAGES = (
     Stage("speaker", "speaker", ("train",), ("data",), 2),
     Stage("voices", "speaker", ("voices",), ("speaker",)),
     Stage("tokenizer", "tokenizer", ("train",), ("features",), 19),
-    Stage("vocoder", "vocoder", ("train",), ("data",), 86),
+    Stage("vocoder", "vocoder", ("train",), ("features",), 54),
     Stage("tokens", "tokenizer", ("tokenize",), ("tokenizer",)),
-    Stage("flow", "flow", ("train",), ("tokens", "voices"), 189),
+    Stage("flow", "flow", ("train",), ("tokens", "voices"), 263),
     Stage("language_model", "language_model", ("train",), ("tokens",), 62),
-    Stage("mels", "flow", ("mels", "--hours", "0.7"), ("flow",)),
+    Stage("mels", "flow", ("mels", "--hours", "3.6"), ("flow",)),
     Stage(
         "vocoder_flow",
         "vocoder",
         ("train", "--name", "vocoder_flow", "--flow-mels", "--start-from", "WORK/vocoder.safetensors",
          "--learning-rate", "8e-4"),
         ("mels", "vocoder"),
-        61,
+        53,
     ),
 )  # fmt: skip
 

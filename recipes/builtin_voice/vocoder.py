@@ -45,6 +45,7 @@ CONFIG = VocoderConfig(
     pitch_channels=128,
 )
 MEL_WEIGHT, BANDS_WEIGHT, FOOLING_WEIGHT, FEATURE_WEIGHT = 3.0, 1.5, 0.2, 1.0
+MADE_SHARE = 0.75  # of the mels come from the flow, once it is there: the voice knows no others
 FAVOUR = {"en": 3.0}  # joined recordings are harder to copy than formants
 
 
@@ -68,8 +69,8 @@ class Trainer:
         self.made_crops = data.Crops(made, options.crop_tokens, FAVOUR) if options.flow_mels else None
 
     def batch(self, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Mel [B, 80, M], pitch [B, M] in Hz and samples [B, N] of random crops; half with the flow's mel."""
-        made = self.made_crops.draw(random, self.batch_size // 2) if self.made_crops else []
+        """Mel [B, 80, M], pitch [B, M] in Hz and samples [B, N] of random crops, most with the flow's mel."""
+        made = self.made_crops.draw(random, int(MADE_SHARE * self.batch_size)) if self.made_crops else []
         true = self.crops.draw(random, self.batch_size - len(made))
         tables = [data.FLOW_MEL] * len(made) + [data.MEL] * len(true)
         return load_crops(self.corpus, made + true, tables, self.device)
@@ -276,7 +277,7 @@ def main() -> None:
     parser.add_argument("--crop-tokens", type=int, default=14)
     parser.add_argument("--gan-minutes", type=float, default=0.0, help="second phase, from NAME.safetensors")
     parser.add_argument("--gan-rate", type=float, default=3e-4)
-    parser.add_argument("--flow-mels", action="store_true", help="half of what is heard comes from the flow")
+    parser.add_argument("--flow-mels", action="store_true", help="most of what is heard comes from the flow")
     parser.add_argument("--start-from", type=Path, help="weights to begin with, instead of random ones")
     parser.add_argument("--name", default="vocoder", help="of the weights, in the work folder")
     parser.add_argument("--count", type=int, default=40, help="eval: held-out utterances")
