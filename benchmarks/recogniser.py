@@ -22,13 +22,14 @@ class Recogniser:
         self._decoder = Decoder(samprate=RECOGNISER_HZ, loglevel="FATAL")
 
     def words(self, audio: Audio) -> list[str]:
-        """What it hears."""
+        """What it hears, whatever it heard before: its estimates of noise and mean begin anew."""
         samples = np.clip(audio.resample(RECOGNISER_HZ).samples, -1, 1)
+        self._decoder.reinit_feat()
         self._decoder.start_utt()
         self._decoder.process_raw((samples * 32_767).astype("<i2").tobytes(), full_utt=True)
         self._decoder.end_utt()
         heard = self._decoder.hyp()
-        return words(heard.hypstr) if heard else []
+        return words(heard.hypstr) if heard and heard.hypstr else []
 
 
 def words(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,13 +45,30 @@ def test_the_interval_holds_the_rate():
     assert high - low > more_high - more_low > 0
 
 
-def test_the_recogniser_hears_words():
-    """An ordinary sentence of the teacher is understood, whatever the sample rate."""
+@pytest.fixture
+def speech() -> Audio:
+    """An ordinary sentence of the teacher."""
     pytest.importorskip("pocketsphinx")
     try:
         teacher = Flite()
     except OSError:
         pytest.skip("flite is not installed")
-    speech = teacher.say("She put the kettle on and opened the window.", [])
-    heard = Recogniser().words(Audio(speech.samples, SAMPLE_HZ))
+    said = teacher.say("She put the kettle on and opened the window.", [])
+    return Audio(said.samples, SAMPLE_HZ)
+
+
+def test_the_recogniser_hears_words(speech: Audio) -> None:
+    """The sentence is understood, whatever the sample rate."""
+    heard = Recogniser().words(speech)
     assert word_errors(words("she put the kettle on and opened the window"), heard) <= 2
+
+
+def test_what_was_heard_before_does_not_count(speech: Audio) -> None:
+    """After loud noise and after silence a quiet sentence is scored as if it were the first."""
+    noise = np.random.default_rng(0).standard_normal(2 * SAMPLE_HZ).astype(np.float32)
+    quiet = Audio(speech.samples / 30, SAMPLE_HZ)
+    recogniser = Recogniser()
+    first = recogniser.words(quiet)
+    for disturbance in (0.3 * noise, 0 * noise):
+        recogniser.words(Audio(disturbance, SAMPLE_HZ))
+        assert recogniser.words(quiet) == first
