@@ -46,7 +46,7 @@ STAGES = (
     Stage("tokenizer", "tokenizer", ("train",), ("features",), 19),
     Stage("vocoder", "vocoder", ("train",), ("features",), 54),
     Stage("tokens", "tokenizer", ("tokenize",), ("tokenizer",)),
-    Stage("flow", "flow", ("train",), ("tokens", "voices"), 263),
+    Stage("flow", "flow", ("train",), ("tokens", "voices"), 275),
     Stage("language_model", "language_model", ("train",), ("tokens",), 62),
     Stage("mels", "flow", ("mels", "--hours", "3.6"), ("flow",)),
     Stage(
@@ -55,7 +55,7 @@ STAGES = (
         ("train", "--name", "vocoder_flow", "--flow-mels", "--start-from", "WORK/vocoder.safetensors",
          "--learning-rate", "8e-4"),
         ("mels", "vocoder"),
-        53,
+        65,
     ),
 )  # fmt: skip
 

@@ -49,5 +49,5 @@ def test_a_command_line() -> None:
     """Minutes are scaled, and files in the work folder are found there."""
     options = argparse.Namespace(work=Path("w"), scale=0.5, device="cpu", threads=1)
     line = next(stage for stage in STAGES if stage.name == "vocoder_flow").command(options)
-    assert line[line.index("--minutes") + 1] == "26.5"
+    assert line[line.index("--minutes") + 1] == "32.5"
     assert line[line.index("--start-from") + 1] == "w/vocoder.safetensors"
