@@ -59,7 +59,7 @@ def test_the_sizes_and_weights_of_the_folder(tiny_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("llm.Qwen2LM", "llm.CosyVoice3LM", "CausalConditionalDecoder in line 59 lacks the key 'dim'"),
+        ("llm.Qwen2LM", "llm.CosyVoice3LM", "CausalConditionalDecoder in line 60 lacks the key 'dim'"),
         ("sample_rate: 24000", "rate: 24000", "sample_rate"),
         ("base_channels: 32", "", "base_channels"),
         ("            num_mid_blocks: 1\n", "", "num_mid_blocks"),
