@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import cosyrt
 from benchmarks import health
@@ -113,9 +114,10 @@ class Bench:
         ]
         for item in heard:
             item["errors"] = word_errors(item["said"], item["heard"])
-        stages = dict.fromkeys(item["stage"] for item in heard)
-        rows = [_error_row(stage, [item for item in heard if item["stage"] == stage]) for stage in stages]
-        return _with_ratio(rows, "wer", rows[0]), heard
+        stages: dict[str, list[dict[str, Any]]] = {}
+        for item in heard:
+            stages.setdefault(item["stage"], []).append(item)
+        return [_error_row(stage, items, stages["teacher"]) for stage, items in stages.items()], heard
 
     def mandarin(self) -> list[dict[str, Any]]:
         """Distances to the teacher and durations against the teacher's, by stage."""
@@ -124,17 +126,8 @@ class Bench:
             if stage != "teacher":
                 figures = distance_db(audio, teacher), audio.seconds / teacher.seconds
                 measured.setdefault(stage, []).append(figures)
-        rows = [
-            {
-                "stage": stage,
-                "sentences": len(figures),
-                "distance_db": float(np.mean([distance for distance, _ in figures])),
-                "worst_db": float(np.max([distance for distance, _ in figures])),
-                "duration": float(np.mean([ratio for _, ratio in figures])),
-            }
-            for stage, figures in measured.items()
-        ]
-        return _with_ratio(rows, "distance_db", rows[0])
+        copy_db = float(np.mean(measured["vocoder copy"], axis=0)[0])
+        return [_distance_row(stage, np.asarray(figures), copy_db) for stage, figures in measured.items()]
 
     def health(self, count: int) -> list[dict[str, Any]]:
         """The texts that were not spoken healthily, and what was wrong."""
@@ -148,9 +141,12 @@ class Bench:
         return failing
 
 
-def _error_row(stage: str, items: list[dict[str, Any]]) -> dict[str, Any]:
-    errors, lengths = [item["errors"] for item in items], [len(item["said"]) for item in items]
+def _error_row(stage: str, items: list[dict[str, Any]], teacher: list[dict[str, Any]]) -> dict[str, Any]:
+    """Word error rate and its ratio to the teacher's, each with its interval."""
+    errors, teachers = [item["errors"] for item in items], [item["errors"] for item in teacher]
+    lengths = [len(item["said"]) for item in items]
     low, high = interval(errors, lengths)
+    ratio_low, ratio_high = interval(errors, teachers)
     return {
         "stage": stage,
         "words": sum(lengths),
@@ -158,12 +154,30 @@ def _error_row(stage: str, items: list[dict[str, Any]]) -> dict[str, Any]:
         "wer": sum(errors) / sum(lengths),
         "low": low,
         "high": high,
+        "to teacher": _ratio(sum(errors), sum(teachers)),
+        "ratio low": ratio_low,
+        "ratio high": ratio_high,
     }
 
 
-def _with_ratio(rows: list[dict[str, Any]], of: str, to: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each row with its ratio to one of them."""
-    return [row | {f"to {to['stage']}": row[of] / to[of] if to[of] else None} for row in rows]
+def _distance_row(
+    stage: str,
+    figures: NDArray[np.float64],  # [sentences, 2]: distance in dB, duration against the teacher's
+    copy_db: float,
+) -> dict[str, Any]:
+    distance_db, duration = figures.mean(0).tolist()
+    return {
+        "stage": stage,
+        "sentences": len(figures),
+        "distance_db": distance_db,
+        "worst_db": float(figures[:, 0].max()),
+        "duration": duration,
+        "to vocoder copy": _ratio(distance_db, copy_db),
+    }
+
+
+def _ratio(one: float, other: float) -> float | None:
+    return one / other if other else None
 
 
 def _show_progress(text: str) -> None:

@@ -53,11 +53,12 @@ def word_errors(said: Sequence[str], heard: Sequence[str]) -> int:
 
 def interval(
     errors: Sequence[int],  # of each sentence
-    lengths: Sequence[int],  # words of each sentence
+    against: Sequence[int],  # of each sentence: its words for a rate, another stage's errors for a ratio
     resamplings: int = 2_000,
 ) -> tuple[float, float]:
-    """95 % interval of the word error rate, by drawing the sentences anew (Bisani and Ney 2004)."""
+    """95 % interval of errors / against, by drawing the sentences anew (Bisani and Ney 2004)."""
     drawn = np.random.default_rng(0).integers(0, len(errors), (resamplings, len(errors)))
-    rates = np.asarray(errors)[drawn].sum(1) / np.asarray(lengths)[drawn].sum(1)
-    low, high = np.percentile(rates, (2.5, 97.5))
+    # a draw of few sentences may have nothing to divide by
+    quotients = np.asarray(errors)[drawn].sum(1) / np.asarray(against)[drawn].sum(1).clip(min=1)
+    low, high = np.percentile(quotients, (2.5, 97.5))
     return float(low), float(high)

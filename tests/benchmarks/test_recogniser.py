@@ -45,6 +45,16 @@ def test_the_interval_holds_the_rate():
     assert high - low > more_high - more_low > 0
 
 
+def test_the_interval_of_a_ratio_is_paired() -> None:
+    """Where each sentence has twice the errors of another stage, the ratio is 2 however they are drawn."""
+    assert interval([2, 4, 0, 6] * 5, [1, 2, 0, 3] * 5) == (2, 2)
+
+
+def test_nothing_to_divide_by() -> None:
+    """A teacher without errors gives a number, not a warning."""
+    assert interval([1, 0], [0, 0]) == (0, 2)
+
+
 @pytest.fixture
 def speech() -> Audio:
     """An ordinary sentence of the teacher."""
