@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import cosyrt
-from cosyrt.accel.plan import fingerprint, plans_folder
+from cosyrt.accel.cache_folder import graphs_folder
+from cosyrt.accel.fingerprint import fingerprint
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.errors import one_line
 
@@ -46,11 +47,6 @@ def kept(folder: ModelFolder, name: str, make: Callable[[], Any]) -> Any:
         )
         return made
     return _read(stem) or made
-
-
-def graphs_folder() -> Path:
-    """Where they are: beside the plans."""
-    return plans_folder().parent / "graphs"
 
 
 def _read(stem: Path) -> Any:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from cosyrt.accel.backends import accelerated
 from cosyrt.accel.guard import given_up, guarded
-from cosyrt.accel.plan import Plan, made_for, plan_path
+from cosyrt.accel.plan import fitting
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine import pipeline
 from cosyrt.engine.pipeline import Accelerate, Pipeline
 from cosyrt.engine.stages import Models, Stages
-from cosyrt.errors import CosyrtError
+from cosyrt.errors import one_line
 
 log = logging.getLogger(__name__)
 
@@ -42,20 +42,17 @@ def load(
 
 def planned(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
     """The stages of the plan for this model and device; the plain ones where there is none that holds."""
-    device = next(models.flow.parameters()).device
-    path = plan_path(folder, device)
-    plan = Plan.read(path)
+    plan, objection = fitting(folder, next(models.flow.parameters()).device)
+    if objection:
+        log.warning(
+            "the plan for %s is not used, %s; make it again with: cosyrt tune", folder.path, objection
+        )
     if plan is None:
-        if path.exists():
-            log.warning("the plan %s cannot be read and is not used; make it again with: cosyrt tune", path)
-        return stages
-    if changed := plan.stale(made_for(folder, device)):
-        log.warning("the plan for %s is not used, %s; make it again with: cosyrt tune", folder.path, changed)
         return stages
     parts = {part: one for part, one in plan.parts.items() if not given_up(plan.made_for["model"], part)}
     try:
         fast = accelerated({part: one.backend for part, one in parts.items()})(folder, models, stages)
-        return guarded(plan.made_for["model"], stages, fast, parts)
-    except CosyrtError as error:
-        log.warning("the plan for %s is not used: %s", folder.path, error)
+    except Exception as error:  # a backend may raise anything: whatever it is, the plain way speaks
+        log.warning("the plan for %s is not used: %s: %s", folder.path, type(error).__name__, one_line(error))
         return stages
+    return guarded(plan.made_for["model"], stages, fast, parts)

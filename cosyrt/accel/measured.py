@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from cosyrt.accel.plan import Plan, device_name, plans_folder
+from cosyrt.accel.cache_folder import plans_folder
+from cosyrt.accel.plan import Plan, surroundings
 
 if TYPE_CHECKING:
     from cosyrt.accel.advice import Verdict
@@ -28,22 +30,24 @@ OPTION_OF = {
 
 
 def measured_here(folder: Path | None = None) -> Mapping[str, tuple[Verdict, str]]:
-    """By option: the verdict and what was measured, from the plans made on this machine's device."""
-    device = device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    """By option: the verdict and what was measured, from the plans that hold on this machine as it is."""
+    now = surroundings(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     found: dict[str, list[str]] = {}
     for plan in _plans(folder or plans_folder()):
-        if plan.made_for.get("device") != device:
+        model = plan.made_for.get("model", "")
+        if plan.stale(now | {"model": model}):
             continue
-        model = plan.made_for.get("model", "")[:8]
         for part, planned in plan.parts.items():
             if option := _option(planned.backend):
-                words = f"{planned.backend} made {part} of model {model} {planned.speedup:.2f} times as fast"
+                words = (
+                    f"{planned.backend} made {part} of model {model[:8]} {planned.speedup:.2f} times as fast"
+                )
                 found.setdefault(option, []).append(words)
     return {option: ("use", "; ".join(words)) for option, words in found.items()}
 
 
 def _plans(folder: Path) -> Iterator[Plan]:
-    paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    paths = sorted(folder.glob("*.json")) if os.path.isdir(folder) else []
     yield from filter(None, map(Plan.read, paths))
 
 

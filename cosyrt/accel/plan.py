@@ -10,24 +10,25 @@ import hashlib
 import json
 import os
 import platform
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 import torch
 
+import cosyrt
 from cosyrt.accel.backend import Part
+from cosyrt.accel.cache_folder import plans_folder
+from cosyrt.accel.fingerprint import fingerprint
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.files import replace_file
 
-FORMAT = 1  # of the file, of the parts, and of what a size means
-PACKAGES = ("torch", "openvino", "onnxruntime", "tensorrt", "numpy")
-WEIGHTS = ("llm", "flow", "hift")
-BLOCK_BYTES, BLOCKS = 1 << 16, 32  # of a file that are looked at
+FORMAT = 2  # of the file, of the parts, and of what a size means
+PACKAGES = ("torch", "openvino", "onnx", "onnxruntime", "tensorrt", "numpy")
+CODE = ("models", "engine", "accel")  # of the package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ class Plan:
             return cls(
                 made_for=made_for, parts=parts, speedup=float(found["speedup"]), made=str(found["made"])
             )
-        except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
             return None
 
     def stale(self, now: Mapping[str, str]) -> str:
@@ -90,55 +91,51 @@ class Plan:
         return ""
 
 
-def plans_folder() -> Path:
-    """Where plans are kept: `COSYRT_PLANS`, else the user's cache folder."""
-    if given := os.environ.get("COSYRT_PLANS"):
-        return Path(given)
-    if sys.platform == "win32":
-        cache_home = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        cache_home = Path.home() / "Library" / "Caches"
-    else:
-        cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache_home / "cosyrt" / "plans"
-
-
 def plan_path(folder: ModelFolder, device: torch.device) -> Path:
     """Where the plan of a model on a kind of device is, or would be."""
     return plans_folder() / f"{fingerprint(folder)}-{device.type}.json"
 
 
+def fitting(folder: ModelFolder, device: torch.device) -> tuple[Plan | None, str]:
+    """The plan of a model on a device if it holds now; else None and why not, if one was made."""
+    try:
+        if not any(name.endswith(".json") for name in os.listdir(plans_folder())):
+            return None, ""  # and no weights need to be read for their digest
+    except OSError:
+        return None, ""
+    path = plan_path(folder, device)
+    plan = Plan.read(path)
+    if plan is None:
+        return None, f"{path} cannot be read" if os.path.exists(path) else ""
+    changed = plan.stale(made_for(folder, device))
+    return (None, changed) if changed else (plan, "")
+
+
 def made_for(folder: ModelFolder, device: torch.device) -> dict[str, str]:
     """All that a plan depends on, as it is now."""
+    return surroundings(device) | {"model": fingerprint(folder)}
+
+
+def surroundings(device: torch.device) -> dict[str, str]:
+    """All of that but the model."""
     return {
         "plan format": str(FORMAT),
-        "model": fingerprint(folder),
         "device": device_name(device),
         "threads": str(torch.get_num_threads()),
+        "cosyrt": f"{cosyrt.__version__} {_code()}",
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
     }
 
 
-def fingerprint(folder: ModelFolder) -> str:
-    """Of the weights and their description, by samples: reading all would cost more than a plan gains."""
-    digest = hashlib.sha256(repr(sorted(folder.description)).encode())
-    for name in WEIGHTS:
-        for path in (folder.path / f"{name}.safetensors", folder.path / f"{name}.pt"):
-            if path.is_file():
-                digest.update(name.encode())
-                _sample(path, digest)
-                break
-    return digest.hexdigest()[:16]
-
-
-def _sample(path: Path, digest: Any) -> None:
-    size = path.stat().st_size
-    digest.update(str(size).encode())
-    with path.open("rb") as file:
-        for number in range(BLOCKS):
-            file.seek(max(0, size - BLOCK_BYTES) * number // (BLOCKS - 1))
-            digest.update(file.read(BLOCK_BYTES))
+@cache
+def _code() -> str:
+    """What this version would do with a plan: a digest of the code that runs it."""
+    digest = hashlib.sha256()
+    package = Path(cosyrt.__file__).parent
+    for path in sorted(path for folder in CODE for path in (package / folder).rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def device_name(device: torch.device) -> str:

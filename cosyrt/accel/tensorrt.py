@@ -26,12 +26,13 @@ from torch import Tensor, nn
 
 import cosyrt
 from cosyrt.accel.backend import Availability, Backend, Part, Precision
+from cosyrt.accel.cache_folder import engines_folder
 from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, compiled_stages
 from cosyrt.accel.half_weights import availability as half_availability
 from cosyrt.accel.half_weights import narrowed
 from cosyrt.accel.onnx import MISSING as ONNX_MISSING
 from cosyrt.accel.onnx import export
-from cosyrt.accel.plan import made_for, plans_folder
+from cosyrt.accel.plan import made_for
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages, Velocity
 from cosyrt.errors import MissingDependency, UsageError
@@ -101,7 +102,7 @@ def kept(where: Path, module: nn.Module, example: tuple[Tensor, ...], dtype: tor
 def engine_path(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> Path:
     """Where the engine of a model is, or would be: another card, version or model has another name."""
     holds_for = f"{sorted(made_for(folder, device).items())} {dtype} {FREE} {cosyrt.__version__}"
-    return plans_folder().parent / "engines" / f"{hashlib.sha256(holds_for.encode()).hexdigest()[:24]}.engine"
+    return engines_folder() / f"{hashlib.sha256(holds_for.encode()).hexdigest()[:24]}.engine"
 
 
 def built(path: Path, example: tuple[Tensor, ...]) -> bytes:

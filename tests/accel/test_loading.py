@@ -10,9 +10,10 @@ import pytest
 import torch
 
 import cosyrt
-from cosyrt.accel.backends import accelerated
+from cosyrt.accel.backends import BACKENDS, accelerated
 from cosyrt.accel.plan import Plan, Planned, made_for, plan_path
 from cosyrt.checkpoint import ModelFolder
+from cosyrt.engine.stages import Stages
 
 CPU = torch.device("cpu")
 
@@ -82,3 +83,25 @@ def test_a_backend_that_went_away_is_ignored_in_one_line(
         speaks_like(tiny_folder)
 
     assert len(caplog.messages) == 1 and "'warp'" in caplog.text
+
+
+def test_a_backend_that_breaks_is_ignored_in_one_line(
+    tiny_folder: Path,
+    path: Path,
+    plan: Plan,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A full disk or a bug of a runtime while stages are built: the model speaks the plain way."""
+
+    def full(*_: object) -> Stages:
+        raise OSError("[Errno 28] No space left\non device")
+
+    monkeypatch.setitem(BACKENDS, "int8", replace(BACKENDS["int8"], build=full))
+    plain = speaks_like(tiny_folder)
+    plan.write(path)
+    with caplog.at_level(logging.WARNING):
+        assert torch.equal(speaks_like(tiny_folder), plain)
+
+    (line,) = caplog.messages
+    assert "OSError: [Errno 28] No space left on device" in line

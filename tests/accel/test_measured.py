@@ -8,14 +8,14 @@ import torch
 
 from cosyrt.accel.advice import OPTIONS
 from cosyrt.accel.measured import OPTION_OF, measured_here
-from cosyrt.accel.plan import Plan, Planned, device_name
+from cosyrt.accel.plan import Plan, Planned, surroundings
 
-HERE = device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+HERE = surroundings(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def write(path: Path, device: str, backend: str) -> None:
+def write(path: Path, backend: str, **other: str) -> None:
     plan = Plan(
-        made_for={"device": device, "model": "0123456789abcdef"},
+        made_for=HERE | {"model": "0123456789abcdef"} | other,
         parts={"velocity": Planned(backend=backend, speedup=1.754)},
     )
     plan.write(path)
@@ -23,7 +23,7 @@ def write(path: Path, device: str, backend: str) -> None:
 
 def test_a_plan_of_this_machine_is_measured(tmp_path: Path) -> None:
     """What it runs is to be used, with its factor, its part and the model."""
-    write(tmp_path / "a.json", HERE, "bf16")
+    write(tmp_path / "a.json", "bf16")
     (tmp_path / "broken.json").write_text("{")
 
     assert measured_here(tmp_path) == {
@@ -31,10 +31,11 @@ def test_a_plan_of_this_machine_is_measured(tmp_path: Path) -> None:
     }
 
 
-def test_other_machines_and_other_backends_say_nothing(tmp_path: Path) -> None:
-    """A plan of another device, a backend that no advice is about, a folder that is not there."""
-    write(tmp_path / "a.json", "some other processor", "bf16")
-    write(tmp_path / "b.json", HERE, "something new")
+def test_what_does_not_hold_here_says_nothing(tmp_path: Path) -> None:
+    """A plan of another device or version, a backend that no advice is about, a folder that is not there."""
+    write(tmp_path / "a.json", "bf16", device="some other processor")
+    write(tmp_path / "b.json", "bf16", torch="1.0")
+    write(tmp_path / "c.json", "something new")
 
     assert measured_here(tmp_path) == {}
     assert measured_here(tmp_path / "nowhere") == {}

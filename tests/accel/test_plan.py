@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from cosyrt.accel.plan import Plan, Planned, fingerprint, made_for, plan_path, plans_folder
+from cosyrt.accel.plan import Plan, Planned, fitting, made_for, plan_path
 from cosyrt.checkpoint import ModelFolder
 
 CPU = torch.device("cpu")
@@ -29,7 +30,17 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", "{", '{"made_for": [], "parts": {}, "speedup": 1, "made": ""}', "\xff"]
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        "{",
+        '{"made_for": [], "parts": {}, "speedup": 1, "made": ""}',
+        "\xff",
+        '{"made_for": {}, "parts": {}, "speedup": 1, "made": ""' + "}" * 2,
+        "[" * 100_000,
+    ],
 )
 def test_what_is_no_plan_is_none(tmp_path: Path, text: str) -> None:
     """Nothing that can lie in a cache folder makes loading fail."""
@@ -38,6 +49,15 @@ def test_what_is_no_plan_is_none(tmp_path: Path, text: str) -> None:
 
     assert Plan.read(path) is None
     assert Plan.read(tmp_path / "other.json") is None
+
+
+def test_a_size_beyond_all_numbers_is_no_plan(tmp_path: Path) -> None:
+    """1e999 is valid JSON."""
+    path = tmp_path / "plan.json"
+    PLAN.write(path)
+    path.write_text(path.read_text().replace("0.02", "1").replace("1,", "1e999,", 1))
+
+    assert Plan.read(path) is None
 
 
 def test_parts_there_are_not_are_left_out(tmp_path: Path) -> None:
@@ -59,22 +79,6 @@ def test_every_change_makes_it_stale() -> None:
     assert PLAN.stale({"torch": "2.13.0", "threads": "2"}) == "threads was nothing and is 2"
 
 
-def test_the_fingerprint_is_of_the_weights(tiny_folder: Path, tmp_path: Path) -> None:
-    """A copy has the same; another size, or another byte where it looks, has not."""
-    import shutil
-
-    copy = tmp_path / "copy"
-    shutil.copytree(tiny_folder, copy)
-    before = fingerprint(ModelFolder.open(tiny_folder))
-    assert fingerprint(ModelFolder.open(copy)) == before
-
-    weights = copy / "flow.safetensors"
-    data = bytearray(weights.read_bytes())
-    data[-1] ^= 1
-    weights.write_bytes(data)
-    assert fingerprint(ModelFolder.open(copy)) != before
-
-
 def test_it_depends_on_machine_model_and_versions(tiny_folder: Path) -> None:
     """The keys are these, and the file carries the model and the device in its name."""
     folder = ModelFolder.open(tiny_folder)
@@ -84,10 +88,24 @@ def test_it_depends_on_machine_model_and_versions(tiny_folder: Path) -> None:
     assert key["model"] in plan_path(folder, CPU).name and plan_path(folder, CPU).name.endswith("-cpu.json")
 
 
-def test_the_folder_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """COSYRT_PLANS says where plans are; without it they are in the user's cache."""
-    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path))
-    assert plans_folder() == tmp_path
+def test_a_plan_that_fits_and_the_objections(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """None where there is none or the folder cannot be used; what has changed where there is one."""
+    folder = ModelFolder.open(tiny_folder)
+    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path / "plans"))
+    assert fitting(folder, CPU) == (None, "")
 
-    monkeypatch.delenv("COSYRT_PLANS")
-    assert plans_folder().parts[-2:] == ("cosyrt", "plans")
+    plan = replace(PLAN, made_for=made_for(folder, CPU))
+    plan.write(plan_path(folder, CPU))
+    assert fitting(folder, CPU) == (plan, "")
+
+    replace(plan, made_for=plan.made_for | {"torch": "1.0"}).write(plan_path(folder, CPU))
+    assert "torch was 1.0" in fitting(folder, CPU)[1]
+
+    plan_path(folder, CPU).write_text("[" * 100_000)
+    assert "cannot be read" in fitting(folder, CPU)[1]
+
+    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path / "plans" / "file" / "below"))
+    (tmp_path / "plans" / "file").touch()
+    assert fitting(folder, CPU) == (None, "")

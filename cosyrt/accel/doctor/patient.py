@@ -18,12 +18,12 @@ from cosyrt.accel.backends import EAGER, accelerated
 from cosyrt.accel.components import COMPONENTS
 from cosyrt.accel.doctor.card import Card, CudaCard
 from cosyrt.accel.machine import Machine
-from cosyrt.accel.plan import Plan, made_for, plan_path
+from cosyrt.accel.plan import fitting
 from cosyrt.accel.probe import physical_cores, this_machine
 from cosyrt.accel.torchscript import archives as by_archives
 from cosyrt.accel.workload import Length, Subject, calls_of, seconds_of
 from cosyrt.engine.stages import Stages
-from cosyrt.errors import CosyrtError
+from cosyrt.errors import one_line
 
 PLAN = "plan"  # what `cosyrt.load` runs, without its guard: the doctor wants to see it fail
 SHORT = Length(46, 0, False)  # 1.8 s of speech
@@ -119,17 +119,14 @@ def _run(subject: Subject, way: str, archives: Path | None) -> tuple[Stages, str
     if way != PLAN:
         accelerate = by_archives(where=archives) if way == "torchscript" and archives else accelerated(way)
         return accelerate(folder, subject.models, plain), ""
-    path = plan_path(folder, subject.pipeline.where)
-    plan = Plan.read(path)
+    plan, objection = fitting(folder, subject.pipeline.where)
     if plan is None:
-        return plain, f"{path} cannot be read" if path.exists() else ""
-    if objection := plan.stale(made_for(folder, subject.pipeline.where)):
         return plain, objection
     try:
         names = {part: planned.backend for part, planned in plan.parts.items()}
         return accelerated(names)(folder, subject.models, plain), ""
-    except CosyrtError as error:
-        return plain, str(error)
+    except Exception as error:  # as in `cosyrt.load`, where the plain way speaks then
+        return plain, f"{type(error).__name__}: {one_line(error)}"
 
 
 def _found(subject: Subject, archives: Path | None) -> tuple[Path, ...]:
