@@ -5,9 +5,9 @@ Each backend is one file of this folder and ends in one or a few `Backend` value
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -54,6 +54,12 @@ class Backend:
     build: Build
     predicts: Callable[[torch.device], float]
     kept: bool = False  # what it builds is there when the model is loaded again
+
+
+def size_of(stage: str, args: Sequence[Any]) -> int:
+    """What a call grows with: of a step the positions it looks back on, of any other its first argument."""
+    size: int = args[2].shape[-1] if stage == "step" else args[0].numel()
+    return size
 
 
 def replaced(stages: Stages, part: Part, other: Stages) -> Stages:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from cosyrt.accel.backend import PARTS, Part
+from cosyrt.accel.backend import PARTS, Part, size_of
 from cosyrt.accel.plan import Planned
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
@@ -124,7 +124,7 @@ class Watch:
         Raises:
             SpeechError: it does not come back.
         """
-        expected = expected_s(self.planned.calls.get(name, []), args[0].numel())
+        expected = expected_s(self.planned.calls.get(name, []), size_of(name, args))
         limit = max(self.config.hangs_s, self.config.hangs * (expected or 0.0))
         begin = self.clock()
         try:

@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from functools import reduce
 
 import numpy as np
+import torch
 
 from cosyrt.accel.backend import PARTS, Part
 from cosyrt.accel.backends import EAGER, accelerated, backend
+from cosyrt.accel.guard import guarded
+from cosyrt.accel.plan import Planned
 from cosyrt.accel.timing import Speedup, TimingConfig, Timings, interleaved
 from cosyrt.accel.verify import DISTANCE, ORDER, Parity, verify
 from cosyrt.accel.workload import LENGTHS, Call, Length, Subject, Utterance, calls_of, seconds_of
@@ -34,6 +37,7 @@ class Job:
     parts: Mapping[Part, str]
     seconds: float  # to be spent on timing
     lengths: int  # how many of LENGTHS
+    threads: int  # of torch, in the process that tries
     whole: bool = False  # time everything that an utterance needs, and not these parts alone
 
 
@@ -88,8 +92,9 @@ class Shares:
         return self.seconds[part] / sum(self.seconds.values())
 
 
-def shares(folder: str | None, device: str | None) -> Shares:
+def shares(folder: str | None, device: str | None, threads: int) -> Shares:
     """Measure each part of one utterance of the plain way, once it is warm."""
+    torch.set_num_threads(threads)
     subject = Subject.open(folder, device)
     said = subject.utterance(LENGTHS[0])
     measure = _measured(subject, subject.plain, tuple(PARTS))
@@ -105,6 +110,7 @@ def trial(job: Job) -> Result:
     Raises:
         MissingDependency, UsageError, ModelError: it cannot be built here.
     """
+    torch.set_num_threads(job.threads)
     subject = Subject.open(job.folder, job.device)
     begin = time.perf_counter()
     accelerate = accelerated(dict(job.parts))
@@ -115,6 +121,9 @@ def trial(job: Job) -> Result:
         return Result(build_s=build_s, parity=parity)
     kept: dict[str, list[Call]] = {}
     parts = tuple(PARTS) if job.whole else tuple(job.parts)
+    if job.whole:  # as `cosyrt.load` will run it
+        planned = {part: Planned(backend=name, speedup=1.0) for part, name in job.parts.items()}
+        stages = guarded(str(subject.pipeline.folder.path), subject.plain, stages, planned)
     candidates = {
         EAGER: _measured(subject, subject.plain, parts),
         AGAIN: _measured(subject, subject.plain, parts),

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import torch
 
+from cosyrt import errors
 from cosyrt.accel.backend import PARTS, Backend, Part, Precision
 from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.child import Outcome, call_in_child
@@ -27,7 +28,7 @@ from cosyrt.accel.workload import LENGTHS
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.pipeline import BUILTIN
 from cosyrt.engine.ram import ram_bytes
-from cosyrt.errors import SpeechError, UsageError
+from cosyrt.errors import CosyrtError, SpeechError, UsageError
 
 WHOLE_SHARE = 0.25  # of the budget is kept for the plan as a whole
 TIMING_SHARE = 0.5  # of a candidate's time; the rest goes into loading, building and verifying
@@ -69,7 +70,8 @@ def tune(
 ) -> Report:
     """Measure, choose, and write the plan that `cosyrt.load` uses from then on.
 
-    `budget_s` is about what it takes; interrupted, it leaves the plan that was there before.
+    `budget_s` is about what it takes; interrupted, it leaves the plan that was there before. Trials run in
+    processes of their own: a script calls this under `if __name__ == "__main__":`.
 
     Raises:
         ModelError: the folder cannot be used. UsageError: no such device, or a budget too small for anything.
@@ -118,11 +120,15 @@ class Tuning:
 
     def plain_shares(self) -> Shares:
         """Where the time goes the plain way."""
-        outcome = self.child(shares, str(self.opened.path), self.device, seconds=self.budget_s)
+        outcome = self.child(
+            shares, str(self.opened.path), self.device, torch.get_num_threads(), seconds=self.budget_s
+        )
         if outcome.failure is not None:
             kind, _, reason = outcome.failure.partition(": ")
-            error = UsageError if kind == "UsageError" else SpeechError
-            raise error(reason or f"the model cannot be measured: {outcome.failure}")
+            known = getattr(errors, kind, None)
+            if isinstance(known, type) and issubclass(known, CosyrtError):
+                raise known(reason)
+            raise SpeechError(f"the model cannot be measured: {outcome.failure}")
         found: Shares = outcome.value
         return found
 
@@ -184,6 +190,7 @@ class Tuning:
             parts=parts,
             seconds=TIMING_SHARE * seconds,
             lengths=min(round(seconds / each_s), len(LENGTHS)),
+            threads=torch.get_num_threads(),
             whole=whole,
         )
         kept = whole or BACKENDS[row.candidate].kept  # of the whole, each part has earned its own
@@ -209,6 +216,7 @@ class Tuning:
     def child(self, function: Callable[..., Any], *arguments: Any, seconds: float) -> Outcome:
         """The call in a process of its own."""
         patience = max(min(LEAST_PATIENCE_S, PATIENCE_SHARE * self.budget_s), PATIENCE * seconds)
+        patience = min(patience, max(0.0, self.left()) + LEAST_PATIENCE_S)
         return call_in_child(function, *arguments, timeout_s=patience, memory_bytes=self.memory)
 
     def left(self) -> float:

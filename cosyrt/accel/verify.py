@@ -18,7 +18,14 @@ import numpy as np
 from torch import Tensor
 
 from cosyrt.accel.backend import Part, Precision
-from cosyrt.accel.workload import Subject, Utterance, log_probabilities, mel_of, samples_of
+from cosyrt.accel.workload import (
+    Subject,
+    Utterance,
+    log_probabilities,
+    mel_of,
+    read_probabilities,
+    samples_of,
+)
 from cosyrt.audio import log_mel
 from cosyrt.engine.stages import Stages
 from cosyrt.frontend.reference import mel_spec
@@ -105,7 +112,9 @@ def why_not(precision: Precision, distances: Distances) -> str:
 
 def _llm(subject: Subject, other: Stages, said: Utterance) -> Distances:
     plain, fast = (log_probabilities(subject, way, said, len(said.speech)) for way in (subject.plain, other))
-    return Distances(expectation=_finite(plain, fast, divergence))
+    given = Distances(expectation=_finite(plain, fast, divergence))
+    plain, fast = (read_probabilities(subject, way, said) for way in (subject.plain, other))
+    return given.worst(Distances(expectation=_finite(plain, fast, divergence))) if len(plain) else given
 
 
 def _flow(subject: Subject, other: Stages, said: Utterance) -> Distances:

@@ -18,13 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cosyrt.accel.backend import PARTS, Part
+from cosyrt.accel.backend import PARTS, Part, size_of
 from cosyrt.checkpoint import ModelFolder
+from cosyrt.engine.interleave import Reader
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.pipeline import Pipeline, load
 from cosyrt.engine.speaking import Saying, speech_tokens
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.frontend.voice import Voice
+from cosyrt.models.llm import MARK, SPEECH, START, TEXT
 
 TEXTS = (
     "The quick brown fox jumps over the lazy dog near the river bank.",
@@ -34,6 +36,7 @@ TEXTS = (
 )
 NOISE_SEED = 1
 PROMPT_TOKENS = 75  # 3 s, as most reference clips are cut to
+BLOCKS_READ, READS = 2, 6  # of text that arrives while it is spoken, and of speech tokens in each
 LEAST_PER_TEXT = 3  # speech tokens a text token, so that a text is long enough for its speech
 
 
@@ -150,6 +153,11 @@ class Utterance:
     voice: Voice
     chunked: bool
 
+    def after(self, count: int) -> Utterance:
+        """The rest of it, once so many of its speech tokens have been said."""
+        said = self.saying.prompt_speech + self.speech[:count]
+        return replace(self, saying=replace(self.saying, prompt_speech=said), speech=self.speech[count:])
+
 
 def log_probabilities(
     subject: Subject,
@@ -177,6 +185,25 @@ def log_probabilities(
     for _ in islice(speech_tokens(forced, config, said.saying, draw, p.where), min(steps, len(said.speech))):
         pass
     return torch.cat(heard)
+
+
+def read_probabilities(
+    subject: Subject,
+    stages: Stages,
+    said: Utterance,
+) -> Tensor:  # [reads, V]; none where the model reads no text while it speaks
+    """What the language model expects after each read of text that arrives while it is spoken."""
+    config = subject.pipeline.description.speaking
+    reader = Reader(stages, subject.pipeline.where)
+    heard: list[Tensor] = []
+    reader.give([START], MARK)
+    for block in range(0 if config.fill_token is None else BLOCKS_READ):
+        start = block * config.block_text
+        reader.give(said.saying.text[start : start + config.block_text], TEXT)
+        for number in said.speech[block * READS : (block + 1) * READS]:
+            heard.append(reader.read())
+            reader.give([number], SPEECH)
+    return torch.cat(heard) if heard else torch.zeros(0, 1)
 
 
 def mel_of(
@@ -218,7 +245,7 @@ class Call(NamedTuple):
     """One call of a stage."""
 
     stage: str
-    size: int  # values in its first argument
+    size: int  # as `size_of` tells it
     seconds: float
 
 
@@ -246,7 +273,7 @@ class Clock:
             begin = self.clock()
             out = stage(*args)
             self.settle()
-            self.calls.append(Call(name, args[0].numel(), self.clock() - begin))
+            self.calls.append(Call(name, size_of(name, args), self.clock() - begin))
             return out
 
         return call
@@ -257,8 +284,8 @@ class Clock:
             torch.cuda.synchronize()
 
 
-STEPS_TIMED = 12  # of the language model: the others cost the same
-EULER_TIMED = 1  # likewise of the solver
+STEPS_TIMED = 4  # of the language model at the beginning, in the middle and at the end: some copy their past
+EULER_TIMED = 1  # of the solver: the others cost the same
 
 
 def calls_of(
@@ -270,16 +297,26 @@ def calls_of(
 ) -> list[Call]:
     """The calls of one part while an utterance is said, each with its time; of like calls only a few."""
     p = subject.pipeline
-    timed = Clock(stages, part, p.where, clock)
     if part == "llm":
-        log_probabilities(subject, timed.stages, said, STEPS_TIMED)
-    elif part == "vocode":
+        return list(_language_calls(subject, stages, said, clock))
+    timed = Clock(stages, part, p.where, clock)
+    if part == "vocode":
         frames = p.description.rates.frames(len(said.speech))
         mel = torch.full((1, p.description.flow.mel_bins, frames), -6.0, device=p.where)
         samples_of(subject, timed.stages, mel)
     else:
         mel_of(subject, timed.stages, said, EULER_TIMED)
     return timed.calls
+
+
+def _language_calls(
+    subject: Subject, stages: Stages, said: Utterance, clock: Callable[[], float]
+) -> Iterator[Call]:
+    last = max(0, len(said.speech) - 1 - STEPS_TIMED)
+    for place in sorted({0, last // 2, last}):
+        timed = Clock(stages, "llm", subject.pipeline.where, clock)
+        log_probabilities(subject, timed.stages, said.after(place), 1 + STEPS_TIMED)
+        yield from (call for call in timed.calls if not place or call.stage != "prefill")
 
 
 def seconds_of(subject: Subject, part: Part, said: Utterance, calls: list[Call]) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import cosyrt.accel.tune as tuning
 from cosyrt.accel.backend import Availability
@@ -16,7 +18,7 @@ from cosyrt.accel.trial import Job, Result, Shares
 from cosyrt.accel.tune import best_of, tune, with_rank
 from cosyrt.accel.verdict import Row
 from cosyrt.accel.verify import Distances, Parity
-from cosyrt.errors import UsageError
+from cosyrt.errors import ModelError, UsageError
 from tests.accel.test_verdict import timed
 
 TRIED = ("bf16", "int8")
@@ -163,6 +165,26 @@ def test_no_such_device(plans: Path, tiny_folder: Path) -> None:
     """The error of the child is the error of the user."""
     with pytest.raises(UsageError, match="warp"):
         tune(tiny_folder, device="warp")
+
+
+def test_a_model_that_cannot_be_used(plans: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    """So are those that only loading finds."""
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+    (folder / "flow.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="safetensors"):
+        tune(folder, device="cpu")
+
+
+def test_trials_have_the_threads_that_the_plan_holds_for(
+    monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
+) -> None:
+    """A program may have asked torch for others than a new process would take."""
+    jobs = acted(monkeypatch, 1.4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    report = tune(tiny_folder, device="cpu")
+
+    assert {job.threads for job in jobs} == {7}
+    assert report.plan.made_for["threads"] == "7"
 
 
 @pytest.mark.slow
