@@ -62,16 +62,25 @@ FREE: Mapping[int, Sizes] = {  # by what the size is in the example that the gra
 }
 
 
-class Narrow(nn.Module):
-    """A graph computed in 16 bits between inputs and outputs of 32."""
+class Typed(nn.Module):
+    """A graph computed in one type between inputs and outputs of float32; what masks is a number to add.
+
+    ONNX's exporter has words for a boolean mask of attention in float32 alone, and a strongly typed network
+    mixes no types.
+    """
 
     def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
         self.inner, self.dtype = narrowed(module, dtype), dtype
+        # Finite, also after a score was added: tiles of -inf alone make fused attention compute -inf - -inf.
+        self.unseen = torch.finfo(dtype).min / 2
 
     def forward(self, *args: Tensor) -> tuple[Tensor, ...]:
-        narrow = (arg.to(self.dtype) if arg.is_floating_point() else arg for arg in args)
-        return tuple(out.float() for out in self.inner(*narrow))
+        return tuple(out.float() for out in self.inner(*map(self.typed, args)))
+
+    def typed(self, arg: Tensor) -> Tensor:
+        """An argument as the graph computes with it."""
+        return arg.to(self.dtype) if arg.is_floating_point() else (~arg).to(self.dtype) * self.unseen
 
 
 def free_sizes(example: Tensor) -> list[int]:
@@ -89,10 +98,9 @@ def kept(where: Path, module: nn.Module, example: tuple[Tensor, ...], dtype: tor
     """The engine of a graph, serialised: the one at that path, or a new one, which is then kept there."""
     if where.is_file():
         return where.read_bytes()
-    graph = module if dtype == torch.float32 else Narrow(module, dtype)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "graph.onnx"
-        export(graph, example, path, free_sizes)
+        export(Typed(module, dtype), example, path, free_sizes)
         plan = built(path, example)
     where.parent.mkdir(parents=True, exist_ok=True)
     replace_file(where, plan)

@@ -211,13 +211,21 @@ class Modulation(nn.Module):
         return made[:, None].chunk(self.parts, dim=-1)
 
 
-def modulated(
-    x: Tensor,  # [B, M, D]
-    shift: Tensor,  # [B, 1, D]
-    scale: Tensor,  # [B, 1, D]
-) -> Tensor:  # [B, M, D]
+class ModulatedNorm(nn.Module):
     """Layer norm whose shift and scale follow the time."""
-    return F.layer_norm(x, x.shape[-1:], eps=NORM_EPS) * (1 + scale) + shift
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(
+        self,
+        x: Tensor,  # [B, M, D]
+        shift: Tensor,  # [B, 1, D]
+        scale: Tensor,  # [B, 1, D]
+    ) -> Tensor:  # [B, M, D]
+        # Not x.shape[-1:]: a graph that is exported wants this size fixed.
+        return F.layer_norm(x, (self.width,), eps=NORM_EPS) * (1 + scale) + shift
 
 
 class Block(nn.Module):
@@ -225,6 +233,7 @@ class Block(nn.Module):
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
+        self.norm = ModulatedNorm(config.width)
         self.attn_norm = Modulation(config.width, 6)
         self.attn = Attention(config)
         self.ff = FeedForward(config)
@@ -238,8 +247,8 @@ class Block(nn.Module):
         memory: Memory | None = None,
     ) -> Tensor:  # [B, M, D]
         shift, scale, gate, ff_shift, ff_scale, ff_gate = self.attn_norm.apart(time)
-        x = x + gate * self.attn(modulated(x, shift, scale), sees, turn, memory)
-        out: Tensor = x + ff_gate * self.ff(modulated(x, ff_shift, ff_scale))
+        x = x + gate * self.attn(self.norm(x, shift, scale), sees, turn, memory)
+        out: Tensor = x + ff_gate * self.ff(self.norm(x, ff_shift, ff_scale))
         return out
 
 
@@ -253,6 +262,7 @@ class DiT(nn.Module):
         self.input_embed = InputEmbedding(c)
         self.rotary_embed = RotaryPositions(c.head_width)
         self.transformer_blocks = nn.ModuleList(Block(c) for _ in range(c.layers))
+        self.norm = ModulatedNorm(c.width)
         self.norm_out = Modulation(c.width, 2)
         self.proj_out = nn.Linear(c.width, c.mel_bins)
 
@@ -288,5 +298,5 @@ class DiT(nn.Module):
         for block, time in zip(self.transformer_blocks, times[:-1], strict=True):
             y = block(y, time, sees[:, None], turn, memory)
         scale, shift = self.norm_out.apart(times[-1])  # the other way round than in the blocks
-        out: Tensor = self.proj_out(modulated(y, shift, scale))
+        out: Tensor = self.proj_out(self.norm(y, shift, scale))
         return out.transpose(1, 2) * real

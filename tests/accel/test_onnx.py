@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cosyrt.accel.backends import BACKENDS
-from cosyrt.accel.onnx import Session, export
+from cosyrt.accel.onnx import Session, build, export
 from cosyrt.accel.verify import verify
 from cosyrt.accel.workload import Length, Subject
 from cosyrt.errors import UsageError
@@ -24,6 +24,16 @@ def test_every_part_equals_eager(subject: Subject, part: str) -> None:
     backend = BACKENDS["onnxruntime"]
     stages = backend.build(part, subject.pipeline.folder, subject.models, subject.plain)  # type: ignore[arg-type]
     parity = verify(subject, part, "exact", stages, [subject.utterance(length) for length in SAID])  # type: ignore[arg-type]
+
+    assert parity.passed, parity.why
+
+
+@pytest.mark.slow
+def test_the_velocity_of_cosyvoice_3_equals_eager(tiny3_folder: Path) -> None:
+    """The exporter takes no size of a norm that is not fixed."""
+    subject = Subject.open(str(tiny3_folder), "cpu")
+    stages = build("velocity", subject.pipeline.folder, subject.models, subject.plain)
+    parity = verify(subject, "velocity", "exact", stages, [subject.utterance(length) for length in SAID])
 
     assert parity.passed, parity.why
 

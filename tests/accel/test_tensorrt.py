@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -16,11 +18,12 @@ from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST
 from cosyrt.accel.graphs import VelocityGraph
 from cosyrt.accel.onnx import export
-from cosyrt.accel.tensorrt import MOST_FRAMES, MOST_PAST, Narrow, bounds, free_sizes, within
-from cosyrt.accel.verify import verify
+from cosyrt.accel.tensorrt import MOST_FRAMES, MOST_PAST, Typed, bounds, free_sizes, within
+from cosyrt.accel.verify import relative, verify
 from cosyrt.accel.workload import Length, Subject
+from cosyrt.models.flow import DiTFlow, Flow
 from cosyrt.models.layers import visible
-from tests import tiny
+from tests import tiny, tiny3
 
 CUDA = torch.device("cuda")
 NAMES = ["tensorrt", "tensorrt-fp16"]
@@ -71,40 +74,38 @@ def given(module: VelocityGraph, frames: int, past: int) -> tuple[Tensor, ...]:
 
 
 @pytest.mark.slow
-def test_the_graph_it_is_given_holds_for_all_lengths(tmp_path: Path) -> None:
-    """Another length, another past and none: the numbers of the network; the mask is an input."""
-    with torch.no_grad():
-        module = VelocityGraph(tiny.flow().velocity)
-        path = tmp_path / "graph.onnx"
-        export(module, given(module, EXAMPLE_FRAMES, EXAMPLE_PAST), path, free_sizes)
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        names = [found.name for found in session.get_inputs()]
-        assert "in2" in names
-        for frames, past in ((50, 100), (31, 0)):
-            asked = given(module, frames, past)
-            feed = {f"in{i}": arg.numpy() for i, arg in enumerate(asked) if f"in{i}" in names}
-            for got, want in zip(session.run(None, feed), module(*asked), strict=True):
-                torch.testing.assert_close(torch.from_numpy(got), want, atol=1e-4, rtol=0)
+@pytest.mark.parametrize(("dtype", "apart"), [(torch.float32, 1e-5), (torch.float16, 5e-3)])
+@pytest.mark.parametrize("flow", [tiny.flow, tiny3.flow])
+def test_the_graph_it_is_given_holds_for_all_lengths(
+    flow: Callable[[], Flow | DiTFlow], dtype: torch.dtype, apart: float, tmp_path: Path
+) -> None:
+    """Well typed, in 16 bits too; at another length, another past and none: the numbers of the network."""
+    module, path = VelocityGraph(flow().velocity.requires_grad_(False)), tmp_path / "graph.onnx"
+    export(Typed(module, dtype), given(module, EXAMPLE_FRAMES, EXAMPLE_PAST), path, free_sizes)
+
+    onnx.checker.check_model(path, full_check=True)
+    for frames, past in ((50, 100), (31, 0)):
+        asked = given(module, frames, past)
+        for got, want in zip(computed(path, asked), module(*asked), strict=True):
+            assert got.dtype == want.dtype and relative(want, got) < apart
 
 
-def test_in_16_bits_inputs_and_outputs_stay_wide() -> None:
-    """Masks stay masks, weights are narrow, what comes out is float32 and near."""
+def computed(path: Path, asked: tuple[Tensor, ...]) -> list[Tensor]:
+    """What ONNX Runtime makes of it, given all of the arguments: none may be lost, the mask least of all."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    feed = {f"in{number}": arg.numpy() for number, arg in enumerate(asked)}
+    assert {found.name for found in session.get_inputs()} == set(feed)
+    return [torch.from_numpy(found) for found in session.run(None, feed)]
 
-    class Masked(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.linear = nn.Linear(4, 4)
 
-        def forward(self, x: Tensor, sees: Tensor) -> tuple[Tensor, Tensor]:
-            return self.linear(x), torch.where(sees, x, 0.0)
+def test_in_16_bits_weights_are_narrow_and_numbers_wide() -> None:
+    """Weights and arithmetic are narrow, what goes in and comes out is float32."""
+    plain, x = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)).requires_grad_(False), torch.randn(3, 4)
+    typed = Typed(plain, torch.bfloat16)
+    (row,) = typed(x[:1])
 
-    plain, x = Masked().requires_grad_(False), torch.randn(3, 4)
-    narrow = Narrow(plain, torch.bfloat16)
-    out, masked = narrow(x, x > 0)
-
-    assert out.dtype == masked.dtype == torch.float32
-    assert next(narrow.parameters()).dtype == torch.bfloat16
-    torch.testing.assert_close(out, plain(x, x > 0)[0], atol=0.05, rtol=0)
+    assert row.dtype == torch.float32 and next(typed.parameters()).dtype == torch.bfloat16
+    torch.testing.assert_close(row, plain(x)[0], atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize(

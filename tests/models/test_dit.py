@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.models.dit import DiT, first_head_rotated, modulated
+from cosyrt.models.dit import DiT, ModulatedNorm, first_head_rotated
 from cosyrt.models.layers import Memory, real_positions, visible
 from tests import tiny3
 from tests.models.test_unet import CHUNK, FRAMES, cut, inputs
@@ -73,7 +73,7 @@ def test_the_first_head_alone_is_rotated() -> None:
 def test_a_modulated_norm() -> None:
     """Zero mean and unit variance, then scaled by one more than the scale, then shifted."""
     x = 3 + torch.randn(2, 5, 64, generator=torch.Generator().manual_seed(0))
-    out = modulated(x, torch.full((2, 1, 64), 7.0), torch.full((2, 1, 64), 1.0))
+    out = ModulatedNorm(64)(x, torch.full((2, 1, 64), 7.0), torch.full((2, 1, 64), 1.0))
 
     torch.testing.assert_close(out.mean(-1), torch.full((2, 5), 7.0))
     torch.testing.assert_close(out.std(-1, correction=0), torch.full((2, 5), 2.0), atol=1e-4, rtol=0)
