@@ -12,9 +12,10 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
+import cosyrt
 from cosyrt.accel.cache_folder import digests_folder
 from cosyrt.checkpoint import LANGUAGE_MODEL, ModelFolder
 from cosyrt.files import replace_file
@@ -78,3 +79,13 @@ def _noted(note: Path, identity: Identity) -> str:
         return str(found["sha256"]) if found["of"] == list(identity) else ""
     except (OSError, ValueError, TypeError, LookupError):
         return ""
+
+
+@cache
+def made_of(versions: str, sources: tuple[str, ...]) -> str:
+    """A short digest of versions and of source files, as patterns within the package."""
+    digest = hashlib.sha256(versions.encode())
+    package = Path(cosyrt.__file__).parent
+    for path in sorted(path for pattern in sources for path in package.glob(pattern)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]

@@ -7,7 +7,6 @@ They hold on any machine: what depends on the processor is compiled from them at
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import secrets
@@ -17,9 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import cosyrt
 from cosyrt.accel.cache_folder import graphs_folder
-from cosyrt.accel.fingerprint import fingerprint
+from cosyrt.accel.fingerprint import fingerprint, made_of
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.errors import one_line
 
@@ -84,8 +82,4 @@ def _write(made: Any, stem: Path) -> None:
 @cache
 def _made_of() -> str:
     """The versions and the code that a graph depends on."""
-    digest = hashlib.sha256(f"{version('torch')} {version('openvino')}".encode())
-    package = Path(cosyrt.__file__).parent
-    for path in sorted(path for pattern in SOURCES for path in package.glob(pattern)):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+    return made_of(f"{version('torch')} {version('openvino')}", SOURCES)

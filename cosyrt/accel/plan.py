@@ -6,7 +6,6 @@ was made; where anything of that has changed it is stale, and the model runs the
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -22,13 +21,13 @@ import torch
 import cosyrt
 from cosyrt.accel.backend import Part
 from cosyrt.accel.cache_folder import plans_folder
-from cosyrt.accel.fingerprint import fingerprint
+from cosyrt.accel.fingerprint import fingerprint, made_of
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.files import replace_file
 
 FORMAT = 2  # of the file, of the parts, and of what a size means
 PACKAGES = ("torch", "openvino", "onnx", "onnxruntime", "tensorrt", "numpy")
-CODE = ("models", "engine", "accel")  # of the package
+CODE = ("models/*.py", "engine/*.py", "accel/*.py")  # of the package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +92,14 @@ class Plan:
 
 def plan_path(folder: ModelFolder, device: torch.device) -> Path:
     """Where the plan of a model on a kind of device is, or would be."""
-    return plans_folder() / f"{fingerprint(folder)}-{device.type}.json"
+    return plans_folder() / f"{fingerprint(folder)}-{kind_of(device)}.json"
+
+
+def kind_of(device: torch.device) -> str:
+    """A kind of device, as part of a file's name: a machine may have several kinds of cards."""
+    if device.type != "cuda":
+        return device.type
+    return "cuda-" + "".join(c if c.isalnum() else "-" for c in torch.cuda.get_device_name(device))
 
 
 def fitting(folder: ModelFolder, device: torch.device) -> tuple[Plan | None, str]:
@@ -122,20 +128,10 @@ def surroundings(device: torch.device) -> dict[str, str]:
         "plan format": str(FORMAT),
         "device": device_name(device),
         "threads": str(torch.get_num_threads()),
-        "cosyrt": f"{cosyrt.__version__} {_code()}",
+        "cosyrt": f"{cosyrt.__version__} {made_of(cosyrt.__version__, CODE)}",
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
     }
-
-
-@cache
-def _code() -> str:
-    """What this version would do with a plan: a digest of the code that runs it."""
-    digest = hashlib.sha256()
-    package = Path(cosyrt.__file__).parent
-    for path in sorted(path for folder in CODE for path in (package / folder).rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def device_name(device: torch.device) -> str:

@@ -2,8 +2,7 @@
 
 Precision is written in the graph (a strongly typed network): the switch for 16 bits and the flag of explicit
 batches, which upstream's builder uses, are gone in TensorRT 11. The chunk mask and the memory are inputs, so
-that streams run on the engine too. An engine is kept in the user's cache folder, named by all that it holds
-for: model, card, versions.
+that streams run on the engine too. An engine is kept in the user's cache folder (`engine_files.py`).
 Source: the TensorRT Python API, release 10 (kept in 11).
 
 Shapes: B batch · M mel frames · K = past + M.
@@ -11,7 +10,6 @@ Shapes: B batch · M mel frames · K = past + M.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -24,19 +22,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-import cosyrt
 from cosyrt.accel.backend import Availability, Backend, Part, Precision
-from cosyrt.accel.cache_folder import engines_folder
 from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, compiled_stages
+from cosyrt.accel.engine_files import engine_path, kept
 from cosyrt.accel.half_weights import availability as half_availability
 from cosyrt.accel.half_weights import narrowed
 from cosyrt.accel.onnx import MISSING as ONNX_MISSING
 from cosyrt.accel.onnx import export
-from cosyrt.accel.plan import made_for
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages, Velocity
 from cosyrt.errors import MissingDependency, UsageError
-from cosyrt.files import replace_file
 from cosyrt.models.layers import Memory
 
 if TYPE_CHECKING:
@@ -94,23 +89,16 @@ def bounds(example: Tensor) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(size[number] for size in sizes) for number in range(len(Sizes._fields)))
 
 
-def kept(where: Path, module: nn.Module, example: tuple[Tensor, ...], dtype: torch.dtype) -> bytes:
-    """The engine of a graph, serialised: the one at that path, or a new one, which is then kept there."""
-    if where.is_file():
-        return where.read_bytes()
+def made(module: nn.Module, example: tuple[Tensor, ...], dtype: torch.dtype) -> bytes:
+    """An engine of the module for the card that is current, serialised.
+
+    Raises:
+        UsageError: there is no graph of it, or TensorRT cannot read or build it.
+    """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "graph.onnx"
         export(Typed(module, dtype), example, path, free_sizes)
-        plan = built(path, example)
-    where.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(where, plan)
-    return plan
-
-
-def engine_path(folder: ModelFolder, device: torch.device, dtype: torch.dtype) -> Path:
-    """Where the engine of a model is, or would be: another card, version or model has another name."""
-    holds_for = f"{sorted(made_for(folder, device).items())} {dtype} {FREE} {cosyrt.__version__}"
-    return engines_folder() / f"{hashlib.sha256(holds_for.encode()).hexdigest()[:24]}.engine"
+        return built(path, example)
 
 
 def built(path: Path, example: tuple[Tensor, ...]) -> bytes:
@@ -149,6 +137,10 @@ class Context:
 
     def __init__(self, engine: Any, device: torch.device) -> None:
         self.context = engine.create_execution_context()
+        if self.context is None:
+            raise UsageError(
+                f"there is no memory on {device} for TensorRT to run in; free some, or ask for fewer contexts"
+            )
         self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self.nothing = torch.zeros(1, device=device)  # has a place in memory, as an input of no size has not
 
@@ -165,16 +157,21 @@ class Context:
             self.context.set_tensor_address(name, (tensor if tensor.numel() else self.nothing).data_ptr())
         asker = torch.cuda.current_stream(self.nothing.device)
         self.stream.wait_stream(asker)
-        done = self.context.execute_async_v3(self.stream.cuda_stream)
+        with torch.cuda.device(self.nothing.device):  # else it works on the first card, whatever the stream
+            done = self.context.execute_async_v3(self.stream.cuda_stream)
         asker.wait_stream(self.stream)
         assert done, "TensorRT refused shapes that its profile allows"
         return found
 
 
 class Engine:
-    """A graph run by TensorRT, by as many callers at once as it has contexts."""
+    """A graph run by TensorRT on the card that is current, by as many callers at once as it has contexts.
 
-    def __init__(self, plan: bytes, device: torch.device, contexts: int) -> None:
+    Raises:
+        UsageError: TensorRT cannot read the plan.
+    """
+
+    def __init__(self, plan: bytes) -> None:
         import tensorrt as trt
 
         self.runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
@@ -186,8 +183,16 @@ class Engine:
         self.inputs = [name for name in names if name not in outputs]
         self.wanted = dict.fromkeys(outputs, torch.float32)
         self.idle: SimpleQueue[Context] = SimpleQueue()
+
+    def opened(self, contexts: int, device: torch.device) -> Engine:
+        """The same, with so many contexts more.
+
+        Raises:
+            UsageError: there is no memory for them.
+        """
         for _ in range(contexts):
             self.idle.put(Context(self.engine, device))
+        return self
 
     def __call__(self, *args: Tensor) -> list[Tensor]:
         """Run it. An argument that the graph turned out not to need is left out."""
@@ -231,13 +236,16 @@ def build(
     """The velocity run by TensorRT, for as many callers at once as there are contexts.
 
     Raises:
-        UsageError: TensorRT cannot read or build the graph.
+        UsageError: TensorRT cannot read or build the graph, or there is no memory for so many contexts.
     """
 
     def compile(module: nn.Module, example: tuple[Tensor, ...]) -> Engine:
+        import tensorrt as trt
+
         device = example[0].device
-        plan = kept(engine_path(folder, device, dtype), module, example, dtype)
-        return Engine(plan, device, contexts)
+        path = engine_path(folder, device, dtype, trt.__version__)
+        with torch.cuda.device(device):  # TensorRT builds for, and reads onto, the card that is current
+            return kept(path, Engine, partial(made, module, example, dtype)).opened(contexts, device)
 
     other = compiled_stages(part, models, stages, compile, graphs=1)  # an engine takes minutes
     return stages._replace(velocity=within(other.velocity, stages.velocity, models.flow.config.branches))

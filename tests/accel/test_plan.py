@@ -88,6 +88,17 @@ def test_it_depends_on_machine_model_and_versions(tiny_folder: Path) -> None:
     assert key["model"] in plan_path(folder, CPU).name and plan_path(folder, CPU).name.endswith("-cpu.json")
 
 
+def test_each_kind_of_card_has_a_plan_of_its_own(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two kinds in one machine do not overwrite each other's; names may hold what a path may not."""
+    cards = ["NVIDIA GeForce RTX 4090", "AMD Radeon RX 6800/6800 XT"]
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: cards[device.index])
+    folder = ModelFolder.open(tiny_folder)
+    first, second = (plan_path(folder, torch.device("cuda", number)) for number in range(2))
+
+    assert first.name.endswith("-cuda-NVIDIA-GeForce-RTX-4090.json")
+    assert first != second and first.parent == second.parent
+
+
 def test_a_plan_that_fits_and_the_objections(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import onnx
 import onnxruntime
@@ -14,20 +16,25 @@ import torch
 from torch import Tensor, nn
 
 from cosyrt.accel import tensorrt
+from cosyrt.accel.backend import Part
 from cosyrt.accel.backends import BACKENDS
-from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST
+from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, Compile
 from cosyrt.accel.graphs import VelocityGraph
 from cosyrt.accel.onnx import export
-from cosyrt.accel.tensorrt import MOST_FRAMES, MOST_PAST, Typed, bounds, free_sizes, within
+from cosyrt.accel.tensorrt import MOST_FRAMES, MOST_PAST, Engine, Typed, bounds, free_sizes, within
 from cosyrt.accel.verify import relative, verify
 from cosyrt.accel.workload import Length, Subject
+from cosyrt.engine.stages import Models, Stages
+from cosyrt.errors import UsageError
 from cosyrt.models.flow import DiTFlow, Flow
 from cosyrt.models.layers import visible
 from tests import tiny, tiny3
+from tests.accel.fake_cuda import FIRST, Cards
 
 CUDA = torch.device("cuda")
 NAMES = ["tensorrt", "tensorrt-fp16"]
 
+META = torch.device("meta")  # stands for the second card: tensors are there without memory
 ROWS = 2  # of a velocity call under guidance
 
 
@@ -133,21 +140,108 @@ def test_what_an_engine_was_not_built_for_runs_the_plain_way(
     assert called == [way]
 
 
-def test_an_engine_is_built_once_for_all_that_it_holds_for(
+class FakeContext:
+    """Where an engine of one input and one output would run."""
+
+    def __init__(self, cards: Cards) -> None:
+        self.cards = cards
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    def set_tensor_address(self, name: str, place: int) -> None:
+        """Nothing is read."""
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        return self.shape
+
+    def execute_async_v3(self, stream: int) -> bool:
+        return self.cards.current == META
+
+
+class FakeEngine:
+    """Of TensorRT, read onto the card that was current."""
+
+    num_io_tensors = 2
+
+    def __init__(self, cards: Cards, memory: int) -> None:
+        self.cards, self.memory = cards, memory
+
+    def get_tensor_name(self, number: int) -> str:
+        return ("in0", "out0")[number]
+
+    def get_tensor_mode(self, name: str) -> str:
+        return name[:-1]
+
+    def create_execution_context(self) -> FakeContext | None:
+        assert self.cards.current == META
+        self.memory -= 1
+        return FakeContext(self.cards) if self.memory >= 0 else None
+
+
+def with_tensorrt(monkeypatch: pytest.MonkeyPatch, *, memory: int) -> Cards:
+    """As if TensorRT were installed, beside two cards with memory for so many contexts."""
+    cards = Cards(monkeypatch)
+
+    def deserialize(plan: bytes) -> FakeEngine | None:
+        assert cards.current == META
+        return FakeEngine(cards, memory) if plan == b"engine" else None
+
+    fake = SimpleNamespace(
+        Logger=type("Logger", (), {"ERROR": 0, "__init__": lambda self, level: None}),
+        Runtime=lambda logger: SimpleNamespace(deserialize_cuda_engine=deserialize),
+        TensorIOMode=SimpleNamespace(OUTPUT="out"),
+        __version__="10.13",
+    )
+    monkeypatch.setitem(sys.modules, "tensorrt", fake)
+    return cards
+
+
+def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, subject: Subject, contexts: int) -> list[Engine]:
+    """The engines that loading a model onto the second card makes."""
+    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path / "plans"))
+    engines: list[Engine] = []
+
+    def stages(part: Part, models: Models, stages: Stages, compile: Compile, graphs: int) -> Stages:
+        engines.append(compile(nn.Identity(), (torch.zeros(2, device=META),)))  # type: ignore[arg-type]
+        return stages
+
+    monkeypatch.setattr(tensorrt, "compiled_stages", stages)
+    p = subject.pipeline
+    tensorrt.build(torch.float32, "velocity", p.folder, subject.models, subject.plain, contexts)
+    return engines
+
+
+def test_everything_is_done_on_the_card_of_the_model(
     subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kept by model, card, precision and versions; what is there is not built again."""
-    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path / "plans"))
-    folder, cpu = subject.pipeline.folder, torch.device("cpu")
-    wide, narrow = (tensorrt.engine_path(folder, cpu, dtype) for dtype in (torch.float32, torch.float16))
-    builds: list[Path] = []
+    """TensorRT works on the card that is current: building, reading, contexts, and each call."""
+    cards = with_tensorrt(monkeypatch, memory=2)
+    built_on: list[torch.device] = []
     monkeypatch.setattr(tensorrt, "export", lambda *args: None)
-    monkeypatch.setattr(tensorrt, "built", lambda path, example: builds.append(path) or b"engine")
-    for _ in range(2):
-        assert tensorrt.kept(wide, nn.Linear(2, 2), (), torch.float32) == b"engine"
+    monkeypatch.setattr(tensorrt, "built", lambda *args: built_on.append(cards.current) or b"engine")
+    (engine,) = loaded(monkeypatch, tmp_path, subject, contexts=2)
+    (out,) = engine(torch.zeros(3, device=META))
 
-    assert wide != narrow and wide.parent == tmp_path / "engines"
-    assert len(builds) == 1
+    assert built_on == [META] and engine.idle.qsize() == 2
+    assert out.shape == (3,) and cards.current == FIRST
+
+
+def test_no_memory_for_a_context_is_an_error(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorRT says so by giving none."""
+    with_tensorrt(monkeypatch, memory=1)
+    monkeypatch.setattr(tensorrt, "made", lambda *args: b"engine")
+    with pytest.raises(UsageError, match="no memory on meta for TensorRT to run in"):
+        loaded(monkeypatch, tmp_path, subject, contexts=2)
+
+
+def test_an_engine_that_tensorrt_cannot_read_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so by giving none."""
+    cards = with_tensorrt(monkeypatch, memory=1)
+    with cards.device(META), pytest.raises(UsageError, match="cannot read its own engine"):
+        Engine(b"half an eng")
 
 
 @pytest.mark.gpu
