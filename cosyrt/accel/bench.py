@@ -220,7 +220,7 @@ def alone(folder: str | None, device: str | None, name: str, text: str, voice: V
     loaded = time.perf_counter()
     pipeline.say(text, voice=voice)
     said = time.perf_counter()
-    gpu = torch.cuda.max_memory_reserved() / MB if pipeline.where.type == "cuda" else None
+    gpu = torch.cuda.max_memory_reserved(pipeline.where) / MB if pipeline.where.type == "cuda" else None
     return Alone(load_s=loaded - begin, first_call_s=said - loaded, gpu_peak_mb=gpu)
 
 

@@ -128,7 +128,7 @@ class Watch:
         limit = max(self.config.hangs_s, self.config.hangs * (expected or 0.0))
         begin = self.clock()
         try:
-            out: Tensor = self.workers.run(lambda: fast(*args), limit)
+            out: Tensor = self.workers.run(as_here(lambda: fast(*args), args[0].device), limit)
         except Hung:
             self.give_up("hung", f"no answer in {limit:.0f} s")
             raise SpeechError(
@@ -160,6 +160,19 @@ class Watch:
         events[event] += 1
         reason = " ".join(why.split())[:200]
         log.error("plain way from now on part=%s backend=%s kind=%s: %s", *event[1:], reason)
+
+
+def as_here(call: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:
+    """The call, made on the card and the stream that are current here: a new thread's are the first ones."""
+    if device.type != "cuda":
+        return call
+    stream = torch.cuda.current_stream(device)
+
+    def there() -> Tensor:
+        with torch.cuda.stream(stream):
+            return call()
+
+    return there
 
 
 def plainly(plain: Callable[..., Any], args: tuple[Any, ...]) -> Tensor:

@@ -140,7 +140,7 @@ def _timed(run: Run, x: Tensor) -> float:
     begin = time.perf_counter()
     run(x)
     if x.is_cuda:
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(x.device)
     return time.perf_counter() - begin
 
 

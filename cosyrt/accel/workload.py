@@ -261,7 +261,7 @@ class Clock:
     ) -> None:
         self.calls: list[Call] = []
         self.clock = clock
-        self.wait = device.type == "cuda"
+        self.device = device
         names = [name for name in PARTS[part] if name != "new_cache"]
         self.stages = stages._replace(**{name: self.timed(name, getattr(stages, name)) for name in names})
 
@@ -280,8 +280,8 @@ class Clock:
 
     def settle(self) -> None:
         """Wait until the device has done what it was given."""
-        if self.wait:
-            torch.cuda.synchronize()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
 
 STEPS_TIMED = 4  # of the language model at the beginning, in the middle and at the end: some copy their past

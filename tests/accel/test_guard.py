@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from cosyrt.accel.workload import Length, Subject, log_probabilities, mel_of
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
+from tests.accel.fake_cuda import FIRST, SECOND, Cards, FakeStream
 from tests.engine.pipelines import SHORT, Counted, other
 
 MODEL = "a model of the tests"
@@ -48,6 +50,24 @@ def nan(stage: Callable[..., Tensor], after: int) -> Callable[..., Tensor]:
         return out * float("nan") if next(calls) >= after else out
 
     return call
+
+
+def test_a_stage_works_where_its_caller_does(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the card and the stream that are current there; a new thread would begin on the first card."""
+    cards = Cards(monkeypatch)
+    asked = FakeStream(SECOND)
+    seen: list[tuple[torch.device, object]] = []
+
+    def stage(x: Any) -> Tensor:
+        seen.append((cards.current, cards.streams.get(SECOND)))
+        return torch.zeros(1)
+
+    stages = watched(subject.plain, subject.plain._replace(velocity=stage), "velocity")
+    cards.streams[SECOND] = asked
+    call: Any = stages.velocity
+    call(SimpleNamespace(device=SECOND, numel=lambda: 1))
+
+    assert seen == [(SECOND, asked)] and cards.current == FIRST
 
 
 def test_a_healthy_backend_is_let_be(subject: Subject, caplog: pytest.LogCaptureFixture) -> None:

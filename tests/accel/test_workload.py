@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from cosyrt.accel import bench, reenact
 from cosyrt.accel.backend import size_of
+from cosyrt.accel.bench import alone
 from cosyrt.accel.verify import verify
-from cosyrt.accel.workload import Length, Subject, calls_of, read_probabilities, seconds_of
+from cosyrt.accel.workload import Clock, Length, Subject, calls_of, read_probabilities, seconds_of
 from cosyrt.engine.stages import Stages
+from tests.accel.fake_cuda import SECOND, Cards
 
 SAID = Length(61, 31, False)
 
@@ -77,3 +81,30 @@ def test_reading_while_speaking_is_verified(subject: Subject) -> None:
     assert len(read_probabilities(subject, subject.plain, said)) == 12
     assert verify(subject, "llm", "exact", subject.plain, [said]).passed
     assert not verify(subject, "llm", "quantised", wrong, [said]).passed
+
+
+def test_the_card_of_the_model_is_waited_for(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the first one, which has nothing to do: before a call, and after it."""
+    cards = Cards(monkeypatch)
+    fast = subject.plain._replace(velocity=lambda x, *rest: x)
+    Clock(fast, "velocity", SECOND).stages.velocity(*[torch.zeros(1)] * 7, None)
+
+    assert cards.settled == [SECOND, SECOND]
+
+
+def test_a_reenacted_call_waits_for_its_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of its input."""
+    cards = Cards(monkeypatch)
+    reenact._timed(lambda x: x, SimpleNamespace(is_cuda=True, device=SECOND))  # type: ignore[arg-type]
+
+    assert cards.settled == [SECOND]
+
+
+def test_memory_is_that_of_the_card_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The most that was reserved on it."""
+    reserved = {None: 0, SECOND: 3 << 20}
+    speaking = SimpleNamespace(say=lambda *args, **options: None, where=SECOND)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda where=None: reserved[where])
+    monkeypatch.setattr(bench, "load", lambda *args, **options: speaking)
+
+    assert alone(None, "cuda:1", "eager", "Hello.", None).gpu_peak_mb == 3  # type: ignore[arg-type]
