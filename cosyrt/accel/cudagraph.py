@@ -11,7 +11,6 @@ Shapes: B batch · M mel frames · W = M rounded up · K positions a step sees �
 from __future__ import annotations
 
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from threading import Lock
@@ -34,34 +33,36 @@ from cosyrt.models.llm import Cache, SpeechLanguageModel
 from cosyrt.models.unet import CausalUNet
 
 LEAST_POSITIONS = 256  # caches have this capacity, or twice, four times … of it
-FRAMES = 64  # lengths of a velocity are rounded up to a multiple of this
-GRAPHS = 8  # of a velocity that are kept: the ones used lately
-WARM = 3  # runs before the recording: libraries choose their kernels, and may not do so while it goes on
+LEAST_FRAMES, MOST_FRAMES = 64, 2048  # what is longer waits for arithmetic, not for launches
 
 Run = Callable[[], Tensor]
 Record = Callable[[Run], Run]  # what is run → the same as a graph, at the same places
 _recording = Lock()  # the GPU records one graph at a time
 
 
-def recorded(run: Run) -> Run:
-    """The work of `run` as a CUDA graph. Its result is overwritten by the next call."""
-    with _recording:
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(WARM):
-                run()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        # Other threads may speak meanwhile: what they ask of the GPU is no part of this, and no error.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            out = run()
+class Recorder:
+    """Records graphs of one card. All are replayed on one stream, so what one has used the next may use."""
 
-    def replay() -> Tensor:
-        graph.replay()
-        return out
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.pool = torch.cuda.graph_pool_handle()
+        # The stream that torch would take is one for all cards, and of the card that recorded first.
+        self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
-    return replay
+    def __call__(self, run: Run) -> Run:
+        """The work of `run` as a CUDA graph. Its result is overwritten by the next call."""
+        with _recording, torch.cuda.device(self.device):
+            run()  # libraries choose their kernels, and may not do so while it is recorded
+            graph = torch.cuda.CUDAGraph()
+            # Other threads may speak meanwhile: what they ask of the GPU is no part of this, and no error.
+            with torch.cuda.graph(graph, self.pool, self.stream, capture_error_mode="thread_local"):
+                out = run()
+
+        def replay() -> Tensor:
+            graph.replay()
+            return out  # kept, so that no other graph is given its place
+
+        return replay
 
 
 class Slot:
@@ -81,6 +82,10 @@ class Slot:
             side.zero_()
         return Cache(*(side.view_as(side) for side in self.cache))
 
+    def run(self) -> Tensor:
+        """The network on what is at the places."""
+        return self.plain(self.token, self.position, self.sees, self.cache)
+
     def step(
         self,
         token: Tensor,  # [B]
@@ -93,7 +98,7 @@ class Slot:
         self.sees.zero_()
         self.sees[..., : sees.shape[3]] = sees
         if self.graph is None:
-            self.graph = self.record(lambda: self.plain(self.token, self.position, self.sees, self.cache))
+            self.graph = self.record(self.run)
         return self.graph().clone()
 
 
@@ -141,10 +146,9 @@ class Frames:
     """A velocity for one length; what is shorter is padded with frames that no other frame sees."""
 
     def __init__(self, module: CausalUNet | DiT, given: tuple[Tensor, ...], record: Record) -> None:
-        self.places = tuple(torch.zeros_like(tensor) for tensor in given)
-        self.graph: Run | None = None
-        self.module, self.record = module, record
-        self.lock = Lock()
+        self.places = tuple(tensor.clone() for tensor in given)
+        self.module = module
+        self.graph = record(self.run)
 
     def run(self) -> Tensor:
         """The network on what is at the places."""
@@ -152,12 +156,16 @@ class Frames:
         return out
 
     def __call__(self, given: tuple[Tensor, ...]) -> Tensor:  # [B, 80, W]
-        with self.lock:
-            for place, tensor in zip(self.places, given, strict=True):
-                place.copy_(tensor)
-            if self.graph is None:
-                self.graph = self.record(self.run)
-            return self.graph().clone()
+        for place, tensor in zip(self.places, given, strict=True):
+            place.copy_(tensor)
+        return self.graph().clone()
+
+
+def rounded_frames(frames: int) -> int:
+    """The next of four lengths an octave: less than a quarter is padding, and they are few enough to keep."""
+    frames = max(frames, LEAST_FRAMES)
+    step = 1 << ((frames - 1).bit_length() - 3)
+    return -(-frames // step) * step
 
 
 def widened(
@@ -171,13 +179,14 @@ def widened(
 
 
 class GraphedVelocity:
-    """The stage: whole utterances by graphs, what has a memory the plain way."""
+    """The stage: whole utterances by graphs, what has a memory or is very long the plain way."""
 
     def __init__(self, module: CausalUNet | DiT, plain: Velocity, record: Record) -> None:
         self.module, self.plain, self.record = module, plain, record
         self.timed = tabulated(module.timed)
         self.dtype = next(module.parameters()).dtype
-        self.known: OrderedDict[tuple[int, int], Frames] = OrderedDict()
+        # By rows and frames. Recording costs two calls and a solve asks ten times: it pays at once.
+        self.known: dict[tuple[int, int], Frames] = {}
         self.lock = Lock()
 
     @torch.inference_mode()
@@ -192,23 +201,21 @@ class GraphedVelocity:
         prompt: Tensor,  # [B, 80, M]
         memory: Memory | None = None,
     ) -> Tensor:  # [B, 80, M]
-        if memory is not None:
-            return self.plain(x, real, sees, mu, t, speaker, prompt, memory)
         length = x.shape[2]
-        more = -length % FRAMES
+        if memory is not None or length > MOST_FRAMES:
+            return self.plain(x, real, sees, mu, t, speaker, prompt, memory)
+        more = rounded_frames(length) - length
         x, real, mu, prompt = (F.pad(mel.to(self.dtype), (0, more)) for mel in (x, real, mu, prompt))
         given = (x, real, widened(sees, more), mu, self.timed(t), speaker.to(self.dtype), prompt)
-        return self.of((len(x), length + more), given)(given)[:, :, :length].float()
+        return self.run(given)[:, :, :length].float()
 
-    def of(self, size: tuple[int, int], given: tuple[Tensor, ...]) -> Frames:
-        """The graph of that size; the one that was not used for longest makes room."""
+    def run(self, given: tuple[Tensor, ...]) -> Tensor:  # [B, 80, W]
+        """The graph of that size, which is recorded when it is first asked for."""
+        size = (given[0].shape[0], given[0].shape[2])
         with self.lock:
             if size not in self.known:
                 self.known[size] = Frames(self.module, given, self.record)
-            self.known.move_to_end(size)
-            if len(self.known) > GRAPHS:
-                self.known.popitem(last=False)
-            return self.known[size]
+            return self.known[size](given)
 
 
 def build(
@@ -217,7 +224,7 @@ def build(
     folder: ModelFolder,
     models: Models,
     stages: Stages,
-    record: Record = recorded,
+    record: Record | None = None,
 ) -> Stages:
     """One part by graphs, in 16 bits if a type is given.
 
@@ -229,6 +236,7 @@ def build(
     if dtype is not None:
         narrow = narrow_models(part, models, dtype)
         stages, models = half_stages(part, narrow, models, stages, dtype), narrow
+    record = record or Recorder(next(models.flow.parameters()).device)
     if part == "llm":
         slots = Slots(stages.new_cache, stages.step, record)
         return stages._replace(new_cache=slots.new_cache, step=slots.step)

@@ -4,16 +4,29 @@ the network itself, run at the same places."""
 from __future__ import annotations
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from cosyrt.accel.backend import PARTS as BACKEND_PARTS
 from cosyrt.accel.backend import Part
 from cosyrt.accel.backends import BACKENDS
-from cosyrt.accel.cudagraph import GRAPHS, GraphedVelocity, Run, Slots, build, rounded_capacity, widened
+from cosyrt.accel.cudagraph import (
+    LEAST_FRAMES,
+    MOST_FRAMES,
+    GraphedVelocity,
+    Recorder,
+    Run,
+    Slots,
+    build,
+    rounded_capacity,
+    rounded_frames,
+    widened,
+)
 from cosyrt.accel.verify import verify
 from cosyrt.accel.workload import Length, Subject
 from cosyrt.engine import interleave
@@ -21,14 +34,17 @@ from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Models, eager
 from cosyrt.errors import UsageError
 from tests import tiny, tiny1, tiny3
-from tests.engine.pipelines import joined, other, same
+from tests.accel.fake_cuda import FIRST, SECOND, Cards
+from tests.engine.pipelines import Counted, joined, other, same
 
 SAID = [Length(31, 0, False), Length(110, 31, True)]
 PARTS: tuple[Part, ...] = ("llm", "velocity")
 
 
 def itself(run: Run) -> Run:
-    return run
+    """The network in the graph's place; as of a graph, every result is at the same one."""
+    place = run().clone()
+    return lambda: place.copy_(run())
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -55,9 +71,7 @@ def test_the_velocity_of_cosyvoice_3_may_be_padded() -> None:
     """Positions and attention of the real frames are as without padding."""
     velocity = tiny3.flow().velocity
     graphed = GraphedVelocity(velocity, velocity, itself)
-    x, mu, prompt = torch.randn(3, 2, 80, 37, generator=torch.Generator().manual_seed(0))
-    real, sees = torch.ones(2, 1, 37), torch.ones(2, 37, 37, dtype=torch.bool).tril()
-    given = (x, real, sees, mu, torch.tensor([0.3, 0.3]), x[:, :, 0], prompt)
+    given = of_length(37)
     with torch.inference_mode():
         torch.testing.assert_close(graphed(*given), velocity(*given), atol=1e-5, rtol=0)
 
@@ -70,14 +84,69 @@ def test_no_frame_sees_padding_and_padding_sees_something() -> None:
     assert not wide[:, :, 2:].any() and wide.any(dim=2).all()
 
 
-def test_the_graphs_of_a_velocity_are_bounded() -> None:
-    """The one that was not used for longest makes room."""
-    velocity = tiny.flow().velocity
-    graphed = GraphedVelocity(velocity, velocity, itself)
-    for size in range(GRAPHS + 3):
-        graphed.of((2, size), (torch.zeros(1),))
+def of_length(frames: int) -> tuple[Tensor, ...]:
+    """Arguments of a velocity, each length with other numbers."""
+    x, mu, prompt = torch.randn(3, 2, 80, frames, generator=torch.Generator().manual_seed(frames))
+    real, sees = torch.ones(2, 1, frames), torch.ones(2, frames, frames, dtype=torch.bool).tril()
+    return (x, real, sees, mu, torch.tensor([0.3, 0.3]), x[:, :, 0], prompt)
 
-    assert len(graphed.known) == GRAPHS and (2, 0) not in graphed.known
+
+def test_a_length_is_recorded_once() -> None:
+    """Those that are rounded to the same share a graph; what was given out before is left alone."""
+    velocity, recorded = tiny.flow().velocity, Counted(itself)
+    graphed = GraphedVelocity(velocity, velocity, recorded)
+    with torch.inference_mode():
+        found = [(frames, graphed(*of_length(frames))) for frames in (70, 79, 97, 70)]
+        for frames, out in found:
+            torch.testing.assert_close(out, velocity(*of_length(frames)), atol=1e-5, rtol=0)
+
+    assert recorded.calls == 2
+
+
+def test_what_is_very_long_runs_the_plain_way() -> None:
+    """Its graph would hold memory for ever and save nothing to speak of."""
+    velocity, plain = tiny.flow().velocity, Counted(lambda x, *rest: x)
+    long = torch.zeros(2, 80, MOST_FRAMES + 1)
+
+    assert GraphedVelocity(velocity, plain, itself)(long, *of_length(3)[1:]) is long and plain.calls == 1
+
+
+def test_lengths_are_few_and_little_is_padding() -> None:
+    """Four an octave: all can be kept, and less than a quarter of the work is for nothing."""
+    lengths = range(LEAST_FRAMES, MOST_FRAMES + 1)
+    widths = [rounded_frames(frames) for frames in lengths]
+
+    assert len(set(widths)) == 21 and rounded_frames(1) == LEAST_FRAMES
+    assert all(0 <= wide - frames < frames / 4 for frames, wide in zip(lengths, widths, strict=True))
+    assert all(rounded_frames(wide) == wide and wide % 16 == 0 for wide in widths)
+
+
+def test_a_graph_is_recorded_on_the_card_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever card is current: elsewhere nothing would be recorded, and its replay would change nothing."""
+    cards = Cards(monkeypatch)
+    ran_on: list[tuple[torch.device, torch.device]] = []
+
+    def run() -> Tensor:
+        ran_on.append((cards.current, cards.current_stream().device))
+        return torch.ones(1)
+
+    Recorder(SECOND)(run)()
+
+    assert ran_on == [(SECOND, SECOND), (SECOND, SECOND)] and cards.current == FIRST
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_those_who_speak_at_once_do_not_hear_each_other(spelling: Pipeline, part: Part) -> None:
+    """Each has places of its own, or takes what is his from shared ones before another comes."""
+    models = Models(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder())
+    stages = build(None, part, spelling.folder, models, spelling.stages, record=itself)
+    fast = other(spelling, **{name: getattr(stages, name) for name in BACKEND_PARTS[part]})
+    words = ("One two.", "Two one.", "Ten six.", "Six ten.")
+    with ThreadPoolExecutor(len(words)) as pool:
+        found = list(pool.map(fast.say, words))
+
+    for text, ours in zip(words, found, strict=True):
+        assert same(spelling.say(text).samples, ours.samples)
 
 
 def slots() -> Slots:
