@@ -10,11 +10,13 @@ Shapes: V speech vocabulary with stops · M mel frames · N samples.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from math import inf
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from cosyrt.accel.backend import Part, Precision
@@ -91,11 +93,28 @@ class Parity:
 def verify(
     subject: Subject, part: Part, precision: Precision, other: Stages, said: list[Utterance]
 ) -> Parity:
-    """Hold one part of `other` against the plain stages, on every utterance."""
+    """Hold one part of `other` against the plain stages, on every utterance, both in whole float32."""
     distances = Distances()
-    for one in said:
-        distances = distances.worst(DISTANCE[part](subject, other, one))
+    with whole_float32():
+        for one in said:
+            distances = distances.worst(DISTANCE[part](subject, other, one))
     return Parity(precision=precision, distances=distances, why=why_not(precision, distances))
+
+
+@contextmanager
+def whole_float32() -> Iterator[None]:
+    """No TF32 meanwhile: its ten bits of mantissa, torch's default for convolutions, move a call by 5e-4.
+
+    That is more than the exact class may be off: a backend that does without would be refused for its
+    exactness. What a graph was recorded with stays in it.
+    """
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, matmul.allow_tf32
+    cudnn.allow_tf32 = matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32, matmul.allow_tf32 = before
 
 
 def why_not(precision: Precision, distances: Distances) -> str:

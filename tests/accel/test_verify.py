@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -49,6 +50,39 @@ def test_small_errors_that_add_up_are_caught(subject: Subject) -> None:
 
     assert "call" in verify(subject, "velocity", "exact", stages, said).why
     assert verify(subject, "velocity", "half", stages, said).passed
+
+
+@pytest.fixture
+def switches() -> Iterator[Callable[[], tuple[bool, bool]]]:
+    """Which libraries may use TF32, now: convolutions, as is torch's default, and products."""
+
+    def now() -> tuple[bool, bool]:
+        return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+    before = now()
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    yield now
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_both_ways_are_compared_without_tf32(
+    subject: Subject, switches: Callable[[], tuple[bool, bool]], raises: bool
+) -> None:
+    """A way that does without it would not be like eager; afterwards all is as before, whatever happened."""
+    seen: set[tuple[bool, bool]] = set()
+
+    def watched(*args: Any) -> Tensor:
+        seen.add(switches())
+        if raises:
+            raise ZeroDivisionError
+        return subject.plain.velocity(*args)
+
+    stages = subject.plain._replace(velocity=watched)
+    with pytest.raises(ZeroDivisionError) if raises else nullcontext():
+        verify(subject, "velocity", "exact", stages, [subject.utterance(Length(20, 0, False))])
+
+    assert seen == {(False, False)} and switches() == (True, True)
 
 
 def test_a_lost_chunk_mask_is_caught_in_the_stream(subject: Subject) -> None:
