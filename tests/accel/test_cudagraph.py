@@ -196,8 +196,8 @@ def test_they_are_absent_without_cuda(name: str) -> None:
 @pytest.mark.parametrize("name", ["cudagraphs", "cudagraphs-bf16", "cudagraphs-fp16"])
 @pytest.mark.parametrize("part", PARTS)
 def test_recorded_graphs_equal_eager(tiny_folder: Path, name: str, part: Part) -> None:
-    """On a GPU, recorded and replayed, whole and streamed, lengths seen twice."""
-    one, subject = BACKENDS[name], Subject.open(str(tiny_folder), "cuda")
+    """On the last GPU, recorded and replayed, whole and streamed, lengths seen twice."""
+    one, subject = BACKENDS[name], Subject.open(str(tiny_folder), f"cuda:{torch.cuda.device_count() - 1}")
     if not one.availability(torch.device("cuda")).ok:
         pytest.skip(one.availability(torch.device("cuda")).reason)
     stages = one.build(part, subject.pipeline.folder, subject.models, subject.plain)
