@@ -138,7 +138,7 @@ class Bench:
             ModelError: the model has no voices and cannot make one.
         """
         voices = {text: voice or self._voice(text) for text in self.texts}
-        load = GpuLoad(wanted=self.subject.pipeline.where.type == "cuda")
+        load = GpuLoad(self.subject.pipeline.where)
         speakers = self._speakers(load)
         passes = self._measure(speakers, voices, load, on_step)
         alone = {name: self._alone(name, voices[self.texts[0]], on_step) for name in self.pipelines}

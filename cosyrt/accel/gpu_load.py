@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import fmean
 
+import torch
+
 EVERY_MS = 200
 
 
 class GpuLoad:
-    """Collects the utilisation, in percent, for whatever is running. Without nvidia-smi there is none."""
+    """Collects how busy a card is, in percent, while something runs. Without nvidia-smi there is nothing."""
 
-    def __init__(self, *, wanted: bool) -> None:
-        self.program = shutil.which("nvidia-smi") if wanted else None
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.program = shutil.which("nvidia-smi") if device.type == "cuda" else None
         self._running: str | None = None
         self._seen: dict[str, list[float]] = {}
 
@@ -26,7 +29,9 @@ class GpuLoad:
         if self.program is None:
             yield
             return
-        query = (self.program, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
+        # Not by its number: CUDA and nvidia-smi count the cards each in their own order.
+        card = f"--id=GPU-{torch.cuda.get_device_properties(self.device).uuid}"
+        query = (self.program, card, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
         command = [*query, f"-lms={EVERY_MS}"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             reader = threading.Thread(target=self._read, args=(process,), daemon=True)

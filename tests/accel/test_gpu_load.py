@@ -7,8 +7,10 @@ import stat
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from cosyrt.accel.gpu_load import GpuLoad
 
@@ -17,11 +19,17 @@ unix = pytest.mark.skipif(sys.platform == "win32", reason="a shell script as nvi
 
 @pytest.fixture
 def numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """nvidia-smi prints what is in a file, over and over."""
+    """nvidia-smi prints what is in a file, over and over; of other cards than the second it knows nothing."""
     script = tmp_path / "nvidia-smi"
-    script.write_text(f"#!/bin/sh\nwhile true; do cat {tmp_path}/now; sleep 0.01; done\n")
+    script.write_text(
+        f"#!/bin/sh\n[ $1 = --id=GPU-1234 ] || exit 6\nwhile true; do cat {tmp_path}/now; sleep 0.01; done\n"
+    )
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    cards = ["abcd", "1234"]
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda card: SimpleNamespace(uuid=cards[card.index])
+    )
     return tmp_path / "now"
 
 
@@ -35,7 +43,7 @@ def seen(load: GpuLoad, name: str) -> float:
 def test_what_is_seen_belongs_to_what_runs(numbers: Path) -> None:
     """Each name gets the figures of its own time; what is no number is no figure."""
     numbers.write_text("[N/A]\n")
-    load = GpuLoad(wanted=True)
+    load = GpuLoad(torch.device("cuda", 1))
     with load.watched():
         with load.of("one"):
             numbers.write_text("[N/A]\n80\n")
@@ -48,7 +56,7 @@ def test_what_is_seen_belongs_to_what_runs(numbers: Path) -> None:
 def test_nothing_is_seen_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without nvidia-smi, or for a model on the CPU, there is no figure."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    for load in (GpuLoad(wanted=True), GpuLoad(wanted=False)):
+    for load in (GpuLoad(torch.device("cuda", 1)), GpuLoad(torch.device("cpu"))):
         with load.watched(), load.of("one"):
             pass
         assert load.percent("one") is None
