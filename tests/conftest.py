@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cosyrt.runtimes import keep_quiet
 from cosyrt.threads import wait_asleep
 
 if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Pipeline
 
+keep_quiet()  # a test may import what reports home
 wait_asleep()  # a test machine may have other work; whatever imports torch first, it comes before
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = {"errors", "units", "files"}
+GROUND = {"errors", "units", "files", "runtimes"}
 DATA = GROUND | {"audio", "description", "checkpoint"}
 
 # What a file or folder of cosyrt may import of cosyrt, beside its own siblings. TOP may import everything.
@@ -19,6 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "threads": set(),
     "units": {"errors"},
     "files": {"errors"},
+    "runtimes": set(),
     "description": GROUND,
     "audio": GROUND,
     "checkpoint": GROUND | {"description"},
@@ -63,6 +64,12 @@ def test_imports_of_the_package_point_one_way(path: Path) -> None:
     inside = {part(name) for name in imports(path) if name.startswith("cosyrt.")}
 
     assert inside <= ALLOWED[home] | {home}
+
+
+@pytest.mark.parametrize("path", sources("cosyrt"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_reports_when_it_is_imported_is_imported_in_one_place(path: Path) -> None:
+    """Only `cosyrt.runtimes` imports ONNX Runtime and OpenVINO, so that it can forbid them to report."""
+    assert not {"onnxruntime", "openvino"} & {name.partition(".")[0] for name in imports(path)}
 
 
 @pytest.mark.parametrize("path", sources("cosyrt/models"), ids=lambda path: path.name)

@@ -20,6 +20,7 @@ from cosyrt.accel.cache_folder import graphs_folder
 from cosyrt.accel.fingerprint import fingerprint, made_of
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.errors import one_line
+from cosyrt.runtimes import runtime
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def kept(folder: ModelFolder, name: str, make: Callable[[], Any]) -> Any:
 
 def _read(stem: Path) -> Any:
     """The graph of these files; None where there is none, or none that is whole."""
-    import openvino
+    openvino = runtime("openvino")
 
     if not all(stem.with_name(stem.name + suffix).is_file() for suffix in SUFFIXES):
         return None
@@ -62,7 +63,7 @@ def _read(stem: Path) -> Any:
 
 def _write(made: Any, stem: Path) -> None:
     """Write it beside its place and rename; then forget what older code or another version had made of it."""
-    import openvino
+    openvino = runtime("openvino")
 
     stem.parent.mkdir(parents=True, exist_ok=True)
     temporary = stem.with_name(f".{stem.name}.{secrets.token_hex(6)}")

@@ -20,6 +20,7 @@ from cosyrt.accel.compiled import compiled_stages
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import UsageError, one_line
+from cosyrt.runtimes import runtime
 
 OPSET = 17
 MISSING = "the package onnx, which writes the graph, is not installed; pip install onnx"
@@ -29,9 +30,7 @@ class Session:
     """An ONNX graph that any number of threads may call."""
 
     def __init__(self, module: nn.Module, example: tuple[Tensor, ...]) -> None:
-        import onnxruntime
-
-        onnxruntime.disable_telemetry_events()
+        onnxruntime = runtime("onnxruntime")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as in cosyrt.threads

@@ -26,6 +26,7 @@ from cosyrt.accel.graph_files import kept
 from cosyrt.accel.half_weights import supported
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages
+from cosyrt.runtimes import runtime
 
 GROUP = 64  # weights of 4 bits that share a scale
 KEYS_DIMENSIONS = 4  # [B, H, T, E]; nothing else that a graph takes or gives has as many
@@ -39,7 +40,7 @@ class Compiled:
     """
 
     def __init__(self, model: Any, bf16: bool) -> None:
-        import openvino
+        openvino = runtime("openvino")
 
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
@@ -74,17 +75,16 @@ def _given(arg: Tensor) -> Any:
     arg = arg.contiguous()
     if arg.dtype != torch.bfloat16:
         return arg.numpy()
-    import openvino
+    openvino = runtime("openvino")
 
     return openvino.Tensor(arg.view(torch.uint16).numpy(), openvino.Shape(arg.shape), openvino.Type.bf16)
 
 
 def narrowed(model: Any) -> Any:
     """The graph, its keys and values (four dimensions) in bf16."""
-    from openvino import Type
-    from openvino.preprocess import PrePostProcessor
+    Type = runtime("openvino").Type
 
-    edges = PrePostProcessor(model)
+    edges = runtime("openvino.preprocess").PrePostProcessor(model)
     for ports, edge in ((model.inputs, edges.input), (model.outputs, edges.output)):
         for number, port in enumerate(ports):
             if len(port.get_partial_shape()) == KEYS_DIMENSIONS:
@@ -94,8 +94,8 @@ def narrowed(model: Any) -> Any:
 
 def converted(module: nn.Module, example: tuple[Tensor, ...], bits: int = 32) -> Any:
     """The graph of a module, every size of its inputs free, its weights of so many bits."""
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+    FrontEndManager = runtime("openvino.frontend").FrontEndManager
+    TorchScriptPythonDecoder = runtime("openvino.frontend.pytorch.ts_decoder").TorchScriptPythonDecoder
 
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing is deprecated in torch, and warns of every shape
@@ -136,7 +136,7 @@ def _narrow(
     bits: int,
 ) -> Any:
     """The same matrix as an operation on narrow weights."""
-    from openvino import opset13 as ops
+    ops = runtime("openvino.opset13")
 
     rows, width = weight.shape
     group = GROUP if bits == 4 and width % GROUP == 0 else width
@@ -159,8 +159,8 @@ def rounded(
 
 
 def _constant(number: NDArray[np.int8], bits: int) -> Any:
-    import openvino
-    from openvino import opset13 as ops
+    openvino = runtime("openvino")
+    ops = runtime("openvino.opset13")
 
     if bits == 8:
         return ops.constant(number)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cosyrt.accel.machine import Cpu, Gpu, Machine
 from cosyrt.engine.ram import ram_bytes
+from cosyrt.runtimes import runtime
 
 PACKAGES = (
     "torch",
@@ -189,10 +190,10 @@ def _runtimes() -> dict[str, str]:
 def _cuda_of_onnxruntime() -> str:
     """The CUDA that it was built for; empty for a build without."""
     try:
-        from onnxruntime.capi import build_and_package_info
+        build = runtime("onnxruntime.capi.build_and_package_info")
     except ImportError:
         return ""
-    return str(getattr(build_and_package_info, "cuda_version", ""))
+    return str(getattr(build, "cuda_version", ""))
 
 
 def _version(package: str) -> str | None:

@@ -18,6 +18,7 @@ from cosyrt.audio import Audio, MelSpec, whisper_log_mel
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.description import Node
 from cosyrt.errors import AudioError, ConfigError, WeightsError, one_line
+from cosyrt.runtimes import runtime
 
 log = logging.getLogger(__name__)
 
@@ -209,9 +210,7 @@ def _run(path: Path, *inputs: NDArray[Any]) -> NDArray[Any]:
 @lru_cache(maxsize=4)
 def _session(path: str, changed_ns: int) -> Any:
     """One session for each file and change of it: opening a speech tokenizer takes seconds and 500 MB."""
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()  # what somebody has said is nobody else's business
+    onnxruntime = runtime("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
     options.inter_op_num_threads = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 
 from cosyrt.accel.archive import Archive, named, remedy, torch_release
@@ -13,6 +13,7 @@ from cosyrt.accel.doctor.finding import Finding
 from cosyrt.accel.doctor.patient import Patient
 from cosyrt.accel.manifest import Manifest, sha256
 from cosyrt.errors import ArchiveError
+from cosyrt.runtimes import runtime
 
 # Every distribution that brings a module called onnxruntime.
 ONNXRUNTIMES = re.compile(
@@ -124,7 +125,7 @@ def _onnxruntimes() -> Iterator[tuple[str, str]]:
 def _answer() -> str:
     """Who answers to the name, and what it can run on."""
     try:
-        module = import_module("onnxruntime")
+        module = runtime("onnxruntime")
     except ImportError as error:
         return f"it cannot be imported, {error}"
     return f"onnxruntime {module.__version__} with {', '.join(module.get_available_providers())}"

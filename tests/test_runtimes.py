@@ -1,0 +1,46 @@
+"""ONNX Runtime and OpenVINO do not report to their makers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+# Each imports all that the package does of the runtime, and uses it.
+USES = {
+    "onnxruntime": """
+from cosyrt.accel.doctor.packages import _answer
+from cosyrt.accel.probe import this_machine
+from cosyrt.frontend.reference import _session
+this_machine(), _answer(), _session({campplus!r}, 0)
+""",
+    "openvino": """
+import torch
+from cosyrt.accel.openvino import Compiled, converted
+layer, x = torch.nn.Linear(64, 1024), torch.zeros(2, 64)
+Compiled(converted(torch.nn.Sequential(layer, torch.nn.Linear(1024, 64)), (x,), 4), bf16=False)(x)
+""",
+}
+
+
+@pytest.mark.parametrize("name", USES)
+def test_nothing_is_left_in_the_home_folder(name: str, tmp_path: Path, tiny_folder: Path) -> None:
+    """Each would leave the number it reports under, and the queue of its reports, in a fresh home folder."""
+    if find_spec(name) is None:
+        pytest.skip("an extra")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "ORT_"))}
+    program = USES[name].format(campplus=str(tiny_folder / "campplus.onnx"))
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=kept | {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.rglob("*")) == []
