@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+NAME_SHARE = 50  # characters of a file's name that its temporary one has: 200 of the 255 bytes at most
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -13,10 +19,38 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises:
         OSError: the folder is missing or cannot be written.
     """
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}")
+    with _beside(path, data) as temporary:
+        os.replace(temporary, path)
+
+
+def check_target(path: Path) -> None:
+    """Fail as `replace_file` would, before the work is done whose result it is to write.
+
+    Raises:
+        OSError: the folder is missing or cannot be written, a folder has that name, or it is too long.
+    """
+    if _is_folder(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
+
+
+def _is_folder(path: Path) -> bool:
+    """As `Path.is_dir`, which hides that a name is too long."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return path.is_dir()
+
+
+@contextmanager
+def _beside(path: Path, data: bytes) -> Iterator[Path]:
+    """A file with the data beside the target, gone at the end if it still has that name."""
+    temporary = path.with_name(f".{path.name[:NAME_SHARE]}.{secrets.token_hex(6)}")
     try:
         with open(temporary, "xb") as file:
             file.write(data)
-        os.replace(temporary, path)
+        yield temporary
     finally:
         temporary.unlink(missing_ok=True)

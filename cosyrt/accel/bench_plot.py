@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cosyrt.errors import MissingDependency, UsageError
+from cosyrt.files import check_target
 
 if TYPE_CHECKING:
     from cosyrt.accel.bench_results import Report
@@ -20,12 +21,16 @@ def require_matplotlib(path: Path) -> None:
 
     Raises:
         MissingDependency: matplotlib is not installed.
-        UsageError: a file that is no picture.
+        UsageError: a file that is no picture, or cannot be written.
     """
     if find_spec("matplotlib") is None:
         raise MissingDependency("--plot needs matplotlib, which is not installed: pip install 'cosyrt[plot]'")
     if path.suffix.lower() not in KINDS:
         raise UsageError(f"{path} is no picture; give a file that ends in {', '.join(KINDS)}")
+    try:
+        check_target(path)
+    except OSError as error:
+        raise _not_written(path, error) from error
 
 
 def draw(report: Report, path: Path) -> None:
@@ -55,4 +60,10 @@ def draw(report: Report, path: Path) -> None:
     try:
         figure.savefig(path)
     except OSError as error:
-        raise UsageError(f"the picture {path} cannot be written: {error.strerror}") from error
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"the picture {path} cannot be written: {error.strerror or error}; give another file with --plot"
+    )

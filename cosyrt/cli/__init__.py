@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-import os
 import traceback
 
 import click
@@ -16,14 +16,16 @@ from cosyrt.cli.doctor import doctor
 from cosyrt.cli.export import export
 from cosyrt.cli.options import is_verbose
 from cosyrt.cli.say import say
+from cosyrt.cli.streams import drop_output
 from cosyrt.cli.tune import tune
 from cosyrt.cli.voices import voices
 from cosyrt.errors import CosyrtError
 from cosyrt.threads import wait_asleep
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
-STDOUT = 1
 BROKEN_PIPE = 141  # 128 + SIGPIPE
+# Of a disk that is full or failing, wherever it was met: no bug, and nothing that could be checked before.
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 class Commands(click.Group):
@@ -34,22 +36,28 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except CosyrtError as error:
+            drop_output()
             _explain(ctx, str(error))
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             _explain(ctx, "stopped")
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
-            # The reader has gone; what is still buffered must not raise once more when Python exits.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+            drop_output()
             ctx.exit(BROKEN_PIPE)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:
-            _explain(
-                ctx, f"this is a bug: {type(error).__name__}: {error}; run it again with -v and report it"
-            )
+            drop_output()
+            _explain(ctx, _unforeseen(error))
             ctx.exit(1)
+
+
+def _unforeseen(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in DISK:
+        where = error.filename or "the output"
+        return f"cannot write {where}: {error.strerror}; make room, or write elsewhere"
+    return f"this is a bug: {type(error).__name__}: {error}; run it again with -v and report it"
 
 
 def _explain(ctx: click.Context, message: str) -> None:

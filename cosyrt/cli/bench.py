@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cosyrt.cli.options import Speaker, speaker_options, verbose_option
+from cosyrt.cli.streams import is_watched
 from cosyrt.cli.table import table
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _told_once() -> Iterator[None]:
 @contextmanager
 def _progress(*, hidden: bool) -> Iterator[OnStep]:
     """A bar on the terminal's standard error."""
-    if hidden or not sys.stderr.isatty():
+    if hidden or not is_watched():
         yield lambda doing, done: None
         return
     from rich.console import Console

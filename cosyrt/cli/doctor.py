@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cosyrt.cli.options import verbose_option
+from cosyrt.cli.streams import is_watched
 from cosyrt.cli.table import table
 from cosyrt.errors import UsageError
 
@@ -120,7 +120,7 @@ def _reenact(
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
     """What is being done, on the terminal's standard error."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or not is_watched():
         yield lambda step: None
         return
     from rich.console import Console

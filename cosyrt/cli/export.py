@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cosyrt.cli.options import Telling, telling_options, verbose_option
+from cosyrt.cli.streams import is_watched
 
 if TYPE_CHECKING:
     from cosyrt.accel.export import Exported
@@ -59,7 +59,7 @@ def export(folder: Path, kind: str, out: Path | None, precision: str, telling: T
 @contextmanager
 def _progress_bars(telling: Telling) -> Iterator[OnStep]:
     """A bar an archive on the terminal's standard error."""
-    if telling.quiet or not sys.stderr.isatty():
+    if telling.quiet or not is_watched():
         yield lambda name, step: None
         return
     from rich.console import Console

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import codecs
-import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from io import BufferedReader
 from itertools import chain
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,9 +24,12 @@ from cosyrt.cli.options import (
     verbose_option,
 )
 from cosyrt.cli.report import Run
+from cosyrt.cli.streams import is_watched, standard_input
 from cosyrt.errors import TextError, UsageError
 
 if TYPE_CHECKING:
+    from io import BufferedReader
+
     from cosyrt import Audio, Pipeline, Progress, Voice
 
 GREETING = {
@@ -133,7 +134,7 @@ def _greeting(speaker: Voice | None) -> list[Text]:
 def _asked(text: str, piecewise: bool) -> Text:
     if text != "-":
         return _not_empty(text, "the text")
-    pieces = _standard_input()
+    pieces = _decoded(standard_input())
     return pieces if piecewise else _not_empty("".join(pieces), "standard input")
 
 
@@ -143,10 +144,9 @@ def _not_empty(text: str, what: str) -> str:
     return text
 
 
-def _standard_input() -> Iterator[str]:
+def _decoded(stream: BufferedReader) -> Iterator[str]:
     """What is there so far, again and again until the end: a pipe may be slow, and is spoken as it comes."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    stream = cast(BufferedReader, sys.stdin.buffer)
     try:
         while data := stream.read1(1 << 16):
             yield decoder.decode(data)
@@ -168,7 +168,7 @@ def _opening(pieces: Iterator[str]) -> tuple[str, Iterator[str]]:
 @contextmanager
 def _progress_bar(telling: Telling) -> Iterator[OnProgress | None]:
     """A bar on the terminal's standard error, as soon as there is more than one piece to speak."""
-    if telling.quiet or not sys.stderr.isatty():
+    if telling.quiet or not is_watched():
         yield None
         return
     from rich.console import Console

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import struct
-import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,9 @@ from typing import BinaryIO, Protocol
 
 from cosyrt import playback
 from cosyrt.audio import FORMATS, Audio
-from cosyrt.errors import AudioError, UsageError
+from cosyrt.cli.streams import standard_output
+from cosyrt.errors import AudioError
+from cosyrt.files import check_target
 
 DEFAULT_FILE = "speech.wav"
 UNKNOWN_LENGTH = 0xFFFF_FFFF
@@ -61,7 +61,7 @@ class WavPipe:
     def write(self, audio: Audio) -> None:
         """Write the samples, 16-bit, and let the reader have them at once."""
         if not self._started:
-            self._stream.write(_open_wav_header(audio.rate))
+            _write_all(self._stream, _open_wav_header(audio.rate))
             self._started = True
         _write_all(self._stream, audio.to_bytes("pcm"))
 
@@ -76,12 +76,14 @@ def into_file(path: Path) -> Sink:
     """A file of the format that its name says.
 
     Raises:
-        AudioError: no such format, or the folder cannot be written: at once, before the work is done.
+        AudioError: no such format, or the file cannot be written: at once, before the work is done.
     """
     if path.suffix.removeprefix(".").lower() not in FORMATS:
         raise AudioError(f"{path} names no audio format; end it in .{', .'.join(FORMATS)}")
-    if not os.access(path.parent, os.W_OK):
-        raise AudioError(f"cannot write {path}: {path.parent} is no folder that can be written")
+    try:
+        check_target(path)
+    except OSError as error:
+        raise AudioError(f"cannot write {path}: {error.strerror or error}; give another file") from error
     return Collected(lambda audio: audio.write(path))
 
 
@@ -107,13 +109,11 @@ def open_target(output: str | None, *, piecewise: bool) -> Target:
     """The file or stream that was asked for, else a loudspeaker, else `speech.wav`.
 
     Raises:
-        UsageError: standard output is a terminal.
+        UsageError: standard output is a terminal, or closed.
         AudioError: the file cannot be written.
     """
     if output == "-":
-        if sys.stdout.isatty():
-            raise UsageError("-o - writes a WAV file to a terminal; add > speech.wav, or | a player")
-        sink = into_stream(sys.stdout.buffer, piecewise=piecewise)
+        sink = into_stream(standard_output(), piecewise=piecewise)
         return Target(sink=sink, described="standard output", is_stdout=True)
     if output is not None:
         return Target(sink=into_file(Path(output)), described=output, file=output)
@@ -138,8 +138,14 @@ def deliver(chunks: Generator[Audio], sink: Sink) -> None:
 
 
 def _write_all(stream: BinaryIO, data: bytes) -> None:
-    stream.write(data)
-    stream.flush()
+    try:
+        stream.write(data)
+        stream.flush()
+    except BrokenPipeError:  # the reader has heard enough
+        raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise AudioError(f"cannot write to standard output: {reason}; write elsewhere") from error
 
 
 def _open_wav_header(rate: int) -> bytes:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cosyrt.errors import UsageError, VoiceError, VoiceNotFound
+from cosyrt.files import check_target
 from cosyrt.frontend.voice import Voice
 
 SUFFIX = ".safetensors"
@@ -92,16 +93,20 @@ class VoiceLibrary:
         return voice
 
     def check_free(self, name: str, *, overwrite: bool = False) -> None:
-        """Refuse a name that a voice cannot be added under.
+        """Refuse a name that a voice cannot be added under: at once, before the voice is made.
 
         Raises:
             UsageError: no voice can have it, or it is taken (but for case: where the file system ignores
                 case, `Ann` and `ann` would be one file).
+            VoiceError: the folder cannot be written.
         """
         check_name(name)
         taken = {other for other in self.names() if other.casefold() == name.casefold()}
         if taken - {name} or (taken and not overwrite):
             raise UsageError(f"a voice is called {min(taken)!r} already; choose another name or remove it")
+        with _writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            check_target(self.path(name))
 
     def add(self, voice: Voice, *, overwrite: bool = False) -> Path:
         """Write the voice's file under its name.
@@ -111,8 +116,6 @@ class VoiceLibrary:
             VoiceError: the folder cannot be written.
         """
         self.check_free(voice.name, overwrite=overwrite)
-        with _writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
         path = self.path(voice.name)
         voice.save(path)
         return path

@@ -56,3 +56,5 @@ def test_a_file_that_is_no_picture_is_refused(tmp_path: Path) -> None:
         require_matplotlib(tmp_path / "speed.txt")
     with pytest.raises(UsageError, match="cannot be written"):
         draw(report(), tmp_path / "nowhere" / "speed.png")
+    with pytest.raises(UsageError, match="cannot be written: No such file"):
+        require_matplotlib(tmp_path / "nowhere" / "speed.png")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cosyrt import playback
 from cosyrt.cli import main, say
-from cosyrt.cli.say import GREETING, _opening, _standard_input
+from cosyrt.cli.say import GREETING, _decoded, _opening
 from cosyrt.errors import SpeechError, TextError
 
 
@@ -193,9 +193,12 @@ def test_a_mistake_is_one_line_and_its_own_exit_code(run, arguments, input, code
     assert result.stdout == ""
 
 
-def test_a_bad_name_is_refused_before_the_model_is_loaded(run, tones):
+@pytest.mark.parametrize("name", ["a.xyz", "folder.wav", "x" * 300 + ".wav", "missing/a.wav"])
+def test_a_bad_name_is_refused_before_the_model_is_loaded(run, tones, tmp_path, name):
     """Nobody waits for a model to learn that the file's name is wrong."""
-    run("say", "hi", "-o", "a.xyz")
+    (tmp_path / "folder.wav").mkdir()
+    result = run("say", "hi", "-o", name)
+    assert (result.exit_code, result.stderr.count("\n")) == (5, 1)
     assert not hasattr(tones, "loaded")
 
 
@@ -236,9 +239,7 @@ def test_standard_input_in_any_pieces_is_the_same_text(text, size):
             return super().read1(size)
 
     data = text.encode(errors="replace")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.stdin", io.TextIOWrapper(Slow(data)))
-        assert "".join(_standard_input()) == data.decode("utf-8-sig")
+    assert "".join(_decoded(Slow(data))) == data.decode("utf-8-sig")
 
 
 @given(st.lists(st.text(" ab\n", max_size=3), max_size=6))

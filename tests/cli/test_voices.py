@@ -119,6 +119,15 @@ def test_a_name_is_checked_before_anything_else(library: VoiceLibrary, clip: Pat
     assert "'me' already" in refused(2, "add", "me", "missing.wav")
 
 
+def test_a_folder_that_cannot_be_used_is_told_before_the_model_is_loaded(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file in the place of the folder; nobody waits for a voice that cannot be kept."""
+    monkeypatch.setenv("COSYRT_VOICES", str(clip / "voices"))
+    monkeypatch.setitem(vars(cosyrt), "load", lambda *_, **__: pytest.fail("loaded"))
+    assert "set COSYRT_VOICES" in refused(6, "add", "me", clip)
+
+
 def test_a_name_of_the_models_own(library: VoiceLibrary, loaded: None, clip: Path) -> None:
     """It would never be found, so it is refused."""
     assert "a voice 'ann' of its own" in refused(2, "add", "ann", clip)

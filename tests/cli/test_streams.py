@@ -1,0 +1,76 @@
+"""Standard streams that are closed or full, met by real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_main import TONES
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="file descriptors of Unix")
+FULL = Path("/dev/full")
+full = pytest.mark.skipif(not FULL.exists(), reason="a device of Linux")
+
+
+def cosyrt(*arguments: str, closed: int) -> subprocess.CompletedProcess[str]:
+    """The command on tones, started with a standard stream closed."""
+    return subprocess.run(
+        [sys.executable, "-c", TONES, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: os.close(closed),
+    )
+
+
+def test_without_standard_error_it_works_in_silence(tmp_path: Path) -> None:
+    """Nobody is there to be shown progress; the file and the line about it are the same."""
+    done = cosyrt("say", "hello", "-o", f"{tmp_path}/a.wav", closed=2)
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    assert (tmp_path / "a.wav").is_file()
+
+
+def test_without_standard_output_a_file_is_still_written(tmp_path: Path) -> None:
+    """The line about it has nowhere to go, which is no reason to fail."""
+    assert cosyrt("say", "hello", "-o", f"{tmp_path}/a.wav", closed=1).returncode == 0
+    assert (tmp_path / "a.wav").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "closed", "message"),
+    [
+        (["-", "-o", "a.wav"], 0, "- reads standard input, which is closed; give the text itself"),
+        (["hi", "-o", "-"], 1, "-o - writes to standard output, which is closed; give a file's name"),
+    ],
+)
+def test_a_stream_that_is_needed_and_closed(arguments: list[str], closed: int, message: str) -> None:
+    """It is named, as a mistake in how the command was called."""
+    done = cosyrt("say", *arguments, closed=closed)
+    assert (done.returncode, done.stderr) == (2, f"cosyrt: {message}\n")
+
+
+@full
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["say", "hello", "-o", "-"], 5, "cannot write to standard output: No space left on device; "),
+        (["say", "hi", "--stream", "-o", "-"], 5, "cannot write to standard output: No space left on device"),
+        (["voices", "list"], 1, "cannot write the output: No space left on device; make room"),
+    ],
+)
+def test_a_disk_that_is_full(arguments: list[str], code: int, message: str) -> None:
+    """One line and an exit code of its own, not a bug, and nothing more when Python exits."""
+    with FULL.open("wb") as output:
+        done = subprocess.run(
+            [sys.executable, "-c", TONES, *arguments],
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == code
+    assert done.stderr.startswith(f"cosyrt: {message}") and done.stderr.count("\n") == 1

@@ -1,0 +1,40 @@
+"""Files that appear whole or not at all, and targets that are found wanting before the work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cosyrt.files import check_target, replace_file
+
+
+def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    """The new bytes under the old name; also under the longest names that a file system takes."""
+    for name in ("a.wav", "好" * 83 + ".wav", "x" * 251 + ".wav"):
+        path = tmp_path / name
+        for data in (b"older", b"new"):
+            replace_file(path, data)
+        assert path.read_bytes() == b"new"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_good_target_is_left_as_it_was(tmp_path: Path) -> None:
+    """Looking makes nothing and changes nothing."""
+    (tmp_path / "there").write_bytes(b"mine")
+    check_target(tmp_path / "there")
+    check_target(tmp_path / "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    assert (tmp_path / "there").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", ["folder", "missing/new", "file/new", "x" * 300, "好" * 100])
+def test_what_could_not_be_written_is_told(tmp_path: Path, name: str) -> None:
+    """A folder of that name, no folder to write in, a name too long: both fail in the same way."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError) as when_written:
+        replace_file(tmp_path / name, b"data")
+    with pytest.raises(OSError) as before:
+        check_target(tmp_path / name)
+    assert before.value.errno == when_written.value.errno
