@@ -23,6 +23,22 @@ def replace_file(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
 
 
+def create_file(path: Path, data: bytes) -> None:
+    """The same under a name that is free: of several programs at once, one succeeds.
+
+    Raises:
+        FileExistsError: the name is taken. OSError: as above.
+    """
+    with _beside(path, data) as temporary:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links: reserve the name, then replace what reserves it
+            path.open("xb").close()
+            os.replace(temporary, path)
+
+
 def check_target(path: Path) -> None:
     """Fail as `replace_file` would, before the work is done whose result it is to write.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from collections.abc import Sequence
 from textwrap import wrap
 
@@ -12,7 +13,7 @@ LEAST_WIDTH = 30  # of the last column, however narrow the terminal
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, wrapped: bool = False) -> str:
     """Aligned columns; `wrapped` breaks the last one where the terminal ends."""
     cells = [list(head), *([_cell(value) for value in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    widths = [max(_columns(row[column]) for row in cells) for column in range(len(head))]
     if wrapped:
         before = sum(widths[:-1]) + 2 * (len(head) - 1)
         widths[-1] = max(LEAST_WIDTH, shutil.get_terminal_size((120, 24)).columns - before)
@@ -33,6 +34,13 @@ def _lines(row: list[str], widths: list[int]) -> list[str]:
     """One line, and more where the last cell is longer than its column."""
     parts = wrap(row[-1], widths[-1]) or [""]
     first = [*row[:-1], parts[0]]
-    line = "  ".join(cell.ljust(width) for cell, width in zip(first, widths, strict=True)).rstrip()
+    padded = (cell + " " * (width - _columns(cell)) for cell, width in zip(first, widths, strict=True))
+    line = "  ".join(padded).rstrip()
     indent = " " * (sum(widths[:-1]) + 2 * (len(row) - 1))
     return [line, *(indent + part for part in parts[1:])]
+
+
+def _columns(text: str) -> int:
+    """How wide a terminal shows it: a hanzi takes two columns, an accent on its own none."""
+    shown = (letter for letter in text if unicodedata.category(letter) not in ("Mn", "Me", "Cf"))
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in shown)

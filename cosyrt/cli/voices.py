@@ -105,8 +105,7 @@ def add(
     library.check_free(name, overwrite=overwrite)
     read_reference(clip)  # before the seconds that loading a model takes
     tts = model.load()
-    if name in tts.voices:
-        raise UsageError(f"the model has a voice {name!r} of its own; choose another name")
+    _check_not_own(name, tts.voices)
     voice = tts.voice_from(clip, text, name, license=license, consent=consent)
     library.add(voice, overwrite=overwrite)
     chunk_tokens = tts.plan.first_edge(len(voice.speech_tokens)) + tts.plan.lookahead_tokens
@@ -122,12 +121,16 @@ def add(
 @json_option
 @verbose_option
 def import_voices(file: Path, name: str | None, overwrite: bool, folder: str | None, as_json: bool) -> None:
-    """Register the voices of FILE: a voice file, or spk2info.pt of the model given."""
+    """Register the voices of FILE: a voice file, or spk2info.pt of the model given.
+
+    Of several, those that the model has itself are left out.
+    """
     found = _read_voices(file, folder)
     if name is not None:
         if len(found) != 1:
             raise UsageError(f"{file} holds {len(found)} voices; --name is for one, leave it out")
         found = [replace(found[0], name=name)]
+    found = _not_own(found, _own(folder))
     library = _library()
     for voice in found:
         library.check_free(voice.name, overwrite=overwrite)
@@ -163,9 +166,11 @@ def export(names: tuple[str, ...], output: Path, overwrite: bool, model: Model) 
 @voices.command()
 @click.argument("old")
 @click.argument("new")
+@folder_option
 @verbose_option
-def rename(old: str, new: str) -> None:
+def rename(old: str, new: str, folder: str | None) -> None:
     """Call the registered voice OLD by the name NEW."""
+    _check_not_own(new, _own(folder))
     _library().rename(old, new)
     click.echo(f"{old} is now {new}")
 
@@ -175,9 +180,8 @@ def rename(old: str, new: str) -> None:
 @verbose_option
 def remove(names: tuple[str, ...]) -> None:
     """Delete registered voices; there is no way back."""
-    library = _library()
-    for name in names:
-        library.remove(name)
+    _library().remove(*names)
+    for name in dict.fromkeys(names):
         click.echo(f"removed {name}")
 
 
@@ -223,6 +227,23 @@ def _own(folder: str | None) -> dict[str, Voice]:
 
 def _named(name: str, folder: str | None) -> Voice:
     return _library().named(name, _own(folder))
+
+
+def _check_not_own(name: str, own: Mapping[str, Voice]) -> None:
+    """A model's own voice is found first: one registered under its name would never be heard."""
+    if name in own:
+        raise UsageError(f"the model has a voice {name!r} of its own; choose another name")
+
+
+def _not_own(found: list[Voice], own: Mapping[str, Voice]) -> list[Voice]:
+    """Those of a file that can be registered; a model's file of voices holds its own too."""
+    rest = [voice for voice in found if voice.name not in own]
+    if found and not rest:
+        _check_not_own(found[0].name, own)
+    for voice in found:
+        if voice not in rest:
+            click.echo(f"cosyrt: {voice.name!r} is the model's own and was left out", err=True)
+    return rest
 
 
 def _read_voices(file: Path, folder: str | None) -> list[Voice]:

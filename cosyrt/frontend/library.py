@@ -50,7 +50,8 @@ class VoiceLibrary:
         """The registered names, sorted. Files whose name could not be registered are passed over."""
         with _writing(self.folder):
             paths = list(self.folder.iterdir()) if self.folder.is_dir() else []
-        return sorted(path.stem for path in paths if path.suffix == SUFFIX and is_name(path.stem))
+        found = {spelt(path.stem) for path in paths if path.suffix == SUFFIX}
+        return sorted(name for name in found if is_name(name) and self.path(name).exists())
 
     def path(self, name: str) -> Path:
         """The file of a voice, which need not be there.
@@ -66,6 +67,7 @@ class VoiceLibrary:
         Raises:
             VoiceError: its file is damaged.
         """
+        name = spelt(name)
         path = self.path(name) if is_name(name) else None
         if path is None or not path.is_file():
             self._known.pop(name, None)
@@ -100,7 +102,7 @@ class VoiceLibrary:
                 case, `Ann` and `ann` would be one file).
             VoiceError: the folder cannot be written.
         """
-        check_name(name)
+        name = check_name(name)
         taken = {other for other in self.names() if other.casefold() == name.casefold()}
         if taken - {name} or (taken and not overwrite):
             raise UsageError(f"a voice is called {min(taken)!r} already; choose another name or remove it")
@@ -117,7 +119,7 @@ class VoiceLibrary:
         """
         self.check_free(voice.name, overwrite=overwrite)
         path = self.path(voice.name)
-        voice.save(path)
+        replace(voice, name=path.stem).save(path, overwrite=overwrite)
         return path
 
     def rename(self, old: str, new: str) -> None:
@@ -128,6 +130,7 @@ class VoiceLibrary:
             UsageError: the new name is taken, or no voice can have it.
             VoiceError: the file is damaged, or the folder cannot be written.
         """
+        old, new = spelt(old), spelt(new)
         voice, path = self._existing(old), self.path(old)
         if new.casefold() == old.casefold() and new != old:
             with _writing(path):
@@ -136,18 +139,22 @@ class VoiceLibrary:
         self.add(replace(voice, name=new))
         self.remove(old)
 
-    def remove(self, name: str) -> None:
-        """Delete the voice's file, damaged or not.
+    def remove(self, *names: str) -> None:
+        """Delete the voices' files, damaged or not: all of them, or none where one is not there.
 
         Raises:
-            VoiceNotFound: no voice is registered under the name.
+            VoiceNotFound: no voice is registered under one of the names.
             VoiceError: the folder cannot be written.
         """
-        if name not in self.names():
-            raise self._unknown(name)
-        self._known.pop(name, None)
-        with _writing(self.path(name)):
-            self.path(name).unlink()
+        known = self.names()
+        asked = dict.fromkeys(map(spelt, names))
+        for name in asked:
+            if name not in known:
+                raise self._unknown(name)
+        for name in asked:
+            self._known.pop(name, None)
+            with _writing(self.path(name)):
+                self.path(name).unlink()
 
     def _existing(self, name: str) -> Voice:
         voice = self.find(name)
@@ -158,6 +165,11 @@ class VoiceLibrary:
     def _unknown(self, name: str) -> VoiceNotFound:
         known = ", ".join(self.names()) or "none"
         return VoiceNotFound(f"no voice is registered as {name!r}; registered are {known}")
+
+
+def spelt(name: str) -> str:
+    """The name with its accents as one character each; macOS hands on letter and accent apart."""
+    return unicodedata.normalize("NFC", name)
 
 
 def is_name(name: str) -> bool:
@@ -174,15 +186,16 @@ def is_name(name: str) -> bool:
 
 
 def check_name(name: str) -> str:
-    """The name, if a voice may be registered under it.
+    """The name as it is spelt, if a voice may be registered under it.
 
     Raises:
         UsageError: it may not.
     """
+    name = spelt(name)
     if not is_name(name):
         raise UsageError(
             f"a voice cannot be called {name[:80]!r}; give 1 to {MAX_CHARACTERS} letters, digits, spaces, "
-            "dots, dashes or underscores that begin with a letter or digit"
+            "dots, dashes or underscores that begin with a letter, a digit or an underscore"
         )
     return name
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosyrt.checkpoint import FAMILIES
-from cosyrt.errors import VoiceError, one_line
-from cosyrt.files import replace_file
+from cosyrt.errors import UsageError, VoiceError, one_line
+from cosyrt.files import create_file, replace_file
 from cosyrt.frontend.reference import MEL_SPECS, Floats, Tokens
 
 SPEAKER_WIDTH = 192
@@ -76,11 +76,12 @@ class Voice:
         spec = MEL_SPECS[self.family]
         return len(self.mel) * spec.hop / spec.sample_hz
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, overwrite: bool = True) -> None:
         """Write one safetensors file; it appears whole or not at all.
 
         Raises:
             VoiceError: the folder cannot be written.
+            UsageError: without `overwrite`, a file that is there already.
         """
         from safetensors.numpy import save
 
@@ -90,7 +91,9 @@ class Voice:
             known["language"] = self.language
         arrays: dict[str, NDArray[Any]] = {key: getattr(self, key) for key in ARRAYS}
         try:
-            replace_file(Path(path), save(arrays, metadata=facts | known))
+            (replace_file if overwrite else create_file)(Path(path), save(arrays, metadata=facts | known))
+        except FileExistsError as error:
+            raise UsageError(f"{path} is there already; choose another name or remove it") from error
         except OSError as error:
             raise VoiceError(f"cannot write {path}: {error.strerror or error}") from error
 

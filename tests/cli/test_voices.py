@@ -129,8 +129,13 @@ def test_a_folder_that_cannot_be_used_is_told_before_the_model_is_loaded(
 
 
 def test_a_name_of_the_models_own(library: VoiceLibrary, loaded: None, clip: Path) -> None:
-    """It would never be found, so it is refused."""
+    """It would never be found, so it is refused: when a voice is added, imported and renamed."""
     assert "a voice 'ann' of its own" in refused(2, "add", "ann", clip)
+    builtin = told("list")[0]["name"]
+    path = library.add(voice())
+    for arguments in (["rename", "Ada", builtin], ["import", path, "--name", builtin]):
+        assert f"a voice {builtin!r} of its own" in refused(2, *arguments)
+    assert library.names() == ["Ada"]
 
 
 def test_the_list(library: VoiceLibrary, tiny_folder: Path) -> None:
@@ -183,6 +188,10 @@ def test_renaming_and_removing(library: VoiceLibrary) -> None:
     assert library.names() == ["Bob"]
     assert run("remove", "Bob").stdout == "removed Bob\n"
     assert "no voice is registered as 'Bob'" in refused(6, "remove", "Bob")
+    library.add(voice())
+    assert "no voice is registered as 'Bob'" in refused(6, "remove", "Ada", "Bob")
+    assert library.names() == ["Ada"]
+    assert run("remove", "Ada", "Ada").stdout == "removed Ada\n"
     assert "no voice is registered as 'Bob'" in refused(6, "rename", "Bob", "Ada")
 
 
@@ -215,8 +224,9 @@ def test_upstreams_file_comes_back(
     assert entries["me"]["prompt_text"].tolist() == [tiny.tokenizer.encode(kept.text)]
     assert entries["me"]["flow_prompt_speech_token"].tolist() == [kept.speech_tokens.tolist()]
     library.remove("me")
-    told("import", tmp_path / "spk2info.pt", "--model", tiny_folder)
-    assert library.names() == ["ann", "me"]
+    result = run("import", tmp_path / "spk2info.pt", "--model", tiny_folder)
+    assert result.stderr == "cosyrt: 'ann' is the model's own and was left out\n"
+    assert library.names() == ["me"]
     again = library.find("me")
     assert again is not None and again.origin.speech_tokenizer == kept.origin.speech_tokenizer
     assert (again.text, again.language) == (kept.text, kept.language)
