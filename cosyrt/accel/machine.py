@@ -90,7 +90,12 @@ class Machine:
         """
         try:
             data = json.loads(Path(path).read_bytes())
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise UsageError(
+                f"{path} cannot be read: {error.strerror or error}; "
+                "give a file that `cosyrt device --json` has printed"
+            ) from error
+        except ValueError as error:
             raise UsageError(f"{path} is no description of a machine: {error}") from error
         if isinstance(data, dict) and isinstance(data.get("machine"), dict):
             data = data["machine"]  # all of `cosyrt device --json`

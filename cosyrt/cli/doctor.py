@@ -27,6 +27,7 @@ NAMES = {
     "velocity": "flow velocity (velocity)",
     "vocode": "vocoder (vocode)",
 }
+LIMIT_S = 30.0
 
 
 @click.command()
@@ -55,10 +56,8 @@ NAMES = {
     "--limit",
     "limit_s",
     type=click.FloatRange(min=1),
-    default=30.0,
-    show_default=True,
     metavar="S",
-    help="With --torchscript: seconds that one call may take.",
+    help="With --torchscript: seconds that one call may take.  [default: 30]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @verbose_option
@@ -69,7 +68,7 @@ def doctor(
     archives: Path | None,
     torchscript: bool,
     force_fuser: bool,
-    limit_s: float,
+    limit_s: float | None,
     as_json: bool,
 ) -> None:
     """Why is it slow? Where the time goes, then every cause that was found, with its experiment and its fix.
@@ -86,10 +85,11 @@ def doctor(
     cosyrt doctor --torchscript --force-fuser
     """
     if torchscript:
-        _reenact(model, device, force_fuser, limit_s, as_json)
+        _reenact(model, device, force_fuser, limit_s or LIMIT_S, as_json)
         return
-    if force_fuser:
-        raise UsageError("--force-fuser is for cosyrt doctor --torchscript; give both, or neither")
+    for option, given in (("--force-fuser", force_fuser), ("--limit", limit_s)):
+        if given:
+            raise UsageError(f"{option} is for cosyrt doctor --torchscript; give both, or neither")
     from cosyrt.accel.doctor.diagnosis import diagnose
     from cosyrt.accel.doctor.patient import Patient
 

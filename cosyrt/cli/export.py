@@ -51,7 +51,7 @@ def export(folder: Path, kind: str, out: Path | None, precision: str, telling: T
     opened = ModelFolder.open(folder)
     with _progress_bars(telling) as on_step:
         made = torchscript.export(opened, out=out, precisions=precisions, on_step=on_step)
-    if not telling.quiet:
+    if telling.result:
         report = _as_json if telling.json else _as_table
         click.echo(report(opened, made))
 

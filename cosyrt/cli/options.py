@@ -106,6 +106,11 @@ class Telling:
     json: bool
     quiet: bool
 
+    @property
+    def result(self) -> bool:
+        """Whether the result is printed: what was asked for as JSON always is."""
+        return self.json or not self.quiet
+
 
 model_options = group(
     Model,
@@ -165,7 +170,13 @@ telling_options = group(
     Telling,
     "telling",
     click.option("--json", is_flag=True, help="Print one JSON object instead of text."),
-    click.option("-q", "--quiet", is_flag=True, callback=_less_to_read, help="Print nothing but errors."),
+    click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        callback=_less_to_read,
+        help="Print nothing but errors and what --json prints.",
+    ),
 )
 
 

@@ -39,7 +39,7 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
-        if kind is None and not self.telling.quiet:
+        if kind is None and self.telling.result:
             click.echo(self._as_json() if self.telling.json else self._as_line(), err=self.target.is_stdout)
 
     def deliver(self, chunks: Generator[Audio]) -> None:

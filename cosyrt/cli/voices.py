@@ -23,6 +23,7 @@ from cosyrt.cli.options import (
 )
 from cosyrt.cli.table import table
 from cosyrt.errors import UsageError, VoiceError
+from cosyrt.files import check_target
 
 if TYPE_CHECKING:
     from cosyrt import Voice
@@ -152,6 +153,12 @@ def export(names: tuple[str, ...], output: Path, overwrite: bool, model: Model) 
     """
     if output.exists() and not overwrite:
         raise UsageError(f"{output} is there already; choose another file, or --overwrite")
+    names = tuple(dict.fromkeys(names))
+    try:
+        check_target(output)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"cannot write {output}: {reason}; give another file with -o") from error
     if output.suffix == ".pt":
         _export_for_upstream(names, output, model)
     elif output.suffix != ".safetensors":

@@ -27,7 +27,7 @@ from cosyrt.engine.mel_stream import Conditions
 from cosyrt.engine.prompts import Manner, without_instruction
 from cosyrt.engine.session import Session
 from cosyrt.engine.stages import Models, Stages, eager
-from cosyrt.errors import TextError, UsageError, VoiceError
+from cosyrt.errors import TextError, UsageError, VoiceError, one_line
 from cosyrt.frontend import split
 from cosyrt.frontend.library import VoiceLibrary
 from cosyrt.frontend.normalize import check_speakable, is_speakable, language_of
@@ -88,9 +88,18 @@ def device_of(name: str | None) -> torch.device:
         there = torch.zeros(0, device=name)
         there.cpu()  # what gives nothing back, such as `meta`, cannot speak
     except (RuntimeError, AssertionError, ImportError) as error:
-        reason = str(error).splitlines()[0]
+        reason = one_line(str(error).partition(". ")[0], 200)  # torch goes on for a page
         raise UsageError(f"the device {name!r} cannot be used: {reason}; try cpu") from error
     return there.device
+
+
+def _parts(text: object) -> Iterator[str]:
+    """A text, or the parts in which it comes."""
+    parts = [text] if isinstance(text, str) or not isinstance(text, Iterable) else text
+    for part in parts:
+        if not isinstance(part, str):
+            raise UsageError(f"cannot speak {part!r:.80}; give a str, or an iterable of them")
+        yield part
 
 
 def _read(audio: Audio | str | Path) -> Audio:
@@ -195,7 +204,7 @@ class Pipeline:
 
     def say(
         self,
-        text: str,
+        text: str | Iterable[str],
         *,
         voice: str | Voice | None = None,
         instruction: str | None = None,
@@ -206,7 +215,7 @@ class Pipeline:
         as_written: bool = False,
         progress: Callable[[Progress], None] | None = None,
     ) -> Audio:
-        """Speak the whole text; the same seed gives the same audio again.
+        """Speak the whole text, or all its parts joined; the same seed gives the same audio again.
 
         `instruction` says how ("Speak softly."); `cross_lingual` takes the voice without the words of its
         recording, which suits a text in another language. Text `as_written` is not normalised. Every frame
@@ -215,10 +224,10 @@ class Pipeline:
 
         Raises:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
-            UsageError: a speed out of range, or an instruction to a model that follows none.
+            UsageError: no text, a speed or seed out of range, or an instruction to a model that follows none.
         """
         manner = Manner(instruction=instruction, cross_lingual=cross_lingual)
-        text, manner = without_instruction(text, manner)
+        text, manner = without_instruction("".join(_parts(text)), manner)
         pieces = list(self._split(text, as_written))
         session = Session(
             self, self._voice(voice, text), speed, seed, chunked=chunked, edges=False, manner=manner
@@ -253,12 +262,12 @@ class Pipeline:
 
         Raises:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
-            UsageError: a speed out of range, or what the model was not made for.
+            UsageError: no text, a speed or seed out of range, or what the model was not made for.
         """
         if interleave and not self.interleaves:
             raise UsageError("this model reads whole sentences; stream without interleave")
-        whole, parts = isinstance(text, str), [text] if isinstance(text, str) else text
-        ready = whole_words(parts) if interleave else iter(parts) if whole else whole_sentences(parts)
+        whole, parts = isinstance(text, str), _parts(text)
+        ready = whole_words(parts) if interleave else parts if whole else whole_sentences(parts)
         manner = Manner(instruction=instruction, cross_lingual=cross_lingual)
         first, manner = without_instruction(next(ready, ""), manner)
         chunked = not by_piece

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Iterator
 from itertools import chain, takewhile
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 TOKENS_AHEAD = 500  # 20 s of speech tokens may wait for the flow
 MIN_SPEED, MAX_SPEED = 0.5, 2.0
+SEEDS = 2**64
 LONG, LONGEST = 400, 800  # characters of an utterance that is spoken while it is written
 END = -1  # follows the speech tokens of a piece, so that its last chunk need not wait for the next piece
 
@@ -42,12 +44,11 @@ class Session:
         edges: bool,
         manner: Manner | None = None,
     ) -> None:
-        if not MIN_SPEED <= speed <= MAX_SPEED:
-            raise UsageError(f"speed {speed:g} is out of range; choose {MIN_SPEED:g} to {MAX_SPEED:g}")
-        self.pipeline, self.voice, self.speed = pipeline, voice, speed
+        _check(speed, seed)
+        self.pipeline, self.voice, self.speed = pipeline, voice, float(speed)
         self.chunked, self.edges = chunked, edges
-        self.drawing = torch.Generator(pipeline.where).manual_seed(seed)
-        self.noise = torch.Generator().manual_seed(seed)
+        self.drawing = torch.Generator(pipeline.where).manual_seed(int(seed))
+        self.noise = torch.Generator().manual_seed(int(seed))
         self.condition = pipeline.conditions.of(voice)
         self.prompt = prompt_of(voice, manner or Manner(), pipeline.tokenizer.encode)
 
@@ -112,6 +113,14 @@ class Session:
                 yield from _audible(sound.push(stretch.push(mels.until(spoken, edge), False), False))
                 edge = next(edges, None)
         yield from _audible(sound.push(stretch.push(mels.until(spoken, None), True), True))
+
+
+def _check(speed: object, seed: object) -> None:
+    """Both as numbers in their range; NumPy's are numbers too."""
+    if not (isinstance(speed, Real) and MIN_SPEED <= float(speed) <= MAX_SPEED):
+        raise UsageError(f"speed {speed!r} is out of range; choose {MIN_SPEED:g} to {MAX_SPEED:g}")
+    if not (isinstance(seed, Integral) and 0 <= int(seed) < SEEDS):
+        raise UsageError(f"seed {seed!r} is out of range; choose a whole number from 0 to 2**64 - 1")
 
 
 def _audible(

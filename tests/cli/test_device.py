@@ -46,3 +46,7 @@ def test_a_wrong_description_is_a_usage_error(tmp_path: Path) -> None:
 
     assert result.exit_code == 2
     assert result.stderr.startswith("cosyrt: ") and result.stderr.count("\n") == 1
+    result = CliRunner().invoke(main, ["device", "--as", str(tmp_path / "none.json")])
+
+    assert result.exit_code == 2
+    assert "No such file or directory; give a file that `cosyrt device --json` has printed" in result.stderr

@@ -96,9 +96,11 @@ def test_json_has_shares_causes_and_findings(spoken: list[str], two_onnxruntimes
     assert found["findings"][0].keys() == {"cause", "status", "seen", "experiment", "fix"}
 
 
-def test_what_belongs_to_the_other_examination_is_said() -> None:
-    """The fuser is forced only where its plans are counted in a process that may be killed."""
-    result = CliRunner().invoke(main, ["doctor", "--force-fuser"])
+@pytest.mark.parametrize("option", [["--force-fuser"], ["--limit", "30"]])
+def test_what_belongs_to_the_other_examination_is_said(option: list[str]) -> None:
+    """The fuser is forced only where its plans are counted in a process that may be killed, at a limit."""
+    result = CliRunner().invoke(main, ["doctor", *option])
 
     assert result.exit_code == 2
+    assert result.stderr.startswith(f"cosyrt: {option[0]} is for")
     assert "--torchscript" in result.stderr

@@ -6,8 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
@@ -82,6 +86,24 @@ def test_control_c_stops_with_one_line():
         assert process.stdout.read(4) == b"RIFF"
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == b"cosyrt: stopped\n"
+    assert process.returncode == 130
+
+
+SCRIPT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]["cosyrt"]
+RUN_SCRIPT = "from {} import {} as main; main()".format(*SCRIPT.split(":"))
+
+
+@unix
+@pytest.mark.parametrize("how", [["-m", "cosyrt"], ["-c", RUN_SCRIPT]])
+def test_control_c_while_it_starts(tmp_path, how):
+    """SIGINT while the command line is still being imported: exit code 130 and no traceback."""
+    (tmp_path / "click.py").write_text("import time; print(1, flush=True); time.sleep(60)")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    with subprocess.Popen([sys.executable, *how], preexec_fn=hear_control_c, env=env, **pipes) as process:
+        assert process.stdout.read(1) == b"1"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == b""
     assert process.returncode == 130
 
 

@@ -108,6 +108,11 @@ def test_json_is_one_object_with_the_measurements(run):
     assert facts["load_s"] >= 0
 
 
+def test_what_is_asked_for_as_json_is_printed_when_quiet(run):
+    """-q --json prints the object and nothing else."""
+    assert json.loads(run("say", "hello", "-o", "a.wav", "-q", "--json").stdout)["file"] == "a.wav"
+
+
 @pytest.mark.parametrize(("how", "said"), [("-q", ""), ("-v", "cosyrt: the end is near\n")])
 def test_quiet_and_verbose_reach_the_library(run, tones, monkeypatch, how, said):
     """-q leaves only the file, not even the library's warnings; -v shows its notes."""

@@ -217,7 +217,8 @@ def test_upstreams_file_comes_back(
 ) -> None:
     """`spk2info.pt`: upstream's loader reads it, and importing it gives the same voices again."""
     told("add", "me", clip, "--text", "My own words.")
-    assert run("export", "me", "ann", "-o", tmp_path / "spk2info.pt", "--model", tiny_folder).exit_code == 0
+    result = run("export", "me", "ann", "me", "-o", tmp_path / "spk2info.pt", "--model", tiny_folder)
+    assert (result.exit_code, result.stdout) == (0, f"me, ann · {tmp_path / 'spk2info.pt'}\n")
     entries = torch.load(tmp_path / "spk2info.pt", map_location="cpu", weights_only=True)
     kept = tiny.voice("me")
     assert list(entries) == ["me", "ann"] and entries["ann"]["embedding"].shape == (1, 192)
@@ -252,6 +253,7 @@ def test_exports_that_make_no_sense(library: VoiceLibrary, tiny_folder: Path, tm
         (["Ada", "-o", "ada.wav"], "neither .safetensors nor .pt"),
         (["Ada", "ann", "-o", "two.safetensors"], "holds one voice, not 2"),
         (["Ada", "-o", tmp_path / "there.safetensors"], "is there already"),
+        (["Ada", "-o", "missing/v.pt"], "No such file or directory; give another file with -o"),
     ):
         assert words in refused(2, "export", *arguments, "--model", tiny_folder)
     assert (tmp_path / "there.safetensors").read_text() == "mine"

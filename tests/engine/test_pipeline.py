@@ -117,14 +117,20 @@ def test_a_model_without_voices(tiny: Pipeline) -> None:
         ({"speed": 0.4}, UsageError, "speed 0.4 is out of range; choose 0.5 to 2"),
         ({"speed": 2.1}, UsageError, "speed 2.1 is out of range"),
         ({"speed": float("nan")}, UsageError, "speed nan is out of range"),
+        ({"speed": "fast"}, UsageError, "speed 'fast' is out of range"),
+        *(({"seed": s}, UsageError, "seed .* is out of range") for s in (-1, 2**64, 1.5, "a", None)),
+        ({"text": None}, UsageError, "cannot speak None; give a str, or an iterable of them"),
+        ({"text": b"abc"}, UsageError, "cannot speak 97"),
+        ({"text": ["a", 1]}, UsageError, "cannot speak 1"),
     ],
 )
 def test_what_cannot_be_asked(
     tiny: Pipeline, options: dict[str, Any], error: type[CosyrtError], words: str
 ) -> None:
-    """A voice or speed that cannot be used is one line of error before any model runs."""
+    """A text, voice, speed or seed that cannot be used is one line of error before any model runs."""
     tts = other(tiny, prefill=lambda *args: pytest.fail("a model ran"))
-    for speak in (lambda: tts.say(SHORT, **options), lambda: list(tts.stream(SHORT, **options))):
+    options = {"text": SHORT} | options
+    for speak in (lambda: tts.say(**options), lambda: list(tts.stream(**options))):
         with pytest.raises(error, match=words):
             speak()
 
@@ -142,12 +148,20 @@ def test_a_voice_from_a_recording(tiny: Pipeline, tmp_path: Path) -> None:
     assert same(joined(tiny.stream(SHORT, voice=voice)), tiny.say(SHORT, voice=voice, chunked=True).samples)
 
 
-@pytest.mark.parametrize("device", ["", "gpu", "cpu:x", "cuda:99", "meta"])
+def test_numbers_and_texts_of_other_kinds(tiny: Pipeline) -> None:
+    """NumPy's numbers are numbers, the largest seed is one, and `say` joins the parts of a text."""
+    said = tiny.say(SHORT, speed=1.5, seed=2**64 - 1).samples
+
+    assert same(said, tiny.say(SHORT, speed=np.float32(1.5), seed=np.uint64(2**64 - 1)).samples)
+    assert same(said, tiny.say(iter(SHORT), speed=1.5, seed=2**64 - 1).samples)
+
+
+@pytest.mark.parametrize("device", ["", "gpu", "cpu:x", "cuda:99", "meta", "xpu", "hpu"])
 def test_devices_that_cannot_be_used(tiny_folder: Path, device: str) -> None:
     """A device that does not exist or cannot compute is a UsageError that names it."""
     with pytest.raises(UsageError, match=f"the device '{device}' cannot be used: .*; try cpu") as caught:
         cosyrt.load(tiny_folder, device=device)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
 
 
 def test_what_a_pipeline_says_of_itself(tiny: Pipeline, tiny_folder: Path) -> None:
