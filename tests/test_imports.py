@@ -1,4 +1,4 @@
-"""Imports point one way: errors ← audio, checkpoint ← frontend, models ← engine ← accel ← service, cli."""
+"""Imports point one way: errors ← audio, checkpoint ← frontend, models ← engine ← accel ← cli, compat."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine": DATA | {"frontend", "models"},
     "accel": DATA | {"frontend", "models", "engine"},
 }
-TOP = {"__init__", "__main__", "cli", "compat", "service"}
+TOP = {"__init__", "__main__", "cli", "compat"}
 RECIPES = DATA | {"models", "frontend"}
 
 

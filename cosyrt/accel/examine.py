@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from cosyrt.accel.upsample import flow_of, scripted
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.build import build
 from cosyrt.engine.stages import Models, eager
-from cosyrt.errors import UsageError
+from cosyrt.errors import SpeechError, UsageError
 from cosyrt.models.flow import Flow, FlowConfig
 from cosyrt.models.layers import at_mel_rate, visible
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
@@ -139,7 +139,13 @@ def examine(
 
 
 def found(share: Share, ours: list[Call], theirs: list[Call], limit_s: float) -> Examination:
-    """What the calls say."""
+    """What the calls say.
+
+    Raises:
+        SpeechError: a way was not called once.
+    """
+    _check_called(ours, ("eager again", "cosyrt"), limit_s)
+    _check_called(theirs, ("upstream",), limit_s)
     upstream = [call for call in theirs if call.way == "upstream"]
     return Examination(
         share=share,
@@ -152,6 +158,16 @@ def found(share: Share, ours: list[Call], theirs: list[Call], limit_s: float) ->
         limit_s=limit_s,
         finished=all(call.finished for call in upstream),
     )
+
+
+def _check_called(calls: list[Call], ways: Sequence[str], limit_s: float) -> None:
+    called = [call.way for call in calls]
+    if missing := [way for way in ways if way not in called]:
+        before = f"{called[-1]} took more than {limit_s:g} s" if called else "their process ended"
+        raise SpeechError(
+            f"nothing is known of {' and '.join(missing)}: {before} before; "
+            "give a larger --limit, or look at the memory (`cosyrt device`)"
+        )
 
 
 def ratio(calls: list[Call], way: str) -> Ratio:

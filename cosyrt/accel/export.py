@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 import cosyrt
 from cosyrt.accel.archive import DTYPES, methods, torch_release
 from cosyrt.accel.components import COMPONENTS, Component
@@ -25,7 +27,7 @@ from cosyrt.accel.torchscript import availability, optimised
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.build import build
 from cosyrt.engine.stages import Models
-from cosyrt.errors import MissingDependency, UsageError
+from cosyrt.errors import MissingDependency, UsageError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,13 +91,22 @@ def export(
 @contextmanager
 def _workplace(out: Path) -> Iterator[Path]:
     """A folder beside the result, so that a finished file only needs a new name."""
-    try:
+    with _writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".cosyrt-export-", dir=out) as work:
-            yield Path(work)
-    except OSError as error:
+        folder = tempfile.TemporaryDirectory(prefix=".cosyrt-export-", dir=out)
+    with folder as work:
+        yield Path(work)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Only writing is done inside: what goes wrong is about the place. Torch has a RuntimeError for it."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"torch says {one_line(error, 100)}"
         raise UsageError(
-            f"cannot write in {out}: {error.strerror or error}; give another folder with --out"
+            f"cannot write in {out}: {reason}; make room, or give another folder with --out"
         ) from error
 
 
@@ -109,7 +120,10 @@ def _component(
     on_step: OnStep,
 ) -> Iterator[Exported]:
     cases = work / "cases.pt"
-    count = write_cases(cases, component.cases(models))
+    with torch.inference_mode():
+        made = list(component.cases(models))
+    with _writing(out):
+        count = write_cases(cases, made)
     checkpoint = component.checkpoint(folder)
     checkpoint_sha256 = sha256(checkpoint)
     for precision in precisions:
@@ -117,7 +131,8 @@ def _component(
         module = copy.deepcopy(component.scripted(models)).to(DTYPES[precision])
         script = optimised(module, component.keeps, partial(on_step, path.name))
         on_step(path.name, "save")
-        script.save(str(path))
+        with _writing(out):
+            script.save(str(path))
         on_step(path.name, "prove")
         manifest = Manifest(
             component=component.name,
@@ -132,7 +147,9 @@ def _component(
             error=prove(path, checkpoint, cases),
             cases=count,
         )
-        yield Exported(path=_named(path, manifest, out), manifest=manifest)
+        with _writing(out):
+            final = _named(path, manifest, out)
+        yield Exported(path=final, manifest=manifest)
 
 
 def _named(path: Path, manifest: Manifest, out: Path) -> Path:

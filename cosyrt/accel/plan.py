@@ -23,7 +23,8 @@ from cosyrt.accel.backend import Part
 from cosyrt.accel.cache_folder import plans_folder
 from cosyrt.accel.fingerprint import fingerprint, made_of
 from cosyrt.checkpoint import ModelFolder
-from cosyrt.files import replace_file
+from cosyrt.errors import UsageError
+from cosyrt.files import check_target, replace_file
 
 FORMAT = 2  # of the file, of the parts, and of what a size means
 PACKAGES = ("torch", "openvino", "onnx", "onnxruntime", "tensorrt", "numpy")
@@ -88,6 +89,23 @@ class Plan:
             if before != after:
                 return f"{key} was {before} and is {after}"
         return ""
+
+
+def check_plans_folder() -> None:
+    """Make it and see that it can be written, before the minutes whose result it is to keep.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    folder = plans_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        check_target(folder / "plan.json")
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(
+            f"the plan cannot be kept in {folder}: {reason}; set COSYRT_PLANS to another folder"
+        ) from error
 
 
 def plan_path(folder: ModelFolder, device: torch.device) -> Path:

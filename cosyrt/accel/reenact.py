@@ -25,13 +25,14 @@ import torch
 from torch import Tensor
 
 from cosyrt.accel.archive import Archive, named, read
-from cosyrt.errors import CosyrtError, SpeechError
+from cosyrt.errors import CosyrtError, SpeechError, one_line
 from cosyrt.models.conformer import ConformerConfig, UpsampleConformer
 from cosyrt.models.layers import at_mel_rate
 
 EXECUTOR_LOG = {"PYTORCH_JIT_LOG_LEVEL": "profiling_graph_executor_impl"}
 PLAN = "Optimized Graph:"
 BEGIN, END, FAILED = "cosyrt begins ", "cosyrt ends ", "cosyrt failed "
+LONGEST_REASON = 240  # characters; TorchScript raises pages
 START_S = 300.0  # for a process to start and load, on a machine that is busy
 
 # (embeddings [1, S, D]) → encoding [1, M, D]
@@ -97,7 +98,9 @@ def calls_of(lines: Queue[str | None], limit_s: float) -> Iterator[Call]:
             if call is not None:
                 yield replace(call, seconds=time.perf_counter() - began)
         elif line.startswith(FAILED):
-            raise SpeechError(f"the archive could not be run: {line.removeprefix(FAILED)}")
+            raise SpeechError(
+                f"the archive could not be run: {line.removeprefix(FAILED)}; make it again with cosyrt export"
+            )
         elif line.startswith(BEGIN):
             way, tokens = line.removeprefix(BEGIN).rsplit(" ", 1)
             call, began, patience = Call(way=way, tokens=int(tokens)), time.perf_counter(), limit_s
@@ -180,3 +183,5 @@ if __name__ == "__main__":
         play(Scene(**json.loads(sys.argv[1])))
     except CosyrtError as error:
         sys.stderr.write(f"\n{FAILED}{error}\n")
+    except Exception as error:  # whatever it is, the parent is told
+        sys.stderr.write(f"\n{FAILED}{type(error).__name__}: {one_line(error, LONGEST_REASON)}\n")

@@ -94,10 +94,6 @@ class Timings:
     early_s: dict[str, Seconds]  # [L, E] each
     steady_s: dict[str, Seconds]  # [L, P] each
 
-    def summary(self, name: str) -> Summary:
-        """Of all counted calls of a candidate, in seconds."""
-        return Summary.of(self.steady_s[name].ravel())
-
     def repeated_s(self, name: str) -> Seconds:  # [L]
         """What each length costs when it has been seen before."""
         medians: Seconds = np.median(self.steady_s[name], axis=1)

@@ -20,7 +20,7 @@ from cosyrt import errors
 from cosyrt.accel.backend import PARTS, Backend, Part, Precision
 from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.child import Outcome, call_in_child
-from cosyrt.accel.plan import Plan, Planned, made_for, plan_path
+from cosyrt.accel.plan import Plan, Planned, check_plans_folder, made_for, plan_path
 from cosyrt.accel.trial import LEAST_PASSES, Job, Shares, shares, trial
 from cosyrt.accel.verdict import WHOLE, Row, amdahl, judged, too_small
 from cosyrt.accel.verify import ORDER
@@ -74,8 +74,9 @@ def tune(
     processes of their own: a script calls this under `if __name__ == "__main__":`.
 
     Raises:
-        ModelError: the folder cannot be used. UsageError: no such device, or a budget too small for anything.
-        SpeechError: eager itself failed. OSError: the plan cannot be written.
+        ModelError: the folder cannot be used.
+        UsageError: no such device, no place for the plan, or a budget too small for anything.
+        SpeechError: eager itself failed. OSError: the plan cannot be written in the end.
     """
     return Tuning(folder, device, budget_s, allow, progress).run()
 
@@ -98,6 +99,7 @@ class Tuning:
 
     def run(self) -> Report:
         """Everything, in order."""
+        check_plans_folder()
         self.tell("the plain way")
         shared = self.plain_shares()
         where = torch.device(shared.device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from cosyrt.accel import examine as examining
 from cosyrt.accel.examine import Share, examine, found
 from cosyrt.accel.reenact import Call
 from cosyrt.checkpoint import ModelFolder
-from cosyrt.errors import UsageError
+from cosyrt.errors import SpeechError, UsageError
 
 SHARE = Share(encoder_s=1, velocity_s=39, language_model_s=60)
 LENGTHS = (5, 8, 11, 14, 17)
@@ -58,6 +60,33 @@ def test_a_call_over_the_limit_is_an_answer_too() -> None:
     assert not result.finished
     assert result.slowest_s == 30
     assert "did not end" in result.verdict
+
+
+@pytest.mark.parametrize("made", [[], OURS[:1], OURS[:2]])
+def test_ways_that_were_not_called_are_told(made: list[Call]) -> None:
+    """A process that ends before its first call, or a first way that takes all of the limit, says nothing."""
+    with pytest.raises(SpeechError, match=r"nothing is known of .* before; give a larger --limit"):
+        found(SHARE, made, calls({"eager": 1, "upstream": 1}), 30)
+    with pytest.raises(SpeechError, match="nothing is known of upstream"):
+        found(SHARE, OURS, made, 30)
+
+
+def test_an_archive_of_another_signature_is_told(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As older releases of upstream wrote it: torch's reason is passed on, not taken for a lack of memory."""
+
+    class Old(torch.nn.Module):
+        def forward(self, xs: torch.Tensor, xs_lens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return xs, xs_lens
+
+    monkeypatch.setattr(examining, "LENGTHS", (5, 8))
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated
+        torch.jit.script(Old().eval()).save(str(tmp_path / "model" / examining.ARCHIVE))  # type: ignore[no-untyped-call]
+    with pytest.raises(SpeechError, match=r"the archive could not be run: .*; make it again"):
+        examine(ModelFolder.open(tmp_path / "model"), device=torch.device("cpu"), limit_s=60)
 
 
 def test_slow_without_plans_is_another_cause() -> None:

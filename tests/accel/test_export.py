@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,39 @@ def test_a_place_that_cannot_be_written_is_said_before_any_work(tiny_folder: Pat
 
     with pytest.raises(UsageError, match="give another folder with --out"):
         export(ModelFolder.open(tiny_folder), out=tmp_path / "taken")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a limit of Unix stands for a full disk")
+def test_a_disk_that_fills_up_is_told(tiny_folder: Path, tmp_path: Path) -> None:
+    """Torch has a RuntimeError for it. One line, exit code 2, and nothing is left behind."""
+    import resource
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+
+    command = [sys.executable, "-m", "cosyrt", "export", "--format", "torchscript", str(tiny_folder)]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path)], preexec_fn=full, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"cosyrt: cannot write in {tmp_path}: ") and done.stderr.count("\n") == 1
+    assert done.stderr.endswith("make room, or give another folder with --out\n")
+    assert names(tmp_path) == set()
+
+
+def test_an_error_of_ours_is_not_taken_for_one_of_the_place(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what goes wrong while something is written is about where it is written."""
+
+    def lost(*_: Path) -> float:
+        raise FileNotFoundError("python")
+
+    monkeypatch.setattr(exporting, "prove", lost)
+    with pytest.raises(FileNotFoundError, match="python"):
+        export(ModelFolder.open(tiny_folder), out=tmp_path, precisions=["fp32"])
+    assert names(tmp_path) == set()
 
 
 def test_a_precision_that_is_none(tiny_folder: Path) -> None:

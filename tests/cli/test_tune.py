@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from cosyrt.accel import tune as tuning
 from cosyrt.cli import main
 from tests.accel.test_tune import acted
 
@@ -38,6 +39,19 @@ def test_json_is_one_object(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path) 
     assert found["plan"]["parts"] == {}
     assert {row["candidate"] for row in found["rows"]} >= {"bf16", "int8"}
     assert Path(found["file"]).is_file()
+
+
+def test_a_plan_that_cannot_be_kept_is_told_first(
+    monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """Not after the minutes that tuning takes: a file in the place of the folder, before any trial."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path / "file" / "plans"))
+    monkeypatch.setattr(tuning, "call_in_child", lambda *_, **__: pytest.fail("measured"))
+    done = CliRunner().invoke(main, ["tune", str(tiny_folder), "--device", "cpu"])
+
+    assert done.exit_code == 2
+    assert "Not a directory; set COSYRT_PLANS" in done.stderr and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
