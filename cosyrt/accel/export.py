@@ -132,7 +132,7 @@ def _component(
         script = optimised(module, component.keeps, partial(on_step, path.name))
         on_step(path.name, "save")
         with _writing(out):
-            script.save(str(path))
+            path.write_bytes(script.save_to_buffer())  # given a name, torch aborts where the disk is full
         on_step(path.name, "prove")
         manifest = Manifest(
             component=component.name,
