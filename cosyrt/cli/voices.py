@@ -151,14 +151,8 @@ def export(names: tuple[str, ...], output: Path, overwrite: bool, model: Model) 
 
     A .pt file is of the model given: it holds the text tokens of each transcript.
     """
-    if output.exists() and not overwrite:
-        raise UsageError(f"{output} is there already; choose another file, or --overwrite")
+    _check_output(output, overwrite)
     names = tuple(dict.fromkeys(names))
-    try:
-        check_target(output)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"cannot write {output}: {reason}; give another file with -o") from error
     if output.suffix == ".pt":
         _export_for_upstream(names, output, model)
     elif output.suffix != ".safetensors":
@@ -262,6 +256,17 @@ def _read_voices(file: Path, folder: str | None) -> list[Voice]:
     if file.suffix == ".pt" or file.name == "spk2info.safetensors":
         return list(voices_in(file, _opened(folder)).values())
     return [Voice.load(file)]
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    """Before a model is loaded for it."""
+    try:
+        check_target(output)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"cannot write {output}: {reason}; give another file with -o") from error
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} is there already; choose another file, or --overwrite")
 
 
 def _export_for_upstream(names: tuple[str, ...], output: Path, model: Model) -> None:
