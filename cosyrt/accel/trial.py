@@ -122,6 +122,12 @@ def trial(job: Job) -> Result:
         del stages  # makes room
         stages = _built(subject, job)  # graphs recorded so far do without TF32, which eager is timed with
     kept: dict[str, list[Call]] = {}
+    timings = _timings(subject, stages, job, kept)
+    return Result(build_s=build_s, parity=parity, timed=Timed.of(timings, "candidate"), calls=_typical(kept))
+
+
+def _timings(subject: Subject, stages: Stages, job: Job, kept: dict[str, list[Call]]) -> Timings:
+    """Of eager, eager again and the candidate; its calls are written to `kept`."""
     parts = tuple(PARTS) if job.whole else tuple(job.parts)
     if job.whole:  # as `cosyrt.load` will run it
         planned = {part: Planned(backend=name, speedup=1.0) for part, name in job.parts.items()}
@@ -132,8 +138,7 @@ def trial(job: Job) -> Result:
         "candidate": _measured(subject, stages, parts, kept),
     }
     said = [subject.utterance(length, number) for number, length in enumerate(LENGTHS[: job.lengths])]
-    timings = timed(candidates, said, job.seconds)
-    return Result(build_s=build_s, parity=parity, timed=Timed.of(timings, "candidate"), calls=_typical(kept))
+    return timed(candidates, said, job.seconds)
 
 
 def _built(subject: Subject, job: Job) -> Stages:
