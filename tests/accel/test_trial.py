@@ -38,7 +38,9 @@ def test_what_was_recorded_while_verifying_is_not_timed(
     monkeypatch.setattr(trial, "_measured", lambda subject, stages, *rest: timed.append(stages))
     monkeypatch.setattr(trial, "timed", lambda *given: None)
     monkeypatch.setattr(Timed, "of", lambda *given: None)
-    trial.trial(Job(folder=None, device=device, parts={"velocity": "cudagraphs"}, seconds=1.0, lengths=1))
+    trial.trial(
+        Job(folder=None, device=device, parts={"velocity": "cudagraphs"}, seconds=1.0, lengths=1, threads=1)
+    )
 
     assert built == list(range(builds))
     assert timed == (["plain", "plain", builds - 1] if verdict.passed else [])
