@@ -23,7 +23,6 @@ _SCRIPTS = {
     "zh": re.compile(r"[\u4e00-\u9fff]"),
     "en": re.compile(r"[A-Za-z\u00c0-\u024f]"),
 }
-_TAGGED = re.compile(r"<\|.*\|>", re.DOTALL)
 _PARAGRAPH_END = re.compile(r"\n\s*\n")
 # Control characters, direction marks, joiners, broken characters and emoji: nothing that has a sound.
 _UNSPEAKABLE = re.compile(
@@ -41,6 +40,8 @@ _HIDDEN = 0xE000
 _SHOWN = {_HIDDEN + stress: str(stress) for stress in range(3)}
 _HAN_FORMS = str.maketrans({"²": "平方", "³": "立方"} | dict.fromkeys("（）【】`"))
 _LATIN_FORMS = str.maketrans({"￥": "¥"})
+# wetext takes a comma between digits for a thousands mark, whatever the grouping: `5，10` would be 510.
+_LIST_COMMA = re.compile(r"(?<!\d)(?<!\d,)\d{1,3}(?:,\d{3})+(?!,?\d)|(?P<comma>，|(?<=\d),)")
 _HAN_DIGITS = "零一二三四五六七八九"
 _LATIN_DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
@@ -68,7 +69,7 @@ def paragraphs(text: str) -> Iterator[str]:
 
     Each is ended by a mark. Lazy, so that a long text can begin to sound before its end is read.
     """
-    if _TAGGED.search(text):
+    if _is_tagged(text):
         yield audible(text)
         return
     lead = ""
@@ -104,6 +105,11 @@ def check_speakable(spoken: str, text: str) -> None:
         raise TextError(f"nothing in {text.strip()[:40]!r} can be spoken; give some words to say")
 
 
+def _is_tagged(text: str) -> bool:
+    opening = text.find("<|")
+    return opening >= 0 and "|>" in text[opening + 2 :]
+
+
 def _clean(text: str) -> str:
     hidden = _STRESS.sub(lambda stress: chr(_HIDDEN + int(stress[0])), audible(text))
     return " ".join(unicodedata.normalize("NFC", hidden).split())
@@ -134,12 +140,23 @@ def _finished(text: str, mark: str) -> str:
 
 
 def _in_words(text: str, grammar: str) -> str:
-    spoken = []
-    while len(text) > _CHARACTERS_AT_ONCE:
-        cut = best_break(text, _CHARACTERS_AT_ONCE)
-        spoken.append(_verbalized(text[:cut], grammar))
-        text = text[cut:]
-    return "".join([*spoken, _verbalized(text, grammar)])
+    clauses = _clauses(text) if grammar == "zh" else [text]
+    return "".join(_verbalized(part, grammar) for clause in clauses for part in _readable_at_once(clause))
+
+
+def _clauses(text: str) -> list[str]:
+    ends = [comma.end() for comma in _LIST_COMMA.finditer(text) if comma["comma"]]
+    return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True)]
+
+
+def _readable_at_once(text: str) -> Iterator[str]:
+    start = 0
+    while len(text) - start > _CHARACTERS_AT_ONCE:
+        window = text[start : start + _CHARACTERS_AT_ONCE + 1]  # slices of all the rest would be quadratic
+        cut = best_break(window, _CHARACTERS_AT_ONCE)
+        yield window[:cut]
+        start += cut
+    yield text[start:]
 
 
 @lru_cache(maxsize=1_024)

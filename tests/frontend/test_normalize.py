@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -49,6 +50,34 @@ from cosyrt.frontend.normalize import _verbalized, language_of, normalize, parag
 def test_spoken_form(written: str, spoken: str) -> None:
     """Texts on which upstream or wetext err have the reading a person would give."""
     assert normalize(written) == spoken
+
+
+@pytest.mark.parametrize(
+    ("written", "spoken"),
+    [
+        ("分别是5，10元", "分别是五，十元。"),
+        ("100，200元", "一百，两百元。"),
+        ("成绩是98，85，77分", "成绩是九十八，八十五，七十七分。"),
+        ("成绩是98,85,77分", "成绩是九十八,八十五,七十七分。"),
+        ("一共10，20个人", "一共十，二十个人。"),
+        ("¥5.5，5.5元", "五点五元，五点五元。"),
+        ("共1,2345个", "共一,两千三百四十五个。"),
+        ("共1,234,56个", "共一,两百三十四,五十六个。"),
+        ("共1,234,567元", "共一百二十三万四千五百六十七元。"),
+        ("花了3,000块，5本", "花了三千块，五本。"),
+    ],
+)
+def test_a_list_of_numbers_is_no_number(written: str, spoken: str) -> None:
+    """In Chinese text a comma between digits joins them only where it parts groups of three."""
+    assert normalize(written) == spoken
+
+
+@pytest.mark.parametrize("unit", ["啊", "a", "<|"])
+def test_time_grows_with_the_text_and_no_faster(unit: str) -> None:
+    """A paragraph without any mark is no trap: 400,000 characters take below a second, not half a minute."""
+    start = time.process_time()
+    normalize(unit * (400_000 // len(unit)) + "字")
+    assert time.process_time() - start < 5
 
 
 def test_control_tags_switch_it_off() -> None:
