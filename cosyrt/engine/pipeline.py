@@ -36,6 +36,7 @@ from cosyrt.frontend.sentences import whole_sentences
 from cosyrt.frontend.source import source_tokens
 from cosyrt.frontend.spk2info import voices_of
 from cosyrt.frontend.tokenizer import tokenizer_of
+from cosyrt.frontend.unread import readable
 from cosyrt.frontend.voice import Voice
 from cosyrt.frontend.voice_encoder import VoiceEncoder
 from cosyrt.frontend.words import whole_words
@@ -228,7 +229,7 @@ class Pipeline:
         """
         manner = Manner(instruction=instruction, cross_lingual=cross_lingual)
         text, manner = without_instruction("".join(_parts(text)), manner)
-        pieces = list(self._split(text, as_written))
+        pieces = list(readable(self._split(text, as_written), self.tokenizer.unread))
         session = Session(
             self, self._voice(voice, text), speed, seed, chunked=chunked, edges=False, manner=manner
         )
@@ -278,7 +279,7 @@ class Pipeline:
         yield from self._audio(
             session.interleave(self._words(ready))
             if interleave
-            else session.run(self._pieces(ready, as_written))
+            else session.run(readable(self._pieces(ready, as_written), self.tokenizer.unread))
         )
 
     @property

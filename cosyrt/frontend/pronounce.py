@@ -59,6 +59,11 @@ class ArpabetPinyin:
         _finish(units)
         return units
 
+    def unread(self, text: str) -> str:
+        """The letters and digits of the text that have no sound here, each once."""
+        foreign = (c for c in dict.fromkeys(text) if not c.isascii() and c.translate(_SPELLING).isalnum())
+        return "".join(c for c in foreign if self(c)[0] in MARKS)
+
     def _parts(self, text: str) -> Iterator[list[str]]:
         for match in _PARTS.finditer(text):
             if match["mark"]:

@@ -83,6 +83,10 @@ class RankedTokenizer:
         """How many tokens the text has."""
         return len(self.encode(text))
 
+    def unread(self, text: str) -> str:
+        """Letters of the text that the model cannot say: none, it was taught on bytes."""
+        return ""
+
     def _encoded(self, text: str) -> Iterator[int]:
         for word, _ in self._words.pre_tokenize_str(text):
             yield from merged(word.encode(), self._ranks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,8 @@ from cosyrt.frontend.special_tokens import special_tokens
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from cosyrt.frontend.pronounce import ArpabetPinyin
+
 # Letters in runs with one leading symbol or space, digits one by one, symbols in runs, line ends apart.
 _QWEN2_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
@@ -24,7 +25,7 @@ _QWEN2_WORDS = (
 class TextTokenizer:
     """Tokens of a text, as a model's language model numbers them."""
 
-    def __init__(self, tokenizer: Tokenizer, pronounce: Callable[[str], list[str]] | None = None) -> None:
+    def __init__(self, tokenizer: Tokenizer, pronounce: ArpabetPinyin | None = None) -> None:
         self._tokenizer = tokenizer
         self._pronounce = pronounce
 
@@ -67,6 +68,10 @@ class TextTokenizer:
         text: str = self._tokenizer.decode(tokens, skip_special_tokens=False)
         return text
 
+    def unread(self, text: str) -> str:
+        """Letters of the text that have no sound in the model's pronunciation, each once."""
+        return self._pronounce.unread(text) if self._pronounce is not None else ""
+
     def count(self, text: str) -> int:
         """How many tokens the text has."""
         return len(self.encode(text))
@@ -84,7 +89,7 @@ def tokenizer_of(folder: ModelFolder, pronunciation: str | None = None) -> TextT
     return TextTokenizer.from_folder(folder.tokenizer_folder(), pronunciation, family=folder.family)
 
 
-def _pronunciation(name: str) -> Callable[[str], list[str]]:
+def _pronunciation(name: str) -> ArpabetPinyin:
     from cosyrt.frontend.pronounce import PRONUNCIATIONS
 
     if name not in PRONUNCIATIONS:

@@ -1,4 +1,4 @@
-"""A voice: what the models are given of a speaker, and the file that keeps it (docs/voices.md).
+"""A voice: what the models are given of a speaker, and the file that keeps it (docs/frontend.md).
 
 The arrays are those of upstream's `frontend_zero_shot` (cosyvoice/cli/frontend.py).
 """

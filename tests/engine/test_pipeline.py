@@ -13,6 +13,8 @@ import cosyrt
 from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Pipeline, Progress
 from cosyrt.errors import CosyrtError, TextError, UsageError, VoiceError, VoiceNotFound
+from cosyrt.frontend.pronounce import ArpabetPinyin
+from cosyrt.frontend.tokenizer import TextTokenizer
 from cosyrt.frontend.voice import Voice
 from tests.engine.pipelines import SHORT, TEXT, Counted, joined, other, prompted, same, terse
 
@@ -54,6 +56,20 @@ def test_parts_that_cannot_be_spoken_are_passed_over(tiny: Pipeline) -> None:
     plain = joined(tiny.stream(["Hello. ", "Bye."]))
 
     assert same(joined(tiny.stream(["😀! ", "Hello. ", "🎉🎉. ", "…! ", "Bye."], voice="ann")), plain, 0)
+
+
+def test_letters_without_a_sound(tiny: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
+    """A model with a pronunciation refuses a script it cannot say, and tells what it leaves out of a text."""
+    tts = other(tiny)
+    tts.tokenizer = TextTokenizer(tiny.tokenizer._tokenizer, ArpabetPinyin())
+    plain = joined(tts.stream(["Hello. ", "Bye."]))
+
+    for speak in (tts.say, lambda text: list(tts.stream([text]))):
+        with pytest.raises(TextError, match="cannot read the letters Привет"):
+            speak("Привет, привет?")
+    assert "left out" not in caplog.text
+    assert same(joined(tts.stream(["Hello. ", "Привет. ", "Bye."])), plain, 0)
+    assert caplog.text.count("cannot read the letters Привет: they are left out") == 1
 
 
 def test_emoji_among_words(tiny: Pipeline) -> None:

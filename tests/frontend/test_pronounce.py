@@ -37,6 +37,20 @@ def test_spoken_example(text: str, units: str) -> None:
     assert " ".join(_PRONOUNCE(text)) == units
 
 
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [
+        ("Hello, 你好 3 ٣ ½ É ﬁ Ⅳ ß ʼn — √ 😀!", ""),
+        ("Привет, привет?", "Приветп"),
+        ("안녕 नमस्ते", "안녕नमसत"),
+        ("こんにちは、世界。", "こんにちは"),
+    ],
+)
+def test_letters_without_a_sound(text: str, letters: str) -> None:
+    """Letters of other scripts are named, once each; marks and symbols are no letters."""
+    assert _PRONOUNCE.unread(text) == letters
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text())
 def test_any_text_gives_known_units_and_a_final_mark(text: str) -> None:
