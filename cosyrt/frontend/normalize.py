@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from cosyrt.errors import TextError
+from cosyrt.frontend.rewrites import rewritten, symbols_in_chinese, symbols_in_english
 from cosyrt.frontend.sentences import best_break, is_finished
 
 # Up to here wetext takes 0.1 ms a character; beyond, its time grows faster than the text, its memory too.
@@ -38,7 +39,7 @@ _STOP = re.compile(r"\.(?![A-Za-z0-9])")
 _STRESS = re.compile(r"(?<=\[[A-Z][A-Z])[012](?=\])")
 _HIDDEN = 0xE000
 _SHOWN = {_HIDDEN + stress: str(stress) for stress in range(3)}
-_HAN_FORMS = str.maketrans({"²": "平方", "³": "立方"} | dict.fromkeys("（）【】`"))
+_SILENT_BRACKETS = str.maketrans(dict.fromkeys("（）【】`"))
 _LATIN_FORMS = str.maketrans({"￥": "¥"})
 # wetext takes a comma between digits for a thousands mark, whatever the grouping: `5，10` would be 510.
 _LIST_COMMA = re.compile(r"(?<!\d)(?<!\d,)\d{1,3}(?:,\d{3})+(?!,?\d)|(?P<comma>，|(?<=\d),)")
@@ -122,7 +123,7 @@ def _is_han(text: str) -> bool:
 def _spoken_han(text: str) -> str:
     text = _in_words(text, "ja" if _SCRIPTS["ja"].search(text) else "zh")
     text = _LOOSE_BLANK.sub("", text.replace(" - ", "，"))
-    text = text.translate(_HAN_FORMS).replace("——", " ")
+    text = symbols_in_chinese(text.translate(_SILENT_BRACKETS)).replace("——", " ")
     text = re.sub(r"\d", lambda digit: _HAN_DIGITS[int(digit[0])], text)
     return _finished(_STOP.sub("。", text), "。")
 
@@ -130,6 +131,7 @@ def _spoken_han(text: str) -> str:
 def _spoken_latin(text: str) -> str:
     # Upstream reads a text of digits alone in Chinese.
     text = _in_words(text.translate(_LATIN_FORMS), "zh" if text.isdecimal() else "en")
+    text = symbols_in_english(text)
     text = re.sub(r" ?\d", lambda digit: f" {_LATIN_DIGITS[int(digit[0])]}", text)
     return _finished(text.strip(), ".")
 
@@ -140,6 +142,7 @@ def _finished(text: str, mark: str) -> str:
 
 
 def _in_words(text: str, grammar: str) -> str:
+    text = rewritten(text, grammar)
     clauses = _clauses(text) if grammar == "zh" else [text]
     return "".join(_verbalized(part, grammar) for clause in clauses for part in _readable_at_once(clause))
 
