@@ -32,8 +32,9 @@ _UNSPEAKABLE = re.compile(
     "\U0001f000-\U0001faff\U000e0000-\U000e007f]"
 )
 _ESCAPED = re.compile(r"""\\(["\\])""")
-_TRAILING_COMMAS = re.compile(r"[，,、\s]+$")
-_LOOSE_BLANK = re.compile(r"(?<![!-~]) | (?![!-~])")
+# Chinese needs no blanks, but alphabets do: a blank stays between two characters of these.
+_ALPHABETS = r"[!-~\u00a1-\u1fff\uac00-\ud7af]"
+_LOOSE_BLANK = re.compile(rf"(?<!{_ALPHABETS}) | (?!{_ALPHABETS})")
 _STOP = re.compile(r"\.(?![A-Za-z0-9])")
 # The stress of a sound in brackets (`[AA1]`, CosyVoice 3) is no number: it passes in private characters.
 _STRESS = re.compile(r"(?<=\[[A-Z][A-Z])[012](?=\])")
@@ -137,7 +138,7 @@ def _spoken_latin(text: str) -> str:
 
 
 def _finished(text: str, mark: str) -> str:
-    text = _TRAILING_COMMAS.sub("", text)
+    text = text.rstrip("，,、 ")
     return text if is_finished(text) else text + mark
 
 

@@ -114,7 +114,7 @@ _CHINESE_SYMBOLS = {
     "≥": "大于等于", "≤": "小于等于", "½": "二分之一", "¼": "四分之一", "¾": "四分之三", "⅓": "三分之一",
     "⅔": "三分之二", "²": "平方", "³": "立方",
 }  # fmt: skip
-_ENGLISH_SYMBOL = re.compile(rf"\s*([{''.join(_ENGLISH_SYMBOLS)}])(\s*(?=\w))?")
+_ENGLISH_SYMBOL = re.compile(rf" ?([{''.join(_ENGLISH_SYMBOLS)}])( ?(?=[^\W²³]))?")
 _CHINESE_NAMES = str.maketrans(_CHINESE_SYMBOLS)
 
 

@@ -32,6 +32,8 @@ from cosyrt.frontend.normalize import _verbalized, language_of, normalize, parag
         ("你好 - 世界", "你好，世界。"),
         ("一个 ", "一个。"),
         ("NASA  GPU的 3 个", "NASA GPU的三个。"),
+        ("我爱 naïve Bayes 和 café latte", "我爱naïve Bayes和café latte。"),
+        ("你好 Привет мир 好", "你好Привет мир好。"),
         # Japanese digits are read in Japanese.
         ("日本は2024年です", "日本は二千二十四年です。"),
         # Nothing is lost and nothing silly added at the end.
@@ -72,7 +74,7 @@ def test_a_list_of_numbers_is_no_number(written: str, spoken: str) -> None:
     assert normalize(written) == spoken
 
 
-@pytest.mark.parametrize("unit", ["啊", "a", "<|"])
+@pytest.mark.parametrize("unit", ["啊", "a", "<|", "，"])
 def test_time_grows_with_the_text_and_no_faster(unit: str) -> None:
     """A paragraph without any mark is no trap: 400,000 characters take below a second, not half a minute."""
     start = time.process_time()
@@ -132,7 +134,7 @@ def test_language_by_script(text: str, language: str | None) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.text(max_size=80) | st.text(alphabet="ab 3.,#+%$/:-\"'\\{}中文。0½²\n", max_size=80))
+@given(st.text(max_size=80) | st.text(alphabet="ab 3.,#+%$/:-\"'\\{}中文。0½²×±−−–St.NoDr~m\n", max_size=80))
 def test_any_text_is_spoken_or_refused(text: str) -> None:
     """No text makes the normaliser fail: it is spoken, without digits or blanks in a row, or refused."""
     try:
