@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from cosyrt.frontend import mandarin
 from cosyrt.frontend.english import LETTERS, PHONES, English
+from cosyrt.frontend.sentences import is_spelling
 
 BOUNDARY = "|"
 FINAL_MARKS = (".", "?", "!")
@@ -67,7 +68,8 @@ class ArpabetPinyin:
     def _parts(self, text: str) -> Iterator[list[str]]:
         for match in _PARTS.finditer(text):
             if match["mark"]:
-                yield [match["mark"]]
+                if match["mark"] != "." or not is_spelling(text, match.start()):
+                    yield [match["mark"]]
             elif match["hanzi"]:
                 yield from filter(None, [mandarin.hanzi_units(match["hanzi"])])
             else:

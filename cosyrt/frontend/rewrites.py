@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from cosyrt.frontend.sentences import STARTERS
+
 _Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 _HAN_DIGITS = "零一二三四五六七八九"
 _DECADES = dict(
@@ -31,14 +33,12 @@ def _digit_by_digit(found: re.Match[str]) -> str:
     return f"{' '.join(found[1])}, {' '.join(found[2])}"
 
 
-# A capital after `St.` begins a name, unless it is that of one of these words, which begin a sentence.
-_STARTERS = r"(?:The|A|He|She|It|In|They|We|I|But|And|This|That|There|You)\b"
 _VERSION = r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){2}(?!\.?\d)"
 _COMMON: tuple[_Rule, ...] = (
     (r"(?<=\d)–(?=\d)", "-"),
     (r"(?<![A-Za-z])Dr\b\.? ?(?=[A-Z])", "doctor "),
     (r"(?<![A-Za-z])Prof\. ?(?=[A-Z])", "professor "),
-    (rf"(?<!th )(?<!st )(?<!nd )(?<!rd )(?<![A-Za-z])St\b\.? (?=[A-Z])(?!{_STARTERS})", "Saint "),
+    (rf"(?<!th )(?<!st )(?<!nd )(?<!rd )(?<![A-Za-z])St\b\.? (?=[A-Z])(?!{STARTERS})", "Saint "),
 )
 _ENGLISH: tuple[_Rule, ...] = (
     *_COMMON,

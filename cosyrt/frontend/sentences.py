@@ -8,7 +8,20 @@ from collections.abc import Iterable, Iterator
 _RUN = re.compile(r"""(?P<marks>[。？！；：、.?!;:]+)(?P<closing>["”’'」』)]?)""")
 _FINAL = re.compile(r"""[。？！；：、.?!;:]["”’'」』)]?$""")
 LONGEST_WAIT = 1_000
-_ONE_LETTER = re.compile(r"(?<![A-Za-z])[A-Za-z]$")
+# Capitals after `St.` begin a name (Saint), except those of words that begin a sentence.
+STARTERS = r"(?:The|A|He|She|It|In|They|We|I|But|And|This|That|There|You)\b"
+_SHORT_WORD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{1,7}$")
+# Abbreviations whose stop is theirs, and what must follow for it (`$`: what follows is not there yet).
+_ABBREVIATIONS = {
+    word: re.compile(what_follows)
+    for words, what_follows in (
+        ("Dr Mr Mrs Ms Prof Gen Col Capt Sgt Lt Gov Sen Rep Rev Hon Mt Ft Fig Figs approx vs cf", ""),
+        ("St", rf"(?!\s+{STARTERS})"),
+        ("No Nos no nos Vol vol fig figs p pp ch Ch sec Sec", r"\s*(?:\d|$)"),
+        ("Jr Sr Inc Ltd Co Corp Ave Blvd Rd Dept etc al", r"\s*(?:[a-z]|$)"),
+    )
+    for word in words.split()
+}
 # In order of preference. A comma between digits is part of a number.
 _BREAKS = (
     re.compile(r"(?<=[。？！；])|(?<=[a-z0-9][.?!;])(?=\s)"),
@@ -21,7 +34,7 @@ def sentences(text: str) -> Iterator[str]:
     """Sentences with their marks; joined again they are the text, but for repeated marks (`...` becomes `.`).
 
     Source: upstream `split_paragraph` (cosyvoice/utils/frontend_utils.py), which also ends a sentence inside
-    `example.com` and `i.e.`.
+    `example.com`, `i.e.` and `Prof. Jones`.
     """
     start = 0
     for run in _RUN.finditer(text):
@@ -39,6 +52,17 @@ def is_finished(text: str) -> bool:
     return _FINAL.search(text) is not None
 
 
+def is_spelling(text: str, at: int) -> bool:
+    """Whether the lone stop there belongs to the word before it: `J. Smith`, `i.e.`, `Dr.`, `etc. and`."""
+    word = _SHORT_WORD.search(text, max(0, at - 8), at)
+    if word is None:
+        return False
+    if len(word[0]) == 1:
+        return word[0] != "I"
+    what_follows = _ABBREVIATIONS.get(word[0])
+    return what_follows is not None and what_follows.match(text, at + 1) is not None
+
+
 def best_break(text: str, most: int) -> int:
     """Where to cut so that at most `most` characters come first: 0 < cut <= most, most < len(text)."""
     for pattern in _BREAKS:
@@ -49,11 +73,11 @@ def best_break(text: str, most: int) -> int:
 
 
 def _ends_sentence(text: str, run: re.Match[str]) -> bool:
-    """A lone `.` or `:` before Latin text is spelling (`example.com`), as is `.` after one letter."""
+    """A lone `.` or `:` before Latin text is spelling (`example.com`), as is `.` after an abbreviation."""
     after = text[run.end() : run.end() + 1]
     if not after or run["marks"] not in (".", ":") or run["closing"]:
         return True
-    if run["marks"] == "." and _ONE_LETTER.search(text[max(0, run.start() - 2) : run.start()]):
+    if run["marks"] == "." and is_spelling(text, run.start()):
         return False
     return after.isspace() or not after.isascii()
 

@@ -28,6 +28,8 @@ _KNOWN = frozenset(vocabulary())
         ("有4个", "z:iou3 z:s z:i4 z:g z:e4 ."),
         ("Really?! Yes...", "R IH1 L IY0 ? Y EH1 S ."),
         ("„Hi“ (you) — go;", "HH AY1 , Y UW1 , G OW1 ."),
+        ("Mr. Lee, Wu etc. go.", "M IH1 S T ER0 | L IY1 , W UW1 | EH2 T S EH1 T ER0 AH0 | G OW1 ."),
+        ("No. Go...", "N OW1 . G OW1 ."),
         ("… , hi", "HH AY1 ."),
         ("", "."),
     ],

@@ -18,6 +18,15 @@ from cosyrt.frontend.sentences import LONGEST_WAIT, best_break, is_finished, sen
         ("他说：“走。”然后走了。", ["他说：", "“走。”", "然后走了。"]),
         ("Wait... what?!", ["Wait.", " what?"]),
         ("See example.com, i.e. the site of J. Smith.", ["See example.com, i.e. the site of J. Smith."]),
+        ("Dr. Smith met Prof. Jones vs. Mr. Lee.", ["Dr. Smith met Prof. Jones vs. Mr. Lee."]),
+        ("No. 5 in Fig. 3, vol. 2.", ["No. 5 in Fig. 3, vol. 2."]),
+        ("Did he? No. He left.", ["Did he?", " No.", " He left."]),
+        ("Main St. in Boston.", ["Main St. in Boston."]),
+        ("On Main St. The end.", ["On Main St.", " The end."]),
+        ("Tea, milk etc. and more.", ["Tea, milk etc. and more."]),
+        ("Tea, milk etc. More.", ["Tea, milk etc.", " More."]),
+        ("So do I. It is 5G. Yes.", ["So do I.", " It is 5G.", " Yes."]),
+        ("hello there. how are you?", ["hello there.", " how are you?"]),
         ("At 5:30: tea.", ["At 5:30:", " tea."]),
         ("no mark", ["no mark"]),
         ("", []),
@@ -72,6 +81,15 @@ def test_finished() -> None:
 def test_parts_come_out_as_they_went_in(parts: list[str]) -> None:
     """Nothing of a text that arrives in parts is lost or doubled, but for blanks at its very end."""
     assert "".join(whole_sentences(parts)).rstrip() == "".join(parts).rstrip()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Dr. Wu", "Main St. in Boston.", "Fig. 3.", "No. 5 of e.g. ten.", "Ltd. and so on.", "It is 3.14."],
+)
+def test_an_abbreviation_waits_for_what_follows(text: str) -> None:
+    """Text that arrives letter by letter is not cut after an abbreviation in it."""
+    assert list(whole_sentences(text)) == [text]
 
 
 def test_text_that_never_ends_a_sentence_does_not_wait_for_ever() -> None:
