@@ -69,20 +69,21 @@ class English:
         lines = lzma.decompress(packed).decode("ascii").splitlines()
         return dict(line.split(" ", 1) for line in lines)
 
-    def read(self, word: str) -> list[Phones]:
+    def read(self, word: str, *, spelled: bool = False) -> list[Phones]:
         """Units of one written word of a-z, A-Z and inner apostrophes, one tuple for each spoken word.
 
-        A word of the dictionary, or one made of such a word and an ending, gives phones. Other words
-        give the names of their letters when they look like an abbreviation (short capitals, or no
-        vowel letter), else their letters as they stand, for the model to read.
+        A `spelled` word gives the names of its letters. A word of the dictionary, or one made of such a
+        word and an ending, gives phones. Other words give the names of their letters when they look like
+        an abbreviation (short capitals, or no vowel letter), else their letters as they stand, for the
+        model to read.
         """
         lower = word.lower().strip("'")
         phones = self._look_up(word.lower()) or self._look_up(lower) or self._with_ending(lower)
-        if phones:
+        if phones and not spelled:
             return [phones]
         letters = lower.replace("'", "")
         short_capitals = word.isupper() and len(letters) <= _SPELLED_LETTERS_MAX
-        if short_capitals or not set(letters) & set("aeiouy"):
+        if spelled or short_capitals or not set(letters) & set("aeiouy"):
             return [self._letter_name(letter) for letter in letters]
         return [tuple("L:" + letter for letter in letters)]
 

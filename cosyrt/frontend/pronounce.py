@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from cosyrt.frontend import mandarin
+from cosyrt.frontend.capitals import ENGLISH_WORD, spelled_words
 from cosyrt.frontend.english import LETTERS, PHONES, English
 from cosyrt.frontend.sentences import is_spelling
 
@@ -20,9 +21,7 @@ MARKS = (",", *FINAL_MARKS)
 
 _DIGITS_EN = "zero one two three four five six seven eight nine".split()
 _DIGITS_ZH = "零一二三四五六七八九"
-_PARTS = re.compile(
-    rf"(?P<english>[A-Za-z']*[A-Za-z][A-Za-z']*)|(?P<hanzi>[{mandarin.HANZI}]+)|(?P<mark>[,.?!])", re.ASCII
-)
+_PARTS = re.compile(rf"(?P<english>{ENGLISH_WORD})|(?P<hanzi>[{mandarin.HANZI}]+)|(?P<mark>[,.?!])", re.ASCII)
 # Inside a word a full stop is spelling (U.S., example.com), not a pause.
 _INNER_STOP = re.compile(r"(?<=[A-Za-z])\.(?=[A-Za-z])")
 _SPELLING = str.maketrans(
@@ -66,6 +65,7 @@ class ArpabetPinyin:
         return "".join(c for c in foreign if self(c)[0] in MARKS)
 
     def _parts(self, text: str) -> Iterator[list[str]]:
+        spelled = spelled_words(text)
         for match in _PARTS.finditer(text):
             if match["mark"]:
                 if match["mark"] != "." or not is_spelling(text, match.start()):
@@ -73,7 +73,8 @@ class ArpabetPinyin:
             elif match["hanzi"]:
                 yield from filter(None, [mandarin.hanzi_units(match["hanzi"])])
             else:
-                yield from (list(phones) for phones in self._english.read(match["english"]))
+                english = self._english.read(match["english"], spelled=match.start() in spelled)
+                yield from map(list, english)
 
 
 PRONUNCIATIONS = {"arpabet-pinyin": ArpabetPinyin}
