@@ -31,8 +31,18 @@ STANDALONE = {
 SHORTENED = {"iu": "iou", "ui": "uei", "un": "uen"}
 
 _NUMERALS = "〇零一二三四五六七八九"
-_YI_KEEPS_AFTER = frozenset(_NUMERALS + "十第初点统唯专划合归均周期拜同")
-_YI_KEEPS_BEFORE = frozenset(_NUMERALS + "十月号")
+# Where 一 is a number or the end of a word, and keeps its first tone.
+_YI_KEEPS_ITS_TONE = re.compile(
+    f"一(?=[{_NUMERALS}十月号])|(?<=月)一(?=日)"
+    f"|(?<=[{_NUMERALS}十第初之唯专归均])一|(?<=星期|礼拜)一"
+    # A decimal point, but not 一点一滴 and 一点一点地.
+    f"|(?<=点)(?<!一点)一|(?<=一点)一(?!滴|点(?![{_NUMERALS}]))"
+    "|(?<=统)(?<!系统|传统)一"
+    # 周一, 划一, 合一, 同一; but 每周一次, 规划一下, 合同一份, and again 周一下午.
+    "|(?<=[周划合同])一(?![次份]|下(?!午))"
+    # 万一 is `in case`, in 三万一千 it is not.
+    f"|(?<=万)(?<![{_NUMERALS}十百千几两]万)一"
+)
 
 
 def hanzi_units(text: str) -> list[str]:
@@ -79,11 +89,11 @@ def _tone_sandhi(text: str, syllables: list[str], position: int) -> str:
     if character not in "一不" or syllable[:-1] not in ("yi", "bu"):
         return syllable
     before, after = text[position - 1 : position], text[position + 1 : position + 2]
-    if before and before == after and before not in _NUMERALS:
+    if before and before == after and before not in _NUMERALS + "点":
         return syllable[:-1] + "5"
     next_tone = syllables[position + 1][-1:] if after else ""
     if character == "不":
         return "bu2" if next_tone == "4" else "bu4"
-    if not next_tone or before in _YI_KEEPS_AFTER or after in _YI_KEEPS_BEFORE:
+    if not next_tone or _YI_KEEPS_ITS_TONE.match(text, position):
         return "yi1"
     return "yi2" if next_tone in "45" else "yi4"

@@ -32,6 +32,44 @@ def test_reading(text: str, units: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "tones"),
+    [
+        ("每周一次", "2"),
+        ("下周一", "1"),
+        ("周一下午", "1"),
+        ("规划一下", "2"),
+        ("配合一下", "2"),
+        ("集合一下", "2"),
+        ("合同一份", "2"),
+        ("同一天", "1"),
+        ("合一", "1"),
+        ("万一下雨", "1"),
+        ("三万一千", "4"),
+        ("千万一定", "2"),
+        ("之一是", "1"),
+        ("十分之一的", "1"),
+        ("一月一日", "11"),
+        ("十一月一号", "11"),
+        ("一日游", "2"),
+        ("星期一去", "1"),
+        ("长期一直", "4"),
+        ("系统一共", "2"),
+        ("统一的", "1"),
+        ("八点一点一", "11"),
+        ("一点一滴", "44"),
+        ("一点一点地", "44"),
+        ("看一看", "5"),
+        ("看一看第一", "51"),
+    ],
+)
+def test_tones_of_one(text: str, tones: str) -> None:
+    """一 has its first tone as a number and in words of its own, the tone of its neighbours elsewhere."""
+    places = [at for at, character in enumerate(text) if character == "一"]
+    finals = [unit for unit in hanzi_units(text) if unit[-1].isdecimal()]
+    assert "".join(finals[at][-1] for at in places) == tones
+
+
+@pytest.mark.parametrize(
     ("syllable", "units"),
     [
         ("jiu3", ("z:j", "z:iou3")),
