@@ -30,7 +30,7 @@ from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import TextError, UsageError, VoiceError, one_line
 from cosyrt.frontend import split
 from cosyrt.frontend.library import VoiceLibrary
-from cosyrt.frontend.normalize import check_speakable, is_speakable, language_of
+from cosyrt.frontend.normalize import check_speakable, is_speakable, spoken_language
 from cosyrt.frontend.reference import fingerprint
 from cosyrt.frontend.sentences import whole_sentences
 from cosyrt.frontend.source import source_tokens
@@ -199,7 +199,7 @@ class Pipeline:
             raise VoiceError(
                 f"{self.folder.path} comes without voices; give a reference clip and its transcript"
             )
-        language = language_of(text)
+        language = spoken_language(text)
         fitting = (name for name, voice in self.voices.items() if voice.language == language)
         return next(fitting, next(iter(self.voices)))
 

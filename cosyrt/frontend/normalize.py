@@ -53,6 +53,16 @@ def language_of(text: str) -> str | None:
     return next((language for language, script in _SCRIPTS.items() if script.search(text)), None)
 
 
+def spoken_language(text: str) -> str | None:
+    """The language a text is read in: that of its letters, or of its numbers where it has no letter at all.
+
+    Upstream reads a text of digits alone in Chinese, other numbers in English.
+    """
+    if language_of(text) or not _is_letterless(text):
+        return language_of(text)
+    return "zh" if text.strip().isdecimal() else "en"
+
+
 def normalize(text: str) -> str:
     """The whole text as it is spoken, ended by a mark.
 
@@ -74,11 +84,12 @@ def paragraphs(text: str) -> Iterator[str]:
     if _is_tagged(text):
         yield audible(text)
         return
-    lead = ""
+    lead, han = "", False
     for written in map(_clean, _PARAGRAPH_END.split(text)):
         if not written:
             continue
-        if _is_han(written):
+        han = _is_han(written) or (han and _is_letterless(written))
+        if han:
             yield _spoken_han(written).translate(_SHOWN)
         else:
             yield lead + _spoken_latin(written).translate(_SHOWN)
@@ -117,6 +128,10 @@ def _clean(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", hidden).split())
 
 
+def _is_letterless(text: str) -> bool:
+    return bool(text.strip()) and not any(character.isalpha() for character in text)
+
+
 def _is_han(text: str) -> bool:
     return any(_SCRIPTS[language].search(text) for language in ("ja", "zh"))
 
@@ -130,8 +145,7 @@ def _spoken_han(text: str) -> str:
 
 
 def _spoken_latin(text: str) -> str:
-    # Upstream reads a text of digits alone in Chinese.
-    text = _in_words(text.translate(_LATIN_FORMS), "zh" if text.isdecimal() else "en")
+    text = _in_words(text.translate(_LATIN_FORMS), "zh" if spoken_language(text) == "zh" else "en")
     text = symbols_in_english(text)
     text = re.sub(r" ?\d", lambda digit: f" {_LATIN_DIGITS[int(digit[0])]}", text)
     return _finished(text.strip(), ".")

@@ -93,7 +93,9 @@ def test_a_long_text_without_marks(tiny: Pipeline, word: str) -> None:
 
 def test_the_default_voice_follows_the_language(tiny: Pipeline) -> None:
     """The first voice of the text's language, else the first voice."""
-    assert [tiny.default_voice(text) for text in ("Hello", "你好", "안녕", "123")] == [
+    assert [tiny.default_voice(text) for text in ("Hello", "你好", "안녕", "123", "3.14", "")] == [
+        "ann",
+        "mei",
         "ann",
         "mei",
         "ann",

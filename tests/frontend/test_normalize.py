@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosyrt.errors import TextError
-from cosyrt.frontend.normalize import _verbalized, language_of, normalize, paragraphs
+from cosyrt.frontend.normalize import _verbalized, language_of, normalize, paragraphs, spoken_language
 
 
 @pytest.mark.parametrize(
@@ -131,6 +131,31 @@ def test_paragraphs_are_lazy() -> None:
 def test_language_by_script(text: str, language: str | None) -> None:
     """The script of the letters tells the language."""
     assert language_of(text) == language
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("3 apples", "en"),
+        ("3个", "zh"),
+        ("123", "zh"),
+        ("3.14", "en"),
+        ("100%", "en"),
+        ("привет 3", None),
+        (" ", None),
+    ],
+)
+def test_numbers_are_spoken_in_the_language_they_are_read_in(text: str, language: str | None) -> None:
+    """Where no letter tells, the language that chooses the voice is the one the digits are read in."""
+    assert spoken_language(text) == language
+    if language:
+        assert all((language_of(letter) == language) for letter in normalize(text) if letter.isalpha())
+
+
+def test_numbers_follow_the_paragraph_before() -> None:
+    """A paragraph of numbers is read as the text around it is."""
+    assert normalize("圆周率\n\n3.14") == "圆周率。三点一四。"
+    assert normalize("Pi\n\n3.14") == "Pi. three point one four."
 
 
 @settings(max_examples=150, deadline=None)
