@@ -55,8 +55,8 @@ _ENGLISH: tuple[_Rule, ...] = (
     (r"\b[Pp]\. ?(?=\d)", "page "),
     (r"\b[Aa]pprox\. ?(?=\w)", "approximately "),
     (r"(?<!\w)~ ?(?=[$€£¥]?\d)", "approximately "),
-    (r"<(?= ?\d)", "less than "),
-    (r">(?= ?\d)", "greater than "),
+    (r" ?< ?(?=\d)", " less than "),
+    (r"(?: |(?<![^(]))> ?(?=\d)", " greater than "),  # not the end of a tag
     # Versions, ordinals in compounds, decades.
     (_VERSION, lambda found: found[0].replace(".", " point ")),
     (r"\b([vV])(?=\d+\.\d)", r"\1 "),

@@ -22,8 +22,12 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
         ("It is -5.", "It is negative five."),
         ("≥5 ±2", "greater than or equal to five plus or minus two."),
         ("±√2, ∞", "plus or minus square root of two , infinity."),
+        ("<strong>5</strong> cats", "<strong>five</strong> cats."),
         ("5×3 and a ÷ b", "five times three and a divided by b."),
-        ("x² is <3 or >10", "x squared is less than three or greater than ten."),
+        (
+            "x² is <3 or >10, < 0.3",
+            "x squared is less than three or greater than ten, less than zero point three.",
+        ),
         (
             "It is ~5 km away, ~$20.",
             "It is approximately five kilometers away, approximately twenty dollars.",
