@@ -14,6 +14,11 @@ from cosyrt.frontend.mandarin import HANZI
 _ABBREVIATIONS = frozenset(
     "AD AI AM AR CO COO CT EM ER EST ET EV ID IT LA LAX LED MC MS NGO OS OT PA TA UN UPS US VAT WHO".split()
 )
+# Words after which a capital A is a letter.
+_BEFORE_LETTERS = frozenset(
+    "an answer appendix block category class exhibit gate grade group hall hepatitis letter level option "
+    "part plan point question row section series side step team the tier type vitamin".split()
+)
 ENGLISH_WORD = "[A-Za-z']*[A-Za-z][A-Za-z']*"
 _TOKEN = re.compile(rf"{ENGLISH_WORD}|[,.?!\"“”«»„/]|[{HANZI}]")
 _HANZI = re.compile(f"[{HANZI}]")
@@ -41,8 +46,8 @@ def _is_shouted(tokens: Sequence[str], at: int) -> bool:
 
 
 def _is_article(text: str, end: int, before: str) -> bool:
-    """A capital A begins a sentence or stands among capitals; in `vitamin A is` it is the letter."""
+    """A capital A before another word is the letter after `vitamin` and the like, elsewhere the article."""
     following = _NEXT_WORD.match(text, end)
     if following is None:
         return False
-    return not before.isalpha() or before.isupper() or following[1].isupper()
+    return before.lower() not in _BEFORE_LETTERS or following[1].isupper()
