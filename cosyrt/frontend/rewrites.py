@@ -38,7 +38,7 @@ _COMMON: tuple[_Rule, ...] = (
     (r"(?<=\d)–(?=\d)", "-"),
     (r"(?<![A-Za-z])Dr\b\.? ?(?=[A-Z])", "doctor "),
     (r"(?<![A-Za-z])Prof\. ?(?=[A-Z])", "professor "),
-    (rf"(?<!th )(?<!st )(?<!nd )(?<!rd )(?<![A-Za-z])St\b\.? (?=[A-Z])(?!{STARTERS})", "Saint "),
+    (rf"(?<!\dth )(?<!\dst )(?<!\dnd )(?<!\drd )(?<![A-Za-z])St\b\.? (?=[A-Z])(?!{STARTERS})", "Saint "),
 )
 _ENGLISH: tuple[_Rule, ...] = (
     *_COMMON,
@@ -116,6 +116,7 @@ _CHINESE_SYMBOLS = {
     "≥": "大于等于", "≤": "小于等于", "½": "二分之一", "¼": "四分之一", "¾": "四分之三", "⅓": "三分之一",
     "⅔": "三分之二", "²": "平方", "³": "立方",
 }  # fmt: skip
+# Squares among what follows are words too, with a blank of their own.
 _ENGLISH_SYMBOL = re.compile(rf" ?([{''.join(_ENGLISH_SYMBOLS)}])( ?(?=[^\W²³]))?")
 _CHINESE_NAMES = str.maketrans(_CHINESE_SYMBOLS)
 

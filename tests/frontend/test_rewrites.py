@@ -35,7 +35,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
         ("10^6, 10^-3", "ten to the power of six, ten to the power of negative three."),
         # Names and titles.
         ("Dr Who met Prof. Lee.", "doctor Who met professor Lee."),
-        ("In St. Louis, St Paul's", "In Saint Louis, Saint Paul's."),
+        ("In St. Louis, with St Paul and St John", "In Saint Louis, with Saint Paul and Saint John."),
         ("5 Main St, Boston", "five Main Street, Boston."),
         ("On Main St. The house", "On Main St. The house."),
         ("5th St. Boston", "fifth St. Boston."),
