@@ -21,6 +21,7 @@ import torch
 
 from cosyrt.audio import Audio
 from cosyrt.checkpoint import ModelFolder
+from cosyrt.engine.ahead import theirs
 from cosyrt.engine.build import build
 from cosyrt.engine.description import Description
 from cosyrt.engine.mel_stream import Conditions
@@ -259,7 +260,8 @@ class Pipeline:
         `text` may be an iterable of parts, such as the output of a chat model; each sentence is spoken when
         it is complete. With `interleave` a sentence is begun before it is complete: the published models of
         CosyVoice 2 and 3 were taught to; such text is not normalised. With `by_piece` each piece of the text
-        comes whole, every frame as in `say`. Closing the generator stops all work. The rest is as in `say`.
+        comes whole, every frame as in `say`. Closing the generator stops all work; it does not wait
+        for `text`, of which nothing more is asked. The rest is as in `say`.
 
         Raises:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
@@ -267,7 +269,7 @@ class Pipeline:
         """
         if interleave and not self.interleaves:
             raise UsageError("this model reads whole sentences; stream without interleave")
-        whole, parts = isinstance(text, str), _parts(text)
+        whole, parts = isinstance(text, str), theirs(_parts(text))
         ready = whole_words(parts) if interleave else parts if whole else whole_sentences(parts)
         manner = Manner(instruction=instruction, cross_lingual=cross_lingual)
         first, manner = without_instruction(next(ready, ""), manner)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyrt.engine.ahead import ahead
+from cosyrt.engine.ahead import ahead, theirs
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
@@ -23,6 +24,14 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 def helpers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "cosyrt-ahead"]
+
+
+def closes(stream: Generator[Any, None, None]) -> bool:
+    """Whether closing it comes to an end."""
+    closing = threading.Thread(target=stream.close, daemon=True)
+    closing.start()
+    closing.join(30)
+    return not closing.is_alive()
 
 
 class Source:
@@ -105,6 +114,63 @@ def test_an_error_while_closing_is_not_lost() -> None:
     with pytest.raises(OSError, match="while closing"):
         stream.close()
     assert helpers() == []
+
+
+def test_an_error_that_nobody_came_to_is_dropped() -> None:
+    """As without the thread: who closes early never reads the item that would have failed."""
+    source = Source(fail_at=1)
+    stream = ahead(source.items(9), 2)
+    next(stream)
+    assert eventually(lambda: source.closed_in != "")
+    stream.close()
+
+    assert helpers() == []
+
+
+class Chat:
+    """Somebody else's words: the second one comes when `think` is over."""
+
+    def __init__(self, last: Exception | None = None) -> None:
+        self.asked, self.closed, self.last = 0, False, last
+        self.think = threading.Event()
+
+    def words(self) -> Iterator[str]:
+        try:
+            for word in ("one", "two", "three"):
+                self.asked += 1
+                yield word
+                self.think.wait()
+                if self.last is not None:
+                    raise self.last
+        finally:
+            self.closed = True
+
+
+@pytest.mark.parametrize("last", [None, ZeroDivisionError("in the words")])
+def test_closing_does_not_wait_for_what_is_theirs(last: Exception | None) -> None:
+    """The reader is free at once; nothing is made of the word that comes at last, and no more are asked."""
+    chat, made = Chat(last), []
+    stream = ahead((made.append(word) or word for word in theirs(chat.words())), 5)
+    assert next(stream) == "one"
+    assert closes(stream)
+    waiting = helpers()
+    chat.think.set()
+
+    assert eventually(lambda: helpers() == [])
+    assert len(waiting) == 1
+    assert (made, chat.asked, chat.closed) == (["one"], 1 if last else 2, True)
+
+
+def test_what_is_theirs_is_read_as_it_is() -> None:
+    """In a thread of `ahead` or not, all items come, and an error of theirs after them."""
+    chat = Chat(KeyError("in the words"))
+    chat.think.set()
+    assert list(theirs("abc")) == list(ahead((word for word in theirs("abc")), 2)) == ["a", "b", "c"]
+
+    stream = ahead((word for word in theirs(chat.words())), 2)
+    assert next(stream) == "one"
+    with pytest.raises(KeyError, match="in the words"):
+        next(stream)
 
 
 def test_an_error_of_the_reader_closes_the_source() -> None:

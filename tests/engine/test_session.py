@@ -14,6 +14,7 @@ from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.frontend.voice import Voice
 from tests.engine.pipelines import SHORT, TEXT, Counted, joined, other, prompted, same
+from tests.engine.test_ahead import closes
 
 VOICES = pytest.mark.parametrize(
     "voice", ["ann", prompted(), prompted(text="")], ids=["preset", "prompt", "no text"]
@@ -116,6 +117,31 @@ def test_closing_stops_the_language_model(tiny: Pipeline, overlap: bool) -> None
     assert made < 1_000
     assert [thread.name for thread in threading.enumerate() if thread.name == "cosyrt-ahead"] == []
     assert step.calls == made
+
+
+@pytest.mark.parametrize("interleave", [False, True])
+def test_closing_does_not_wait_for_the_text(spelling: Pipeline, interleave: bool) -> None:
+    """A chat model that thinks holds nobody up; its late words are not read, and no token is made of them."""
+    step, read = Counted(spelling.stages.step), Counted(spelling.stages.read)
+    thought, thinking = threading.Event(), threading.Event()
+
+    def chat() -> Iterator[str]:
+        yield f"{TEXT} Yes. "
+        thinking.set()
+        thought.wait()
+        yield from ("More. ", "And more. ")
+
+    stream = other(spelling, overlap=True, step=step, read=read).stream(chat(), interleave=interleave)
+    next(stream)
+    assert thinking.wait(60)
+    assert closes(stream)
+    made = step.calls, read.calls
+    thought.set()
+    for thread in threading.enumerate():
+        if thread.name == "cosyrt-ahead":
+            thread.join()
+
+    assert (step.calls, read.calls) == made
 
 
 def test_tokens_are_made_as_they_are_needed(tiny: Pipeline) -> None:
