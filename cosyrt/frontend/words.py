@@ -12,22 +12,25 @@ from cosyrt.frontend.normalize import audible, is_speakable
 from cosyrt.frontend.sentences import is_finished
 
 LONGEST_WORD = 100
+_MARKS = "，。！？、；："
 # Hanzi and kana end anywhere; what else has no blank behind it yet may go on.
-_OPEN_WORD = re.compile(r"\s?[^\s\u3040-\u30ff\u4e00-\u9fff。，！？、；：]*\Z")
+_OPEN_WORD = re.compile(rf"\s?[^\s\u3040-\u30ff\u4e00-\u9fff{_MARKS}]*\Z")
+# Hanzi stay together up to a mark: their tokens are then those of the text as a whole.
+_WORD = re.compile(rf"\s*(?:[^\s{_MARKS}]{{1,{LONGEST_WORD}}}[{_MARKS}]*[”’」』）]*|[{_MARKS}]+)")
 
 
 def whole_words(parts: Iterable[str]) -> Iterator[str]:
-    """The same text, cut where a word has ended; blanks stand in front of words."""
+    """The same text, word by word as each has ended; blanks stand in front of words."""
     waiting = ""
     for part in parts:
         waiting += audible(part)
-        end = _OPEN_WORD.search(waiting)
+        end = _OPEN_WORD.search(waiting, max(0, len(waiting) - LONGEST_WORD - 1))
         cut = end.start() if end and len(waiting) - end.start() <= LONGEST_WORD else len(waiting)
         if waiting[:cut].strip():
-            yield _plain(waiting[:cut])
+            yield from _words(waiting[:cut])
             waiting = waiting[cut:]
     if waiting.strip():
-        yield _plain(waiting)
+        yield from _words(waiting)
 
 
 def utterances(words: Iterator[str], *, least: int, most: int) -> Iterator[Iterator[str]]:
@@ -52,5 +55,5 @@ def _utterance(first: str, words: Iterator[str], least: int, most: int) -> Itera
         length, last = length + len(following), following
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"\s+", " ", text)
+def _words(text: str) -> Iterator[str]:
+    return (re.sub(r"\s+", " ", word) for word in _WORD.findall(text))

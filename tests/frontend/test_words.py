@@ -16,9 +16,12 @@ from cosyrt.frontend.words import LONGEST_WORD, utterances, whole_words
     [
         (["Hel", "lo the", "re, you"], ["Hello", " there,", " you"]),
         (["收到好友", "寄来的，", "ok吗"], ["收到好友", "寄来的，", "ok吗"]),
-        (["it is 3", ".14", " km"], ["it is", " 3.14", " km"]),
+        (["it is 3", ".14", " km"], ["it", " is", " 3.14", " km"]),
         (["a <str", "ong>b</strong> c"], ["a", " <strong>b</strong>", " c"]),
         (["one\n", "\n two 😀"], ["one", " two"]),
+        (["two words. And ", "more"], ["two", " words.", " And", " more"]),
+        (["他说：“收到，谢谢。”ok吗"], ["他说：", "“收到，", "谢谢。”", "ok吗"]),
+        (["，。", "词" * 250], ["，。", "词" * 100, "词" * 100, "词" * 50]),
         (["", " ", "\u200b"], []),
         ([], []),
     ],
@@ -43,7 +46,18 @@ def test_a_word_without_end_is_given_out() -> None:
     """What never ends is no word: it does not wait for ever."""
     words = whole_words(iter(["x" * 60] * 10))
 
-    assert len(next(words)) > LONGEST_WORD
+    assert len(next(words)) == LONGEST_WORD
+
+
+@pytest.mark.parametrize("sentence", ["Hello there my friend. ", "你好，我的朋友。"])
+def test_a_text_that_arrives_whole_becomes_utterances(sentence: str) -> None:
+    """They end as those of a text that arrives in parts, and joined they are the text."""
+    text = sentence * 200
+    made = ["".join(words) for words in utterances(whole_words([text]), least=40, most=80)]
+
+    assert "".join(made).replace(" ", "") == text.replace(" ", "")
+    assert {len(utterance) // 40 for utterance in made[:-1]} == {1}
+    assert all(utterance.endswith((".", "。")) for utterance in made)
 
 
 def spoken(text: str, least: int, most: int) -> list[str]:
