@@ -25,7 +25,7 @@ from cosyrt.engine.ahead import theirs
 from cosyrt.engine.build import build
 from cosyrt.engine.description import Description
 from cosyrt.engine.mel_stream import Conditions
-from cosyrt.engine.prompts import Manner, without_instruction
+from cosyrt.engine.prompts import Manner, without_instruction, without_opening, words_alone
 from cosyrt.engine.session import Session
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import TextError, UsageError, VoiceError, one_line
@@ -265,19 +265,21 @@ class Pipeline:
 
         Raises:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
-            UsageError: no text, a speed or seed out of range, or what the model was not made for.
+            UsageError: no text, a speed or seed out of range, what the model was not made for, or
+                `<|endofprompt|>` where words before it were spoken already.
         """
         if interleave and not self.interleaves:
             raise UsageError("this model reads whole sentences; stream without interleave")
         whole, parts = isinstance(text, str), theirs(_parts(text))
-        ready = whole_words(parts) if interleave else parts if whole else whole_sentences(parts)
         manner = Manner(instruction=instruction, cross_lingual=cross_lingual)
+        parts, manner = without_opening(parts, manner)
+        ready = whole_words(parts) if interleave else parts if whole else whole_sentences(parts)
         first, manner = without_instruction(next(ready, ""), manner)
         chunked = not by_piece
         session = Session(
             self, self._voice(voice, first), speed, seed, chunked=chunked, edges=chunked, manner=manner
         )
-        ready = chain([first], ready)
+        ready = chain([first], words_alone(ready))
         yield from self._audio(
             session.interleave(self._words(ready))
             if interleave

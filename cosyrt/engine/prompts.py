@@ -14,8 +14,9 @@ Source: upstream's `frontend_*` (cosyvoice/cli/frontend.py) and the prompts of i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from cosyrt.errors import UsageError
 from cosyrt.frontend.normalize import normalize
@@ -23,6 +24,7 @@ from cosyrt.frontend.voice import Voice
 
 END_OF_PROMPT = "<|endofprompt|>"
 SYSTEM = "You are a helpful assistant."
+LONGEST_OPENING = 1_000  # characters that wait for the mark behind them
 
 Encode = Callable[[str], list[int]]
 
@@ -79,6 +81,37 @@ def without_instruction(text: str, manner: Manner) -> tuple[str, Manner]:
     if not mark:
         return text, manner
     return words, Manner(instruction=told + mark, cross_lingual=manner.cross_lingual)
+
+
+def without_opening(parts: Iterator[str], manner: Manner) -> tuple[Iterator[str], Manner]:
+    """The same of text that arrives in parts: what begins as upstream's openings do waits for its mark."""
+    head = next(parts, "")
+    while END_OF_PROMPT not in head and _opens(head) and len(head) < LONGEST_OPENING:
+        if (part := next(parts, None)) is None:
+            break
+        head += part
+    words, manner = without_instruction(head, manner)
+    return chain([words], parts), manner
+
+
+def words_alone(parts: Iterator[str]) -> Iterator[str]:
+    """The parts, of which some may have been spoken already.
+
+    Raises:
+        UsageError: an instruction among them, which would be spoken aloud.
+    """
+    for part in parts:
+        if END_OF_PROMPT in part:
+            raise UsageError(
+                f"{END_OF_PROMPT} comes after words that were spoken already; give what stands before it "
+                "as instruction=…, or in the first part of the text"
+            )
+        yield part
+
+
+def _opens(text: str) -> bool:
+    text = text.lstrip()
+    return text.startswith(SYSTEM) or SYSTEM.startswith(text)
 
 
 def _transcript(voice: Voice) -> tuple[str, str]:

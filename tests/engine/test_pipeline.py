@@ -245,6 +245,49 @@ def test_an_instruction_to_a_model_that_follows_none(tiny: Pipeline) -> None:
         tiny.say("Hello.", instruction="Softly.")
 
 
+class Read:
+    """A pipeline, and what its language model was given to read when it began a piece."""
+
+    def __init__(self, plain: Pipeline) -> None:
+        self.plain, self.texts = plain, list[str]()
+        self.tts = terse(plain, 1, prefill=self.prefill)
+
+    def prefill(self, text: torch.Tensor, *rest: Any) -> torch.Tensor:
+        self.texts.append(self.plain.tokenizer.decode(text[0].tolist()))
+        return self.plain.stages.prefill(text, *rest)
+
+
+TOLD = "You are a helpful assistant. Speak softly.<|endofprompt|>"
+
+
+@pytest.mark.parametrize("told", [TOLD, "Speak softly.<|endofprompt|>"])
+def test_an_instruction_in_the_text_is_never_spoken(spelling: Pipeline, told: str) -> None:
+    """Text that opens with one means the same whole and in parts."""
+    whole, one, words = (Read(spelling) for _ in range(3))
+    list(whole.tts.stream(f"{told}Hello there."))
+    list(one.tts.stream([f"{told}Hello there."]))
+    list(words.tts.stream(part + " " for part in f"{told}Hello there.".split(" ")))
+
+    assert whole.texts == one.texts == words.texts == [f"{told}Hello there."]
+
+
+@pytest.mark.parametrize("interleave", [False, True])
+def test_an_instruction_after_words_is_refused(spelling: Pipeline, interleave: bool) -> None:
+    """Where it is too late to take it as one, it is said how to give it, and it is not spoken."""
+    read, text = Read(spelling), ["Hello there. ", "Speak ", "softly.<|endofprompt|>Yes."]
+    with pytest.raises(UsageError, match=r"<\|endofprompt\|> comes after words .* instruction=…"):
+        list(read.tts.stream(text, interleave=interleave))
+    assert read.texts == ([] if interleave else ["Hello there."])
+
+
+def test_an_opening_that_is_read_while_it_is_spoken(spelling: Pipeline) -> None:
+    """Word by word or whole, it comes before all words."""
+    text = f"{TOLD}Hello there, you two."
+    whole = joined(spelling.stream(text, interleave=True, voice=prompted()))
+
+    assert same(joined(spelling.stream(iter(text), interleave=True, voice=prompted())), whole, 0)
+
+
 def test_the_device_is_looked_for_once(tiny: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the model is loaded, and never while it speaks."""
 

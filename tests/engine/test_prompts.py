@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyrt.engine.prompts import END_OF_PROMPT, SYSTEM, Manner, Prompt, prompt_of, without_instruction
+from cosyrt.engine.prompts import (
+    END_OF_PROMPT,
+    LONGEST_OPENING,
+    SYSTEM,
+    Manner,
+    Prompt,
+    prompt_of,
+    without_instruction,
+    without_opening,
+)
 from cosyrt.errors import UsageError
 from cosyrt.frontend.voice import Voice
 from tests.engine.pipelines import prompted
@@ -111,3 +120,26 @@ def test_what_stands_before_the_mark_is_an_instruction(told: str, words: str) ->
 
     assert taken == (words, Manner(instruction=told + END_OF_PROMPT, cross_lingual=True))
     assert without_instruction(words, manner) == (words, manner)
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 1_000])
+@pytest.mark.parametrize("words", ["", "Hello there. And more."])
+def test_an_opening_that_arrives_in_parts(size: int, words: str) -> None:
+    """However it is cut, what begins as upstream's openings do waits for its mark and is no words."""
+    told = f" {SYSTEM} Speak softly. Slowly, too.{END_OF_PROMPT}"
+    text = told + words
+    parts = (text[at : at + size] for at in range(0, len(text), size))
+    rest, manner = without_opening(parts, Manner(cross_lingual=True))
+
+    assert ("".join(rest), manner) == (words, Manner(instruction=told, cross_lingual=True))
+
+
+@pytest.mark.parametrize(("text", "waits"), [("You are right. ", 9), ("Hi. ", 1), (f"{SYSTEM} ", 1_000)])
+def test_words_do_not_wait_for_a_mark(text: str, waits: int) -> None:
+    """What cannot be an opening is given out at once, what is one without a mark after a while."""
+    asked = iter(text * 100)
+    rest, manner = without_opening(asked, Manner())
+
+    assert len(text) * 100 - len(list(asked)) == min(waits, LONGEST_OPENING)
+    assert manner == Manner()
+    assert next(rest) == (text * 100)[:waits]
