@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cosyrt.checkpoint import ModelFolder, load_into
 from cosyrt.engine.chunks import ChunkPlan
 from cosyrt.engine.description import Description, settings_errors, weightless
+from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.speaking import SpeakingConfig
 from cosyrt.engine.stages import Models
 from cosyrt.models.conformer import ConformerConfig
@@ -53,6 +55,7 @@ def describe(settings: Mapping[str, Any], backbone: Mapping[str, Any]) -> Descri
         vocoder=VocoderConfig.from_description(hift),
         speaking=SpeakingConfig.from_description(llm),
         rates=rates(settings),
+        mels=partial(MelStream, rates=rates(settings)),
         plan=chunks(flow_config.encoder),
         pronunciation=settings.get("pronunciation"),
     )

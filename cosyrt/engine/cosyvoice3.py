@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import prod
 from typing import Any
 
@@ -15,6 +15,7 @@ from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.causal_stream import CausalAudioStream
 from cosyrt.engine.cosyvoice2 import chunks, load_weights, rates
 from cosyrt.engine.description import Description, Sound, settings_errors, weightless
+from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.speaking import SpeakingConfig
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.models.causal_vocoder import CausalVocoder
@@ -61,6 +62,7 @@ def describe(settings: Mapping[str, Any], backbone: Mapping[str, Any]) -> Descri
         vocoder=vocoder,
         speaking=speaking(llm),
         rates=rates(settings),
+        mels=partial(MelStream, rates=rates(settings)),
         plan=chunks(flow_config.encoder),
         sound=sound(flow_config),
     )

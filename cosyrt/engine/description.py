@@ -13,7 +13,6 @@ from torch.overrides import TorchFunctionMode
 
 from cosyrt.engine.audio_stream import AudioStream
 from cosyrt.engine.chunks import ChunkPlan
-from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.speaking import SpeakingConfig
 from cosyrt.engine.stages import Stages
 from cosyrt.engine.window_stream import WindowPlan
@@ -65,7 +64,7 @@ class Description:
     rates: Rates
     plan: ChunkPlan | WindowPlan
     pronunciation: str | None = None
-    mels: Mels = field(default=MelStream, compare=False)
+    mels: Mels = field(compare=False)
     sound: Sound = field(default=AudioStream, compare=False)
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
 """speech tokens → mel, chunk by chunk, cut where nothing can change any more.
 
 Shapes: B batch (1 here) · P prompt tokens · S speech tokens · M mel frames. With the chunk mask, everything
-left of an edge depends on the past only: it is remembered (`past.py`), as far as the budget goes, and only
-what is new is computed. Either way the mel is that of one masked pass over all tokens;
+left of an edge depends on the past only: it is remembered (`past.py`), as far as the budget of all streams
+goes, and only what is new is computed. Either way the mel is that of one masked pass over all tokens;
 `tests/engine/test_mel_stream.py` holds them together.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 import torch
@@ -25,10 +25,31 @@ from cosyrt.errors import SpeechError
 from cosyrt.frontend.voice import Voice
 from cosyrt.models.flow import NOISE_FRAMES, DiTFlowConfig, FlowConfig, fixed_noise, solve
 from cosyrt.models.layers import at_mel_rate, visible
+from cosyrt.units import Rates
 
 log = logging.getLogger(__name__)
 
 PROMPT_CHUNKS = 4  # of a voice's prompt at once: a long one must not take all memory before it is cut back
+
+
+class Streams:
+    """The streams that have a past, which share a budget in equal parts."""
+
+    def __init__(self) -> None:
+        self._known: WeakSet[MelStream] = WeakSet()
+        self._lock = Lock()
+
+    def add(self, stream: MelStream) -> None:
+        """It has a past, until it is collected."""
+        with self._lock:
+            self._known.add(stream)
+
+    def shrink(self, budget: int) -> None:
+        """Let all keep their share, those that nobody reads from at the moment included."""
+        with self._lock:
+            streams = list(self._known)
+        for stream in streams:
+            stream.shrink(budget // len(streams))
 
 
 @dataclass(slots=True)
@@ -38,7 +59,8 @@ class Condition:
     tokens: Tensor  # [1, P]
     mel: Tensor  # [1, 80, up · P]
     speaker: Tensor  # [1, 80]
-    cache_bytes: int = sys.maxsize  # that the past of a stream may take
+    cache_bytes: int = sys.maxsize  # that the pasts of all streams may take, and the prompt
+    streams: Streams = field(default_factory=Streams)  # of all voices
     past: Past | None = None
 
     @classmethod
@@ -61,6 +83,7 @@ class Conditions:
     def __init__(self, stages: Stages, device: torch.device) -> None:
         self.stages, self.device, self.cache_bytes = stages, device, cache_bytes(device)
         self._known: WeakKeyDictionary[Voice, Condition] = WeakKeyDictionary()
+        self._streams = Streams()
         self._lock = Lock()  # utterances may begin in several threads
 
     def of(self, voice: Voice) -> Condition:
@@ -68,7 +91,7 @@ class Conditions:
         with self._lock:
             condition = self._known.pop(voice, None) or Condition.of(voice, self.stages, self.device)
             self._known[voice] = condition  # last in order: used most lately
-            condition.cache_bytes = self.cache_bytes
+            condition.cache_bytes, condition.streams = self.cache_bytes, self._streams
             for other in list(self._known.values()):
                 if other is not condition and self.bytes > self.cache_bytes:
                     other.past = None
@@ -90,12 +113,15 @@ class MelStream:
         condition: Condition,
         *,
         chunked: bool,
+        rates: Rates,
     ) -> None:
-        self.stages, self.config, self.condition, self.chunked = stages, config, condition, chunked
+        self.stages, self.config, self.condition = stages, config, condition
+        self.chunked, self.rates = chunked, rates
         self.noise = config.temperature * fixed_noise().to(condition.mel)
         self.done_tokens = 0
         self.past: Past | None = None
         self.told = False  # that the budget is too small
+        self._busy = Lock()  # a past is not to shrink while it is computed with
 
     def until(
         self,
@@ -108,28 +134,39 @@ class MelStream:
         prompt = self.condition.tokens.shape[1]
         if self.past is None and edge is not None and self.chunked and self.done_tokens == 0:
             self.past = self.past_of_prompt()
+            self.condition.streams.add(self)
         end = every.shape[1] if edge is None else prompt + edge
         start = 0 if self.past is None else self.past.tokens
-        mel = self.mel(every, start, end, self.past)
+        with self._busy:
+            mel = self.mel(every, start, end, self.past)
         self.stay_within_budget(end)
         new = (prompt + self.done_tokens - start) * self.config.encoder.up
         self.done_tokens = end - prompt
         return mel[:, :, new:]
 
     def stay_within_budget(self, tokens: int) -> None:
-        """Forget as much of the past as the budget asks for, and say so the first time."""
+        """Forget as much of the past as the budget of all streams asks for, and say so the first time."""
         if self.past is None:
             return
         size = self.past.bytes
-        self.past.shrink(self.condition.cache_bytes)
+        self.condition.streams.shrink(self.condition.cache_bytes)
         if self.past.kept < self.config.steps and not self.told:
             self.told = True
             message = "stream cache full, computing some of the past again from here bytes=%d tokens=%d"
             log.warning(message, size, tokens)
 
+    def shrink(self, share: int) -> None:
+        """Forget what is beyond the share; a stream that is busy does so itself after its chunk."""
+        if self.past is not None and self._busy.acquire(blocking=False):
+            try:
+                self.past.shrink(share)
+            finally:
+                self._busy.release()
+
     def past_of_prompt(self) -> Past:
         """The past after the prompt's chunks that no spoken token can reach; computed once a voice."""
-        if self.condition.past is None:
+        past = self.condition.past
+        if past is None:
             c = self.config
             past = Past(velocity=[StepMemory() for _ in range(c.steps)])
             alone = max(0, self.condition.tokens.shape[1] - c.encoder.lookahead_tokens)
@@ -138,8 +175,8 @@ class MelStream:
             for start in range(0, last, at_once):
                 self.mel(self.condition.tokens, start, min(start + at_once, last), past)
                 past.shrink(self.condition.cache_bytes)
-            self.condition.past = past
-        return self.condition.past.copy()
+            self.condition.past = past  # which another stream's voice may push out at any time
+        return past.copy()
 
     def mel(
         self,
@@ -151,9 +188,10 @@ class MelStream:
         """Frames of the tokens from `start` to `end`: encode, then solve from the fixed noise."""
         c, up = self.config, self.config.encoder.up
         if end * up > NOISE_FRAMES:
+            token_hz = self.rates.token_hz
             raise SpeechError(
-                f"one piece of text became {end / 25:.0f} s of speech with its prompt, "
-                f"{NOISE_FRAMES / 50:.0f} s is the most; split the text or choose a shorter prompt"
+                f"one piece of text became {end / token_hz:.0f} s of speech with its prompt, "
+                f"{NOISE_FRAMES / up / token_hz:.0f} s is the most; split the text or choose a shorter prompt"
             )
         sees = self.sees(start, end)
         ahead = tokens[:, end : end + c.encoder.lookahead_tokens] if end < tokens.shape[1] else None

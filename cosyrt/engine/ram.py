@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-CACHE_SHARE = 0.25  # of what is free once a model is loaded; several streams may run at once
+CACHE_SHARE = 0.25  # of what is free once a model is loaded
 UNKNOWN_BYTES = 1_000_000_000  # where the system does not tell what is free
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 
 def cache_bytes(device: torch.device) -> int:
-    """What the past of one stream, and the prompts of all voices, may take on the device."""
+    """What the pasts of all streams together may take on the device, and again the prompts of all voices."""
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else ram_bytes()[1]
     return UNKNOWN_BYTES if free is None else int(CACHE_SHARE * free)
 

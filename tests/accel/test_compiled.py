@@ -14,6 +14,7 @@ from cosyrt.accel.compiled import compiled_stages
 from cosyrt.engine.mel_stream import Condition, MelStream
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.frontend.voice import Voice
+from cosyrt.units import Rates
 from tests import tiny
 
 
@@ -53,7 +54,7 @@ def mels(models: Models, stages: Stages, *, chunked: bool) -> Tensor:  # [1, 80,
         mel=draw.standard_normal((60, 80)),
     )
     condition = Condition.of(voice, stages, torch.device("cpu"))
-    stream = MelStream(stages, models.flow.config, condition, chunked=chunked)
+    stream = MelStream(stages, models.flow.config, condition, chunked=chunked, rates=Rates())
     tokens = draw.integers(0, tiny.SPEECH_VOCABULARY, 80).tolist()
     edges = (20, 45, None) if chunked else (None,)
     return torch.cat([stream.until(tokens, edge) for edge in edges], dim=2)

@@ -173,7 +173,8 @@ def test_the_mel_of_a_stream_is_one_masked_pass(tiny3: Pipeline, prompt: int, ca
 
     def mels(cache_bytes: int) -> MelStream:
         condition.cache_bytes = cache_bytes
-        return MelStream(tiny3.stages, tiny3.description.flow, condition, chunked=True)
+        d = tiny3.description
+        return MelStream(tiny3.stages, d.flow, condition, chunked=True, rates=d.rates)
 
     parts = in_parts(mels(cache_bytes), tokens)
     assert len(parts) >= 3

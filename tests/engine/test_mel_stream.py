@@ -20,10 +20,12 @@ from cosyrt.errors import SpeechError
 from cosyrt.frontend.voice import Voice
 from cosyrt.models.flow import NOISE_FRAMES, fixed_noise, solve
 from cosyrt.models.layers import visible
+from cosyrt.units import Rates
 from tests import tiny
 
 CPU = torch.device("cpu")
 PLAN = ChunkPlan()
+RATES = Rates()
 PROMPTS = [0, 1, 12, 24, 25, 40]
 
 
@@ -47,7 +49,7 @@ def stream_of(
 ) -> MelStream:
     condition = Condition.of(voice(prompt_tokens), stages, CPU)
     condition.cache_bytes = cache_bytes
-    return MelStream(stages, tiny.FLOW, condition, chunked=chunked)
+    return MelStream(stages, tiny.FLOW, condition, chunked=chunked, rates=RATES)
 
 
 def in_parts(mels: MelStream, tokens: list[int]) -> list[Tensor]:  # [1, 80, M] each
@@ -127,7 +129,7 @@ def test_nothing_is_computed_twice(stages: Stages) -> None:
     who = voice(40)
     conditions = Conditions(counted.stages, CPU)
     for _ in range(2):
-        mels = MelStream(counted.stages, tiny.FLOW, conditions.of(who), chunked=True)
+        mels = MelStream(counted.stages, tiny.FLOW, conditions.of(who), chunked=True, rates=RATES)
         in_parts(mels, speech(90))
 
     assert counted.tokens == [25, 50, 25, 30, 50, 25, 30]
@@ -137,7 +139,9 @@ def test_streams_of_one_voice_do_not_meet(stages: Stages, models: Models) -> Non
     """Two streams that go on from the same kept prompt in turn are what each is alone."""
     conditions = Conditions(stages, CPU)
     who = voice(40)
-    one, other = (MelStream(stages, tiny.FLOW, conditions.of(who), chunked=True) for _ in range(2))
+    one, other = (
+        MelStream(stages, tiny.FLOW, conditions.of(who), chunked=True, rates=RATES) for _ in range(2)
+    )
     tokens = speech(90), speech(90)[::-1]
     edges = [35, 60, None]
     parts = [(one.until(tokens[0], edge), other.until(tokens[1], edge)) for edge in edges]
@@ -153,7 +157,7 @@ def test_pasts_of_voices_stay_within_the_budget(stages: Stages) -> None:
     conditions = Conditions(stages, CPU)
     sizes = []
     for who in voices:
-        mels = MelStream(stages, tiny.FLOW, conditions.of(who), chunked=True)
+        mels = MelStream(stages, tiny.FLOW, conditions.of(who), chunked=True, rates=RATES)
         mels.until(speech(60), 35)
         sizes.append(conditions.bytes)
     conditions.cache_bytes = sizes[1]
@@ -164,6 +168,64 @@ def test_pasts_of_voices_stay_within_the_budget(stages: Stages) -> None:
     del who, mels, voices
     gc.collect()
     assert conditions.bytes == 0
+
+
+def test_streams_share_the_budget(stages: Stages, models: Models) -> None:
+    """All that run at once keep to it together, also while some stand still; their frames stay what they are,
+    and the last one has it for itself."""
+    conditions, who, sizes = Conditions(stages, CPU), voice(40), []
+    for budget in (0, sys.maxsize):
+        alone = stream_of(stages, 40, chunked=True, cache_bytes=budget)
+        alone.until(speech(90), 60)
+        assert alone.past is not None
+        sizes.append(alone.past.bytes)
+    conditions.cache_bytes = 3 * sum(sizes) // 2
+    streams = [MelStream(stages, tiny.FLOW, conditions.of(who), chunked=True, rates=RATES) for _ in range(3)]
+    first = [mels.until(speech(90), 60) for mels in streams]
+    held = [mels.past.bytes for mels in streams if mels.past is not None]
+
+    assert 3 * sizes[0] < sum(held) <= conditions.cache_bytes
+    assert len(set(held)) == 1
+    for mels, start in zip(streams, first, strict=True):
+        twin = one_pass(models, 40, speech(90), chunk=25)
+        torch.testing.assert_close(
+            torch.cat([start, mels.until(speech(90), None)], 2), twin, atol=1e-4, rtol=0
+        )
+    del mels, streams
+    gc.collect()
+    later = MelStream(stages, tiny.FLOW, conditions.of(who), chunked=True, rates=RATES)
+    in_parts(later, speech(90))
+    assert later.past is not None and later.past.kept == tiny.FLOW.steps
+
+
+def test_a_busy_stream_keeps_its_past_until_it_is_done(stages: Stages) -> None:
+    """Whatever other streams do while it computes, a step does not forget between two chunks."""
+    conditions, others = Conditions(stages, CPU), []
+
+    def velocity(*given: Any) -> Tensor:
+        if len(others) == 1:
+            others.append(MelStream(stages, tiny.FLOW, conditions.of(voice(1)), chunked=True, rates=RATES))
+            others[-1].until(speech(60), 25)
+            assert others[0].past is not None and others[0].past.kept == tiny.FLOW.steps
+        return stages.velocity(*given)
+
+    watched = stages._replace(velocity=velocity)
+    mels = MelStream(watched, tiny.FLOW, conditions.of(voice(0)), chunked=True, rates=RATES)
+    mels.until(speech(60), 25)
+    conditions.cache_bytes = mels.condition.cache_bytes = 0
+    others.append(mels)
+    mels.until(speech(60), 50)
+
+    assert len(others) == 2 and mels.past is not None
+    assert mels.past.kept == 0
+
+
+def test_a_voice_may_lose_its_past_at_any_time(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another voice's stream may need the room at the moment a prompt was computed."""
+    monkeypatch.setattr(Condition, "past", property(lambda _: None, lambda *_: None))
+    mels = stream_of(stages, 40, chunked=True)
+
+    assert mels.until(speech(60), 35).shape == (1, 80, 70)
 
 
 @pytest.mark.parametrize("prompt_tokens", PROMPTS[:3])
@@ -204,3 +266,12 @@ def test_speech_beyond_the_noise_is_refused(stages: Stages) -> None:
 
     with pytest.raises(SpeechError, match=r"became 301 s of speech with its prompt, 300 s is the most"):
         stream_of(stages, 0, chunked=True).until(tokens, None)
+    slow = MelStream(
+        stages,
+        tiny.FLOW,
+        Condition.of(voice(0), stages, CPU),
+        chunked=True,
+        rates=Rates(sample_hz=12_000, token_hz=10),
+    )
+    with pytest.raises(SpeechError, match=r"became 752 s of speech with its prompt, 750 s is the most"):
+        slow.until(tokens, None)

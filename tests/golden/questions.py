@@ -113,7 +113,8 @@ class Golden:
 
     def mels(self, chunked: bool) -> MelStream:
         """A mel stream with it."""
-        return MelStream(self.stages, self.description.flow, self.condition(), chunked=chunked)
+        d = self.description
+        return MelStream(self.stages, d.flow, self.condition(), chunked=chunked, rates=d.rates)
 
     def mel(self, chunked: bool, held_back: int = 0) -> Tensor:  # [1, 80, M]
         tokens = self.arrays["flow_token"][0].tolist()
