@@ -5,12 +5,33 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 CACHE_SHARE = 0.25  # of what is free once a model is loaded
 UNKNOWN_BYTES = 1_000_000_000  # where the system does not tell what is free
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
+
+
+class ControlGroup(NamedTuple):
+    """The files of a container's limit, by one version of control groups."""
+
+    limit: str  # the first version has a number without meaning where there is no limit, the second `max`
+    used: str
+    statistics: str
+    cached: str  # in them: what the kernel gives back when it is asked to, counted as used
+
+
+VERSIONS = (
+    ControlGroup("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ControlGroup(
+        "memory/memory.limit_in_bytes",
+        "memory/memory.usage_in_bytes",
+        "memory/memory.stat",
+        "total_inactive_file",
+    ),
+)
 
 
 def cache_bytes(device: torch.device) -> int:
@@ -29,8 +50,10 @@ def ram_bytes() -> tuple[int | None, int | None]:
     lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
     kilobytes = {words[0].rstrip(":"): int(words[1]) for words in lines}
     total, free = (kilobytes[name] * 1024 for name in ("MemTotal", "MemAvailable"))
-    limit = _of_container()
-    return (total, free) if limit is None else (min(total, limit), min(free, limit))
+    for each in VERSIONS:
+        if (limit := _number(CONTROL_GROUPS / each.limit)) is not None:
+            total, free = min(total, limit), min(free, max(0, limit - _used(each)))
+    return total, free
 
 
 def _windows() -> tuple[int, int]:
@@ -46,11 +69,14 @@ def _windows() -> tuple[int, int]:
     return total, free
 
 
-def _of_container() -> int | None:
-    """The limit of the container this runs in, by either version of control groups."""
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        path = CONTROL_GROUPS / name
-        text = path.read_text(encoding="ascii").strip() if path.exists() else "max"
-        if text != "max":
-            return int(text)  # the first version says a number without meaning where there is no limit
-    return None
+def _used(group: ControlGroup) -> int:
+    """What the container has taken and cannot be had back."""
+    path = CONTROL_GROUPS / group.statistics
+    lines = path.read_text(encoding="ascii").splitlines() if path.exists() else []
+    cached = dict(line.split() for line in lines).get(group.cached, "0")
+    return max(0, (_number(CONTROL_GROUPS / group.used) or 0) - int(cached))
+
+
+def _number(path: Path) -> int | None:
+    text = path.read_text(encoding="ascii").strip() if path.exists() else "max"
+    return None if text == "max" else int(text)

@@ -28,14 +28,36 @@ def test_streams_take_a_share_of_what_is_free(
     assert conditions.of(voice(3)).cache_bytes == conditions.cache_bytes == share
 
 
-@pytest.mark.parametrize("name", ["memory.max", "memory/memory.limit_in_bytes"])
-def test_a_container_has_what_it_is_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
-    """The limit of either version of control groups counts, and only where it is less than there is."""
+GROUPS = {
+    "memory.max": ("memory.current", "memory.stat", "inactive_file"),
+    "memory/memory.limit_in_bytes": (
+        "memory/memory.usage_in_bytes",
+        "memory/memory.stat",
+        "total_inactive_file",
+    ),
+}
+
+
+@pytest.mark.parametrize("limit", GROUPS)
+def test_a_container_has_what_is_left_of_its_limit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str
+) -> None:
+    """The limit of either version of control groups counts where it is less than there is; free is what was
+    not taken of it, and what the kernel only keeps in case that a file is read again."""
     monkeypatch.setattr(ram, "CONTROL_GROUPS", tmp_path)
     total, free = ram.ram_bytes()
-    file = tmp_path / name
+    used, statistics, cached = GROUPS[limit]
+    file = tmp_path / limit
     file.parent.mkdir(exist_ok=True)
     file.write_text(f"{1 << 62}\n")
     assert ram.ram_bytes()[0] == total
+    if free is None:
+        pytest.skip("the system does not tell what is free")
     file.write_text("1000000\n")
-    assert free is None or ram.ram_bytes() == (1_000_000, 1_000_000)
+    assert ram.ram_bytes() == (1_000_000, 1_000_000)
+    (tmp_path / used).write_text("900000\n")
+    assert ram.ram_bytes() == (1_000_000, 100_000)
+    (tmp_path / statistics).write_text(f"anon 600000\n{cached} 300000\n")
+    assert ram.ram_bytes() == (1_000_000, 400_000)
+    (tmp_path / used).write_text("1300001\n")
+    assert ram.ram_bytes() == (1_000_000, 0)
