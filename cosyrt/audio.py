@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from cosyrt.errors import AudioError
+from cosyrt.errors import AudioError, one_line
 from cosyrt.files import replace_file
 
 Samples = NDArray[np.float32]
@@ -24,6 +24,7 @@ Samples = NDArray[np.float32]
 _FRAMES_AT_ONCE = 512
 _SAMPLES_AT_ONCE = 1 << 18
 _FULL_SCALE = 32_767
+_HIGHEST_HZ = 2**31 - 1  # that a file can tell
 # Only containers that hold their own audio: a playlist (HLS, concat) makes FFmpeg open other files.
 _READABLE = (
     "mov,mp4,matroska,webm,ogg,mp3,aac,flac,wav,aiff,amr,ac3,asf,avi,flv,mpegts,mpeg,caf,au,w64,ape,wv"
@@ -70,7 +71,7 @@ class Audio:
     """Mono audio.
 
     Raises:
-        AudioError: samples that are not one row of finite floats, or a rate that is not a positive integer.
+        AudioError: samples that are not one row of finite float32, or a rate that is not a positive integer.
     """
 
     samples: Samples  # [N] in [-1, 1]
@@ -83,11 +84,13 @@ class Audio:
                 f"audio is {samples.dtype} of shape {list(samples.shape)}; "
                 "give mono floats in [-1, 1] of shape [N]"
             )
-        if self.rate < 1:
-            raise AudioError(f"audio has a rate of {self.rate} Hz; give samples a second, such as 24000")
+        _check_rate(self.rate)
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused as such
+            samples = np.ascontiguousarray(samples, np.float32)
         if not np.isfinite(samples).all():
             raise AudioError("audio holds NaN or infinite samples; export it again")
-        object.__setattr__(self, "samples", np.ascontiguousarray(samples, np.float32))
+        object.__setattr__(self, "samples", samples)
+        object.__setattr__(self, "rate", int(self.rate))
 
     @property
     def seconds(self) -> float:
@@ -95,7 +98,12 @@ class Audio:
         return len(self.samples) / self.rate
 
     def resample(self, rate: int) -> Audio:
-        """The same sound at `rate` samples a second (soxr, high quality)."""
+        """The same sound at `rate` samples a second (soxr, high quality).
+
+        Raises:
+            AudioError: a rate that is not a positive integer.
+        """
+        _check_rate(rate)
         if rate == self.rate:
             return self
         import soxr
@@ -134,7 +142,7 @@ class Audio:
         """A whole file in memory; `pcm` is 16-bit little-endian without a header.
 
         Raises:
-            AudioError: unknown format, or nothing to write.
+            AudioError: unknown format, one that cannot hold the rate, or nothing to write.
         """
         kind = FORMATS.get(format.lower())
         if kind is None:
@@ -153,10 +161,17 @@ class Audio:
             AudioError: no parts, or parts of different rates.
         """
         parts = list(parts)
+        if not parts:
+            raise AudioError("cannot join no audio; give one part at least")
         rates = {part.rate for part in parts}
         if len(rates) != 1:
             raise AudioError(f"cannot join audio of rates {sorted(rates)}; resample to one rate first")
         return cls(np.concatenate([part.samples for part in parts]), rates.pop())
+
+
+def _check_rate(rate: object) -> None:
+    if not isinstance(rate, (int, np.integer)) or not 1 <= rate <= _HIGHEST_HZ:
+        raise AudioError(f"audio has a rate of {rate!r} Hz; give a whole number, such as 24000")
 
 
 def _load(source: str | Path | BinaryIO) -> tuple[str, bytes]:
@@ -243,7 +258,13 @@ def _write_sndfile(audio: Audio, kind: Format) -> bytes:
     import soundfile
 
     out = io.BytesIO()
-    soundfile.write(out, _pcm16(audio.samples), audio.rate, format=kind.container, subtype="PCM_16")
+    try:
+        soundfile.write(out, _pcm16(audio.samples), audio.rate, format=kind.container, subtype="PCM_16")
+    except soundfile.LibsndfileError as error:
+        reason = one_line(error.error_string)
+        raise AudioError(
+            f"cannot write {kind.container} at {audio.rate} Hz ({reason}); resample it, such as to 48000"
+        ) from error
     return out.getvalue()
 
 

@@ -149,7 +149,7 @@ def test_join_puts_one_after_the_other() -> None:
     np.testing.assert_array_equal(joined.samples, np.concatenate([first.samples, second.samples]))
     with pytest.raises(AudioError, match=r"\[16000, 24000\]"):
         Audio.join([first, tone(0.1, 16_000)])
-    with pytest.raises(AudioError, match="cannot join"):
+    with pytest.raises(AudioError, match="cannot join no audio; give one part"):
         Audio.join([])
 
 
@@ -241,15 +241,31 @@ def test_format_overrides_the_suffix(tmp_path: Path) -> None:
 
 
 def test_samples_must_be_mono_floats() -> None:
-    """Integers, two dimensions, a rate of zero and NaN are refused with what to give instead."""
+    """Integers, two dimensions, rates that are none and what is not finite are refused with what to give."""
     for samples, rate, words in [
         (np.zeros(3, np.int16), 24_000, "int16"),
         (np.zeros((2, 3), np.float32), 24_000, r"\[2, 3\]"),
         (np.zeros(3, np.float32), 0, "0 Hz"),
+        (np.zeros(3, np.float32), 24_000.5, "24000.5 Hz"),
+        (np.zeros(3, np.float32), float("nan"), "nan Hz"),
+        (np.zeros(3, np.float32), float("inf"), "inf Hz"),
+        (np.zeros(3, np.float32), 1 << 31, "2147483648 Hz"),
+        (np.array([1e300]), 24_000, "infinite"),
         (np.array([np.inf], np.float32), 24_000, "infinite"),
     ]:
         with pytest.raises(AudioError, match=words):
-            Audio(samples, rate)
+            Audio(samples, rate)  # type: ignore[arg-type]
+
+
+def test_rates_that_cannot_be(tmp_path: Path) -> None:
+    """Asked for or to be written, a rate that cannot be is one line of error; numpy's integers are rates."""
+    for rate in (0, -1, 8_000.5, 1 << 31):
+        with pytest.raises(AudioError, match=f"a rate of {rate} Hz; give a whole number"):
+            tone().resample(rate)  # type: ignore[arg-type]
+    with pytest.raises(AudioError, match=r"cannot write FLAC at 700000 Hz .*; resample it"):
+        Audio(tone(0.1).samples, 700_000).to_bytes("flac")
+    assert Audio(tone(0.1).samples, 2**31 - 1).to_bytes("wav").startswith(b"RIFF")
+    assert type(Audio(tone(0.1).samples, np.int64(24_000)).rate) is int  # type: ignore[arg-type]
 
 
 def test_odd_containers_are_one_line_or_audio() -> None:
