@@ -115,7 +115,7 @@ class Audio:
         """Read a file, or an open binary file, of any format libsndfile or FFmpeg knows; downmix to mono.
 
         Raises:
-            AudioError: no such file, not audio, no samples, NaN samples, or longer than `max_s` seconds.
+            AudioError: no such file, not bytes, not audio, no or NaN samples, more than `max_s` seconds.
         """
         name, data = _load(source)
         samples, rate = _decode(data, name, max_s)
@@ -126,7 +126,7 @@ class Audio:
         return cls(samples, rate)
 
     def write(self, path: str | Path, format: str | None = None) -> None:
-        """Write by suffix (or `format`); the file appears whole or not at all.
+        """Write by suffix (or `format`); the file appears whole or not at all, a pipe stays a pipe.
 
         Raises:
             AudioError: unknown suffix, nothing to write, or the folder cannot be written.
@@ -135,8 +135,8 @@ class Audio:
         data = self.to_bytes(format or path.suffix.removeprefix(".") or "no suffix")
         try:
             replace_file(path, data)
-        except OSError as error:
-            raise AudioError(f"cannot write {path}: {error.strerror or error}") from error
+        except (OSError, ValueError) as error:
+            raise AudioError(f"cannot write {path}: {_reason(error)}") from error
 
     def to_bytes(self, format: str) -> bytes:
         """A whole file in memory; `pcm` is 16-bit little-endian without a header.
@@ -175,12 +175,20 @@ def _check_rate(rate: object) -> None:
 
 
 def _load(source: str | Path | BinaryIO) -> tuple[str, bytes]:
+    name, advice = str(source), "check the path"
     if not isinstance(source, (str, Path)):
-        return str(getattr(source, "name", "the audio")), source.read()
+        name, advice = getattr(source, "name", "the audio"), "give a file that is open in binary mode"
     try:
-        return str(source), Path(source).read_bytes()
-    except OSError as error:
-        raise AudioError(f"cannot read {source}: {error.strerror or error}; check the path") from error
+        data = Path(source).read_bytes() if isinstance(source, (str, Path)) else source.read()
+    except (OSError, ValueError) as error:  # ValueError: a path that is none, a file that was closed
+        raise AudioError(f"cannot read {name}: {_reason(error)}; {advice}") from error
+    if not isinstance(data, (bytes, bytearray)):
+        raise AudioError(f"cannot read {name}: it gives {type(data).__name__}, not bytes; {advice}")
+    return str(name), data
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or one_line(error)
 
 
 def _decode(data: bytes, name: str, max_s: float | None) -> tuple[Samples, int]:
@@ -204,8 +212,9 @@ def _decode_ffmpeg(data: bytes, name: str, max_s: float | None) -> tuple[Samples
                 raise AudioError(f"{name} has no audio that can be decoded; convert it to WAV or FLAC")
             return _collect(_frames(container, stream), stream.rate, name, max_s)
     except (av.FFmpegError, ValueError) as error:  # ValueError: the stream changes its layout midway
-        reason = getattr(error, "strerror", None) or error
-        raise AudioError(f"cannot read {name} as audio ({reason}); convert it to WAV or FLAC") from error
+        raise AudioError(
+            f"cannot read {name} as audio ({_reason(error)}); convert it to WAV or FLAC"
+        ) from error
 
 
 class _Data(io.BytesIO):

@@ -10,15 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-NAME_SHARE = 50  # characters of a file's name that its temporary one has: 200 of the 255 bytes at most
-
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write beside the target and rename, so that a reader never meets half a file.
 
+    A pipe or a device stays what it is: it is written to.
+
     Raises:
         OSError: the folder is missing or cannot be written.
+        ValueError: the path can be none.
     """
+    if _is_special(path):
+        path.write_bytes(data)
+        return
     with _beside(path, data) as temporary:
         os.replace(temporary, path)
 
@@ -47,8 +51,17 @@ def check_target(path: Path) -> None:
     """
     if _is_folder(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if _is_special(path):  # not opened: the reader of a pipe would take that for the file
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return
     with tempfile.TemporaryFile(dir=path.parent):
         pass
+
+
+def _is_special(path: Path) -> bool:
+    """A pipe or a device."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _is_folder(path: Path) -> bool:
@@ -63,7 +76,8 @@ def _is_folder(path: Path) -> bool:
 @contextmanager
 def _beside(path: Path, data: bytes) -> Iterator[Path]:
     """A file with the data beside the target, gone at the end if it still has that name."""
-    temporary = path.with_name(f".{path.name[:NAME_SHARE]}.{secrets.token_hex(6)}")
+    # not named after the target, whose name may be as long as the system allows
+    temporary = path.with_name(f".cosyrt-{secrets.token_hex(6)}")
     try:
         with open(temporary, "xb") as file:
             file.write(data)

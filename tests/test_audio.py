@@ -167,6 +167,64 @@ def test_unreadable_files_say_so_in_one_line(tmp_path: Path) -> None:
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+class Reader(io.StringIO):
+    """Reads text, or fails."""
+
+    def __init__(self, error: OSError | None = None) -> None:
+        super().__init__("not bytes")
+        self.error = error
+
+    def read(self, size: int | None = -1, /) -> str:
+        if self.error is not None:
+            raise self.error
+        return super().read(size)
+
+
+def test_files_that_give_no_bytes(tmp_path: Path) -> None:
+    """A file open as text, one that was closed, and one that fails while it is read: one line each."""
+    tone(0.1).write(tmp_path / "a.wav")
+    closed = (tmp_path / "a.wav").open("rb")
+    closed.close()
+    with (tmp_path / "a.wav").open(encoding="utf-8") as text:
+        for reader, words in [
+            (Reader(), "gives str, not bytes; give a file that is open in binary mode"),
+            (Reader(OSError(5, "Input/output error")), "Input/output error"),
+            (closed, "closed file"),
+            (text, "binary mode"),
+        ]:
+            with pytest.raises(AudioError, match=words):
+                Audio.read(reader)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["a\0b.wav", "\ud800.wav"])
+def test_paths_that_cannot_be(name: str) -> None:
+    """What no system has as a path is neither read nor written, in one line."""
+    with pytest.raises(AudioError, match="cannot read"):
+        Audio.read(name)
+    with pytest.raises(AudioError, match="cannot write"):
+        tone(0.1).write(name)
+
+
+def test_the_longest_name_is_written(tmp_path: Path) -> None:
+    """251 bytes and the suffix, in letters of three bytes."""
+    path = tmp_path / ("声" * 83 + "ab.wav")
+    tone(0.1).write(path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of POSIX")
+def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
+    """What is no regular file is written to, not replaced."""
+    pipe = tmp_path / "a.wav"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    tone(0.1).write(pipe)
+    heard = os.read(reading, 1 << 16)
+    os.close(reading)
+
+    assert (heard, pipe.is_fifo()) == (tone(0.1).to_bytes("wav"), True)
+
+
 def test_nan_in_a_file_is_refused(tmp_path: Path) -> None:
     """A float WAV that holds NaN is refused before any model sees it."""
     import soundfile
