@@ -303,7 +303,8 @@ class Pipeline:
         """What is said in a recording of any length, said by another voice: same words, same timing.
 
         Raises:
-            AudioError: the recording cannot be read, or is shorter than a tenth of a second.
+            AudioError: the recording cannot be read, is shorter than a tenth of a second, or has fewer than
+                8,000 samples a second.
             VoiceNotFound: no such voice. ModelError: the folder lacks the speech tokenizer.
         """
         session = Session(self, self._voice(voice, ""), speed, seed, chunked=chunked, edges=False)

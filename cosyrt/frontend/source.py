@@ -9,7 +9,15 @@ import numpy as np
 from cosyrt.audio import Audio
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.errors import AudioError
-from cosyrt.frontend.reference import ENCODER_HZ, MAX_REFERENCE_S, Floats, Tokens, speech_tokens
+from cosyrt.frontend.reference import (
+    ENCODER_HZ,
+    GOOD_REFERENCE_HZ,
+    MAX_REFERENCE_S,
+    MIN_REFERENCE_HZ,
+    Floats,
+    Tokens,
+    speech_tokens,
+)
 
 MIN_SOURCE_S = 0.1
 SEARCH_S = 5.0  # a part is cut at the quietest moment of its last seconds
@@ -21,12 +29,16 @@ def source_tokens(folder: ModelFolder, audio: Audio) -> Iterator[Tokens]:  # [S]
     """Speech tokens of a recording of any length, in parts that the speech tokenizer can take (30 s).
 
     Raises:
-        AudioError: shorter than a tenth of a second.
+        AudioError: shorter than a tenth of a second, or of a rate lower than the telephone's.
         ModelNotFound: the folder lacks the speech tokenizer.
         WeightsError: the speech tokenizer cannot be used.
     """
     if audio.seconds < MIN_SOURCE_S:
         raise AudioError(f"the recording is {audio.seconds:.2f} s long; give at least {MIN_SOURCE_S:g} s")
+    if audio.rate < MIN_REFERENCE_HZ:
+        raise AudioError(
+            f"the recording has {audio.rate} samples a second; record it at {GOOD_REFERENCE_HZ} or more"
+        )
     samples = audio.resample(ENCODER_HZ).samples
     return (speech_tokens(folder, part) for part in parts(samples))
 

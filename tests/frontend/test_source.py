@@ -60,3 +60,10 @@ def test_a_recording_too_short_is_refused(tiny_folder: Path) -> None:
     """Less than a tenth of a second is one line of error, before any model is opened."""
     with pytest.raises(AudioError, match=r"the recording is 0.05 s long; give at least 0.1 s"):
         source_tokens(ModelFolder.open(tiny_folder), noise(0.05))
+
+
+def test_a_recording_of_few_samples_a_second_is_refused(tiny_folder: Path) -> None:
+    """Else a header of 1 Hz would make sixteen thousand samples of each."""
+    with pytest.raises(AudioError, match="the recording has 7999 samples a second; record it at 16000 or m"):
+        source_tokens(ModelFolder.open(tiny_folder), noise(1, 7_999))
+    assert source_tokens(ModelFolder.open(tiny_folder), noise(1, 8_000))
