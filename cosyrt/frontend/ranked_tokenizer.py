@@ -68,9 +68,12 @@ class RankedTokenizer:
         return tokenizer
 
     def encode(self, text: str) -> list[int]:
-        """Token ids, without marks for begin and end; tags are tokens of their own."""
+        """Token ids, without marks for begin and end; tags are tokens of their own.
+
+        Half a character (a lone surrogate) is left out.
+        """
         tokens: list[int] = []
-        for part in self._tagged.split(text):
+        for part in self._tagged.split(text.encode(errors="ignore").decode()):
             tag = self._tags.get(part)
             tokens += self._encoded(part) if tag is None else [tag]
         return tokens

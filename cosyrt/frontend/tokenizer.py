@@ -57,7 +57,8 @@ class TextTokenizer:
         return cls(tokenizer, pronounce)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids, without marks for begin and end."""
+        """Token ids, without marks for begin and end; half a character (a lone surrogate) is left out."""
+        text = text.encode(errors="ignore").decode()
         if self._pronounce is not None:
             text = " ".join(self._pronounce(text))
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids

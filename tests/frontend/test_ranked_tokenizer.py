@@ -64,6 +64,13 @@ def test_tags_are_tokens_of_their_own() -> None:
     assert len(tokenizer.encode("<|endofprompt|>")) == len("<|endofprompt|>")
 
 
+def test_half_a_character_is_left_out() -> None:
+    """A lone surrogate, as damaged JSON has it, is no text."""
+    tokenizer = RankedTokenizer(RANKS, TAGGED)
+
+    assert tokenizer.encode("a\ud800b<|zh\udc00|>") == tokenizer.encode("ab<|zh|>")
+
+
 def test_words_are_cut_before_they_are_merged() -> None:
     """Runs of letters and of digits, each with one leading space, are merged apart."""
     tokenizer = RankedTokenizer(RANKS | {b" a": 262, b"1a": 263}, TAGGED)

@@ -101,6 +101,11 @@ def test_special_tokens_have_the_official_numbers(tmp_path: Path) -> None:
     assert tokenizer.encode("".join(tags)) == numbers
 
 
+def test_half_a_character_is_left_out(small: TextTokenizer) -> None:
+    """A lone surrogate, as damaged JSON has it, is no text."""
+    assert small.encode("hel\ud800lo \udc00") == small.encode("hello ")
+
+
 def test_tokenizer_json_is_preferred(small: TextTokenizer, tmp_path: Path) -> None:
     """A tokenizer.json gives the same tokens as the two files, tags included."""
     write_qwen2(tmp_path, WORDS[::-1])
