@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -71,7 +72,13 @@ class Program:
 
     def command(self, **values: object) -> list[str]:
         """The command line, with the values filled in."""
-        return [self.path, *(argument.format(**values) for argument in self.arguments)]
+        return [self.path, *(_filled(argument, values) for argument in self.arguments)]
+
+
+def _filled(argument: str, values: dict[str, object]) -> str:
+    if "'{file}'" in argument:  # text of PowerShell's, which has five marks for an apostrophe
+        values = {name: re.sub("['‘’‚‛]", r"\g<0>\g<0>", str(value)) for name, value in values.items()}
+    return argument.format(**values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +148,17 @@ class Player:
         self._output: Output | None = None
         self._waiting: SimpleQueue[bytes | None] = SimpleQueue()
         self._thread: Thread | None = None
-        self._failure: AudioError | None = None
+        self._failure: Exception | None = None
         self._stopped = Event()
 
     def write(self, audio: Audio) -> None:
-        """Play it after what was given before; returns at once."""
+        """Play it after what was given before; returns at once, and after `stop` plays nothing."""
         if self._failure:
             raise self._failure
+        if self._stopped.is_set():
+            return
         if self._thread is None:
-            self._output = self._device.open(audio.rate)
-            self._thread = Thread(target=self._feed, args=(self._output,), name="playback", daemon=True)
+            self._thread = self._opened(audio.rate)
             self._thread.start()
         self._waiting.put(audio.to_bytes("pcm"))
 
@@ -169,13 +177,28 @@ class Player:
         if self._output:
             self._output.stop()
 
+    def _opened(self, rate: int) -> Thread:
+        try:
+            output = self._output = self._device.open(rate)
+        except (OSError, AudioError) as error:
+            raise self._failed(error) from error
+        if self._stopped.is_set():  # meanwhile: `stop` looks for an output after it has said so
+            output.stop()
+        return Thread(target=self._feed, args=(output,), name="playback", daemon=True)
+
     def _feed(self, output: Output) -> None:
         try:
             while (pcm := self._waiting.get()) is not None and not self._stopped.is_set():
                 output.write(pcm)
             output.finish()
         except (OSError, AudioError) as error:
-            self._failure = AudioError(f"{self.name} cannot play: {error}; write a file with -o speech.wav")
+            if not self._stopped.is_set():  # a player that was ended says so
+                self._failure = self._failed(error)
+        except Exception as error:
+            self._failure = error
+
+    def _failed(self, error: Exception) -> AudioError:
+        return AudioError(f"{self.name} cannot play: {error}; write a file with -o speech.wav")
 
 
 class _PipeOutput:
@@ -183,9 +206,13 @@ class _PipeOutput:
 
     def __init__(self, command: list[str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by finish
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors
-        )
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors
+            )
+        except BaseException:
+            self._errors.close()
+            raise
 
     def write(self, pcm: bytes) -> None:
         assert self._process.stdin is not None

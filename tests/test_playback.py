@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import stat
 import sys
+import threading
 import time
 import types
 from pathlib import Path
@@ -101,6 +102,94 @@ def test_a_failing_player_is_an_error_in_its_own_words(system):
     player.write(TONE)
     with pytest.raises(AudioError, match=r"aplay cannot play: .*code 3 \(device is busy\).*-o speech.wav"):
         player.close()
+
+
+def test_a_program_that_has_gone_is_an_error(system, monkeypatch):
+    """Found and then removed, it is one line of error from `write`, and no file stays open."""
+    made = []
+    plain = playback.tempfile.TemporaryFile
+    monkeypatch.setattr(playback.tempfile, "TemporaryFile", lambda: made.append(plain()) or made[-1])
+    player = player_of(system, "aplay", "true")
+    (system / "bin" / "aplay").unlink()
+    with pytest.raises(AudioError, match=r"aplay cannot play: .*No such file.*; write a file"):
+        player.write(TONE)
+    assert [file.closed for file in made] == [True]
+    player.close()
+
+
+class Tape:
+    """A device and its output: may take its time to open, may fail while it plays."""
+
+    name = "tape"
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error, self.events = error, []
+        self.opening, self.go = threading.Event(), threading.Event()
+
+    def open(self, rate: int) -> Tape:
+        self.opening.set()
+        assert self.go.wait(60)
+        return self
+
+    def write(self, pcm: bytes) -> None:
+        self.events.append("write")
+        if self.error:
+            raise self.error
+
+    def finish(self) -> None:
+        self.events.append("finish")
+
+    def stop(self) -> None:
+        self.events.append("stop")
+
+
+def test_an_unforeseen_error_of_a_device_is_not_lost():
+    """What is no failure of the device comes out of `close` and `write` as it is."""
+    tape = Tape(ZeroDivisionError("a bug"))
+    tape.go.set()
+    player = playback.Player(tape)
+    player.write(TONE)
+    for again in (player.close, lambda: player.write(TONE)):
+        with pytest.raises(ZeroDivisionError, match="a bug"):
+            again()
+
+
+def test_stop_while_the_device_opens():
+    """It is silent as soon as it is open, and what is given afterwards is not played."""
+    tape = Tape()
+    player = playback.Player(tape)
+    writing = threading.Thread(target=player.write, args=(TONE,))
+    writing.start()
+    assert tape.opening.wait(60)
+    player.stop()
+    tape.go.set()
+    writing.join(60)
+    player.write(TONE)
+    player.close()
+    assert tape.events == ["stop", "finish"]
+
+
+def test_a_player_that_was_stopped_is_no_failure(system):
+    """It was ended by us: closing afterwards has nothing to say."""
+    player = player_of(system, "aplay", f"echo > {system}/started; exec /bin/sleep 600")
+    player.write(TONE)
+    while not (system / "started").exists():
+        time.sleep(0.01)
+    player.stop()
+    player.close()
+
+
+@pytest.mark.parametrize("mark", "'’")
+def test_a_path_with_an_apostrophe(system, monkeypatch, mark):
+    """PowerShell reads a program, in which it stands twice; other players are given the path as it is."""
+    path = f"C:\\Users\\O{mark}Brien\\speech.wav"
+    for name, platform, doubled in (("powershell", "win32", True), ("afplay", "darwin", False)):
+        monkeypatch.setattr(sys, "platform", platform)
+        monkeypatch.setattr(playback.shutil, "which", lambda program: program)
+        device = playback.find_device()
+        assert isinstance(device, playback.Program) and device.name == name
+        expected = path.replace(mark, 2 * mark) if doubled else path
+        assert expected in device.command(file=path)[-1]
 
 
 def test_stop_ends_the_program(system):
