@@ -43,7 +43,3 @@ class Rates:
     def frames(self, tokens: int) -> int:
         """Whole mel frames of that many tokens, as upstream rounds them: down."""
         return int(tokens * self.frames_per_token)
-
-    def seconds(self, samples: int) -> float:
-        """Duration of that many samples, in seconds."""
-        return samples / self.sample_hz
