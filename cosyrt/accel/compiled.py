@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from cosyrt.accel.backend import Part
 from cosyrt.accel.graphs import LanguageGraph, VelocityGraph, VocoderGraph, recall, remember
+from cosyrt.accel.room import RoomyCache, apart
 from cosyrt.engine.stages import Models, Stages, Vocode
 from cosyrt.errors import UsageError
 from cosyrt.models.layers import Memory
-from cosyrt.models.llm import Cache, SpeechLanguageModel
+from cosyrt.models.llm import SpeechLanguageModel
 from cosyrt.models.vocoder import Vocoder
 
 # Prime, so that no size of a model is taken for one of these: whoever must know which sizes are free asks.
@@ -53,27 +54,27 @@ def _language(models: Models, stages: Stages, compile: Compile) -> Stages:
     llm = models.llm
     if not isinstance(llm, SpeechLanguageModel):
         raise UsageError("there is no graph of the language model of CosyVoice 1")
-    past, new = EXAMPLE_PAST, EXAMPLE_POSITIONS
     where = llm.llm_decoder.weight.device
-    x = torch.zeros(1, new, llm.config.width, device=where)
-    positions = torch.arange(past, past + new, device=where)[None]
-    sees = torch.ones(1, 1, new, past + new, dtype=torch.bool, device=where)
-    graph = compile(LanguageGraph(llm), (x, positions, sees, *llm.empty_cache(1, past)))
+    graph = compile(LanguageGraph(llm), _language_example(llm))
+
+    def new_cache(batch: int, positions: int) -> RoomyCache:
+        return RoomyCache.of(llm.empty_cache(batch, positions))
 
     def run(
         x: Tensor,  # [B, T, D]
         positions: Tensor,  # [B, T]
         sees: Tensor,  # [B, 1, T, K]
-        cache: Cache,
+        cache: RoomyCache,
     ) -> Tensor:  # [B, V]
-        past, end = sees.shape[3] - x.shape[1], sees.shape[3]
-        before = (side[:, :, :, :past] for side in cache)
-        logp, keys, values = graph(x, positions, sees, *before)
-        cache.keys[:, :, :, past:end], cache.values[:, :, :, past:end] = keys, values
+        end = sees.shape[3]
+        before = cache.room.layers(end - x.shape[1])
+        seen = apart(sees, positions, before[0].shape[2])
+        logp, *new = graph(x, positions, *seen, *before)
+        cache.room.keep(positions, end, (new[0], new[1]))
         return logp
 
     @torch.inference_mode()
-    def prefill(text: Tensor, speech: Tensor, cache: Cache) -> Tensor:
+    def prefill(text: Tensor, speech: Tensor, cache: RoomyCache) -> Tensor:
         x = llm.prompt(text, speech)
         length = x.shape[1]
         before = torch.ones(length, length, dtype=torch.bool, device=where).tril()
@@ -81,14 +82,24 @@ def _language(models: Models, stages: Stages, compile: Compile) -> Stages:
         return run(x, positions, before.expand(len(x), 1, -1, -1), cache)
 
     @torch.inference_mode()
-    def step(token: Tensor, position: Tensor, sees: Tensor, cache: Cache) -> Tensor:
+    def step(token: Tensor, position: Tensor, sees: Tensor, cache: RoomyCache) -> Tensor:
         return run(llm.speech_embedding(token)[:, None], position[:, None], sees, cache)
 
     @torch.inference_mode()
-    def read(numbers: Tensor, kinds: Tensor, positions: Tensor, sees: Tensor, cache: Cache) -> Tensor:
+    def read(numbers: Tensor, kinds: Tensor, positions: Tensor, sees: Tensor, cache: RoomyCache) -> Tensor:
         return run(llm.mixed(numbers, kinds), positions, sees, cache)
 
-    return stages._replace(new_cache=llm.empty_cache, prefill=prefill, step=step, read=read)
+    return stages._replace(new_cache=new_cache, prefill=prefill, step=step, read=read)
+
+
+def _language_example(llm: SpeechLanguageModel) -> tuple[Tensor, ...]:
+    """Arguments of a call, of any sizes."""
+    past, new = EXAMPLE_PAST, EXAMPLE_POSITIONS
+    where = llm.llm_decoder.weight.device
+    sides = [layer for side in llm.empty_cache(1, past) for layer in side.unbind()]
+    x, positions = torch.zeros(1, new, llm.config.width, device=where), torch.arange(new, device=where)[None]
+    sees = torch.ones(1, 1, new, past + new, dtype=torch.bool, device=where)
+    return (x, positions, sees[..., :past], sees[..., past:], *sides)
 
 
 class _Velocity:

@@ -3,8 +3,9 @@
 The networks are the model's own; here they are only given a memory that is made of tensors, and all that
 depends on the time, computed before. The mask of who sees whom is an input of every graph, never a flag.
 
-Shapes: B batch · M mel frames · T positions of a call · K = past + T positions to look at · L layers ·
-G key/value heads · E head width · D width · V speech vocabulary with stops.
+Shapes: B batch · M mel frames · T positions of a call · K = past + T positions to look at · R positions of a
+past that there is room for · L layers · H query heads · G key/value heads · E head width · D width ·
+V speech vocabulary with stops.
 """
 
 from __future__ import annotations
@@ -120,7 +121,10 @@ class VelocityGraph(nn.Module):
 
 
 class LanguageGraph(nn.Module):
-    """The language model on embeddings; keys and values of the past come in, the new ones go out."""
+    """The language model on embeddings; keys and values of the past come in, the new ones go out.
+
+    What is past and what is new are never joined: that would copy all of the past at every token.
+    """
 
     def __init__(self, llm: SpeechLanguageModel) -> None:
         super().__init__()
@@ -130,38 +134,41 @@ class LanguageGraph(nn.Module):
         self,
         x: Tensor,  # [B, T, D]
         positions: Tensor,  # [B, T]
-        sees: Tensor,  # [B, 1, T, K]
-        keys: Tensor,  # [L, B, G, past, E]
-        values: Tensor,  # [L, B, G, past, E]
+        past: Tensor,  # [B, 1, T, R] True where a position may look in what came before
+        new: Tensor,  # [B, 1, T, T] the same in what comes now
+        *sides: Tensor,  # [B, G, R, E] keys of each layer, then values
     ) -> tuple[Tensor, Tensor, Tensor]:  # [B, V] log-probabilities, and two [L, B, G, T, E]
         turn = self.backbone.turn(positions, x.dtype)
-        new: list[tuple[Tensor, Tensor]] = []
-        for number, layer in enumerate(self.backbone.layers):
-            x, k, v = self.layer(cast(Layer, layer), x, turn, sees, keys[number], values[number])
-            new.append((k, v))
-        hidden = self.backbone.norm(x[:, -1:])[:, 0]
-        logp = F.log_softmax(self.head(hidden), dim=-1)
-        return logp, torch.stack([k for k, _ in new]), torch.stack([v for _, v in new])
+        hidden = ~torch.cat([past, new], dim=3).repeat(1, 1, self.config.heads // self.config.kv_heads, 1)
+        made: list[tuple[Tensor, Tensor]] = []
+        count = len(self.backbone.layers)
+        for layer, *before in zip(self.backbone.layers, sides[:count], sides[count:], strict=True):
+            x, k, v = self.layer(cast(Layer, layer), x, turn, hidden, *before)
+            made.append((k, v))
+        last = self.backbone.norm(x[:, -1:])[:, 0]
+        logp = F.log_softmax(self.head(last), dim=-1)
+        return logp, torch.stack([k for k, _ in made]), torch.stack([v for _, v in made])
 
     def layer(
         self,
         layer: Layer,
         x: Tensor,  # [B, T, D]
         turn: tuple[Tensor, Tensor],
-        sees: Tensor,  # [B, 1, T, K]
-        keys: Tensor,  # [B, G, past, E]
-        values: Tensor,  # [B, G, past, E]
+        hidden: Tensor,  # [B, 1, H / G · T, R + T]
+        keys: Tensor,  # [B, G, R, E]
+        values: Tensor,  # [B, G, R, E]
     ) -> tuple[Tensor, Tensor, Tensor]:  # [B, T, D], and two [B, G, T, E]
         """One layer; query heads that share a key are rows of one product, so that no key is repeated."""
         attention = layer.self_attn
         q, k, v = attention.project(layer.input_layernorm(x), turn)
         b, t, g = x.shape[0], x.shape[1], self.config.kv_heads
-        share = self.config.heads // g
-        q = q.reshape(b, g, share * t, self.config.head_width)
-        every_k, every_v = torch.cat([keys, k], dim=2), torch.cat([values, v], dim=2)
-        scores = q @ every_k.transpose(-2, -1) * self.config.head_width**-0.5
-        heard = torch.where(sees.repeat(1, 1, share, 1), scores, -1e30).softmax(-1) @ every_v
-        heard = heard.reshape(b, g * share, t, self.config.head_width).transpose(1, 2).flatten(2)
+        share, width = self.config.heads // g, self.config.head_width
+        q = q.reshape(b, g, share * t, width) * width**-0.5
+        scores = torch.cat([q @ side.transpose(-2, -1) for side in (keys, k)], dim=3)
+        weights = torch.where(hidden, -1e30, scores).softmax(-1)
+        room = keys.shape[2]
+        heard = weights[..., :room] @ values + weights[..., room:] @ v
+        heard = heard.reshape(b, g * share, t, width).transpose(1, 2).flatten(2)
         x = x + attention.o_proj(heard)
         return x + layer.mlp(layer.post_attention_layernorm(x)), k, v
 

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from cosyrt.accel.compiled import compiled_stages
+from cosyrt.engine.interleave import Reader
 from cosyrt.engine.mel_stream import Condition, MelStream
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.frontend.voice import Voice
+from cosyrt.models.llm import SPEECH
 from cosyrt.units import Rates
 from tests import tiny
 
@@ -83,3 +85,37 @@ def test_a_mel_in_one_piece_brings_nothing_back() -> None:
     goes_on, whole = compiler.examples
 
     assert len(whole) == 7 < len(goes_on)
+
+
+def heard(stages: Stages) -> Tensor:  # [S, 2, V]
+    """Two prompts, of which one is shorter and padded, then tokens at different positions of each."""
+    cache, text = stages.new_cache(2, 200), torch.tensor([[1, 2, 3, 4], [5, 6, 0, 0]])
+    found = [stages.prefill(text, text[:, :0], cache)]
+    for count in range(70):
+        position = torch.tensor([6 + count, 4 + count])
+        sees = torch.arange(7 + count) <= position[:, None]
+        found.append(stages.step(torch.tensor([1, 2]), position, sees[:, None, None], cache))
+    return torch.stack(found)
+
+
+def test_rows_may_stand_at_different_positions() -> None:
+    """Each row's keys and values go to its own positions, also when the room for them grows."""
+    models = models_with(0.0)
+    plain = eager(models)
+    fast = compiled_stages("llm", models, plain, Compiler())
+
+    torch.testing.assert_close(heard(fast), heard(plain), atol=1e-4, rtol=0)
+
+
+def test_text_is_read_while_it_is_spoken() -> None:
+    """Several positions at once behind a past, in a cache that the reader made larger."""
+    models = models_with(0.0)
+    plain = eager(models)
+    fast = compiled_stages("llm", models, plain, Compiler())
+    readers = [Reader(stages, torch.device("cpu")) for stages in (plain, fast)]
+    for end in range(5):
+        for reader in readers:
+            reader.give(list(range(7 * (1 + end))), SPEECH)
+        want, got = (reader.read() for reader in readers)
+
+        torch.testing.assert_close(got, want, atol=1e-4, rtol=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 
 from cosyrt.accel.graphs import LanguageGraph, VelocityGraph, VocoderGraph, recall, remember
 from cosyrt.models.layers import Memory, visible
@@ -47,7 +48,7 @@ def test_without_a_memory_nothing_is_kept() -> None:
 
 
 def test_the_language_model_reads_its_past_from_tensors() -> None:
-    """A prompt, then a token: the same expectation, the same keys and values."""
+    """A prompt, then a token: the same expectation, the same keys and values; hidden room has no say."""
     llm = tiny.language_model()
     graph = LanguageGraph(llm)
     text, speech = torch.arange(6)[None], torch.arange(4)[None]
@@ -57,13 +58,16 @@ def test_the_language_model_reads_its_past_from_tensors() -> None:
         before = torch.ones(12, 12, dtype=torch.bool).tril()[None, None]
         positions = torch.arange(12)[None]
         want = llm(x, positions, before, cache)
-        got, keys, values = graph(x, positions, before, *(t[:, :, :, :0] for t in cache))
+        nothing = [layer[:, :, :0] for side in cache for layer in side]
+        got, keys, values = graph(x, positions, before[..., :0], before, *nothing)
         assert torch.allclose(got, want, atol=1e-5)
         assert torch.allclose(keys, cache.keys[:, :, :, :12], atol=1e-5)
 
         one = llm.speech_embedding(torch.tensor([[7]]))
         position, sees = torch.tensor([[12]]), torch.ones(1, 1, 1, 13, dtype=torch.bool)
-        got, *_ = graph(one, position, sees, keys, values)
+        past = torch.arange(15)[None, None, None] < 12
+        room = [F.pad(layer, (0, 0, 0, 3), value=9.0) for side in (keys, values) for layer in side]
+        got, *_ = graph(one, position, past, sees[..., :1], *room)
         assert torch.allclose(got, llm(one, position, sees, cache), atol=1e-5)
 
 
