@@ -129,7 +129,8 @@ class _Velocity:
         """Arguments of a call after so many frames, the memory left out."""
         sees = mel.new_ones(len(mel), EXAMPLE_FRAMES, past + EXAMPLE_FRAMES, dtype=torch.bool)
         time, speaker = self.module.time(torch.zeros(len(mel))), mel[:, :, 0]
-        return (mel, mel[:, :1] + 1, sees, mel + 1, time, speaker, mel + 2)
+        places = self.module.places(past, past + EXAMPLE_FRAMES)
+        return (mel, mel[:, :1] + 1, sees, mel + 1, time, speaker, mel + 2, *places)
 
     @torch.inference_mode()
     def __call__(
@@ -143,7 +144,8 @@ class _Velocity:
         prompt: Tensor,  # [B, 80, M]
         memory: Memory | None = None,
     ) -> Tensor:  # [B, 80, M]
-        given = (x, real, sees, mu, self.module.time(t), speaker, prompt)
+        places = self.module.places(sees.shape[2] - x.shape[2], sees.shape[2])
+        given = (x, real, sees, mu, self.module.time(t), speaker, prompt, *places)
         if memory is None and self.whole is not None:
             return self.whole(*given)[0]
         out, *new = self.goes_on(*given, *recall(memory, self.empty))

@@ -79,13 +79,16 @@ def remember(memory: Memory | None, kinds: list[Kind], new: list[Tensor]) -> Non
 
 
 class VelocityGraph(nn.Module):
-    """A velocity that takes what it makes of the time, and its memory as tensors; `whole`: without one."""
+    """A velocity that takes what it makes of time and place, and its memory as tensors; `whole`: without one.
+
+    Sinusoids of a graph in bf16 put the velocity 23 % off, and angles that grow with the position more and
+    more: both stay outside, in float32.
+    """
 
     def __init__(self, velocity: CausalUNet | DiT | FullUNet, *, whole: bool = False) -> None:
         super().__init__()
         self.remembers = not whole and not isinstance(velocity, FullUNet)  # that one looks both ways
         self.inner = velocity
-        # Sinusoids of a graph in bf16 put the velocity 23 % off: they stay outside, in float32.
         self.time = torch.inference_mode()(tabulated(velocity.timed))
 
     def forward(
@@ -97,11 +100,17 @@ class VelocityGraph(nn.Module):
         time: Tensor,  # [B, P]
         speaker: Tensor,  # [B, 80]
         prompt: Tensor,  # [B, 80, M]
-        *slots: Tensor,
+        *rest: Tensor,  # what `places` makes of the frames, then the slots of the memory
     ) -> tuple[Tensor, ...]:  # [B, 80, M] and what is new of the memory
+        turn, slots = (rest[:2], rest[2:]) if isinstance(self.inner, DiT) else ((), rest)
         memory = TensorMemory(list(slots)) if self.remembers else None
-        out = self.inner(x, real, sees, mu, time, speaker, prompt, memory)
+        out = self.inner(x, real, sees, mu, time, speaker, prompt, memory, *((turn,) if turn else ()))
         return (out,) if memory is None else (out, *memory.new)
+
+    @torch.inference_mode()
+    def places(self, start: int, end: int) -> tuple[Tensor, ...]:
+        """What the frames of that range take of where they stand: [M, E / 2] twice of a DiT, else nothing."""
+        return self.inner.turn(start, end) if isinstance(self.inner, DiT) else ()
 
     def empty(self, batch: int, bins: int) -> tuple[list[Tensor], list[Kind]]:
         """The slots of nothing, and their kinds, found by one short call."""

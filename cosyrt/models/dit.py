@@ -279,6 +279,15 @@ class DiT(nn.Module):
         time = self.time_embed(t)
         return torch.cat([modulation(time) for modulation in self.modulations], dim=1)
 
+    def turn(
+        self,
+        start: int,
+        end: int,
+    ) -> tuple[Tensor, Tensor]:  # cos and sin, each [M, E / 2]
+        """All that depends on where the frames stand and nothing else: `forward` takes it too."""
+        cos, sin = self.rotary_embed(start, end)
+        return cos, sin
+
     def forward(
         self,
         x: Tensor,  # [B, 80, M] noisy mel at time t
@@ -289,11 +298,12 @@ class DiT(nn.Module):
         speaker: Tensor,  # [B, 80]
         prompt: Tensor,  # [B, 80, M] prompt mel, zero after it
         memory: Memory | None = None,  # of the frames before these, at the same t
+        turn: tuple[Tensor, Tensor] | None = None,  # what `turn` makes of the frames; None: it is made here
     ) -> Tensor:  # [B, 80, M]
         everywhere = speaker[:, :, None].expand(-1, -1, x.shape[2])
         timed, total = t if t.ndim == 2 else self.timed(t), sees.shape[2]
         times = torch.split(timed, [part.parts * self.config.width for part in self.modulations], dim=1)
-        turn = self.rotary_embed(total - x.shape[2], total)
+        turn = turn or self.turn(total - x.shape[2], total)
         y = self.input_embed(torch.cat([x, prompt, mu, everywhere], dim=1).transpose(1, 2), memory)
         for block, time in zip(self.transformer_blocks, times[:-1], strict=True):
             y = block(y, time, sees[:, None], turn, memory)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
 import torch
 import torch.nn.functional as F
 
 from cosyrt.accel.graphs import LanguageGraph, VelocityGraph, VocoderGraph, recall, remember
+from cosyrt.models.flow import DiTFlow, Flow
 from cosyrt.models.layers import Memory, visible
-from tests import tiny
+from tests import tiny, tiny3
 
 CHUNKS = (50, 100, 33)
 
 
-def test_a_velocity_goes_on_from_tensors_as_from_a_memory() -> None:
+@pytest.mark.parametrize("make", [tiny.flow, tiny3.flow], ids=["unet", "dit"])
+def test_a_velocity_goes_on_from_tensors_as_from_a_memory(make: Callable[[], Flow | DiTFlow]) -> None:
     """Chunk after chunk the graph gives what the network gives, and leaves the same memory behind."""
-    velocity = tiny.flow().velocity
+    velocity = make().velocity
     graph = VelocityGraph(velocity)
     draw = torch.Generator().manual_seed(0)
     plain, ours, start = Memory(), Memory(), 0
@@ -27,7 +32,8 @@ def test_a_velocity_goes_on_from_tensors_as_from_a_memory() -> None:
             sees, real = visible(torch.ones(2, end).bool(), 50, start), torch.ones(2, 1, frames)
             want = velocity(x, real, sees, mu, t, speaker, prompt, plain.begin())
             past = recall(ours, empty)
-            got, *new = graph(x, real, sees, mu, graph.time(t), speaker, prompt, *past)
+            places = graph.places(start, end)
+            got, *new = graph(x, real, sees, mu, graph.time(t), speaker, prompt, *places, *past)
             remember(ours.begin(), kinds, new)
             start = end
 

@@ -8,12 +8,14 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import cosyrt.accel.openvino as backend
 from cosyrt.accel.backends import BACKENDS
+from cosyrt.accel.graphs import VelocityGraph
 from cosyrt.accel.verify import verify
 from cosyrt.accel.workload import Length, Subject
+from cosyrt.models.dit import Block, DiT, DiTConfig
 from cosyrt.models.layers import Memory
 
 installed = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is an extra")
@@ -114,3 +116,36 @@ def test_in_bf16_a_stream_keeps_half_as_much(subject: Subject) -> None:
     assert (kept["plain"][4].dtype, kept["fast"][4].dtype) == (torch.float32, torch.bfloat16)
     assert kept["fast"][3].dtype == torch.float32
     torch.testing.assert_close(kept["fast"][4].float(), kept["plain"][4], atol=0.05, rtol=0.05)
+
+
+@installed
+def test_in_bf16_a_late_frame_is_as_good_as_an_early_one() -> None:
+    """Rotary angles are not computed in bf16, where those of frame 1000 are a radian or more off."""
+    if not BACKENDS["openvino-bf16"].availability(CPU).ok:
+        pytest.skip(BACKENDS["openvino-bf16"].availability(CPU).reason)
+    torch.manual_seed(0)
+    net = DiT(DiTConfig(width=64, layers=3, heads=2, head_width=32)).eval().requires_grad_(False)
+    for block in net.transformer_blocks.children():
+        assert isinstance(block, Block)
+        block.attn_norm.linear.bias += 0.5  # of random weights too little is added for attention to matter
+        for sharp in (block.attn.to_q, block.attn.to_k):
+            sharp.weight *= 2
+    module = VelocityGraph(net, whole=True)
+    graph = backend.Compiled(backend.converted(module, velocity_given(module, 13)), bf16=True)
+    with torch.inference_mode():
+        short, long = (off(graph, module, velocity_given(module, frames)) for frames in (100, 1200))
+
+    assert 0 < long < 1.5 * short  # were they computed there, it would be eleven times as far off
+
+
+def velocity_given(module: VelocityGraph, frames: int) -> tuple[Tensor, ...]:
+    """Arguments of that many frames in one piece."""
+    x, mu, prompt = torch.randn(3, 2, 80, frames)
+    sees, time = torch.ones(2, frames, frames).bool(), module.time(torch.full((2,), 0.3))
+    return (x, x[:, :1] * 0 + 1, sees, mu, time, x[:, :, 0], prompt, *module.places(0, frames))
+
+
+def off(graph: backend.Compiled, module: VelocityGraph, given: tuple[Tensor, ...]) -> float:
+    """How far the graph is from the network, as a share."""
+    want = module(*given)[0]
+    return float((graph(*given)[0] - want).norm() / want.norm())
