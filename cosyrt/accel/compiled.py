@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cosyrt.accel.backend import Part
-from cosyrt.accel.graphs import LanguageGraph, VelocityGraph, VocoderGraph, recall, remember
+from cosyrt.accel.graphs import LanguageGraph, VelocityGraph, VocoderGraph, remember
 from cosyrt.accel.room import RoomyCache, apart
 from cosyrt.engine.stages import Models, Stages, Vocode
 from cosyrt.errors import UsageError
@@ -23,6 +24,8 @@ from cosyrt.models.vocoder import Vocoder
 
 # Prime, so that no size of a model is taken for one of these: whoever must know which sizes are free asks.
 EXAMPLE_FRAMES, EXAMPLE_PAST, EXAMPLE_POSITIONS = 13, 17, 3
+
+UNSEEN = 2  # frames that stand for no past: to compilers sizes of 0 and 1 are constants, not sizes
 
 Graph = Callable[..., Sequence[Tensor]]
 # (module, an example of its arguments, of which every size but the model's own is free) → the same, faster
@@ -111,12 +114,9 @@ class _Velocity:
         mel = torch.zeros(config.branches, config.mel_bins, EXAMPLE_FRAMES, device=where)
         self.module = VelocityGraph(net)
         self.empty, self.kinds = self.module.empty(*mel.shape[:2])
-        past = EXAMPLE_PAST if "since start" in self.kinds else 0
-        slots = [
-            slot.new_zeros(*slot.shape[:2], past, slot.shape[3]) if kind == "since start" else slot
-            for slot, kind in zip(self.empty, self.kinds, strict=True)
-        ]
-        self.goes_on = compile(self.module, (*self.example(mel, past), *slots))
+        self.looks_back = "since start" in self.kinds
+        past = EXAMPLE_PAST if self.looks_back else 0
+        self.goes_on = compile(self.module, (*self.example(mel, past), *self.blank(past)))
         self.whole: Graph | None = None
         if graphs == 2 and self.module.remembers:
             self.whole = compile(VelocityGraph(net, whole=True), self.example(mel, 0))
@@ -132,6 +132,13 @@ class _Velocity:
         places = self.module.places(past, past + EXAMPLE_FRAMES)
         return (mel, mel[:, :1] + 1, sees, mel + 1, time, speaker, mel + 2, *places)
 
+    def blank(self, past: int) -> list[Tensor]:
+        """The slots of so many frames, of zeros."""
+        return [
+            slot.new_zeros(*slot.shape[:2], past, slot.shape[3]) if kind == "since start" else slot
+            for slot, kind in zip(self.empty, self.kinds, strict=True)
+        ]
+
     @torch.inference_mode()
     def __call__(
         self,
@@ -145,10 +152,13 @@ class _Velocity:
         memory: Memory | None = None,
     ) -> Tensor:  # [B, 80, M]
         places = self.module.places(sees.shape[2] - x.shape[2], sees.shape[2])
-        given = (x, real, sees, mu, self.module.time(t), speaker, prompt, *places)
+        time = self.module.time(t)
         if memory is None and self.whole is not None:
-            return self.whole(*given)[0]
-        out, *new = self.goes_on(*given, *recall(memory, self.empty))
+            return self.whole(x, real, sees, mu, time, speaker, prompt, *places)[0]
+        slots = [] if memory is None else memory.slots()
+        if not slots and self.looks_back:
+            sees, slots = F.pad(sees, (UNSEEN, 0)), self.blank(UNSEEN)
+        out, *new = self.goes_on(x, real, sees, mu, time, speaker, prompt, *places, *slots)
         remember(memory, self.kinds, new)
         return out
 

@@ -61,12 +61,6 @@ class TensorMemory(Memory):
         return torch.cat([past, x], dim=2)
 
 
-def recall(memory: Memory | None, empty: list[Tensor]) -> list[Tensor]:
-    """What a graph is given of a memory: its slots, or the slots of nothing."""
-    slots = [] if memory is None else memory.slots()
-    return slots or empty
-
-
 def remember(memory: Memory | None, kinds: list[Kind], new: list[Tensor]) -> None:
     """Keep what a graph gave back, as the plain network would have."""
     if memory is None:

@@ -1,34 +1,61 @@
-"""Inductor: torch.compile of the same graphs, once for all lengths. It needs a compiler: C++ or triton."""
+"""Inductor: torch.compile of the same graphs, for all lengths. It needs a compiler: C++ or triton."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
 
 from cosyrt.accel.backend import Availability, Backend, Part
-from cosyrt.accel.compiled import Graph, compiled_stages
+from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, Graph, compiled_stages
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages
 
 COMPILERS = ("g++", "clang++", "cl")
+LONGEST = 1024  # frames of the longest call while it is built; the ranges end before
 
 
 def compiled(module: nn.Module, example: tuple[Tensor, ...]) -> Graph:
-    """The module compiled with free sizes, and called once so that it is ready."""
+    """The module compiled with free sizes, and called at many lengths so that no later call compiles."""
     run = torch.compile(module, dynamic=True, fullgraph=True)
 
     @torch.inference_mode()
     def graph(*args: Tensor) -> Sequence[Tensor]:
-        found = run(*args)
+        found = run(*map(plain, args))
         return [found] if isinstance(found, Tensor) else list(found)
 
     graph(*example)
+    for frames in lengths():
+        graph(*stretched(example, frames))
     return graph
+
+
+def plain(arg: Tensor) -> Tensor:
+    """The same as the one kind of tensor that is compiled for: made for inference, with the usual strides."""
+    arg = arg.contiguous() if arg.is_inference() else arg.clone(memory_format=torch.contiguous_format)
+    return arg.flatten().view(arg.shape)  # where a size is 1, contiguous ones have strides of any kind
+
+
+def lengths() -> Iterator[int]:
+    """Frames, dense enough to find each range of them that has a graph of its own.
+
+    A convolution of one row changes its algorithm at 20480 numbers: of 20 channels, at 1024 frames.
+    """
+    frames = 16
+    while frames <= LONGEST:
+        yield frames
+        frames += frames // 4
+
+
+def stretched(example: tuple[Tensor, ...], frames: int) -> list[Tensor]:
+    """The example's arguments, of ones, with so many frames in place of its own."""
+    total = EXAMPLE_PAST + EXAMPLE_FRAMES
+    longer = {EXAMPLE_FRAMES: frames, total: EXAMPLE_PAST + frames}
+    return [arg.new_ones([longer.get(size, size) for size in arg.shape]) for arg in example]
 
 
 def build(part: Part, folder: ModelFolder, models: Models, stages: Stages) -> Stages:

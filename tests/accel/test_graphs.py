@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cosyrt.accel.graphs import LanguageGraph, VelocityGraph, VocoderGraph, recall, remember
+from cosyrt.accel.graphs import LanguageGraph, VelocityGraph, VocoderGraph, remember
 from cosyrt.models.flow import DiTFlow, Flow
 from cosyrt.models.layers import Memory, visible
 from tests import tiny, tiny3
@@ -31,7 +31,7 @@ def test_a_velocity_goes_on_from_tensors_as_from_a_memory(make: Callable[[], Flo
             t, speaker = torch.tensor([0.3, 0.3]), x[:, :, 0]
             sees, real = visible(torch.ones(2, end).bool(), 50, start), torch.ones(2, 1, frames)
             want = velocity(x, real, sees, mu, t, speaker, prompt, plain.begin())
-            past = recall(ours, empty)
+            past = ours.slots() or empty
             places = graph.places(start, end)
             got, *new = graph(x, real, sees, mu, graph.time(t), speaker, prompt, *places, *past)
             remember(ours.begin(), kinds, new)
@@ -48,7 +48,6 @@ def test_without_a_memory_nothing_is_kept() -> None:
     with torch.inference_mode():
         empty, kinds = graph.empty(2, 80)
 
-    assert recall(None, empty) is empty
     remember(None, kinds, empty)
     assert set(kinds) == {"behind", "since start"}
 

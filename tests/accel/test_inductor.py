@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from cosyrt.accel.backends import BACKENDS
+from cosyrt.accel.compiled import compiled_stages
 from cosyrt.accel.graphs import VelocityGraph
 from cosyrt.accel.inductor import compiled
+from cosyrt.engine.stages import eager
 from cosyrt.models.layers import visible
 from cosyrt.models.unet import CausalUNet, UNetConfig
+from tests.accel.test_compiled import mels, models_with
 
 CPU = torch.device("cpu")
 SMALL = UNetConfig(channels=8, head_width=4, heads=2, blocks=1, middle=0)  # each block is a minute of g++
@@ -38,13 +42,40 @@ def test_a_velocity_equals_eager_at_other_lengths() -> None:
 
     with torch.inference_mode():
         graph = compiled(module, given(13, 17))
-        before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+        before = graphs_made()
         for frames, past in ((50, 100), (31, 250)):
             asked = given(frames, past)
             for got, want in zip(graph(*asked), module(*asked), strict=True):
                 torch.testing.assert_close(got, want, atol=1e-4, rtol=0)
 
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before
+    assert graphs_made() == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not BACKENDS["inductor"].availability(CPU).ok, reason="no C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_nothing_is_compiled_in_use() -> None:
+    """Whole and streamed, short and long, after a prompt, in another thread: all was compiled before."""
+    models = models_with(guidance=0.0)  # one row: its convolutions have several ways
+    torch.manual_seed(0)
+    models.flow.decoder["estimator"] = CausalUNet(SMALL).requires_grad_(False)
+    stages = eager(models)
+    fast = compiled_stages("velocity", models, stages, compiled, graphs=1)
+    before = graphs_made()
+    for chunked in (False, True):
+        want = mels(models, stages, chunked=chunked)
+        with ThreadPoolExecutor(1) as other:
+            spoken = mels(models, fast, chunked=chunked), other.submit(mels, models, fast, chunked=chunked)
+            for got in (spoken[0], spoken[1].result()):
+                torch.testing.assert_close(got, want, atol=1e-4, rtol=0)
+
+    assert graphs_made() == before
+
+
+def graphs_made() -> int:
+    """Graphs that were compiled in this process."""
+    made: int = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    return made
 
 
 def test_without_a_compiler_it_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
