@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from cosyrt.errors import one_line
 
 WATCH_S = 0.05  # how often the memory of a child is looked at
-GRACE_S = 3.0  # for a child that has answered to clean up after itself
+GRACE_S = 3.0  # for a child that has answered, or is asked to leave, to clean up after itself
 LONGEST_REASON = 240  # characters; compilers raise pages
 MB = 1 << 20
 
@@ -39,27 +45,55 @@ def call_in_child(
 
     The child ends with the call, with the time or with the memory, and never outlives this.
     """
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
-    child = context.Process(target=_answer, args=(there, function, arguments), daemon=True)
     begin = time.monotonic()
-    child.start()
-    there.close()
-    try:
-        failure = _watch(child, here, begin + timeout_s, memory_bytes)
-        value, raised, peak_bytes = _heard(here, child) if failure is None else (None, failure, 0)
-        if failure is None:
-            child.join(GRACE_S)
-    finally:
-        child.kill()
-        child.join()
-        here.close()
+    # What a child that is killed leaves behind goes with its folder; who still writes there is about to end.
+    with TemporaryDirectory(prefix="cosyrt-", ignore_cleanup_errors=True) as folder:
+        context = multiprocessing.get_context("spawn")
+        here, there = context.Pipe(duplex=False)
+        child = context.Process(target=_answer, args=(there, folder, function, arguments), daemon=True)
+        _start(child)
+        there.close()
+        try:
+            failure = _watch(child, here, begin + timeout_s, memory_bytes)
+            value, raised, peak_bytes = _heard(here, child) if failure is None else (None, failure, 0)
+            if failure is None:
+                child.join(GRACE_S)
+        finally:
+            _end(child)
+            here.close()
     seconds = time.monotonic() - begin
     return Outcome(value=value, failure=raised, peak_bytes=peak_bytes, seconds=seconds)
 
 
-def _answer(answer: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _start(child: BaseProcess) -> None:
+    """Start it deaf to Ctrl-C from its first moment: this process hears it, and ends the child."""
+    if sys.platform == "win32":
+        child.start()
+        return
+    resource_tracker.ensure_running()  # started on the way, it would unmask what is masked here
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        child.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end(child: BaseProcess) -> None:
+    """Ask it to leave, which ends its compilers and gives back its semaphores; then do not ask."""
+    child.terminate()
+    child.join(GRACE_S)
+    child.kill()
+    child.join()
+
+
+def _answer(
+    answer: Connection, folder: str, function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> None:
     """In the child: call, and send (value, what was raised, peak memory)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    os.environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder))
+    tempfile.tempdir = None  # it is found again
     try:
         value, raised = function(*arguments), None
     except Exception as error:  # whatever it is, the parent is told
@@ -74,6 +108,7 @@ def _watch(child: BaseProcess, answer: Connection, deadline: float, memory_bytes
             return "it took too long"
         used = _status_bytes(child.pid or 0, "VmRSS")
         if memory_bytes is not None and used > memory_bytes:
+            child.kill()  # it would take more while it is asked
             return f"it needs more than {memory_bytes // MB} MB of memory"
     return None
 
