@@ -1,8 +1,9 @@
 """OpenVINO's graphs of a model, kept in the user's cache folder: making them takes most of a load.
 
-A graph is two files, structure (.xml) and constants (.bin), which are mapped from disk. Their name says what
-they hold for: weights, part, width, the versions of torch and OpenVINO, and the code that they were made of.
-They hold on any machine: what depends on the processor is compiled from them at each load.
+A graph is two files, structure (.xml) and constants (.bin), which are mapped from disk, and a third with the
+checksums of both: OpenVINO takes any constants of the right size, those that a crash left half written too.
+Their name says what they hold for: weights, part, width, versions of torch and OpenVINO, the code that
+made them. They hold on any machine: what depends on the processor is compiled from them at each load.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import time
+import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +29,10 @@ from cosyrt.runtimes import runtime
 log = logging.getLogger(__name__)
 
 SOURCES = ("models/*.py", "accel/graphs.py", "accel/compiled.py", "accel/openvino.py")  # of the package
-SUFFIXES = (".bin", ".xml")  # in the order in which they appear: structure without constants is never read
+GRAPH = (".bin", ".xml")
+SUM = ".sum"  # appears last: without it nothing is read
+BLOCK_BYTES = 1 << 20
+ABANDONED_S = 3600.0  # no graph takes so long to write: who began has been killed
 
 
 def kept(folder: ModelFolder, name: str, make: Callable[[], Any]) -> Any:
@@ -52,32 +59,61 @@ def _read(stem: Path) -> Any:
     """The graph of these files; None where there is none, or none that is whole."""
     openvino = runtime("openvino")
 
-    if not all(stem.with_name(stem.name + suffix).is_file() for suffix in SUFFIXES):
+    if not all(_named(stem, suffix).is_file() for suffix in (*GRAPH, SUM)):
         return None
     try:
-        return openvino.Core().read_model(f"{stem}.xml")
-    except RuntimeError as error:
+        if _named(stem, SUM).read_text(encoding="ascii") != _sums(stem):
+            raise RuntimeError("its files are not what was written")
+        return openvino.Core().read_model(_named(stem, ".xml"))
+    except (OSError, RuntimeError) as error:
         log.warning("the graph %s cannot be read and is made again: %s", stem, one_line(error, 200))
         return None
 
 
+def _sums(stem: Path) -> str:
+    """The checksums of both files: half a second a GB, a small part of what it takes to compile them."""
+    return " ".join(f"{_sum(_named(stem, suffix)):08x}" for suffix in GRAPH)
+
+
+def _sum(path: Path) -> int:
+    total = 0
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            total = zlib.crc32(block, total)
+    return total
+
+
+def _named(stem: Path, suffix: str) -> Path:
+    return stem.with_name(stem.name + suffix)
+
+
 def _write(made: Any, stem: Path) -> None:
-    """Write it beside its place and rename; then forget what older code or another version had made of it."""
+    """Write it beside its place and rename; then forget what is of no use any more."""
     openvino = runtime("openvino")
 
     stem.parent.mkdir(parents=True, exist_ok=True)
     temporary = stem.with_name(f".{stem.name}.{secrets.token_hex(6)}")
     try:
-        openvino.save_model(made, f"{temporary}.xml", compress_to_fp16=False)
-        for suffix in SUFFIXES:
-            os.replace(f"{temporary}{suffix}", f"{stem}{suffix}")
+        openvino.save_model(made, _named(temporary, ".xml"), compress_to_fp16=False)
+        _named(temporary, SUM).write_text(_sums(temporary), encoding="ascii")
+        for suffix in (*GRAPH, SUM):
+            os.replace(_named(temporary, suffix), _named(stem, suffix))
     finally:
-        for suffix in SUFFIXES:
-            Path(f"{temporary}{suffix}").unlink(missing_ok=True)
-    what = stem.name.rpartition("-")[0]
-    for path in stem.parent.glob(f"{what}-*"):
-        if path.stem != stem.name and path.stem.rpartition("-")[0] == what:
+        for suffix in (*GRAPH, SUM):
+            _named(temporary, suffix).unlink(missing_ok=True)
+    _forget(stem)
+
+
+def _forget(stem: Path) -> None:
+    """Remove what older code or another version made of this model, and what was never written to its end."""
+    model, made_of = stem.name.partition("-")[0], stem.name.rpartition("-")[2]
+    for path in stem.parent.glob(f"{model}-*"):
+        if path.stem.rpartition("-")[2] != made_of:
             path.unlink(missing_ok=True)
+    for path in stem.parent.glob(".*.*"):
+        with suppress(FileNotFoundError):  # its writer has just come to its end
+            if time.time() - path.stat().st_mtime > ABANDONED_S:
+                path.unlink()
 
 
 @cache

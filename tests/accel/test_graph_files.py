@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import torch
 from torch import nn
 
 from cosyrt.accel import graph_files
-from cosyrt.accel.graph_files import graphs_folder, kept
+from cosyrt.accel.graph_files import ABANDONED_S, graphs_folder, kept
 from cosyrt.accel.openvino import Compiled, converted
 from cosyrt.checkpoint import ModelFolder
 
@@ -58,13 +61,20 @@ def test_a_graph_is_made_once(maker: Maker, folder: ModelFolder) -> None:
     assert maker.times == 2 and len(list(graphs_folder().glob("*.xml"))) == 2
 
 
-@pytest.mark.parametrize("suffix", [".xml", ".bin"])
-@pytest.mark.parametrize("damage", ["cut", "gone"])
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "zeros": lambda path: path.write_bytes(path.read_bytes()[:-512] + bytes(512)),
+    "gone": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("suffix", [".xml", ".bin", ".sum"])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_what_is_damaged_is_made_again(maker: Maker, folder: ModelFolder, suffix: str, damage: str) -> None:
-    """Half a file, or one without the other, is no graph; afterwards it is whole."""
+    """Half a file, one that a crash left without its end, or two without the third, is no graph."""
     kept(folder, "one", maker.make)
     (path,) = graphs_folder().glob(f"*{suffix}")
-    path.write_bytes(path.read_bytes()[:1000]) if damage == "cut" else path.unlink()
+    DAMAGES[damage](path)
 
     assert maker.same(kept(folder, "one", maker.make)) and maker.times == 2
     assert maker.same(kept(folder, "one", maker.make)) and maker.times == 2
@@ -73,16 +83,28 @@ def test_what_is_damaged_is_made_again(maker: Maker, folder: ModelFolder, suffix
 def test_other_code_makes_it_anew_and_forgets_the_old_one(
     maker: Maker, folder: ModelFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The name changes with the code; what it was made of before is not kept, other graphs are."""
+    """The name changes with the code; what other code made of a model is not kept."""
     kept(folder, "one", maker.make)
     kept(folder, "one-two", maker.make)
+    (graphs_folder() / "fedcba9876543210-one-0123.bin").write_bytes(b"of another model")
     monkeypatch.setattr(graph_files, "_made_of", lambda: "0123456789ab")
     kept(folder, "one", maker.make)
     names = {path.stem.partition("-")[2] for path in graphs_folder().iterdir()}
 
     assert maker.times == 3
-    assert {name.rpartition("-")[0] for name in names} == {"one", "one-two"}
-    assert "one-0123456789ab" in names and len(names) == 2
+    assert names == {"one-0123456789ab", "one-0123"}
+
+
+def test_what_was_never_written_to_its_end_is_removed(maker: Maker, folder: ModelFolder) -> None:
+    """A process that was killed left it; one that may still write is left alone."""
+    graphs_folder().mkdir(parents=True)
+    old, new = graphs_folder() / ".one.0123.bin", graphs_folder() / ".one.4567.bin"
+    for path, age_s in ((old, 2 * ABANDONED_S), (new, 0)):
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - age_s,) * 2)
+    kept(folder, "one", maker.make)
+
+    assert not old.exists() and new.exists()
 
 
 def test_where_nothing_can_be_written_it_is_made_each_time(
