@@ -29,7 +29,9 @@ def compiled(module: nn.Module, example: tuple[Tensor, ...]) -> Graph:
         found = run(*map(plain, args))
         return [found] if isinstance(found, Tensor) else list(found)
 
-    graph(*example)
+    # With oneDNN a convolution of one row has several ways, and each range of lengths a graph of its own.
+    with torch.backends.mkldnn.flags(enabled=False):  # of the whole process, until the graph is made
+        graph(*example)
     for frames in lengths():
         graph(*stretched(example, frames))
     return graph
@@ -42,9 +44,9 @@ def plain(arg: Tensor) -> Tensor:
 
 
 def lengths() -> Iterator[int]:
-    """Frames, dense enough to find each range of them that has a graph of its own.
+    """Frames, dense enough to find each range of them that would have a graph of its own after all.
 
-    A convolution of one row changes its algorithm at 20480 numbers: of 20 channels, at 1024 frames.
+    A convolution of one row changes its way at 20480 numbers: of 20 channels, at 1024 frames.
     """
     frames = 16
     while frames <= LONGEST:
