@@ -35,7 +35,7 @@ class Room:
 
     def layers(self, past: int) -> list[Tensor]:  # 2 · L times [B, G, R, E]
         """Keys of every layer, then values, at least so many positions of them; zeros where nothing is."""
-        room = max(1, -(-past // BLOCK)) * BLOCK
+        room = -(-past // BLOCK) * BLOCK
         if room != self.sides[0].shape[3]:
             self.sides = [side.new_zeros(*side.shape[:3], room, side.shape[4]) for side in self.sides]
             self.filled = 0
