@@ -69,7 +69,7 @@ class RoomyCache(Cache):
     def of(cls, cache: Cache) -> RoomyCache:
         """It, and an empty room."""
         roomy = cls(*cache)
-        roomy.room = Room(roomy)
+        roomy.room = Room(cache)  # not of itself: what is in a circle is freed late
         return roomy
 
 

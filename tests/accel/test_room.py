@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import torch
 from torch import Tensor
 
@@ -65,6 +68,19 @@ def test_a_cache_may_begin_anew() -> None:
         cache.room.layers(0)
         cache.room.keep(torch.arange(end)[None], end, new(1, end))
         assert same(cache, end)
+
+
+def test_a_cache_is_freed_with_its_last_user() -> None:
+    """At once, not when circles are looked for: it is large."""
+    cache = cache_of(1, 8)
+    said(cache, 0)
+    places = [weakref.ref(side) for side in (*cache, *cache.room.sides)]
+    gc.disable()
+    try:
+        del cache
+        assert not any(place() is not None for place in places)
+    finally:
+        gc.enable()
 
 
 def test_rows_are_written_at_their_own_positions() -> None:
