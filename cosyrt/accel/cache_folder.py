@@ -30,6 +30,11 @@ def engines_folder() -> Path:
     return plans_folder().parent / "engines"
 
 
+def inductor_folder() -> Path:
+    """Where Inductor's code is."""
+    return plans_folder().parent / "inductor"
+
+
 def digests_folder() -> Path:
     """Where the digests of weights are."""
     return plans_folder().parent / "digests"

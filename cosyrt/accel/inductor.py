@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from cosyrt.accel.backend import Availability, Backend, Part
+from cosyrt.accel.cache_folder import inductor_folder
 from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, Graph, compiled_stages
-from cosyrt.accel.plan import plans_folder
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages
 
@@ -68,7 +68,7 @@ def build(part: Part, folder: ModelFolder, models: Models, stages: Stages) -> St
         UsageError: there is no graph of that part of this family.
     """
     # Beside the plans it outlives a restart, and the child in which it is compiled for the first time.
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(plans_folder().parent / "inductor"))
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(inductor_folder()))
     return compiled_stages(part, models, stages, compiled, graphs=1)  # each takes half a minute
 
 
