@@ -1,14 +1,12 @@
 """A model folder in the official layout: its description, its tensors, its voices.
 
-Data only, strict, safe to point at a download: the description is read as data, `.pt` files are unpickled by
-torch's weights-only reader (tensors and plain containers), TorchScript archives and TensorRT plans are never
-opened.
+Data only, strict, safe to point at a download: the description is read as data, `.pt` files are looked
+through before torch's weights-only reader has them, TorchScript archives and TensorRT plans are never opened.
 """
 
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cosyrt.description import Node, read_description
 from cosyrt.errors import ConfigError, ModelNotFound, WeightsError, one_line
 from cosyrt.files import replace_file
+from cosyrt.pickled import MAX_TENSOR_BYTES, read_pickled
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +39,6 @@ Part = Literal["llm", "flow", "hift"]
 FAMILIES = {"TransformerLM": "cosyvoice", "Qwen2LM": "cosyvoice2", "CosyVoice3LM": "cosyvoice3"}
 DESCRIPTIONS = ("cosyvoice.yaml", "cosyvoice2.yaml", "cosyvoice3.yaml")
 LANGUAGE_MODEL = "CosyVoice-BlankEN"
-MAX_TENSOR_BYTES = 20_000_000_000
 MAX_JSON_BYTES = 1_000_000
 # Where torch keeps magnitude and direction of a weight-normed layer, new style and old.
 NORM_KEYS = (
@@ -233,7 +231,7 @@ def read_voices(path: Path) -> dict[str, dict[str, Any]]:
     """
     if path.suffix == ".safetensors":
         return _group_fields(path)
-    return {name: _voice_fields(path, name, fields) for name, fields in _unpickle(path).items()}
+    return {name: _voice_fields(path, name, fields) for name, fields in read_pickled(path).items()}
 
 
 def _is_dir(path: Path) -> bool:
@@ -254,7 +252,7 @@ def _family(path: Path, description: dict[str, Any]) -> str:
 def _records(path: Path) -> Iterator[tuple[str, Any]]:
     """The top-level entries of a `.safetensors` or `.pt` file, one after another."""
     if path.suffix != ".safetensors":
-        yield from _unpickle(path).items()
+        yield from read_pickled(path).items()
         return
     with _safetensors(path) as file:
         for key in file.keys():  # noqa: SIM118 - the file is no mapping
@@ -272,36 +270,6 @@ def _safetensors(path: Path) -> Iterator[Any]:
         raise WeightsError(
             f"{path} is not a whole safetensors file: {_one_line(error)}; download it again"
         ) from error
-
-
-def _unpickle(path: Path) -> dict[str, Any]:
-    import torch
-
-    try:
-        _check_unpacked_size(path)
-        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except WeightsError:
-        raise
-    except Exception as error:  # a damaged pickle can end in nearly any exception
-        raise WeightsError(
-            f"{path} is not a whole file of plain tensors: {_one_line(error)}; download it again"
-        ) from error
-    if not isinstance(saved, dict) or not all(isinstance(key, str) for key in saved):
-        raise WeightsError(
-            f"{path} holds a {type(saved).__name__}, not a table of names; is it a state_dict?"
-        )
-    return saved
-
-
-def _check_unpacked_size(path: Path) -> None:
-    """torch stores without compression: an archive that unpacks to more than itself is a bomb."""
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
-    packed = path.stat().st_size
-    if unpacked > min(packed, MAX_TENSOR_BYTES):
-        raise WeightsError(
-            f"{path} would unpack from {packed} to {unpacked} bytes; checkpoints are stored uncompressed"
-        )
 
 
 def _dense_float32(path: Path, key: str, value: object) -> torch.Tensor:
