@@ -40,6 +40,11 @@ FAMILIES = {"TransformerLM": "cosyvoice", "Qwen2LM": "cosyvoice2", "CosyVoice3LM
 DESCRIPTIONS = ("cosyvoice.yaml", "cosyvoice2.yaml", "cosyvoice3.yaml")
 LANGUAGE_MODEL = "CosyVoice-BlankEN"
 MAX_JSON_BYTES = 1_000_000
+KINDS = set(  # of numbers that are read
+    "float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2 int64 int32 int16 int8 uint8 bool".split()
+)
+FLOAT_BYTES = 4
+MAX_GROWTH = 4  # of a float8 that becomes a float32
 # Where torch keeps magnitude and direction of a weight-normed layer, new style and old.
 NORM_KEYS = (
     ("parametrizations.weight.original0", "parametrizations.weight.original1"),
@@ -100,7 +105,7 @@ class ModelFolder:
         if not path.is_file():
             path = self.file(f"{part}.pt")
         tensors: dict[str, torch.Tensor] = {}
-        total = 0
+        dense = _Dense(path)
         for key, value in _records(path):
             name = key.removeprefix("generator.")  # a vocoder saved by adversarial training
             if name in TRAINING_KEYS:
@@ -109,12 +114,7 @@ class ModelFolder:
                 raise WeightsError(
                     f"{path} holds {name!r} twice, with and without 'generator.'; keep one of them"
                 )
-            tensors[name] = _dense_float32(path, key, value)
-            total += tensors[name].nbytes
-            if total > MAX_TENSOR_BYTES:
-                raise WeightsError(
-                    f"{path} holds more than {MAX_TENSOR_BYTES} bytes of tensors; this is no {part} model"
-                )
+            tensors[name] = dense.float32(key, value)
         return _fold_weight_norm(path, tensors)
 
     def language_model(self) -> dict[str, Any]:
@@ -229,9 +229,9 @@ def read_voices(path: Path) -> dict[str, dict[str, Any]]:
     Raises:
         WeightsError: the file is damaged or holds anything but fields of tensors, text and numbers.
     """
-    if path.suffix == ".safetensors":
-        return _group_fields(path)
-    return {name: _voice_fields(path, name, fields) for name, fields in read_pickled(path).items()}
+    voices = _group_fields(path) if path.suffix == ".safetensors" else read_pickled(path)
+    dense = _Dense(path)
+    return {name: _voice_fields(dense, name, fields) for name, fields in voices.items()}
 
 
 def _is_dir(path: Path) -> bool:
@@ -272,23 +272,36 @@ def _safetensors(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def _dense_float32(path: Path, key: str, value: object) -> torch.Tensor:
+class _Dense:
+    """Makes the tensors of one file dense float32. Many may share what is stored: their total has a limit."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.limit = self.left = min(MAX_TENSOR_BYTES, MAX_GROWTH * path.stat().st_size)
+
+    def float32(self, key: str, value: object) -> torch.Tensor:
+        """The tensor, not copied if it is float32; integers stay what they are."""
+        tensor = _checked(self.path, key, value)
+        is_float = tensor.is_floating_point()
+        self.left -= tensor.numel() * FLOAT_BYTES if is_float else tensor.nbytes
+        if self.left < 0:
+            raise WeightsError(f"{self.path} makes more than {self.limit} bytes of tensors; is it damaged?")
+        return tensor.detach().float() if is_float else tensor
+
+
+def _checked(path: Path, key: str, value: object) -> torch.Tensor:
     import torch
 
     if not isinstance(value, torch.Tensor):
         raise WeightsError(f"{path}: {key!r} is a {type(value).__name__}, not a tensor; is it a state_dict?")
-    if (
-        value.layout != torch.strided
-        or value.device.type != "cpu"
-        or value.is_quantized
-        or value.is_complex()
-    ):
+    kind = str(value.dtype).removeprefix("torch.")
+    if kind not in KINDS or value.layout != torch.strided or value.device.type != "cpu":
         raise WeightsError(
-            f"{path}: {key!r} is a {value.dtype} tensor of layout {value.layout}; only dense ones are read"
+            f"{path}: {key!r} is a {kind} tensor of layout {value.layout}; only dense numbers are read"
         )
     if value.nbytes > value.untyped_storage().nbytes():
         raise WeightsError(f"{path}: {key!r} {list(value.shape)} is larger than what is stored for it")
-    return value.detach().float() if value.is_floating_point() else value
+    return value
 
 
 def _fold_weight_norm(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -309,16 +322,16 @@ def _fold_weight_norm(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str,
     return tensors
 
 
-def _voice_fields(path: Path, voice: str, fields: object) -> dict[str, Any]:
+def _voice_fields(dense: _Dense, voice: str, fields: object) -> dict[str, Any]:
     import torch
 
     kinds = torch.Tensor, str, int, float
     if not isinstance(fields, dict) or not all(
         isinstance(key, str) and isinstance(value, kinds) for key, value in fields.items()
     ):
-        raise WeightsError(f"{path}: the voice {voice!r} is not a table of tensors, text and numbers")
+        raise WeightsError(f"{dense.path}: the voice {voice!r} is not a table of tensors, text and numbers")
     return {
-        key: _dense_float32(path, f"{voice}/{key}", value) if isinstance(value, torch.Tensor) else value
+        key: dense.float32(f"{voice}/{key}", value) if isinstance(value, torch.Tensor) else value
         for key, value in fields.items()
     }
 

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -172,6 +173,45 @@ def test_what_is_no_state_dict_is_refused(saved: object, folder: ModelFolder) ->
     torch.save(saved, folder.path / "flow.pt")
     with pytest.raises(WeightsError, match=r"flow\.pt"):
         folder.tensors("flow")
+
+
+def test_a_tensor_under_many_names_is_counted_each_time(folder: ModelFolder) -> None:
+    """A file whose keys share one storage may become float32 four times its own size, and no more."""
+    shared = torch.zeros(10_000, dtype=torch.float8_e4m3fn)
+    write_many = {f"key {number}": shared for number in range(50)}
+    torch.save(write_many, folder.path / "llm.pt")
+    torch.save(
+        {name: {"embedding": value} for name, value in write_many.items()}, folder.path / "spk2info.pt"
+    )
+
+    for read in (lambda: folder.tensors("llm"), folder.voices):
+        with pytest.raises(WeightsError, match=r"\.pt makes more than \d+ bytes of tensors"):
+            read()
+
+
+def test_the_smallest_numbers_may_grow(folder: ModelFolder) -> None:
+    """A whole file of float8 is within the limit in either format."""
+    weights = {"a": torch.ones(10_000).to(torch.float8_e4m3fn)}
+    torch.save(weights, folder.path / "llm.pt")
+    write_tensors(folder.path / "flow.safetensors", weights)
+
+    assert folder.tensors("llm")["a"].sum() == folder.tensors("flow")["a"].sum() == 10_000
+
+
+@pytest.mark.parametrize(("kind", "size", "shape"), [("F4", 1, 2), ("F8_E8M0", 2, 2), ("C64", 16, 2)])
+def test_numbers_that_torch_cannot_convert_are_refused(
+    kind: str, size: int, shape: int, folder: ModelFolder
+) -> None:
+    """Types of safetensors that have no place in a model are WeightsError, in weights and in voices."""
+    entry = {"dtype": kind, "shape": [shape], "data_offsets": [0, size]}
+    header = json.dumps({"voice/embedding": entry}).encode()
+    for name in ("llm", "spk2info"):
+        content = struct.pack("<Q", len(header)) + header + bytes(size)
+        (folder.path / f"{name}.safetensors").write_bytes(content)
+
+    for read in (lambda: folder.tensors("llm"), folder.voices):
+        with pytest.raises(WeightsError, match="only dense numbers are read"):
+            read()
 
 
 class Evil:
