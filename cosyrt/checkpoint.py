@@ -7,9 +7,10 @@ through before torch's weights-only reader has them, TorchScript archives and Te
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os.path import isdir, isfile  # unlike those of Path, they answer for a name that no file can have
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -70,9 +71,11 @@ class ModelFolder:
             ConfigError: the description cannot be read or is of an unknown family.
         """
         path = Path(path)
-        if not _is_dir(path):
-            raise ModelNotFound(f"no model folder at {path}; give the folder that holds cosyvoice2.yaml")
-        found = [name for name in DESCRIPTIONS if (path / name).is_file()]
+        if not isdir(path):
+            raise ModelNotFound(
+                f"no model folder at {one_line(path)}; give the folder that holds cosyvoice2.yaml"
+            )
+        found = [name for name in DESCRIPTIONS if isfile(path / name)]
         if len(found) != 1:
             what = f"holds {' and '.join(found)}" if found else "has no description"
             raise ModelNotFound(
@@ -88,7 +91,7 @@ class ModelFolder:
             ModelNotFound: it is not there.
         """
         path = self.path / name
-        if not path.is_file():
+        if not isfile(path):
             raise ModelNotFound(f"{self.path} lacks the file {name}; download the whole model folder again")
         return path
 
@@ -102,7 +105,7 @@ class ModelFolder:
             WeightsError: the file is damaged, too large, or holds anything but dense tensors.
         """
         path = self.path / f"{part}.safetensors"
-        if not path.is_file():
+        if not isfile(path):
             path = self.file(f"{part}.pt")
         tensors: dict[str, torch.Tensor] = {}
         dense = _Dense(path)
@@ -142,7 +145,7 @@ class ModelFolder:
             ModelNotFound: it is not there.
         """
         path = self.path / LANGUAGE_MODEL
-        if not path.is_dir():
+        if not isdir(path):
             raise ModelNotFound(
                 f"{self.path} lacks the folder {LANGUAGE_MODEL}; download the whole model folder again"
             )
@@ -157,9 +160,9 @@ class ModelFolder:
             WeightsError: the file is damaged or holds anything but fields of tensors, text and numbers.
         """
         ours, official = self.path / "spk2info.safetensors", self.path / "spk2info.pt"
-        if ours.is_file():
+        if isfile(ours):
             return read_voices(ours)
-        return read_voices(official) if official.is_file() else {}
+        return read_voices(official) if isfile(official) else {}
 
 
 def load_into(
@@ -174,11 +177,10 @@ def load_into(
     `rename` maps a key of the file to the module's own name, or to None for a tensor it does without.
 
     Raises:
-        WeightsError: a tensor is missing, left over, or of the wrong shape or kind; names the key, the
-            shapes and the file.
+        WeightsError: a tensor is missing, left over, there twice, or of the wrong shape or kind; names the
+            key, the shapes and the file.
     """
-    name_of = rename or (lambda key: key)
-    official = {name: key for key in tensors if (name := name_of(key)) is not None}
+    official = _named(tensors, rename or (lambda key: key), file)
     expected = module.state_dict()
     missing = [key for key in expected if key not in official]
     extra = [key for name, key in official.items() if name not in expected]
@@ -201,6 +203,20 @@ def load_into(
                 "do the two belong together?"
             )
     module.load_state_dict(given, assign=True)
+
+
+def _named(keys: Iterable[str], name_of: Callable[[str], str | None], file: str | Path) -> dict[str, str]:
+    """The keys of the file by the module's own names."""
+    official: dict[str, str] = {}
+    for key in keys:
+        name = name_of(key)
+        if name in official:
+            raise WeightsError(
+                f"{file} holds {official[name]!r} and {key!r}, which are one; keep one of them"
+            )
+        if name is not None:
+            official[name] = key
+    return official
 
 
 def write_tensors(
@@ -232,13 +248,6 @@ def read_voices(path: Path) -> dict[str, dict[str, Any]]:
     voices = _group_fields(path) if path.suffix == ".safetensors" else read_pickled(path)
     dense = _Dense(path)
     return {name: _voice_fields(dense, name, fields) for name, fields in voices.items()}
-
-
-def _is_dir(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except ValueError:  # a NUL character in the name
-        return False
 
 
 def _family(path: Path, description: dict[str, Any]) -> str:
@@ -312,10 +321,13 @@ def _fold_weight_norm(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str,
         for key in [key for key in tensors if key.endswith(magnitude)]:
             stem = key.removesuffix(magnitude)
             g, v = tensors.pop(key), tensors.pop(stem + direction, None)
-            if v is None or v.dim() < 2 or g.numel() != v.shape[0] or not g.is_floating_point():
+            fits = v is not None and v.dim() >= 2 and g.numel() == v.shape[0]
+            if v is None or not (fits and g.is_floating_point() and v.is_floating_point()):
                 raise WeightsError(
                     f"{path}: {key!r} {list(g.shape)} has no {stem + direction!r} to scale; is it complete?"
                 )
+            if stem + "weight" in tensors:
+                raise WeightsError(f"{path} holds {stem + 'weight'!r} whole and as {key!r}; keep one of them")
             # A direction of zero is what half precision leaves of a very small one: no weight at all.
             norm = v.flatten(1).norm(dim=1).clamp(min=torch.finfo(torch.float32).tiny)
             tensors[stem + "weight"] = v * (g.flatten() / norm).view(-1, *[1] * (v.dim() - 1))

@@ -56,8 +56,8 @@ def test_a_folder_without_its_description(tmp_path: Path) -> None:
     make_folder(tmp_path / "two")
     shutil.copy(GOLDEN / "cosyvoice3-small.yaml", tmp_path / "two" / "cosyvoice3.yaml")
     (tmp_path / "empty").mkdir()
-    for path in (tmp_path / "absent", tmp_path / "two" / "cosyvoice2.yaml", "a\0b"):
-        with pytest.raises(ModelNotFound, match="no model folder at"):
+    for path in (tmp_path / "absent", tmp_path / "two" / "cosyvoice2.yaml", "a\0b", "a" * 300, "a\nb"):
+        with pytest.raises(ModelNotFound, match=r"^no model folder at .*$"):
             ModelFolder.open(path)
     with pytest.raises(
         ModelNotFound,
@@ -156,6 +156,8 @@ def test_a_direction_of_zero_is_no_weight(folder: ModelFolder) -> None:
         {"a.weight_g": torch.ones(2, 1)},
         {"a.weight_g": torch.ones(3, 1), "a.weight_v": torch.ones(2, 3)},
         {"a.weight_g": torch.ones(3), "a.weight_v": torch.ones(3)},
+        {"a.weight_g": torch.ones(2, 1), "a.weight_v": torch.ones(2, 3).int()},
+        {"a.weight_g": torch.ones(2, 1), "a.weight_v": torch.ones(2, 3), "a.weight": torch.ones(2, 3)},
         {"a.parametrizations.weight.original0": torch.ones(2, 1)},
         {"a": torch.ones(2), "generator.a": torch.ones(2)},
         {"a": [1, 2]},
@@ -169,7 +171,7 @@ def test_a_direction_of_zero_is_no_weight(folder: ModelFolder) -> None:
     ],
 )
 def test_what_is_no_state_dict_is_refused(saved: object, folder: ModelFolder) -> None:
-    """Half a weight norm, a doubled key, a non-tensor, a sparse, complex or expanded tensor: WeightsError."""
+    """Half or twice a weight norm, a doubled key, a non-tensor, a sparse, complex or expanded tensor."""
     torch.save(saved, folder.path / "flow.pt")
     with pytest.raises(WeightsError, match=r"flow\.pt"):
         folder.tensors("flow")
@@ -282,6 +284,14 @@ def test_a_module_takes_its_weights_without_a_copy() -> None:
 
     assert module.weight.data_ptr() == tensors["net.weight"].data_ptr()
     assert module.bias.requires_grad
+
+
+def test_two_names_of_one_tensor_are_refused() -> None:
+    """A file that holds a tensor under the official name and under ours is not read by either of them."""
+    tensors = {"net.weight": torch.ones(3, 2), "weight": torch.zeros(3, 2), "bias": torch.ones(3)}
+
+    with pytest.raises(WeightsError, match=r"llm\.pt holds 'net\.weight' and 'weight', which are one"):
+        load_into(nn.Linear(2, 3), tensors, file="llm.pt", rename=lambda key: key.removeprefix("net."))
 
 
 @pytest.mark.parametrize(
