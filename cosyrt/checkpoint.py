@@ -243,7 +243,8 @@ def read_voices(path: Path) -> dict[str, dict[str, Any]]:
     """The fields of each voice of a `spk2info` file: what `write_voices` wrote, or upstream's `.pt`.
 
     Raises:
-        WeightsError: the file is damaged or holds anything but fields of tensors, text and numbers.
+        WeightsError: the file is damaged or holds anything but fields of tensors, text and numbers, or a
+            name cannot be printed.
     """
     voices = _group_fields(path) if path.suffix == ".safetensors" else read_pickled(path)
     dense = _Dense(path)
@@ -337,6 +338,8 @@ def _fold_weight_norm(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str,
 def _voice_fields(dense: _Dense, voice: str, fields: object) -> dict[str, Any]:
     import torch
 
+    if not voice.isprintable():  # a name stands as it is in messages and on terminals
+        raise WeightsError(f"{dense.path}: the voice {voice[:80]!r} has control characters in its name")
     kinds = torch.Tensor, str, int, float
     if not isinstance(fields, dict) or not all(
         isinstance(key, str) and isinstance(value, kinds) for key, value in fields.items()

@@ -360,6 +360,17 @@ def test_voices_of_no_kind(saved: object, folder: ModelFolder) -> None:
         folder.voices()
 
 
+def test_a_voice_whose_name_cannot_be_printed(folder: ModelFolder) -> None:
+    """A folder's voice may not write on the terminal, nor a second line into a message."""
+    voice = {"A\x1b[31m\nroot": {"embedding": torch.ones(1, 192)}}
+    torch.save(voice, folder.path / "spk2info.pt")
+    for _ in range(2):
+        with pytest.raises(WeightsError, match="control characters in its name") as refused:
+            folder.voices()
+        assert str(refused.value).isprintable()
+        write_voices(folder.path / "spk2info.safetensors", voice)
+
+
 def test_a_voice_file_with_other_keys(folder: ModelFolder) -> None:
     """Safetensors whose keys are not VOICE/FIELD are WeightsError."""
     write_tensors(folder.path / "spk2info.safetensors", {"embedding": torch.ones(1)})

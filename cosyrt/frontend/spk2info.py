@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosyrt.checkpoint import ModelFolder, read_voices
-from cosyrt.errors import VoiceError
+from cosyrt.errors import VoiceError, one_line
 from cosyrt.frontend.normalize import language_of
 from cosyrt.frontend.reference import fingerprint
 from cosyrt.frontend.tokenizer import tokenizer_of
@@ -51,9 +51,9 @@ def _voices(folder: ModelFolder, entries: Entries, source: Path, origin: Origin)
     for name, entry in entries.items():
         try:
             voices[name] = _voice_of(folder, name, entry, source, origin)
-        except (ValueError, TypeError, ArithmeticError) as error:
+        except (ValueError, TypeError, ArithmeticError, LookupError) as error:
             raise VoiceError(
-                f"{source}: the voice {name!r} cannot be read: {error}; register it again"
+                f"{source}: the voice {name!r} cannot be read: {one_line(error, 200)}; register it again"
             ) from error
     return voices
 

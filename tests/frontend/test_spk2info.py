@@ -109,6 +109,10 @@ def test_upstreams_file_for_cosyvoice1(tmp_path: Path) -> None:
     made = voices_in(tmp_path / "other.pt", folder)["Ada"]
     assert (made.family, made.text) == ("cosyvoice", "hello, 你好")
 
+    torch.save({"Ada": entry | {"prompt_text": torch.tensor([[10**6]])}}, tmp_path / "other.pt")
+    with pytest.raises(VoiceError, match="'Ada' cannot be read: 1000000"):
+        voices_in(tmp_path / "other.pt", folder)
+
 
 def test_old_presets_hold_more_than_is_used(tmp_path: Path) -> None:
     """Presets of the first release hold speech and mel too, which upstream never gave to the models."""
