@@ -40,6 +40,7 @@ Part = Literal["llm", "flow", "hift"]
 FAMILIES = {"TransformerLM": "cosyvoice", "Qwen2LM": "cosyvoice2", "CosyVoice3LM": "cosyvoice3"}
 DESCRIPTIONS = ("cosyvoice.yaml", "cosyvoice2.yaml", "cosyvoice3.yaml")
 LANGUAGE_MODEL = "CosyVoice-BlankEN"
+MAX_VOICES, MAX_FIELDS = 10_000, 100  # of one: upstream's have a dozen
 MAX_JSON_BYTES = 1_000_000
 KINDS = set(  # of numbers that are read
     "float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2 int64 int32 int16 int8 uint8 bool".split()
@@ -247,6 +248,8 @@ def read_voices(path: Path) -> dict[str, dict[str, Any]]:
             name cannot be printed.
     """
     voices = _group_fields(path) if path.suffix == ".safetensors" else read_pickled(path)
+    if len(voices) > MAX_VOICES:
+        raise WeightsError(f"{path} holds {len(voices)} voices, more than {MAX_VOICES}; is it damaged?")
     dense = _Dense(path)
     return {name: _voice_fields(dense, name, fields) for name, fields in voices.items()}
 
@@ -341,10 +344,12 @@ def _voice_fields(dense: _Dense, voice: str, fields: object) -> dict[str, Any]:
     if not voice.isprintable():  # a name stands as it is in messages and on terminals
         raise WeightsError(f"{dense.path}: the voice {voice[:80]!r} has control characters in its name")
     kinds = torch.Tensor, str, int, float
-    if not isinstance(fields, dict) or not all(
+    if not (isinstance(fields, dict) and len(fields) <= MAX_FIELDS) or not all(
         isinstance(key, str) and isinstance(value, kinds) for key, value in fields.items()
     ):
-        raise WeightsError(f"{dense.path}: the voice {voice!r} is not a table of tensors, text and numbers")
+        raise WeightsError(
+            f"{dense.path}: the voice {voice!r} is no table of at most {MAX_FIELDS} tensors, texts, numbers"
+        )
     return {
         key: dense.float32(f"{voice}/{key}", value) if isinstance(value, torch.Tensor) else value
         for key, value in fields.items()

@@ -3,7 +3,7 @@
 torch's weights-only reader calls what it takes for harmless, `bytearray(n)` and `torch.FloatTensor(n)` among
 it, and shares what the file shares, so that a kilobyte can fill a machine. The pickled program is therefore
 read through before it is run: it may name only what a saved state_dict names, call that only with arguments
-of its own, and take up again only names and tensors. What it builds is then no larger than what it says.
+of its own, and share only names, tensors and tables. What it builds is then no larger than what it says.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ MARKED = {"TUPLE", "APPENDS", "SETITEMS"}  # take all that lies above the last m
 PLAIN = {
     *("NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"),
     *("EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "EMPTY_DICT", "BINPERSID"),
-    *("APPEND", "SETITEM", "BUILD", "PROTO", "STOP"),
+    *("APPEND", "SETITEM", "PROTO", "STOP"),
 }
-CALLS = {f"no arguments of {TABLE}": ""} | {f"arguments of {name}": "tensor" for name in REBUILDERS}
+SHAREABLE, SHARED = {"text", "tensor", "table"}, "a table in another place"
+CALLS = {f"no arguments of {TABLE}": "table"} | {f"arguments of {name}": "tensor" for name in REBUILDERS}
 
 
 def read_pickled(path: Path) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def _check_program(path: Path, program: bytes) -> None:
 
 @dataclass(slots=True)
 class _Walk:
-    """`top` is what the last operation left: the name of a global, "text", "tensor", arguments or nothing."""
+    """`top` is what the last operation left: a global by its name, text, a tensor, a table, arguments."""
 
     top: str = ""
     marks: list[str] = field(default_factory=list)  # what lay below each open mark
@@ -106,6 +107,8 @@ class _Walk:
             return self.named(argument)
         elif name == "REDUCE":
             return self.called()
+        elif name == "BUILD":
+            return self.given_attributes()
         elif name in MARKED or name in PLAIN:
             self.top = self.left_by(name)
         else:
@@ -117,6 +120,7 @@ class _Walk:
         below = self.marks.pop() if name in MARKED else ""
         return {
             "BINUNICODE": "text",
+            "EMPTY_DICT": "table",
             "TUPLE": f"arguments of {below}",
             "TUPLE3": "arguments of torch._utils _rebuild_parameter",
             "EMPTY_TUPLE": f"no arguments of {self.top}",
@@ -127,10 +131,15 @@ class _Walk:
         return "" if name in GLOBALS else f"asks for {name.replace(' ', '.')[:80]!a}"
 
     def taken_again(self, number: int) -> str:
-        """Tables and tuples in many places multiply: what is made of them, or the time to compare them."""
-        self.top = self.memo.get(number, "")
-        known = self.top in GLOBALS or self.top in ("text", "tensor")
-        return "" if known else "holds one table or tuple in two places"
+        """Tuples in many places multiply: what is made of them, or the time to compare them."""
+        known = self.memo.get(number, "")
+        self.top = SHARED if known == "table" else known
+        return "" if known in GLOBALS or known in SHAREABLE else "holds one list or tuple in two places"
+
+    def given_attributes(self) -> str:
+        """They are copied, one by one."""
+        copied, self.top = self.top, ""
+        return "gives one table of attributes to two tables" if copied == SHARED else ""
 
     def called(self) -> str:
         if self.top not in CALLS:

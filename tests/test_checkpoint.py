@@ -360,6 +360,20 @@ def test_voices_of_no_kind(saved: object, folder: ModelFolder) -> None:
         folder.voices()
 
 
+def test_a_table_of_voices_has_a_size(folder: ModelFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Voices may share their fields, so that many could be made of a small file: both have a limit."""
+    voice = {"embedding": torch.ones(1, 192)}
+    torch.save({"a": voice, "b": voice}, folder.path / "spk2info.pt")
+    assert list(folder.voices()) == ["a", "b"]
+
+    monkeypatch.setattr("cosyrt.checkpoint.MAX_VOICES", 1)
+    with pytest.raises(WeightsError, match=r"holds 2 voices, more than 1"):
+        folder.voices()
+    torch.save({"a": dict.fromkeys(map(str, range(101)), 0)}, folder.path / "spk2info.pt")
+    with pytest.raises(WeightsError, match=r"'a' is no table of at most 100"):
+        folder.voices()
+
+
 def test_a_voice_whose_name_cannot_be_printed(folder: ModelFolder) -> None:
     """A folder's voice may not write on the terminal, nor a second line into a message."""
     voice = {"A\x1b[31m\nroot": {"embedding": torch.ones(1, 192)}}

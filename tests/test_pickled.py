@@ -17,6 +17,7 @@ from cosyrt.pickled import read_pickled
 
 BASE = torch.arange(24.0).view(4, 6)
 SHARED = torch.ones(1, 192)
+VOICE = {"embedding": SHARED}
 TYPES = "float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2 int64 int32 int16 int8 uint8 bool".split()
 
 
@@ -42,7 +43,7 @@ def same(one: Any, other: Any) -> bool:
         dict(network().named_parameters()),
         {name: BASE.to(getattr(torch, name)) for name in TYPES},
         {"part": BASE[1:, 2:], "turned": BASE.T, "column": BASE[:, 0], "scalar": torch.tensor(3.0)},
-        {"中文女": {"llm_embedding": SHARED, "flow_embedding": SHARED}, "b": {"embedding": SHARED}},
+        {"中文女": {"llm_embedding": SHARED, "flow_embedding": SHARED}, "b": VOICE, "also called c": VOICE},
         {f"key {number}": torch.zeros(1) for number in range(700)},
         {},
     ],
@@ -99,7 +100,8 @@ FORBIDDEN = {
     "a table of a table": (TABLE + b"(}tR", "calls something"),
     "a table of one argument": (TABLE + b"}\x85R", "calls something"),
     "a codec": (name("_codecs", "encode") + text("x") + text("zlib") + b"\x86R", "asks for '_codecs"),
-    "a table twice": (b"}q\x01h\x01\x86", "in two places"),
+    "a list twice": (b"]q\x01h\x01\x86", "one list or tuple in two places"),
+    "attributes twice": (b"}q\x01" + TABLE + b")Rh\x01b\x86", "one table of attributes to two"),
     "a key that takes years to hash": (b"}" + TUPLES + b"Ns", "in two places"),
     "another operation": (b"\x8f", "uses the pickle operation EMPTY_SET"),
     "a name that paints the terminal": (name("\x1b[31m", "x"), r"asks for '\\x1b"),
