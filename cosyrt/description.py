@@ -24,6 +24,8 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 64
 MAX_VALUES = 20_000  # also counts what aliases and references expand to; official descriptions hold about 400
 MAX_FORMULA = 200
+MAX_NUMBER = 50  # characters of a number: one with colons, 1:30 for 90, takes time by its square
+MAX_TEXT = 10_000  # characters that references may put together
 
 Kind = Literal["new", "name", "apply"]
 
@@ -182,6 +184,8 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode) and kind == "seq":
             return [self.value(item) for item in node.value]
         if isinstance(node, yaml.ScalarNode) and kind in ("null", "bool", "int", "float"):
+            if len(node.value) > MAX_NUMBER:
+                raise _refuse(node, f"a number longer than {MAX_NUMBER} characters")
             return self.loader.construct_object(node)
         if isinstance(node, yaml.ScalarNode) and kind in ("str", "timestamp"):
             return self.text(node, node.value)
@@ -218,6 +222,8 @@ class _Reader:
             raise _refuse(node, f"{formula!r} needs references to numbers or text, such as <sample_rate>")
         filled = iter(repr(value) if _is_number(value) else str(value) for value in values)
         text = _REFERENCE.sub(lambda _: next(filled), formula)
+        if len(text) > MAX_TEXT:
+            raise _refuse(node, f"references put together more than {MAX_TEXT} characters")
         return _calculate(node, text) if all(_is_number(value) for value in values) else text
 
     def target(self, node: yaml.Node, name: str) -> Any:

@@ -123,6 +123,12 @@ ATTACKS = {
     "empty int": "a: !!int ''",
     "not a bool": "a: !!bool perhaps",
     "a number of 5000 digits": "a: " + "9" * 5000,
+    "a number of many parts": "a: 1" + ":1" * 30,
+    "a real number of many parts": "a: 1" + ":1" * 30 + ".5",
+    "text that doubles": 'a0: "'
+    + "x" * 100
+    + '"\n'
+    + "\n".join(f"a{i}: !ref <a{i - 1}><a{i - 1}>" for i in range(1, 9)),
     "deep": "a: " + "[" * 5000 + "]" * 5000,
     "deep through references": "a0: 1\n" + "\n".join(f"a{i}: [!ref <a{i - 1}>]" for i in range(1, 500)),
     "aliases that multiply": "a0: &a0 [1,1,1,1,1,1,1,1]\n"
