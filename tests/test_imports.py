@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = {"errors", "units", "files", "runtimes"}
+GROUND = {"errors", "units", "settings", "files", "runtimes"}
 DATA = GROUND | {"audio", "description", "checkpoint"}
 
 # What a file or folder of cosyrt may import of cosyrt, beside its own siblings. TOP may import everything.
@@ -18,6 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "threads": set(),
     "units": {"errors"},
+    "settings": {"errors"},
     "files": {"errors"},
     "runtimes": set(),
     "description": GROUND,
@@ -25,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "pickled": GROUND,
     "checkpoint": GROUND | {"description", "pickled"},
     "playback": GROUND | {"audio"},
-    "models": {"units"},
+    "models": {"units", "settings"},
     "frontend": DATA,
     "engine": DATA | {"frontend", "models"},
     "accel": DATA | {"frontend", "models", "engine"},

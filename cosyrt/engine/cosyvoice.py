@@ -21,6 +21,7 @@ from cosyrt.models.regulated_flow import RegulatedFlow, RegulatedFlowConfig
 from cosyrt.models.source import Phase, SampledSource
 from cosyrt.models.transformer_lm import TransformerLM, TransformerLMConfig
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
+from cosyrt.settings import RATE
 from cosyrt.units import Rates
 
 LOOP_S = 4  # speech that goes round in a circle for so long is cut
@@ -68,7 +69,7 @@ def describe(settings: Mapping[str, Any]) -> Description:
 
 def rates_of(settings: Mapping[str, Any], vocoder: VocoderConfig) -> Rates:
     """A token of CosyVoice 1 is no whole number of mel frames."""
-    sample_hz, token_hz = settings["sample_rate"], settings["flow"].args["input_frame_rate"]
+    sample_hz, token_hz = RATE.of(settings, "sample_rate"), RATE.of(settings["flow"].args, "input_frame_rate")
     frames = Fraction(sample_hz, token_hz * vocoder.samples_per_frame)
     return Rates(sample_hz=sample_hz, token_hz=token_hz, frames_per_token=frames)
 

@@ -16,6 +16,7 @@ from cosyrt.models.conformer import ConformerConfig
 from cosyrt.models.flow import Flow, FlowConfig, LookAheadConfig
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
+from cosyrt.settings import RATE, RATIO
 from cosyrt.units import Rates
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ def rates(settings: Mapping[str, Any]) -> Rates:
     """The rates of a model whose mel frames are a whole number a token."""
     flow = settings["flow"].args
     return Rates(
-        sample_hz=settings["sample_rate"],
-        token_hz=flow["input_frame_rate"],
-        frames_per_token=flow["token_mel_ratio"],
+        sample_hz=RATE.of(settings, "sample_rate"),
+        token_hz=RATE.of(flow, "input_frame_rate"),
+        frames_per_token=RATIO.of(flow, "token_mel_ratio"),
     )
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cosyrt.settings import LEVEL, SIZE, Real, Whole
+
 NOTHING = -1  # no token has this number: fills a window that is not full yet, stands for a failed draw
 
 
@@ -30,10 +32,10 @@ class SamplingConfig:
     def from_description(cls, args: Mapping[str, Any]) -> SamplingConfig:
         """From the arguments of upstream's `ras_sampling` in a model description."""
         return cls(
-            top_p=float(args["top_p"]),
-            top_k=int(args["top_k"]),
-            window=int(args["win_size"]),
-            tolerance=float(args["tau_r"]),
+            top_p=Real(1e-6, 1).of(args, "top_p"),
+            top_k=SIZE.of(args, "top_k"),
+            window=Whole(1, 10_000).of(args, "win_size"),
+            tolerance=LEVEL.of(args, "tau_r"),
         )
 
 

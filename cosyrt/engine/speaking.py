@@ -17,6 +17,7 @@ from torch import Tensor
 from cosyrt.engine.sampling import NOTHING, SamplingConfig, draw, remember
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
+from cosyrt.settings import LEVEL, SIZE, Whole
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +46,16 @@ class SpeakingConfig:
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> SpeakingConfig:
         """From the arguments of upstream's `Qwen2LM` in a model description."""
-        text, speech = args.get("mix_ratio", (5, 15))
+        text, speech = Whole(1, 1_000).each(args, "mix_ratio", [5, 15])
+        end = SIZE.of(args, "speech_token_size")
         return cls(
-            end_token=args["speech_token_size"],
-            fill_token=args["speech_token_size"] + 2,
-            block_text=int(text),
-            block_speech=int(speech),
+            end_token=end,
+            fill_token=end + 2,
+            block_text=text,
+            block_speech=speech,
             sampling=SamplingConfig.from_description(args["sampling"].args),
-            least_per_text=float(args.get("min_token_text_ratio", 2.0)),
-            most_per_text=float(args.get("max_token_text_ratio", 20.0)),
+            least_per_text=LEVEL.of(args, "min_token_text_ratio", 2.0),
+            most_per_text=LEVEL.of(args, "max_token_text_ratio", 20.0),
         )
 
 

@@ -19,6 +19,7 @@ from cosyrt.checkpoint import ModelFolder
 from cosyrt.description import Node
 from cosyrt.errors import ConfigError, ModelNotFound
 from cosyrt.frontend.special_tokens import upstream_tags, whisper_tags
+from cosyrt.settings import SIZE, Whole
 
 PATH_VARIABLE = "COSYRT_TIKTOKEN"
 WHISPER, UPSTREAM = "multilingual.tiktoken", "multilingual_zh_ja_yue_char_del.tiktoken"
@@ -57,9 +58,9 @@ class RankedTokenizer:
         tag, args = (asked.tag, asked.args) if isinstance(asked, Node) else ("", {})
         own = tag.startswith("cosyvoice.")
         path = _find(folder.path, UPSTREAM if own else WHISPER)
-        languages = args.get("num_languages", LANGUAGES)
+        languages = Whole(0, 1_000).of(args, "num_languages", LANGUAGES)
         tokenizer = cls(read_ranks(path), (upstream_tags if own else whisper_tags)(languages))
-        known = folder.description["llm"].args["text_token_size"]
+        known = SIZE.of(folder.description["llm"].args, "text_token_size")
         if len(tokenizer._bytes) > known:
             raise ConfigError(
                 f"{path} and its tags are {len(tokenizer._bytes)} text tokens, the model knows {known}; "

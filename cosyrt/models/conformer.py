@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cosyrt.models.layers import CausalConv, Memory
+from cosyrt.settings import CHUNK, LAYERS, SIZE
 
 LAYER_NORM_EPS = 1e-12  # inside the blocks; the norms around them keep torch's 1e-5
 
@@ -36,11 +37,11 @@ class BlocksConfig:
     def from_description(cls, args: Mapping[str, Any]) -> BlocksConfig:
         """From the arguments of upstream's `ConformerEncoder` or `TransformerEncoder`."""
         return cls(
-            inputs=args["input_size"],
-            width=args["output_size"],
-            heads=args["attention_heads"],
-            feed_forward=args["linear_units"],
-            layers=args["num_blocks"],
+            inputs=SIZE.of(args, "input_size"),
+            width=SIZE.of(args, "output_size"),
+            heads=SIZE.of(args, "attention_heads"),
+            feed_forward=SIZE.of(args, "linear_units"),
+            layers=LAYERS.of(args, "num_blocks"),
         )
 
 
@@ -61,14 +62,14 @@ class ConformerConfig:
     def from_description(cls, args: Mapping[str, Any], *, up: int, lookahead_tokens: int) -> ConformerConfig:
         """From the arguments of upstream's `UpsampleConformerEncoder` in a model description."""
         return cls(
-            width=args["output_size"],
-            heads=args["attention_heads"],
-            feed_forward=args["linear_units"],
-            layers=args["num_blocks"],
-            up_layers=args.get("num_up_blocks", 4),
+            width=SIZE.of(args, "output_size"),
+            heads=SIZE.of(args, "attention_heads"),
+            feed_forward=SIZE.of(args, "linear_units"),
+            layers=LAYERS.of(args, "num_blocks"),
+            up_layers=LAYERS.of(args, "num_up_blocks", 4),
             up=up,
             lookahead_tokens=lookahead_tokens,
-            chunk_tokens=args["static_chunk_size"],
+            chunk_tokens=CHUNK.of(args, "static_chunk_size"),
         )
 
 

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cosyrt.models.layers import CausalConv, Memory, time_waves
+from cosyrt.settings import CHUNK, LAYERS, SIZE
 
 TIME_WAVES = 256
 POSITION_KERNEL, POSITION_GROUPS = 31, 16
@@ -42,15 +43,15 @@ class DiTConfig:
     def from_description(cls, args: Mapping[str, Any]) -> DiTConfig:
         """From the arguments of upstream's `DiT` in a model description."""
         return cls(
-            width=args["dim"],
-            layers=args["depth"],
-            heads=args["heads"],
-            head_width=args["dim_head"],
-            widening=args["ff_mult"],
-            mel_bins=args["mel_dim"],
-            mu_width=args["mu_dim"],
-            speaker_width=args["spk_dim"],
-            chunk_frames=args["static_chunk_size"],
+            width=SIZE.of(args, "dim"),
+            layers=LAYERS.of(args, "depth"),
+            heads=SIZE.of(args, "heads"),
+            head_width=SIZE.of(args, "dim_head"),
+            widening=SIZE.of(args, "ff_mult"),
+            mel_bins=SIZE.of(args, "mel_dim"),
+            mu_width=SIZE.of(args, "mu_dim"),
+            speaker_width=SIZE.of(args, "spk_dim"),
+            chunk_frames=CHUNK.of(args, "static_chunk_size"),
         )
 
 

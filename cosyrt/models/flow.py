@@ -20,6 +20,7 @@ from cosyrt.models.conformer import ConformerConfig, LookAhead, UpsampleConforme
 from cosyrt.models.dit import DiT, DiTConfig
 from cosyrt.models.layers import Memory, at_mel_rate
 from cosyrt.models.unet import CausalUNet, UNetConfig
+from cosyrt.settings import CHUNK, LEVEL, LOOKAHEAD, RATIO, SIZE, STEPS
 
 Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Memory | None], Tensor]
 NOISE_FRAMES = 15_000  # upstream draws this much once, so a frame's noise depends on its position alone
@@ -47,12 +48,12 @@ def solver_settings(args: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a `SolverConfig` in a model description."""
     solver = args["decoder"].args["cfm_params"].args["content"]
     return {
-        "speech_vocabulary": args["vocab_size"],
-        "speaker_width": args["spk_embed_dim"],
-        "mel_bins": args["output_size"],
-        "guidance": solver["inference_cfg_rate"],
-        "temperature": solver.get("temperature", 1.0),
-        "steps": solver.get("n_timesteps", 10),
+        "speech_vocabulary": SIZE.of(args, "vocab_size"),
+        "speaker_width": SIZE.of(args, "spk_embed_dim"),
+        "mel_bins": SIZE.of(args, "output_size"),
+        "guidance": LEVEL.of(solver, "inference_cfg_rate"),
+        "temperature": LEVEL.of(solver, "temperature", 1.0),
+        "steps": STEPS.of(solver, "n_timesteps", 10),
     }
 
 
@@ -68,7 +69,9 @@ class FlowConfig(SolverConfig):
         """From the arguments of upstream's `CausalMaskedDiffWithXvec` in a model description."""
         return cls(
             encoder=ConformerConfig.from_description(
-                args["encoder"].args, up=args["token_mel_ratio"], lookahead_tokens=args["pre_lookahead_len"]
+                args["encoder"].args,
+                up=RATIO.of(args, "token_mel_ratio"),
+                lookahead_tokens=LOOKAHEAD.of(args, "pre_lookahead_len"),
             ),
             velocity=UNetConfig.from_description(args["decoder"].args["estimator"].args),
             **solver_settings(args),
@@ -97,13 +100,15 @@ class DiTFlowConfig(SolverConfig):
     def from_description(cls, args: Mapping[str, Any]) -> DiTFlowConfig:
         """From the arguments of upstream's `CausalMaskedDiffWithDiT` in a model description."""
         velocity = DiTConfig.from_description(args["decoder"].args["estimator"].args)
+        up = RATIO.of(args, "token_mel_ratio")
+        chunk_tokens = CHUNK.checked("static_chunk_size // token_mel_ratio", velocity.chunk_frames // up)
         return cls(
             encoder=LookAheadConfig(
-                width=args["input_size"],
-                hidden=args["pre_lookahead_layer"].args["channels"],
-                up=args["token_mel_ratio"],
-                lookahead_tokens=args["pre_lookahead_len"],
-                chunk_tokens=velocity.chunk_frames // args["token_mel_ratio"],
+                width=SIZE.of(args, "input_size"),
+                hidden=SIZE.of(args["pre_lookahead_layer"].args, "channels"),
+                up=up,
+                lookahead_tokens=LOOKAHEAD.of(args, "pre_lookahead_len"),
+                chunk_tokens=chunk_tokens,
             ),
             velocity=velocity,
             **solver_settings(args),

@@ -24,6 +24,7 @@ from cosyrt.models.unet import (
     block_by_block,
     timed_blocks,
 )
+from cosyrt.settings import BLOCKS, LAYERS, SIZE
 
 NORM_GROUPS = 8
 
@@ -44,13 +45,13 @@ class FullUNetConfig:
     def from_description(cls, args: Mapping[str, Any]) -> FullUNetConfig:
         """From the arguments of upstream's `ConditionalDecoder` in a model description."""
         return cls(
-            inputs=args["in_channels"],
-            mel_bins=args["out_channels"],
-            channels=tuple(args["channels"]),
-            head_width=args["attention_head_dim"],
-            heads=args["num_heads"],
-            blocks=args["n_blocks"],
-            middle=args["num_mid_blocks"],
+            inputs=SIZE.of(args, "in_channels"),
+            mel_bins=SIZE.of(args, "out_channels"),
+            channels=SIZE.each(args, "channels"),
+            head_width=SIZE.of(args, "attention_head_dim"),
+            heads=SIZE.of(args, "num_heads"),
+            blocks=BLOCKS.of(args, "n_blocks"),
+            middle=LAYERS.of(args, "num_mid_blocks"),
         )
 
 

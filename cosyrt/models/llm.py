@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cosyrt.settings import LAYERS, SIZE, Real
+
 START, TASK = 0, 1  # the marks, in CosyVoice 2 rows of `llm_embedding`
 TEXT, SPEECH, MARK = 0, 1, 2  # what a number of a mixed sequence stands for
 STOP_TOKENS = 3  # end of speech, and two that training used for other ends
@@ -44,15 +46,15 @@ class LanguageModelConfig:
     ) -> LanguageModelConfig:
         """From the arguments of upstream's `Qwen2LM` or `CosyVoice3LM` and its backbone's `config.json`."""
         return cls(
-            width=backbone["hidden_size"],
-            feed_forward=backbone["intermediate_size"],
-            layers=backbone["num_hidden_layers"],
-            heads=backbone["num_attention_heads"],
-            kv_heads=backbone["num_key_value_heads"],
-            text_vocabulary=backbone["vocab_size"],
-            rope_theta=float(backbone.get("rope_theta", 1e6)),
-            norm_eps=float(backbone.get("rms_norm_eps", 1e-6)),
-            speech_vocabulary=args["speech_token_size"],
+            width=SIZE.of(backbone, "hidden_size"),
+            feed_forward=SIZE.of(backbone, "intermediate_size"),
+            layers=LAYERS.of(backbone, "num_hidden_layers"),
+            heads=SIZE.of(backbone, "num_attention_heads"),
+            kv_heads=SIZE.of(backbone, "num_key_value_heads"),
+            text_vocabulary=SIZE.of(backbone, "vocab_size"),
+            rope_theta=Real(1, 1e12).of(backbone, "rope_theta", 1e6),
+            norm_eps=Real(0, 1).of(backbone, "rms_norm_eps", 1e-6),
+            speech_vocabulary=SIZE.of(args, "speech_token_size"),
             shared_marks=shared_marks,
         )
 

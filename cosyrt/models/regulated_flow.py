@@ -19,6 +19,7 @@ from cosyrt.models.conformer import BlocksConfig, Conformer
 from cosyrt.models.flow import SolverConfig, SpeakerFlow, solver_settings
 from cosyrt.models.full_unet import FullUNet, FullUNetConfig
 from cosyrt.models.layers import Memory
+from cosyrt.settings import RATIO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ class RegulatedFlowConfig(SolverConfig):
         """From the arguments of upstream's `MaskedDiffWithXvec` in a model description."""
         return cls(
             encoder=BlocksConfig.from_description(args["encoder"].args),
-            smoothings=len(args["length_regulator"].args["sampling_ratios"]),
+            smoothings=len(RATIO.each(args["length_regulator"].args, "sampling_ratios")),
             velocity=FullUNetConfig.from_description(args["decoder"].args["estimator"].args),
             **solver_settings(args),
         )

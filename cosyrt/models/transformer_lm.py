@@ -28,6 +28,7 @@ from cosyrt.models.conformer import (
     RelativeAttention,
     sinusoids,
 )
+from cosyrt.settings import SIZE
 
 START, TASK = 0, 1  # rows of `llm_embedding`
 
@@ -48,9 +49,9 @@ class TransformerLMConfig:
         return cls(
             text=BlocksConfig.from_description(args["text_encoder"].args),
             speech=BlocksConfig.from_description(args["llm"].args),
-            text_vocabulary=args["text_token_size"],
-            speech_vocabulary=args["speech_token_size"],
-            speaker_width=args["spk_embed_dim"],
+            text_vocabulary=SIZE.of(args, "text_token_size"),
+            speech_vocabulary=SIZE.of(args, "speech_token_size"),
+            speaker_width=SIZE.of(args, "spk_embed_dim"),
         )
 
     @property

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cosyrt.models.layers import CausalConv, Memory, time_waves
+from cosyrt.settings import BLOCKS, CHUNK, LAYERS, SIZE
 
 Stages = Iterable[nn.ModuleList]  # what a list of stages holds; torch's types know only of modules
 
@@ -37,16 +38,16 @@ class UNetConfig:
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> UNetConfig:
         """From the arguments of upstream's `CausalConditionalDecoder` in a model description."""
-        (channels,) = args["channels"]
+        (channels,) = SIZE.each(args, "channels")
         return cls(
-            inputs=args["in_channels"],
-            mel_bins=args["out_channels"],
+            inputs=SIZE.of(args, "in_channels"),
+            mel_bins=SIZE.of(args, "out_channels"),
             channels=channels,
-            head_width=args["attention_head_dim"],
-            heads=args["num_heads"],
-            blocks=args["n_blocks"],
-            middle=args["num_mid_blocks"],
-            chunk_frames=args["static_chunk_size"],
+            head_width=SIZE.of(args, "attention_head_dim"),
+            heads=SIZE.of(args, "num_heads"),
+            blocks=BLOCKS.of(args, "n_blocks"),
+            middle=LAYERS.of(args, "num_mid_blocks"),
+            chunk_frames=CHUNK.of(args, "static_chunk_size"),
         )
 
 

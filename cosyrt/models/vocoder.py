@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cosyrt.models.source import HarmonicSource, Phase, PitchPredictor, SourceConfig
+from cosyrt.settings import KERNEL, LEVEL, LOOKAHEAD, RATE, SIZE, Real, Whole
 
 ALPHA_FLOOR = 1e-9  # keeps Snake finite where alpha is zero
 LOG_MAGNITUDE_LIMIT = log(100.0)  # before the exponential, so that training never meets infinity
@@ -52,26 +53,27 @@ class VocoderConfig:
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> VocoderConfig:
         """From the arguments of upstream's `HiFTGenerator` or its causal form in a model description."""
+        ahead = args.get("conv_pre_look_right")
         return cls(
-            mel_bins=args["in_channels"],
-            channels=args["base_channels"],
-            harmonics=args["nb_harmonics"] + 1,
-            sample_hz=args["sampling_rate"],
-            sine_level=args["nsf_alpha"],
-            voiced_noise_level=args["nsf_sigma"],
-            voiced_threshold_hz=args["nsf_voiced_threshold"],
-            upsample_rates=tuple(args["upsample_rates"]),
-            upsample_kernels=tuple(args["upsample_kernel_sizes"]),
-            transform_size=args["istft_params"]["n_fft"],
-            transform_hop=args["istft_params"]["hop_len"],
-            kernels=tuple(args["resblock_kernel_sizes"]),
-            dilations=tuple(map(tuple, args["resblock_dilation_sizes"])),
-            source_kernels=tuple(args["source_resblock_kernel_sizes"]),
-            source_dilations=tuple(map(tuple, args["source_resblock_dilation_sizes"])),
-            slope=args["lrelu_slope"],
-            audio_limit=args["audio_limit"],
-            pitch_channels=args["f0_predictor"].args["cond_channels"],
-            lookahead_frames=args.get("conv_pre_look_right"),
+            mel_bins=SIZE.of(args, "in_channels"),
+            channels=SIZE.of(args, "base_channels"),
+            harmonics=Whole(0, 1_000).of(args, "nb_harmonics") + 1,
+            sample_hz=RATE.of(args, "sampling_rate"),
+            sine_level=LEVEL.of(args, "nsf_alpha"),
+            voiced_noise_level=LEVEL.of(args, "nsf_sigma"),
+            voiced_threshold_hz=Real(0, 1e6).of(args, "nsf_voiced_threshold"),
+            upsample_rates=KERNEL.each(args, "upsample_rates"),
+            upsample_kernels=KERNEL.each(args, "upsample_kernel_sizes"),
+            transform_size=KERNEL.of(args["istft_params"], "n_fft"),
+            transform_hop=KERNEL.of(args["istft_params"], "hop_len"),
+            kernels=KERNEL.each(args, "resblock_kernel_sizes"),
+            dilations=KERNEL.each_of_each(args, "resblock_dilation_sizes"),
+            source_kernels=KERNEL.each(args, "source_resblock_kernel_sizes"),
+            source_dilations=KERNEL.each_of_each(args, "source_resblock_dilation_sizes"),
+            slope=Real(0, 1).of(args, "lrelu_slope"),
+            audio_limit=Real(0.01, 100).of(args, "audio_limit"),
+            pitch_channels=SIZE.of(args["f0_predictor"].args, "cond_channels"),
+            lookahead_frames=None if ahead is None else LOOKAHEAD.checked("conv_pre_look_right", ahead),
         )
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,34 @@ from cosyrt.engine.build import build
 from cosyrt.errors import ConfigError
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.vocoder import Vocoder
+from recipes.builtin_voice.export import backbone_settings
+from tests import tiny
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+HUGE = ("1000000000", "0", "-1", "x")
+NO_NUMBER = ("x", ".nan", ".inf", "-1")
+SHARED = {
+    **dict.fromkeys(("top_k", "win_size", "n_timesteps"), HUGE),
+    "top_p": ("0", "2", *NO_NUMBER),
+    **dict.fromkeys(("tau_r", "min_token_text_ratio", "max_token_text_ratio"), ("1e9", *NO_NUMBER)),
+    **dict.fromkeys(("inference_cfg_rate", "temperature", "nsf_alpha", "nsf_sigma"), NO_NUMBER),
+    **dict.fromkeys(("nsf_voiced_threshold", "lrelu_slope", "audio_limit"), NO_NUMBER),
+    **dict.fromkeys(("channels", "upsample_rates", "resblock_dilation_sizes"), ("[1000000000]", "x", "[]")),
+}
+LAYERS = dict.fromkeys(("num_blocks", "n_blocks", "num_mid_blocks"), HUGE)
+OWN = {
+    "cosyvoice": LAYERS,
+    "cosyvoice2": LAYERS | {"static_chunk_size": HUGE, "token_mel_ratio": HUGE, "num_up_blocks": HUGE},
+    "cosyvoice3": {"static_chunk_size": ("1", *HUGE), "depth": HUGE, "conv_pre_look_right": HUGE[:1]},
+}
+# Settings that a description need not have, and another that they may stand beside.
+OPTIONAL = {
+    "n_timesteps": "sigma_min",
+    "temperature": "sigma_min",
+    "num_up_blocks": "macaron_style",
+    "min_token_text_ratio": "lsm_weight",
+    "max_token_text_ratio": "lsm_weight",
+}
 
 
 def test_the_family_decides(tiny_folder: Path, tiny3_folder: Path) -> None:
@@ -19,6 +49,49 @@ def test_the_family_decides(tiny_folder: Path, tiny3_folder: Path) -> None:
     (_, two), (_, three) = (build(ModelFolder.open(folder)) for folder in (tiny_folder, tiny3_folder))
 
     assert (type(two.vocoder), type(three.vocoder)) == (Vocoder, CausalVocoder)
+
+
+@pytest.mark.parametrize(
+    ("family", "key", "value"),
+    [
+        (family, key, value)
+        for family, own in OWN.items()
+        for key, values in (SHARED | own).items()
+        for value in values
+    ],
+)
+def test_a_setting_of_a_wrong_kind_or_size(family: str, key: str, value: str, tmp_path: Path) -> None:
+    """It is refused before a network is built, not when the model speaks, with its name and value."""
+    text = (GOLDEN / f"{family}-small.yaml").read_text()
+    beside = OPTIONAL.get(key, key)
+    kept = r"\g<0>\n" if key in OPTIONAL else ""
+    changed = re.sub(rf"^( *){beside}: .*$", rf"{kept}\g<1>{key}: {value}", text, flags=re.MULTILINE)
+    (tmp_path / f"{family}.yaml").write_text(changed)
+    write_backbone(tmp_path)
+
+    with pytest.raises(ConfigError, match=rf"the setting '[a-z_/ ]*{key}.*' of the model is") as refused:
+        build(ModelFolder.open(tmp_path))
+
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("num_hidden_layers", 10**9), ("hidden_size", "x"), ("vocab_size", -1), ("rms_norm_eps", "nan")],
+)
+def test_a_setting_of_the_language_model(key: str, value: object, tmp_path: Path) -> None:
+    """What `config.json` says is held to the same."""
+    (tmp_path / "cosyvoice2.yaml").write_bytes((GOLDEN / "cosyvoice2-small.yaml").read_bytes())
+    write_backbone(tmp_path, **{key: value})
+
+    with pytest.raises(ConfigError, match=f"the setting '{key}' of the model is"):
+        build(ModelFolder.open(tmp_path))
+
+
+def write_backbone(path: Path, **changes: object) -> None:
+    settings = backbone_settings(tiny.LLM) | changes
+    (path / "CosyVoice-BlankEN").mkdir()
+    (path / "CosyVoice-BlankEN" / "config.json").write_text(json.dumps(settings))
 
 
 def test_a_family_that_is_not_known(tiny3_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
