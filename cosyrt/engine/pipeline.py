@@ -117,7 +117,7 @@ class Pipeline:
         self.folder = folder
         self.description = description
         self.stages = stages
-        self.tokenizer = tokenizer_of(folder, description.pronunciation)
+        self.tokenizer = tokenizer_of(folder, description.pronunciation, description.llm.text_vocabulary)
         self.voices: dict[str, Voice] = voices_of(folder)
         self.registered = VoiceLibrary()
         # On a CPU the language model and the flow compete for the same cores and gain nothing side by side.

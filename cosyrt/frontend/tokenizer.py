@@ -20,6 +20,7 @@ _QWEN2_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+A_WORD = "hello"
 
 
 class TextTokenizer:
@@ -47,6 +48,8 @@ class TextTokenizer:
             _require(path / "vocab.json", path / "merges.txt")
         try:
             tokenizer = _read(path)
+            if not tokenizer.encode(A_WORD).ids:
+                raise ValueError(f"its vocabulary has nothing for {A_WORD!r}")
         except Exception as error:  # tokenizers raises nothing more precise
             reason = one_line(error)
             raise ConfigError(
@@ -64,6 +67,11 @@ class TextTokenizer:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
+    @property
+    def highest(self) -> int:
+        """The highest token id that a text can have."""
+        return max(self._tokenizer.get_vocab().values())
+
     def decode(self, tokens: list[int]) -> str:
         """The text of token ids, tags included. A model with a pronunciation gives its units instead."""
         text: str = self._tokenizer.decode(tokens, skip_special_tokens=False)
@@ -78,8 +86,12 @@ class TextTokenizer:
         return len(self.encode(text))
 
 
-def tokenizer_of(folder: ModelFolder, pronunciation: str | None = None) -> TextTokenizer | RankedTokenizer:
+def tokenizer_of(
+    folder: ModelFolder, pronunciation: str | None = None, vocabulary: int | None = None
+) -> TextTokenizer | RankedTokenizer:
     """The text tokenizer of a model folder: that of CosyVoice 1 is another than that of the later ones.
+
+    `vocabulary` is how many text tokens the model knows, if it is to speak what the tokenizer gives.
 
     Raises:
         ModelNotFound: the folder lacks its files.
@@ -87,13 +99,20 @@ def tokenizer_of(folder: ModelFolder, pronunciation: str | None = None) -> TextT
     """
     if folder.family == "cosyvoice":
         return RankedTokenizer.of(folder)
-    return TextTokenizer.from_folder(folder.tokenizer_folder(), pronunciation, family=folder.family)
+    path = folder.tokenizer_folder()
+    tokenizer = TextTokenizer.from_folder(path, pronunciation, family=folder.family)
+    if vocabulary is not None and (highest := tokenizer.highest) >= vocabulary:
+        raise ConfigError(
+            f"the tokenizer in {path} gives the text token {highest}, the model knows {vocabulary}; "
+            "take the one that belongs to it"
+        )
+    return tokenizer
 
 
 def _pronunciation(name: str) -> ArpabetPinyin:
     from cosyrt.frontend.pronounce import PRONUNCIATIONS
 
-    if name not in PRONUNCIATIONS:
+    if name not in list(PRONUNCIATIONS):  # a description may have anything there, a list too
         raise ConfigError(
             f"the model asks for the pronunciation {name!r}; known: {', '.join(PRONUNCIATIONS)}"
         )
@@ -122,6 +141,8 @@ def _qwen2(vocab: str, merges: str) -> Tokenizer:
     from tokenizers.models import BPE
 
     tokenizer = Tokenizer(BPE.from_file(vocab, merges))
+    if any(tokenizer.token_to_id(byte) is None for byte in pre_tokenizers.ByteLevel.alphabet()):
+        raise ValueError("its vocabulary lacks bytes")
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

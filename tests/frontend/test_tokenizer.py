@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import unicodedata
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
-from tokenizers.models import WordLevel
+from tokenizers.models import BPE, WordLevel
 
+from cosyrt.checkpoint import ModelFolder
 from cosyrt.errors import ConfigError, ModelNotFound
 from cosyrt.frontend import pronounce
 from cosyrt.frontend.special_tokens import SPECIAL_TOKENS
 from cosyrt.frontend.split import pieces
-from cosyrt.frontend.tokenizer import TextTokenizer
+from cosyrt.frontend.tokenizer import TextTokenizer, tokenizer_of
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 MERGES = [("h", "e"), ("l", "l"), ("he", "ll"), ("hell", "o"), ("Ġ", "hello"), ("1", "2"), ("'", "s")]
@@ -131,6 +133,8 @@ def test_unknown_pronunciation(tmp_path: Path) -> None:
     """A pronunciation that nobody knows is refused with the known ones."""
     with pytest.raises(ConfigError, match=r"'klingon'.*arpabet-pinyin"):
         TextTokenizer.from_folder(tmp_path, pronunciation="klingon")
+    with pytest.raises(ConfigError, match=r"\['klingon'\].*arpabet-pinyin"):
+        TextTokenizer.from_folder(tmp_path, pronunciation=cast("str", ["klingon"]))
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
@@ -163,3 +167,29 @@ def test_pieces_stay_in_the_budget_of_real_tokens(small: TextTokenizer, text: st
     """The splitter's budget holds for byte-level tokens, which are several for one character."""
     found = pieces("start " + text, small.count)
     assert max(map(small.count, found)) <= 120
+
+
+def test_a_vocabulary_that_is_not_whole(tmp_path: Path) -> None:
+    """One that has nothing for a word, or lacks a byte, is refused when it is read, not when it is used."""
+    for words in ([], WORDS[1:]):
+        write_qwen2(tmp_path, words)
+        (tmp_path / "merges.txt").write_text("#version: 0.2\n")
+        with pytest.raises(ConfigError, match="vocabulary lacks bytes"):
+            TextTokenizer.from_folder(tmp_path)
+
+    Tokenizer(WordLevel({}, unk_token="x")).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ConfigError, match=r"cannot be read: .*Missing \[UNK\]"):
+        TextTokenizer.from_folder(tmp_path)
+    Tokenizer(BPE()).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ConfigError, match="nothing for 'hello'"):
+        TextTokenizer.from_folder(tmp_path)
+
+
+def test_a_vocabulary_beyond_the_models(tmp_path: Path) -> None:
+    """A token that the model has no embedding for is refused; tags count."""
+    write_qwen2(tmp_path / "CosyVoice-BlankEN", WORDS)
+    folder, known = ModelFolder(tmp_path, "cosyvoice2", {}), len(WORDS) + len(SPECIAL_TOKENS)
+
+    assert tokenizer_of(folder, vocabulary=known).encode("hello")
+    with pytest.raises(ConfigError, match=f"gives the text token {known - 1}, the model knows {known - 1}"):
+        tokenizer_of(folder, vocabulary=known - 1)
