@@ -328,7 +328,7 @@ def _fold_weight_norm(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str,
             fits = v is not None and v.dim() >= 2 and g.numel() == v.shape[0]
             if v is None or not (fits and g.is_floating_point() and v.is_floating_point()):
                 raise WeightsError(
-                    f"{path}: {key!r} {list(g.shape)} has no {stem + direction!r} to scale; is it complete?"
+                    f"{path}: {key!r} {list(g.shape)} has no real {stem + direction!r} to scale; is it whole?"
                 )
             if stem + "weight" in tensors:
                 raise WeightsError(f"{path} holds {stem + 'weight'!r} whole and as {key!r}; keep one of them")

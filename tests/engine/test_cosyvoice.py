@@ -84,10 +84,10 @@ def test_the_sizes_and_weights_of_the_folder(tiny1_folder: Path) -> None:
     ("old", "new", "words"),
     [
         ("input_frame_rate: 50", "", "lacks the key 'input_frame_rate'"),
-        ("input_frame_rate: 50", "input_frame_rate: often", "wrong kind"),
+        ("input_frame_rate: 50", "input_frame_rate: often", "'input_frame_rate' of the model is"),
         ("sampling_rate: !ref <sample_rate>", "sampling_rate: 24000", "22050 samples a second in one part"),
-        ("channels: [16, 16]", "channels: 16", "wrong kind"),
-        ("sampling_ratios: [1, 1, 1, 1]", "sampling_ratios: 4", "wrong kind"),
+        ("channels: [16, 16]", "channels: 16", "'channels' of the model is"),
+        ("sampling_ratios: [1, 1, 1, 1]", "sampling_ratios: 4", "'sampling_ratios' of the model is"),
         ("text_token_size: ", "text_tokens: ", "lacks the key 'text_token_size'"),
     ],
 )
