@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Pipeline
 
 keep_quiet()  # a test may import what reports home
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads take longer to share a tiny model than to run it
 wait_asleep()  # a test machine may have other work; whatever imports torch first, it comes before
 
 
