@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+from cosyrt.errors import INTERRUPTED
 
 
 def main() -> None:

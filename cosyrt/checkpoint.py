@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cosyrt.description import Node, read_description
-from cosyrt.errors import ConfigError, ModelNotFound, WeightsError, one_line
+from cosyrt.errors import ConfigError, ModelNotFound, WeightsError, one_line, reason_of
 from cosyrt.files import replace_file
 from cosyrt.pickled import MAX_TENSOR_BYTES, read_pickled
 
@@ -96,6 +96,15 @@ class ModelFolder:
             raise ModelNotFound(f"{self.path} lacks the file {name}; download the whole model folder again")
         return path
 
+    def weights(self, part: Part) -> Path:
+        """The file that a part's tensors are read from.
+
+        Raises:
+            ModelNotFound: it is not there.
+        """
+        ours = self.path / f"{part}.safetensors"
+        return ours if isfile(ours) else self.file(f"{part}.pt")
+
     def tensors(self, part: Part) -> dict[str, torch.Tensor]:
         """The weights of one part by their official keys, as float32, weight norm folded into `weight`.
 
@@ -105,9 +114,7 @@ class ModelFolder:
             ModelNotFound: neither file is there.
             WeightsError: the file is damaged, too large, or holds anything but dense tensors.
         """
-        path = self.path / f"{part}.safetensors"
-        if not isfile(path):
-            path = self.file(f"{part}.pt")
+        path = self.weights(part)
         tensors: dict[str, torch.Tensor] = {}
         dense = _Dense(path)
         for key, value in _records(path):
@@ -134,7 +141,7 @@ class ModelFolder:
                 raise ValueError(f"larger than {MAX_JSON_BYTES} bytes")
             config = json.loads(path.read_bytes())
         except (OSError, ValueError, RecursionError) as error:
-            raise ConfigError(f"{path} is not readable as JSON: {_one_line(error)}") from error
+            raise ConfigError(f"{path} is not readable as JSON: {reason_of(error)}") from error
         if not isinstance(config, dict):
             raise ConfigError(f"{path} holds a {type(config).__name__} where an object of settings should be")
         return config
@@ -281,7 +288,7 @@ def _safetensors(path: Path) -> Iterator[Any]:
             yield file
     except (SafetensorError, OSError, RuntimeError, ValueError, TypeError, LookupError) as error:
         raise WeightsError(
-            f"{path} is not a whole safetensors file: {_one_line(error)}; download it again"
+            f"{path} is not a whole safetensors file: {reason_of(error)}; download it again"
         ) from error
 
 
@@ -375,7 +382,3 @@ def _more(keys: list[str]) -> str:
 
 def _kind(tensor: torch.Tensor) -> str:
     return f"{list(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
-
-
-def _one_line(error: object) -> str:
-    return one_line(error, 200) or type(error).__name__

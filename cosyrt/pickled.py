@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cosyrt.errors import WeightsError, one_line
+from cosyrt.errors import WeightsError, reason_of
 
 MAX_TENSOR_BYTES = 20_000_000_000
 MAX_PROGRAM_BYTES = 10_000_000  # some hundred bytes a tensor, of which official checkpoints have a thousand
@@ -54,9 +54,8 @@ def read_pickled(path: Path) -> dict[str, Any]:
     except WeightsError:
         raise
     except Exception as error:  # a damaged pickle can end in nearly any exception
-        reason = one_line(error, 200) or type(error).__name__
         raise WeightsError(
-            f"{path} is not a whole file of plain tensors: {reason}; download it again"
+            f"{path} is not a whole file of plain tensors: {reason_of(error)}; download it again"
         ) from error
     if not isinstance(saved, dict) or not all(isinstance(key, str) for key in saved):
         raise WeightsError(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -21,6 +22,7 @@ def keep_quiet() -> None:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
+@cache  # asked for at every call of a graph
 def runtime(name: str) -> Any:
     """The module of that full name, such as `onnxruntime` or `openvino.frontend`.
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from cosyrt.errors import one_line
+from cosyrt.errors import kind_and_reason
 
 WATCH_S = 0.05  # how often the memory of a child is looked at
 GRACE_S = 3.0  # for a child that has answered, or is asked to leave, to clean up after itself
@@ -97,7 +97,7 @@ def _answer(
     try:
         value, raised = function(*arguments), None
     except Exception as error:  # whatever it is, the parent is told
-        value, raised = None, f"{type(error).__name__}: {one_line(error, LONGEST_REASON)}"
+        value, raised = None, kind_and_reason(error, LONGEST_REASON)
     answer.send((value, raised, own_peak_bytes()))
 
 

@@ -38,8 +38,7 @@ class Component:
         Raises:
             ModelNotFound: it is not there.
         """
-        ours = folder.path / f"{self.part}.safetensors"
-        return ours if ours.is_file() else folder.file(f"{self.part}.pt")
+        return folder.weights(self.part)
 
 
 COMPONENTS: dict[str, tuple[Component, ...]] = {

@@ -17,12 +17,13 @@ from pathlib import Path
 
 import cosyrt
 from cosyrt.accel.cache_folder import digests_folder
-from cosyrt.checkpoint import LANGUAGE_MODEL, ModelFolder
+from cosyrt.accel.manifest import sha256
+from cosyrt.checkpoint import LANGUAGE_MODEL, ModelFolder, Part
 from cosyrt.files import replace_file
 
 log = logging.getLogger(__name__)
 
-WEIGHTS = ("llm", "flow", "hift")
+WEIGHTS: tuple[Part, ...] = ("llm", "flow", "hift")
 
 Identity = tuple[str, int, int, int]  # of a file: path, bytes, time of change in ns, inode
 
@@ -31,19 +32,19 @@ def fingerprint(folder: ModelFolder) -> str:
     """16 hexadecimal digits of description, language model's configuration and weights.
 
     Raises:
-        OSError: a file of the model cannot be read.
+        ModelNotFound: a file of weights is not there. OSError: it cannot be read.
     """
     digest = hashlib.sha256(repr(folder.description).encode())
-    for path in _files(folder.path):
+    for path in _files(folder):
         digest.update(f"{path.name} {file_digest(path)}".encode())
     return digest.hexdigest()[:16]
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    yield from (path for path in [folder / LANGUAGE_MODEL / "config.json"] if path.is_file())
-    for name in WEIGHTS:
-        either = (folder / f"{name}.safetensors", folder / f"{name}.pt")
-        yield from [path for path in either if path.is_file()][:1]
+def _files(folder: ModelFolder) -> Iterator[Path]:
+    config = folder.path / LANGUAGE_MODEL / "config.json"
+    if config.is_file():  # CosyVoice 1 has none
+        yield config
+    yield from map(folder.weights, WEIGHTS)
 
 
 def file_digest(path: Path) -> str:
@@ -62,8 +63,7 @@ def _digest(identity: Identity) -> str:
     note = digests_folder() / f"{hashlib.sha256(identity[0].encode()).hexdigest()[:24]}.json"
     if known := _noted(note, identity):
         return known
-    with open(identity[0], "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256(Path(identity[0]))
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
         replace_file(note, json.dumps({"of": identity, "sha256": digest}).encode())

@@ -26,7 +26,7 @@ from torch import Tensor
 from cosyrt.accel.backend import PARTS, Part, size_of
 from cosyrt.accel.plan import Planned
 from cosyrt.engine.stages import Stages
-from cosyrt.errors import SpeechError
+from cosyrt.errors import SpeechError, kind_and_reason, one_line
 from cosyrt.models.layers import Memory
 from cosyrt.models.llm import Cache
 
@@ -136,7 +136,7 @@ class Watch:
                 "off; say it again, it will be said the plain way"
             ) from None
         except Exception as error:  # a backend may raise anything: whatever it is, the plain way goes on
-            self.give_up("raised", f"{type(error).__name__}: {error}")
+            self.give_up("raised", kind_and_reason(error))
             return None
         if not bool(torch.isfinite(out).all()):
             self.give_up("not finite", f"values of {name} are not finite")
@@ -158,7 +158,7 @@ class Watch:
         _given_up.add((self.event.model, self.event.part))
         event = self.event._replace(kind=kind)
         events[event] += 1
-        reason = " ".join(why.split())[:200]
+        reason = one_line(why, 200)
         log.error("plain way from now on part=%s backend=%s kind=%s: %s", *event[1:], reason)
 
 

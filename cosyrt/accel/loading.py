@@ -12,7 +12,7 @@ from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine import pipeline
 from cosyrt.engine.pipeline import Accelerate, Pipeline
 from cosyrt.engine.stages import Models, Stages
-from cosyrt.errors import one_line
+from cosyrt.errors import kind_and_reason
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,6 @@ def planned(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
     try:
         fast = accelerated({part: one.backend for part, one in parts.items()})(folder, models, stages)
     except Exception as error:  # a backend may raise anything: whatever it is, the plain way speaks
-        log.warning("the plan for %s is not used: %s: %s", folder.path, type(error).__name__, one_line(error))
+        log.warning("the plan for %s is not used: %s", folder.path, kind_and_reason(error))
         return stages
     return guarded(plan.made_for["model"], stages, fast, parts)

@@ -25,14 +25,14 @@ import torch
 from torch import Tensor
 
 from cosyrt.accel.archive import Archive, named, read
-from cosyrt.errors import CosyrtError, SpeechError, one_line
+from cosyrt.accel.child import LONGEST_REASON
+from cosyrt.errors import CosyrtError, SpeechError, kind_and_reason
 from cosyrt.models.conformer import ConformerConfig, UpsampleConformer
 from cosyrt.models.layers import at_mel_rate
 
 EXECUTOR_LOG = {"PYTORCH_JIT_LOG_LEVEL": "profiling_graph_executor_impl"}
 PLAN = "Optimized Graph:"
 BEGIN, END, FAILED = "cosyrt begins ", "cosyrt ends ", "cosyrt failed "
-LONGEST_REASON = 240  # characters; TorchScript raises pages
 START_S = 300.0  # for a process to start and load, on a machine that is busy
 
 # (embeddings [1, S, D]) → encoding [1, M, D]
@@ -184,4 +184,4 @@ if __name__ == "__main__":
     except CosyrtError as error:
         sys.stderr.write(f"\n{FAILED}{error}\n")
     except Exception as error:  # whatever it is, the parent is told
-        sys.stderr.write(f"\n{FAILED}{type(error).__name__}: {one_line(error, LONGEST_REASON)}\n")
+        sys.stderr.write(f"\n{FAILED}{kind_and_reason(error, LONGEST_REASON)}\n")

@@ -19,10 +19,9 @@ from cosyrt.cli.say import say
 from cosyrt.cli.streams import drop_output
 from cosyrt.cli.tune import tune
 from cosyrt.cli.voices import voices
-from cosyrt.errors import CosyrtError
+from cosyrt.errors import INTERRUPTED, CosyrtError
 from cosyrt.threads import wait_asleep
 
-INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 # Of a disk that is full or failing, wherever it was met: no bug, and nothing that could be checked before.
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}

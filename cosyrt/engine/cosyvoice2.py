@@ -49,14 +49,14 @@ def build(folder: ModelFolder) -> tuple[Description, Models]:
 def describe(settings: Mapping[str, Any], backbone: Mapping[str, Any]) -> Description:
     """From the description of a folder and the `config.json` of its language model."""
     llm, flow, hift = (settings[part].args for part in ("llm", "flow", "hift"))
-    flow_config = FlowConfig.from_description(flow)
+    flow_config, known = FlowConfig.from_description(flow), rates(settings)
     return Description(
         llm=LanguageModelConfig.from_description(llm, backbone),
         flow=flow_config,
         vocoder=VocoderConfig.from_description(hift),
         speaking=SpeakingConfig.from_description(llm),
-        rates=rates(settings),
-        mels=partial(MelStream, rates=rates(settings)),
+        rates=known,
+        mels=partial(MelStream, rates=known),
         plan=chunks(flow_config.encoder),
         pronunciation=settings.get("pronunciation"),
     )

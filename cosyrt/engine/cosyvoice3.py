@@ -56,13 +56,14 @@ def describe(settings: Mapping[str, Any], backbone: Mapping[str, Any]) -> Descri
     vocoder, flow_config = VocoderConfig.from_description(hift), DiTFlowConfig.from_description(flow)
     if vocoder.lookahead_frames is None:
         raise KeyError("conv_pre_look_right")
+    known = rates(settings)
     return Description(
         llm=LanguageModelConfig.from_description(llm, backbone, shared_marks=True),
         flow=flow_config,
         vocoder=vocoder,
         speaking=speaking(llm),
-        rates=rates(settings),
-        mels=partial(MelStream, rates=rates(settings)),
+        rates=known,
+        mels=partial(MelStream, rates=known),
         plan=chunks(flow_config.encoder),
         sound=sound(flow_config),
     )

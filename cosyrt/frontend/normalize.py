@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from cosyrt.errors import TextError
-from cosyrt.frontend.rewrites import rewritten, symbols_in_chinese, symbols_in_english
+from cosyrt.frontend.rewrites import HAN_DIGITS, rewritten, symbols_in_chinese, symbols_in_english
 from cosyrt.frontend.sentences import best_break, is_finished
 
 # Up to here wetext takes 0.1 ms a character; beyond, its time grows faster than the text, its memory too.
@@ -44,7 +44,6 @@ _SILENT_BRACKETS = str.maketrans(dict.fromkeys("（）【】`"))
 _LATIN_FORMS = str.maketrans({"￥": "¥"})
 # wetext takes a comma between digits for a thousands mark, whatever the grouping: `5，10` would be 510.
 _LIST_COMMA = re.compile(r"(?<!\d)(?<!\d,)\d{1,3}(?:,\d{3})+(?!,?\d)|(?P<comma>，|(?<=\d),)")
-_HAN_DIGITS = "零一二三四五六七八九"
 _LATIN_DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
@@ -140,7 +139,7 @@ def _spoken_han(text: str) -> str:
     text = _in_words(text, "ja" if _SCRIPTS["ja"].search(text) else "zh")
     text = _LOOSE_BLANK.sub("", text.replace(" - ", "，"))
     text = symbols_in_chinese(text.translate(_SILENT_BRACKETS)).replace("——", " ")
-    text = re.sub(r"\d", lambda digit: _HAN_DIGITS[int(digit[0])], text)
+    text = re.sub(r"\d", lambda digit: HAN_DIGITS[int(digit[0])], text)
     return _finished(_STOP.sub("。", text), "。")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from cosyrt.frontend import mandarin
 from cosyrt.frontend.capitals import ENGLISH_WORD, spelled_words
 from cosyrt.frontend.english import LETTERS, PHONES, English
+from cosyrt.frontend.rewrites import HAN_DIGITS
 from cosyrt.frontend.sentences import is_spelling
 
 BOUNDARY = "|"
@@ -20,7 +21,6 @@ FINAL_MARKS = (".", "?", "!")
 MARKS = (",", *FINAL_MARKS)
 
 _DIGITS_EN = "zero one two three four five six seven eight nine".split()
-_DIGITS_ZH = "零一二三四五六七八九"
 _PARTS = re.compile(rf"(?P<english>{ENGLISH_WORD})|(?P<hanzi>[{mandarin.HANZI}]+)|(?P<mark>[,.?!])", re.ASCII)
 # Inside a word a full stop is spelling (U.S., example.com), not a pause.
 _INNER_STOP = re.compile(r"(?<=[A-Za-z])\.(?=[A-Za-z])")
@@ -91,7 +91,7 @@ def _plain(text: str) -> str:
 
 
 def _digit(value: int, chinese: bool) -> str:
-    return _DIGITS_ZH[value] if chinese else f" {_DIGITS_EN[value]} "
+    return HAN_DIGITS[value] if chinese else f" {_DIGITS_EN[value]} "
 
 
 def _add_mark(units: list[str], mark: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from cosyrt.frontend.sentences import STARTERS
 
 _Rule = tuple[str, str | Callable[[re.Match[str]], str]]
-_HAN_DIGITS = "零一二三四五六七八九"
+HAN_DIGITS = "零一二三四五六七八九"
 _DECADES = dict(
     zip(
         "123456789",
@@ -22,7 +22,7 @@ _DECADES = dict(
 
 
 def _han_digits(found: re.Match[str]) -> str:
-    return re.sub(r"(?<!\d)\d(?!\d)", lambda digit: _HAN_DIGITS[int(digit[0])], found[0])
+    return re.sub(r"(?<!\d)\d(?!\d)", lambda digit: HAN_DIGITS[int(digit[0])], found[0])
 
 
 def _han_version(found: re.Match[str]) -> str:

@@ -23,7 +23,7 @@ from cosyrt.accel.probe import physical_cores, this_machine
 from cosyrt.accel.torchscript import archives as by_archives
 from cosyrt.accel.workload import Length, Subject, calls_of, seconds_of
 from cosyrt.engine.stages import Stages
-from cosyrt.errors import one_line
+from cosyrt.errors import kind_and_reason
 
 PLAN = "plan"  # what `cosyrt.load` runs, without its guard: the doctor wants to see it fail
 SHORT = Length(46, 0, False)  # 1.8 s of speech
@@ -126,7 +126,7 @@ def _run(subject: Subject, way: str, archives: Path | None) -> tuple[Stages, str
         names = {part: planned.backend for part, planned in plan.parts.items()}
         return accelerated(names)(folder, subject.models, plain), ""
     except Exception as error:  # as in `cosyrt.load`, where the plain way speaks then
-        return plain, f"{type(error).__name__}: {one_line(error)}"
+        return plain, kind_and_reason(error)
 
 
 def _found(subject: Subject, archives: Path | None) -> tuple[Path, ...]:
