@@ -26,7 +26,7 @@ import numpy as np
 from benchmarks import random_model
 from benchmarks.report import machine, table, write_json
 from benchmarks.side import FRAMES_PER_TOKEN, TOKENS_PER_S, Side
-from cosyrt.accel.timing import TimingConfig, interleaved, speedup
+from cosyrt.lab.timing import TimingConfig, interleaved, speedup
 
 TOKENS = 100  # 4 s
 FIRST_TOKENS = 40  # of the utterance whose first audio is waited for

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 from benchmarks.side import Given, Watch, hops, memory_mb, serve
-from cosyrt.accel.bench import way
 from cosyrt.engine.description import SoundStream
 from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.pipeline import Pipeline, load
 from cosyrt.engine.session import Session
 from cosyrt.engine.speaking import Saying, speech_tokens
 from cosyrt.frontend.voice import Voice
+from cosyrt.lab.bench import way
 
 
 class Ours:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from cosyrt.accel.child import own_peak_bytes
+from cosyrt.lab.child import own_peak_bytes
 
 PROMPT_TOKENS = 75  # 3 s of reference audio
 PROMPT_TEXT_TOKENS = 20

@@ -13,7 +13,7 @@ import pytest
 # Each imports all that the package does of the runtime, and uses it.
 USES = {
     "onnxruntime": """
-from cosyrt.accel.doctor.packages import _answer
+from cosyrt.lab.doctor.packages import _answer
 from cosyrt.accel.probe import this_machine
 from cosyrt.frontend.reference import _session
 this_machine(), _answer(), _session({campplus!r}, 0)

@@ -17,8 +17,8 @@ from cosyrt.cli.streams import is_watched
 from cosyrt.cli.table import table
 
 if TYPE_CHECKING:
-    from cosyrt.accel.bench_results import Report, Said, Way
-    from cosyrt.accel.timing import Speedup
+    from cosyrt.lab.bench_report import Report, Said, Way
+    from cosyrt.lab.timing import Speedup
 
 OnStep = Callable[[str, float], object]
 
@@ -86,8 +86,8 @@ def bench(
     cosyrt bench CosyVoice2-0.5B --compare eager,plan --texts short,medium --passes 3
     cosyrt bench --concurrency 4 --json --plot speed.png
     """
-    from cosyrt.accel.bench import Bench, BenchConfig
-    from cosyrt.accel.bench_plot import draw, require_matplotlib
+    from cosyrt.lab.bench import Bench, BenchConfig
+    from cosyrt.lab.bench_plot import draw, require_matplotlib
 
     if plot is not None:
         require_matplotlib(plot)

@@ -13,8 +13,8 @@ from cosyrt.cli.options import verbose_option
 from cosyrt.cli.table import table
 
 if TYPE_CHECKING:
-    from cosyrt.accel.advice import Advice
     from cosyrt.accel.machine import Gpu, Machine
+    from cosyrt.lab.advice import Advice
 
 ROOMS = {"too large": "too large", "tight": "tight", "fits": "fits", "unknown": "free memory unknown"}
 PRECISIONS = {
@@ -43,15 +43,15 @@ def device(described: Path | None, as_json: bool) -> None:
     cosyrt device --json > machine.json
     cosyrt device --as machine.json
     """
-    from cosyrt.accel.advice import advise
     from cosyrt.accel.machine import Machine
     from cosyrt.accel.probe import this_machine
+    from cosyrt.lab.advice import advise
 
     if described:
         machine = Machine.read(described)
         advice = advise(machine)
     else:
-        from cosyrt.accel.measured import measured_here
+        from cosyrt.lab.measured import measured_here
 
         machine = this_machine()
         advice = advise(machine, measured=measured_here())
@@ -61,8 +61,8 @@ def device(described: Path | None, as_json: bool) -> None:
 
 
 def _as_data(machine: Machine, advice: list[Advice]) -> dict[str, Any]:
-    from cosyrt.accel.advice import memory
-    from cosyrt.accel.footprint import PUBLISHED
+    from cosyrt.lab.advice import memory
+    from cosyrt.lab.footprint import PUBLISHED
 
     needs = [{"model": model.name} | held._asdict() for model in PUBLISHED for held in memory(machine, model)]
     return {"machine": machine.as_data(), "memory": needs, "advice": [asdict(each) for each in advice]}
@@ -108,8 +108,8 @@ def _gpu(gpu: Gpu) -> str:
 
 
 def _memory(machine: Machine) -> str:
-    from cosyrt.accel.advice import memory
-    from cosyrt.accel.footprint import PUBLISHED
+    from cosyrt.lab.advice import memory
+    from cosyrt.lab.footprint import PUBLISHED
 
     rows = [
         (

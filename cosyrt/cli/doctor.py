@@ -17,9 +17,9 @@ from cosyrt.cli.table import table
 from cosyrt.errors import UsageError
 
 if TYPE_CHECKING:
-    from cosyrt.accel.doctor.diagnosis import Diagnosis
-    from cosyrt.accel.doctor.finding import Finding
-    from cosyrt.accel.examine import Examination, Ratio
+    from cosyrt.lab.doctor.diagnosis import Diagnosis
+    from cosyrt.lab.doctor.finding import Finding
+    from cosyrt.lab.examine import Examination, Ratio
 
 NAMES = {
     "llm": "language model (llm)",
@@ -90,8 +90,8 @@ def doctor(
     for option, given in (("--force-fuser", force_fuser), ("--limit", limit_s)):
         if given:
             raise UsageError(f"{option} is for cosyrt doctor --torchscript; give both, or neither")
-    from cosyrt.accel.doctor.diagnosis import diagnose
-    from cosyrt.accel.doctor.patient import Patient
+    from cosyrt.lab.doctor.diagnosis import diagnose
+    from cosyrt.lab.doctor.patient import Patient
 
     with _progress(as_json) as on_step:
         on_step("measuring where the time goes")
@@ -105,9 +105,9 @@ def _reenact(
     model: Path | None, device: str | None, force_fuser: bool, limit_s: float, as_json: bool
 ) -> None:
     """The case of the slow archive."""
-    from cosyrt.accel.examine import examine
     from cosyrt.checkpoint import ModelFolder
     from cosyrt.engine.pipeline import device_of
+    from cosyrt.lab.examine import examine
 
     with _progress(as_json) as on_step:
         folder = None if model is None else ModelFolder.open(model)

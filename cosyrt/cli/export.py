@@ -14,8 +14,8 @@ from cosyrt.cli.options import Telling, telling_options, verbose_option
 from cosyrt.cli.streams import is_watched
 
 if TYPE_CHECKING:
-    from cosyrt.accel.export import Exported
     from cosyrt.checkpoint import ModelFolder
+    from cosyrt.lab.export import Exported
 
 # (archive's name, step that begins)
 OnStep = Callable[[str, str], None]
@@ -44,8 +44,8 @@ def export(folder: Path, kind: str, out: Path | None, precision: str, telling: T
     cosyrt export --format torchscript CosyVoice2-0.5B
     cosyrt export --format torchscript CosyVoice2-0.5B --out archives --precision fp16
     """
-    from cosyrt.accel import export as torchscript
     from cosyrt.checkpoint import ModelFolder
+    from cosyrt.lab import export as torchscript
 
     precisions = [name.strip() for name in precision.split(",") if name.strip()]
     opened = ModelFolder.open(folder)
@@ -65,7 +65,7 @@ def _progress_bars(telling: Telling) -> Iterator[OnStep]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-    from cosyrt.accel.export import STEPS
+    from cosyrt.lab.export import STEPS
 
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[step]}")
     bars: dict[str, TaskID] = {}

@@ -16,8 +16,8 @@ from cosyrt.cli.table import table
 from cosyrt.errors import UsageError
 
 if TYPE_CHECKING:
-    from cosyrt.accel.tune import Progress, Report
-    from cosyrt.accel.verdict import Row
+    from cosyrt.lab.tune import Progress, Report
+    from cosyrt.lab.verdict import Row
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 CLASSES = ("exact", "half", "quantised")
@@ -50,7 +50,7 @@ def tune(model: str | None, device: str | None, budget: str, allow: str, as_json
     cosyrt tune ./CosyVoice2-0.5B --budget 10m
     cosyrt tune --allow exact
     """
-    from cosyrt.accel import tune as tuning
+    from cosyrt.lab import tune as tuning
 
     seconds, classes = _seconds(budget), _classes(allow)
     with _progress(hidden=as_json) as progress:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cosyrt.accel.export import Exported, export
-from cosyrt.accel.workload import Subject
 from cosyrt.checkpoint import ModelFolder
+from cosyrt.lab.export import Exported, export
+from cosyrt.lab.workload import Subject
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from cosyrt.accel.archive import Archive, read, weight_dtype
-from cosyrt.accel.export import Exported, optimised
 from cosyrt.accel.manifest import Manifest, path_beside
 from cosyrt.accel.scripted import ScriptedUpsampleConformer
 from cosyrt.errors import ArchiveError
+from cosyrt.lab.export import Exported, optimised
 from tests.tiny import flow
 
 Change = Callable[..., Manifest]

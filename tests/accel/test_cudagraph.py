@@ -27,12 +27,12 @@ from cosyrt.accel.cudagraph import (
     rounded_frames,
     widened,
 )
-from cosyrt.accel.verify import verify
-from cosyrt.accel.workload import Length, Subject
 from cosyrt.engine import interleave
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Models, eager
 from cosyrt.errors import UsageError
+from cosyrt.lab.parity import verify
+from cosyrt.lab.workload import Length, Subject
 from tests import tiny, tiny1, tiny3
 from tests.accel.fake_cuda import FIRST, SECOND, Cards
 from tests.engine.pipelines import Counted, joined, other, same

@@ -18,10 +18,10 @@ from cosyrt.accel.backend import PARTS, Part
 from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.guard import GuardConfig, Workers, expected_s, guarded
 from cosyrt.accel.plan import Planned
-from cosyrt.accel.workload import Length, Subject, log_probabilities, mel_of
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
+from cosyrt.lab.workload import Length, Subject, log_probabilities, mel_of
 from tests.accel.fake_cuda import FIRST, SECOND, Cards, FakeStream
 from tests.engine.pipelines import SHORT, Counted, other
 

@@ -7,8 +7,8 @@ import torch
 
 from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.half_weights import HEAD, Wide, narrowed, supported
-from cosyrt.accel.verify import verify
-from cosyrt.accel.workload import Length, Subject
+from cosyrt.lab.parity import verify
+from cosyrt.lab.workload import Length, Subject
 from tests import tiny
 
 SAID = [Length(31, 0, False), Length(66, 31, True)]

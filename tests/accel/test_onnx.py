@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.onnx import Session, build, export
-from cosyrt.accel.verify import verify
-from cosyrt.accel.workload import Length, Subject
 from cosyrt.errors import UsageError
+from cosyrt.lab.parity import verify
+from cosyrt.lab.workload import Length, Subject
 
 SAID = [Length(31, 0, False), Length(110, 31, True)]
 

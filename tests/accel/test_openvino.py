@@ -13,8 +13,8 @@ from torch import Tensor, nn
 import cosyrt.accel.openvino as backend
 from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.graphs import VelocityGraph
-from cosyrt.accel.verify import verify
-from cosyrt.accel.workload import Length, Subject
+from cosyrt.lab.parity import verify
+from cosyrt.lab.workload import Length, Subject
 from cosyrt.models.dit import Block, DiT, DiTConfig
 from cosyrt.models.layers import Memory
 

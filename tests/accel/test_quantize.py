@@ -6,8 +6,8 @@ import torch
 
 from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.quantize import Int8Linear, rows_to_int8, with_int8
-from cosyrt.accel.verify import verify
-from cosyrt.accel.workload import Length, Subject
+from cosyrt.lab.parity import verify
+from cosyrt.lab.workload import Length, Subject
 from tests import tiny
 
 

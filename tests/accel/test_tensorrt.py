@@ -22,10 +22,10 @@ from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, Compile
 from cosyrt.accel.graphs import VelocityGraph
 from cosyrt.accel.onnx import export
 from cosyrt.accel.tensorrt import MOST_FRAMES, MOST_PAST, Engine, Typed, bounds, free_sizes, within
-from cosyrt.accel.verify import relative, verify
-from cosyrt.accel.workload import Length, Subject
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import UsageError
+from cosyrt.lab.parity import relative, verify
+from cosyrt.lab.workload import Length, Subject
 from cosyrt.models.flow import DiTFlow, Flow
 from cosyrt.models.layers import visible
 from tests import tiny, tiny3

@@ -15,13 +15,13 @@ import torch
 import cosyrt
 from cosyrt.accel.archive import Archive
 from cosyrt.accel.backend import PARTS, Part
-from cosyrt.accel.export import Exported
 from cosyrt.accel.torchscript import TORCHSCRIPT, archives, availability
-from cosyrt.accel.verify import verify
-from cosyrt.accel.workload import Length, Subject
 from cosyrt.audio import Audio
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.errors import ArchiveError, MissingDependency, UsageError
+from cosyrt.lab.export import Exported
+from cosyrt.lab.parity import verify
+from cosyrt.lab.workload import Length, Subject
 from tests import tiny, tiny1
 
 TEXT = "A sentence, long enough for a chunk."

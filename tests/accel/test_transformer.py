@@ -12,12 +12,12 @@ from torch import Tensor, nn
 import cosyrt
 from cosyrt.accel.archive import Archive
 from cosyrt.accel.components import COMPONENTS
-from cosyrt.accel.export import Exported, export, optimised
 from cosyrt.accel.scripted_transformer import ScriptedTransformer
 from cosyrt.accel.torchscript import archives, swapped
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import ArchiveError
+from cosyrt.lab.export import Exported, export, optimised
 from tests.tiny1 import flow, language_model, vocoder
 
 MODELS = Models(llm=language_model(), flow=flow(), vocoder=vocoder())

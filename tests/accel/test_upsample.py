@@ -11,12 +11,12 @@ from torch import Tensor
 
 from cosyrt.accel.archive import Archive
 from cosyrt.accel.components import COMPONENTS
-from cosyrt.accel.export import Exported, optimised
 from cosyrt.accel.scripted import ScriptedUpsampleConformer
 from cosyrt.accel.torchscript import swapped
 from cosyrt.accel.upsample import ArchivedEncoder
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import ArchiveError
+from cosyrt.lab.export import Exported, optimised
 from cosyrt.models.conformer import UpsampleConformer
 from cosyrt.models.layers import Memory, visible
 from tests.tiny import SPEECH_VOCABULARY, flow, language_model, vocoder

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cosyrt.accel import bench as benchmark
-from cosyrt.accel.child import Outcome
 from cosyrt.cli import main
+from cosyrt.lab import bench as benchmark
+from cosyrt.lab.child import Outcome
 
 QUICK = ("--device", "cpu", "--texts", "short", "--passes", "1")
 
 
 @pytest.fixture(autouse=True)
 def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory is measured in tests/accel/test_bench.py."""
+    """Memory is measured in tests/lab/test_bench.py."""
     monkeypatch.setattr(benchmark, "call_in_child", lambda *args, **options: Outcome(failure="not measured"))
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cosyrt.accel import examine as examining
-from cosyrt.accel.examine import Examination, Ratio, Share
 from cosyrt.cli import main
+from cosyrt.lab import examine as examining
+from cosyrt.lab.examine import Examination, Ratio, Share
 
 RESULT = Examination(
     share=Share(encoder_s=0.15, velocity_s=6, language_model_s=8),

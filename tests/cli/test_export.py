@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cosyrt.accel import export as exporting
 from cosyrt.cli import main
+from cosyrt.lab import export as exporting
 
 
 @pytest.fixture

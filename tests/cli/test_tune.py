@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cosyrt.accel import tune as tuning
 from cosyrt.cli import main
-from tests.accel.test_tune import acted
+from cosyrt.lab import tune as tuning
+from tests.lab.test_tune import acted
 
 
 @pytest.fixture(autouse=True)

@@ -9,11 +9,11 @@ import torch
 
 from cosyrt.accel import half_weights, tensorrt
 from cosyrt.accel.backend import Availability
-from cosyrt.accel.export import export
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.compat import AutoModel, CosyVoice, CosyVoice2
 from cosyrt.compat.flags import Flags
 from cosyrt.errors import ArchiveError, CosyrtError, MissingDependency, UsageError
+from cosyrt.lab.export import export
 from tests import tiny1
 
 

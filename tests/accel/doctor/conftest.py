@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cosyrt.accel.doctor.patient import Patient
-from cosyrt.accel.workload import Subject
+from cosyrt.lab.doctor.patient import Patient
+from cosyrt.lab.workload import Subject
 from tests.accel.doctor.injected import Clock
 
 

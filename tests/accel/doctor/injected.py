@@ -17,10 +17,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.accel.doctor.patient import Patient
-from cosyrt.accel.export import Exported
-from cosyrt.accel.workload import Subject
 from cosyrt.engine.stages import eager
+from cosyrt.lab.doctor.patient import Patient
+from cosyrt.lab.export import Exported
+from cosyrt.lab.workload import Subject
 
 
 class Clock:

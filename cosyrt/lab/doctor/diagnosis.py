@@ -1,0 +1,51 @@
+"""Why is it slow? Every cause that is known, looked for in turn, each with the experiment that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cosyrt.accel.backend import Part
+from cosyrt.lab.doctor.finding import Finding
+from cosyrt.lab.doctor.hardware import memory_spill, threads, tiny_share
+from cosyrt.lab.doctor.lengths import algorithm_search, executor_settings, respecialisation
+from cosyrt.lab.doctor.packages import two_onnxruntimes, version_mismatch
+from cosyrt.lab.doctor.patient import Patient
+from cosyrt.lab.doctor.weights import autocast, mislabelled, wrong_device
+
+# In this order: the executor's settings must be looked at before anything else runs the stages.
+CAUSES: tuple[Callable[[Patient], Finding], ...] = (
+    tiny_share,
+    version_mismatch,
+    two_onnxruntimes,
+    mislabelled,
+    wrong_device,
+    executor_settings,
+    autocast,
+    memory_spill,
+    algorithm_search,
+    respecialisation,
+    threads,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Where the time goes, and what was found of every cause."""
+
+    shares: dict[Part, float]  # seconds of each part for a short utterance, the plain way
+    findings: tuple[Finding, ...]
+
+    @property
+    def named(self) -> list[Finding]:
+        """The causes that are there, the confirmed ones first."""
+        return sorted((one for one in self.findings if one.named), key=lambda one: one.status)
+
+
+def diagnose(patient: Patient, on_step: Callable[[str], object] = lambda step: None) -> Diagnosis:
+    """Look for every cause; what a stage raises is passed on. `on_step` hears what is being looked for."""
+    findings = []
+    for number, cause in enumerate(CAUSES, 1):
+        on_step(f"{number} of {len(CAUSES)}: {cause.__name__.replace('_', ' ')}")
+        findings.append(cause(patient))
+    return Diagnosis(shares=dict(patient.shares), findings=tuple(findings))

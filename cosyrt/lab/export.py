@@ -1,0 +1,161 @@
+"""A model folder → TorchScript archives under upstream's names, each proven before it is given its name.
+
+script → freeze → optimize_for_inference, as upstream's `bin/export_jit.py`. What is written works in
+upstream's code too: same methods, same signatures.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+import cosyrt
+from cosyrt.accel.archive import DTYPES, methods, torch_release
+from cosyrt.accel.components import COMPONENTS, Component
+from cosyrt.accel.manifest import Manifest, path_beside, sha256
+from cosyrt.accel.torchscript import availability, optimised
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.engine.build import build
+from cosyrt.engine.stages import Models
+from cosyrt.errors import MissingDependency, UsageError, one_line
+from cosyrt.lab.proof import prove, write_cases
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PRECISIONS = tuple(DTYPES)
+STEPS = ("script", "freeze", "optimise", "save", "prove")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """One archive that was written."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def bytes(self) -> int:
+        """Its size."""
+        return self.path.stat().st_size
+
+
+# (archive's name, step that begins)
+OnStep = Callable[[str, str], None]
+
+
+def export(
+    folder: ModelFolder,
+    *,
+    out: Path | None = None,  # None: the model folder, where upstream looks for them
+    precisions: Sequence[str] = PRECISIONS,
+    on_step: OnStep = lambda name, step: None,
+) -> list[Exported]:
+    """Export every component of the folder's family in every precision; none for CosyVoice 3.
+
+    Raises:
+        UsageError: `out` cannot be written, or a precision is unknown.
+        ModelError: the folder cannot be used. ArchiveError: an export is not what it should be.
+        MissingDependency: this Python or torch cannot make TorchScript.
+    """
+    unknown = [precision for precision in precisions if precision not in DTYPES]
+    if unknown or not precisions:
+        raise UsageError(f"no precision {', '.join(unknown) or 'at all'}; give {' or '.join(PRECISIONS)}")
+    components = COMPONENTS[folder.family]
+    if not components:
+        return []
+    there = availability()
+    if not there.ok:
+        raise MissingDependency(there.reason)
+    out = out or folder.path
+    with _workplace(out) as work:
+        _, models = build(folder)
+        for network in (models.llm, models.flow, models.vocoder):
+            network.eval()
+        return [
+            made
+            for component in components
+            for made in _component(folder, models, component, precisions, out, work, on_step)
+        ]
+
+
+@contextmanager
+def _workplace(out: Path) -> Iterator[Path]:
+    """A folder beside the result, so that a finished file only needs a new name."""
+    with _writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix=".cosyrt-export-", dir=out)
+    with folder as work:
+        yield Path(work)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Only writing is done inside: what goes wrong is about the place. Torch has a RuntimeError for it."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"torch says {one_line(error, 100)}"
+        raise UsageError(
+            f"cannot write in {out}: {reason}; make room, or give another folder with --out"
+        ) from error
+
+
+def _component(
+    folder: ModelFolder,
+    models: Models,
+    component: Component,
+    precisions: Sequence[str],
+    out: Path,
+    work: Path,
+    on_step: OnStep,
+) -> Iterator[Exported]:
+    cases = work / "cases.pt"
+    with torch.inference_mode():
+        made = list(component.cases(models))
+    with _writing(out):
+        count = write_cases(cases, made)
+    checkpoint = component.checkpoint(folder)
+    checkpoint_sha256 = sha256(checkpoint)
+    for precision in precisions:
+        path = work / f"{component.name}.{precision}.zip"
+        module = copy.deepcopy(component.scripted(models)).to(DTYPES[precision])
+        script = optimised(module, component.keeps, partial(on_step, path.name))
+        on_step(path.name, "save")
+        with _writing(out):
+            path.write_bytes(script.save_to_buffer())  # given a name, torch aborts where the disk is full
+        on_step(path.name, "prove")
+        manifest = Manifest(
+            component=component.name,
+            precision=precision,
+            dtype=str(DTYPES[precision]).removeprefix("torch."),
+            methods=sorted(methods(script)),
+            archive_sha256=sha256(path),
+            checkpoint=checkpoint.name,
+            checkpoint_sha256=checkpoint_sha256,
+            torch=torch_release(),
+            cosyrt=cosyrt.__version__,
+            error=prove(path, checkpoint, cases),
+            cases=count,
+        )
+        with _writing(out):
+            final = _named(path, manifest, out)
+        yield Exported(path=final, manifest=manifest)
+
+
+def _named(path: Path, manifest: Manifest, out: Path) -> Path:
+    """Give the archive its name. Between the two renames the old manifest is there: an error, no lie."""
+    final = out / path.name
+    manifest.write_beside(path)
+    os.replace(path, final)
+    os.replace(path_beside(path), path_beside(final))
+    return final

@@ -1,0 +1,272 @@
+"""Find out what is fastest here: try every candidate for every part, compose the best, try the whole.
+
+Each candidate has a process of its own with a time limit and a memory limit. It must be right before it is
+timed (`verify.py`), and what is faster than eager by less than eager differs from itself is not faster
+(`timing.py`). The plan as a whole is held against eager once more, and must win.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from cosyrt import errors
+from cosyrt.accel.backend import PARTS, Backend, Part, Precision
+from cosyrt.accel.backends import BACKENDS
+from cosyrt.accel.plan import Plan, Planned, check_plans_folder, made_for, plan_path
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.engine.pipeline import BUILTIN
+from cosyrt.engine.ram import ram_bytes
+from cosyrt.errors import CosyrtError, SpeechError, UsageError
+from cosyrt.lab.child import Outcome, call_in_child
+from cosyrt.lab.parity import ORDER
+from cosyrt.lab.trial import LEAST_PASSES, Job, Shares, shares, trial
+from cosyrt.lab.verdict import WHOLE, Row, amdahl, judged, too_small
+from cosyrt.lab.workload import LENGTHS
+
+WHOLE_SHARE = 0.25  # of the budget is kept for the plan as a whole
+TIMING_SHARE = 0.5  # of a candidate's time; the rest goes into loading, building and verifying
+PATIENCE, LEAST_PATIENCE_S = 4, 90.0  # times its share of the budget that a candidate may take, and at least
+PATIENCE_SHARE = 0.5  # of the budget: that least is no more
+MEMORY_SHARE = 0.9  # of what is free may be taken by one candidate
+LEAST_LENGTHS = 3  # that a candidate is timed on; one that cannot be is not tried
+NO_TIME = "there was no time left for it; give a larger --budget"
+WAYS = 3  # that each trial measures: eager, eager again, the candidate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that was found out."""
+
+    shares: Shares
+    rows: list[Row]  # of single parts
+    whole: Row | None  # the plan as a whole; None where no part was chosen
+    plan: Plan
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far the tuning is."""
+
+    doing: str
+    spent_s: float
+    budget_s: float
+
+
+def tune(
+    folder: str | Path | None = None,
+    *,
+    device: str | None = None,
+    budget_s: float = 300.0,
+    allow: tuple[Precision, ...] = ORDER,
+    progress: Callable[[Progress], object] = lambda progress: None,
+) -> Report:
+    """Measure, choose, and write the plan that `cosyrt.load` uses from then on.
+
+    `budget_s` is about what it takes; interrupted, it leaves the plan that was there before. Trials run in
+    processes of their own: a script calls this under `if __name__ == "__main__":`.
+
+    Raises:
+        ModelError: the folder cannot be used.
+        UsageError: no such device, no place for the plan, or a budget too small for anything.
+        SpeechError: eager itself failed. OSError: the plan cannot be written in the end.
+    """
+    return Tuning(folder, device, budget_s, allow, progress).run()
+
+
+class Tuning:
+    """One run of `tune`: what it is about, and the clock."""
+
+    def __init__(
+        self,
+        folder: str | Path | None,
+        device: str | None,
+        budget_s: float,
+        allow: tuple[Precision, ...],
+        progress: Callable[[Progress], object],
+    ) -> None:
+        self.opened = ModelFolder.open(BUILTIN if folder is None else folder)
+        self.device, self.budget_s, self.allow, self.progress = device, budget_s, allow, progress
+        self.begin = time.monotonic()
+        self.memory = free_bytes()
+
+    def run(self) -> Report:
+        """Everything, in order."""
+        check_plans_folder()
+        self.tell("the plain way")
+        shared = self.plain_shares()
+        where = torch.device(shared.device)
+        rows = list(self.rows(shared, where))
+        self.check_tried(rows)
+        best = {part: row for part in PARTS if (row := best_of(rows, part)) is not None}
+        whole = self.whole(best, shared) if best else None
+        wins = whole is not None and whole.verdict == "chosen"
+        rows = [with_rank(row, best, wins) for row in rows]
+        plan = Plan(
+            made_for=made_for(self.opened, where),
+            parts={part: as_planned(row) for part, row in best.items()} if wins else {},
+            speedup=whole.timed.speedup.median if wins and whole and whole.timed else 1.0,
+            made=datetime.now().isoformat(timespec="seconds"),
+        )
+        path = plan_path(self.opened, where)
+        plan.write(path)
+        self.tell("done")
+        return Report(shares=shared, rows=rows, whole=whole, plan=plan, path=path)
+
+    def plain_shares(self) -> Shares:
+        """Where the time goes the plain way."""
+        outcome = self.child(
+            shares, str(self.opened.path), self.device, torch.get_num_threads(), seconds=self.budget_s
+        )
+        if outcome.failure is not None:
+            kind, _, reason = outcome.failure.partition(": ")
+            known = getattr(errors, kind, None)
+            if isinstance(known, type) and issubclass(known, CosyrtError):
+                raise known(reason)
+            raise SpeechError(f"the model cannot be measured: {outcome.failure}")
+        found: Shares = outcome.value
+        return found
+
+    def rows(self, shared: Shares, where: torch.device) -> Iterator[Row]:
+        """Every candidate; next comes what promises most beyond what is found, while there is time."""
+        pairs = [(part, backend) for backend in BACKENDS.values() for part in backend.parts]
+        named = {(p, b.name): self.row(p, b, shared, where) for p, b in pairs}
+        waiting = [key for key, row in named.items() if not row.why]
+        while waiting:
+            promises = {key: promise(named[key], list(named.values()), shared) for key in waiting}
+            part, name = key = max(waiting, key=lambda key: promises[key])
+            self.tell(f"{name} for {part}")
+            promising = max(1, sum(more > 0 for more in promises.values()))
+            seconds = (self.left() - WHOLE_SHARE * self.budget_s) / promising
+            named[key] = self.tried(named[key], {part: name}, shared, seconds)
+            waiting.remove(key)
+        yield from named.values()
+
+    def check_tried(self, rows: list[Row]) -> None:
+        """Where there was time for nothing, nothing was found out, and the old plan stays."""
+        waiting = any(row.why == NO_TIME for row in rows)
+        if waiting and all(row.verdict in ("absent", "not tried") for row in rows):
+            raise UsageError(
+                f"{self.budget_s:.0f} s are too short to try anything here, the plan stays as it was; "
+                "give a larger --budget"
+            )
+
+    def row(self, part: Part, backend: Backend, shared: Shares, where: torch.device) -> Row:
+        """What can be said before anything is built; without a reason against it, it is to be tried."""
+        share = shared.share(part)
+        there = backend.availability(where)
+        row = Row(
+            part=part,
+            candidate=backend.name,
+            precision=backend.precision,
+            verdict="not tried",
+            why="",
+            predicted=amdahl(share, backend.predicts(where)),
+        )
+        if not there.ok:
+            return replace(row, verdict="absent", why=there.reason)
+        if backend.precision not in self.allow:
+            return replace(row, why=f"{backend.precision} weights were not allowed; see --allow")
+        return replace(row, why=too_small(share))
+
+    def tried(self, row: Row, parts: dict[Part, str], shared: Shares, seconds: float) -> Row:
+        """The row with what its trial came to."""
+        whole = row.part == WHOLE
+        share = 1.0 if whole else sum(map(shared.share, parts))
+        visit_s = WAYS * share * shared.pass_s  # one length, every way once
+        each_s = (1 + LEAST_PASSES) * visit_s / TIMING_SHARE  # for one length, verifying included
+        least = LEAST_LENGTHS * each_s
+        if not whole and least > max(seconds, self.left() - WHOLE_SHARE * self.budget_s):
+            return replace(row, why=NO_TIME)
+        seconds = max(seconds, least)
+        job = Job(
+            folder=str(self.opened.path),
+            device=shared.device,
+            parts=parts,
+            seconds=TIMING_SHARE * seconds,
+            lengths=min(round(seconds / each_s), len(LENGTHS)),
+            threads=torch.get_num_threads(),
+            whole=whole,
+        )
+        kept = whole or BACKENDS[row.candidate].kept  # of the whole, each part has earned its own
+        facts: dict[str, Any] = judged(self.child(trial, job, seconds=seconds), kept=kept)
+        return replace(row, **facts)
+
+    def whole(self, best: dict[Part, Row], shared: Shares) -> Row:
+        """All chosen parts together against eager: right, and faster by more than the noise, or dropped."""
+        self.tell("the plan as a whole")
+        saved = sum(shared.share(part) * (1 - 1 / row.gain) for part, row in best.items())
+        row = Row(
+            part="whole",
+            candidate=" ".join(f"{part}={row.candidate}" for part, row in best.items()),
+            precision=max((row.precision for row in best.values()), key=ORDER.index),
+            verdict="not tried",
+            why="",
+            predicted=1 / (1 - saved),
+        )
+        parts = {part: row.candidate for part, row in best.items()}
+        row = self.tried(row, parts, shared, max(self.left(), WHOLE_SHARE * self.budget_s))
+        return replace(row, verdict="chosen") if row.verdict == "faster" else row
+
+    def child(self, function: Callable[..., Any], *arguments: Any, seconds: float) -> Outcome:
+        """The call in a process of its own."""
+        patience = max(min(LEAST_PATIENCE_S, PATIENCE_SHARE * self.budget_s), PATIENCE * seconds)
+        patience = min(patience, max(0.0, self.left()) + LEAST_PATIENCE_S)
+        return call_in_child(function, *arguments, timeout_s=patience, memory_bytes=self.memory)
+
+    def left(self) -> float:
+        """Seconds of the budget."""
+        return self.budget_s - (time.monotonic() - self.begin)
+
+    def tell(self, doing: str) -> None:
+        """Say what is being done."""
+        self.progress(Progress(doing=doing, spent_s=time.monotonic() - self.begin, budget_s=self.budget_s))
+
+
+def promise(row: Row, rows: list[Row], shared: Shares) -> float:
+    """What share of an utterance's time it should save, by the book, beyond the best that was timed."""
+    part = cast(Part, row.part)
+    found = max(
+        (1 - 1 / each.gain for each in rows if each.part == part and each.verdict == "faster"), default=0.0
+    )
+    return 1 - 1 / row.predicted - shared.share(part) * found
+
+
+def best_of(rows: list[Row], part: Part) -> Row | None:
+    """The candidate that makes a part cheapest; of two that are within the noise, the more exact."""
+    faster = [row for row in rows if row.part == part and row.verdict == "faster"]
+    if not faster:
+        return None
+    top = max(faster, key=lambda row: row.gain)
+    assert top.timed is not None
+    near = [row for row in faster if row.gain * top.timed.floor >= top.gain]
+    return min(near, key=lambda row: (ORDER.index(row.precision), -row.gain))
+
+
+def with_rank(row: Row, best: dict[Part, Row], wins: bool) -> Row:
+    """A row that was faster, told whether it was chosen, and if not, why."""
+    if row.verdict != "faster":
+        return row
+    first = next(one for part, one in best.items() if part == row.part)
+    if first.candidate != row.candidate:
+        reason = "as fast and more exact" if first.gain <= row.gain else "faster still"
+        return replace(row, why=f"{first.candidate} is {reason}")
+    return replace(row, verdict="chosen") if wins else replace(row, why="the plan as a whole did not win")
+
+
+def as_planned(row: Row) -> Planned:
+    """What the plan keeps of a row."""
+    return Planned(backend=row.candidate, speedup=row.gain, calls=row.calls or {})
+
+
+def free_bytes() -> int | None:
+    """Memory that one candidate may take; None where the system does not tell."""
+    free = ram_bytes()[1]
+    return None if free is None else int(MEMORY_SHARE * free)

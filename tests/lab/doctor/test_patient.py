@@ -1,0 +1,79 @@
+"""What is gathered before the doctor looks: the way it is run, the shares, archives and sessions."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from cosyrt.accel.backend import PARTS
+from cosyrt.accel.plan import Plan, Planned, made_for, plan_path
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.errors import UsageError
+from cosyrt.lab.doctor.patient import Patient
+from cosyrt.lab.export import Exported
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def plan(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """An int8 language model, planned for this model here."""
+    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path))
+    folder = ModelFolder.open(tiny_folder)
+    plan = Plan(made_for=made_for(folder, CPU), parts={"llm": Planned(backend="int8", speedup=2.0)})
+    plan.write(plan_path(folder, CPU))
+    return plan
+
+
+def test_a_plan_is_run_without_its_guard(tiny_folder: Path, plan: Plan) -> None:
+    """The doctor wants to see what the guard would hide; the other parts are plain, and shares are of all."""
+    patient = Patient.open(str(tiny_folder), device="cpu")
+
+    assert patient.changed == ["llm"]
+    assert patient.plan_objection == ""
+    assert sum(map(patient.share, PARTS)) == pytest.approx(1)
+    assert patient.card is None and patient.cores >= 1
+    assert not any("Watch" in repr(stage) for stage in patient.stages)
+
+
+def test_a_plan_that_does_not_hold_is_an_objection(tiny_folder: Path, plan: Plan) -> None:
+    """Stale, damaged, or of a backend that is not there: the plain way, and why."""
+    folder = ModelFolder.open(tiny_folder)
+    path = plan_path(folder, CPU)
+    Plan(made_for=plan.made_for | {"torch": "1.0"}, parts=plan.parts).write(path)
+    stale = Patient.open(str(tiny_folder), device="cpu")
+    Plan(made_for=plan.made_for, parts={"llm": Planned(backend="steam", speedup=2.0)}).write(path)
+    unknown = Patient.open(str(tiny_folder), device="cpu")
+    path.write_text("{")
+    damaged = Patient.open(str(tiny_folder), device="cpu")
+
+    assert (stale.changed, unknown.changed, damaged.changed) == ([], [], [])
+    assert "torch was 1.0" in stale.plan_objection
+    assert "'steam'" in unknown.plan_objection
+    assert "cannot be read" in damaged.plan_objection
+    assert Patient.open(str(tiny_folder), device="cpu", way="eager").plan_objection == ""
+
+
+def test_a_way_can_be_named(tiny_folder: Path, exported: dict[str, Exported]) -> None:
+    """Archives may lie elsewhere, and only those of the model's own components count."""
+    where = exported["fp32"].path.parent
+    patient = Patient.open(str(tiny_folder), device="cpu", way="torchscript", archives=where)
+
+    assert patient.changed == ["encode"]
+    assert {path.name for path in patient.archives} == {"flow.encoder.fp16.zip", "flow.encoder.fp32.zip"}
+    with pytest.raises(UsageError, match="no backend 'steam'"):
+        Patient.open(str(tiny_folder), device="cpu", way="steam")
+
+
+def test_sessions_of_anyone_are_found(tiny_folder: Path) -> None:
+    """Whoever opened it, a session of onnxruntime that is alive in this process is looked at."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(tiny_folder / "campplus.onnx", providers=["CPUExecutionProvider"])
+    patient = Patient.open(str(tiny_folder), device="cpu", way="eager")
+
+    assert "onnxruntime" in sys.modules
+    assert any(one is session for one in patient.sessions)

@@ -1,0 +1,187 @@
+"""The benchmark of whole utterances, on the tiny model: what is measured, by whom, and what cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.engine.stages import Models, Stages
+from cosyrt.errors import MissingDependency, UsageError
+from cosyrt.lab import bench as benchmark
+from cosyrt.lab.bench import Bench, BenchConfig
+from cosyrt.lab.bench_report import Report
+from cosyrt.lab.child import Outcome
+
+QUICK = BenchConfig(passes=2, lengths=("short",))
+
+
+def same(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+    return stages
+
+
+def absent(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+    raise MissingDependency("it is not installed")
+
+
+def greedy(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def lazy(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+    """Runs every vocoder call six times."""
+
+    def vocode(*args: Any) -> Any:
+        for _ in range(5):
+            stages.vocode(*args)
+        return stages.vocode(*args)
+
+    return stages._replace(vocode=vocode)
+
+
+WAYS: dict[str, Callable[..., Stages] | None] = {
+    "eager": None,
+    "same": same,
+    "absent": absent,
+    "greedy": greedy,
+    "lazy": lazy,
+}
+
+
+@pytest.fixture
+def ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ways of our own, and no process for each of them."""
+    monkeypatch.setattr(benchmark, "way", WAYS.__getitem__)
+    monkeypatch.setattr(benchmark, "call_in_child", lambda *args, **options: Outcome(failure="not wanted"))
+
+
+def report(folder: Path, **changes: Any) -> Report:
+    return Bench(str(folder), "cpu", replace(QUICK, **changes)).run()
+
+
+@pytest.fixture(scope="module")
+def alone(tiny_folder: Path) -> Report:
+    """The tiny model as it is, its memory measured in a process of its own."""
+    return report(tiny_folder)
+
+
+def test_each_text_has_its_figures(alone: Report) -> None:
+    """Real-time factor, its spread and the first chunk of a short text in English and in Chinese."""
+    assert [str(each.text) for each in alone.said] == ["en short", "zh short"]
+    for each in alone.said:
+        assert each.audio_s > 0
+        assert each.rtf.median == pytest.approx(each.seconds.median / each.audio_s)
+        assert each.rtf.median <= each.rtf.p95 <= each.rtf.p99
+        assert each.first_chunk_s.median > 0
+    assert (alone.family, alone.device, alone.passes) == ("cosyvoice2", "cpu", 2)
+
+
+def test_one_way_alone_is_compared_with_nothing(alone: Report) -> None:
+    """There is no gain, no noise floor, no verdict."""
+    (way,) = alone.ways
+
+    assert alone.floor is None
+    assert (way.gain, way.first_chunk_gain, way.verdict) == (None, None, None)
+
+
+def test_memory_and_load_are_of_a_process_of_its_own(alone: Report) -> None:
+    """The child says when it had loaded, how long its first utterance took, and its peak."""
+    (way,) = alone.ways
+
+    assert way.failure is None and way.alone is not None
+    assert way.alone.load_s > 0 and way.alone.first_call_s > 0
+    assert way.alone.gpu_peak_mb is None
+    assert way.peak_mb > 50
+
+
+@pytest.mark.usefixtures("ways")
+def test_a_slower_way_is_found_and_the_same_one_is_not(tiny_folder: Path) -> None:
+    """Six vocoder calls for one are slower; the very same stages are the same."""
+    found = report(tiny_folder, ways=("eager", "same", "lazy"), passes=4)
+    verdicts = {way.name: way.verdict for way in found.ways}
+
+    assert verdicts["eager"] is None
+    assert verdicts["lazy"] == "slower"
+    assert found.floor is not None and found.floor >= 1.02
+    gains = {each.way: each.gain for each in found.said}
+    assert gains["lazy"] is not None and gains["lazy"].median < 1
+
+
+@pytest.mark.usefixtures("ways")
+def test_what_cannot_be_run_is_left_out_with_its_reason(tiny_folder: Path) -> None:
+    """A missing package or too little memory ends that way, not the benchmark."""
+    found = report(tiny_folder, ways=("eager", "absent", "greedy"))
+
+    assert found.absent == {
+        "absent": "it is not installed",
+        "greedy": "it does not fit beside the others; compare fewer at once",
+    }
+    assert [way.name for way in found.ways] == ["eager"]
+    assert found.floor is None
+
+
+@pytest.mark.usefixtures("ways")
+def test_nothing_to_measure_is_told(tiny_folder: Path) -> None:
+    """If no way can be run there is no report, but the reasons."""
+    with pytest.raises(UsageError, match="nothing to measure: it is not installed"):
+        Bench(str(tiny_folder), "cpu", replace(QUICK, ways=("absent",)))
+
+
+@pytest.mark.usefixtures("ways")
+def test_speakers_at_once(tiny_folder: Path) -> None:
+    """1, 2 and 3 at once, all heard to the end."""
+    found = report(tiny_folder, speakers=3)
+
+    assert [crowd.speakers for crowd in found.crowds] == [1, 2, 3]
+    assert all(crowd.audio_s_per_s > 0 and crowd.rtf > 0 for crowd in found.crowds)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"ways": ("eager", "eager")}, "once"),
+        ({"ways": ()}, "once"),
+        ({"lengths": ("huge",)}, "lengths are short, medium, long"),
+        ({"lengths": ()}, "lengths are"),
+        ({"ways": ("eager", "magic")}, "magic"),
+    ],
+)
+def test_mistakes_are_told_before_the_model_is_loaded(changes: dict[str, Any], says: str) -> None:
+    """Unknown or repeated names, with a folder that is not even there."""
+    with pytest.raises(UsageError, match=says):
+        Bench("no/such/folder", "cpu", replace(QUICK, **changes))
+
+
+@pytest.mark.usefixtures("ways")
+def test_a_model_without_voices_borrows_a_clip(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The built-in voice says a sentence, and the model speaks like it."""
+    bench = Bench(str(tiny_folder), "cpu", QUICK)
+    bench.subject.pipeline.voices.clear()
+    monkeypatch.setattr(benchmark, "load", lambda *args, **options: bench_voice(tiny_folder))
+    (voice,) = {bench._voice(text).name for text in bench.texts}
+
+    assert voice == "reference"
+
+
+def bench_voice(folder: Path) -> Any:
+    """A loaded tiny model in place of the built-in one."""
+    from cosyrt.engine.pipeline import load
+
+    return load(folder, device="cpu")
+
+
+def test_ways_have_names() -> None:
+    """The plain way, the plan of `cosyrt tune`, archives, and every backend."""
+    from cosyrt.accel.backends import BACKENDS
+    from cosyrt.accel.loading import planned
+
+    assert benchmark.way("eager") is None
+    assert benchmark.way("plan") is planned
+    assert all(callable(benchmark.way(name)) for name in ("torchscript", *BACKENDS))

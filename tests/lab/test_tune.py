@@ -1,0 +1,198 @@
+"""Tuning end to end on the tiny model, and its choices on made-up rows."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import cosyrt.lab.tune as tuning
+from cosyrt.accel.backend import Availability
+from cosyrt.accel.backends import BACKENDS
+from cosyrt.accel.plan import Plan
+from cosyrt.errors import ModelError, UsageError
+from cosyrt.lab.child import Outcome
+from cosyrt.lab.parity import Distances, Parity
+from cosyrt.lab.trial import Job, Result, Shares
+from cosyrt.lab.tune import best_of, tune, with_rank
+from cosyrt.lab.verdict import Row
+from tests.lab.test_verdict import timed
+
+TRIED = ("bf16", "int8")
+SHARES = Shares(seconds={"llm": 6.0, "encode": 0.1, "velocity": 4.0, "vocode": 0.5}, pass_s=0.1, device="cpu")
+
+
+def row(name: str, cost_s: float, precision: str = "half") -> Row:
+    return Row(
+        part="llm",
+        candidate=name,
+        precision=precision,  # type: ignore[arg-type]
+        verdict="faster",
+        why="",
+        predicted=2.0,
+        timed=timed(1.4, 1.6, cost_s=cost_s),
+    )
+
+
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty folder for plans."""
+    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path))
+    return tmp_path
+
+
+def acted(monkeypatch: pytest.MonkeyPatch, whole_low: float) -> list[Job]:
+    """Children that answer at once: each candidate is faster, the whole is as fast as said."""
+    jobs: list[Job] = []
+
+    def child(function: object, *arguments: object, **limits: object) -> Outcome:
+        if function is tuning.shares:
+            return Outcome(value=SHARES)
+        (job,) = arguments
+        assert isinstance(job, Job)
+        jobs.append(job)
+        found = timed(whole_low, whole_low + 0.1) if job.whole else timed(1.5, 1.6)
+        right = Parity(precision="half", distances=Distances())
+        return Outcome(value=Result(build_s=0.1, parity=right, timed=found, calls={"step": [(1, 0.1)]}))
+
+    here = {name: replace(BACKENDS[name], availability=lambda device: Availability(True)) for name in TRIED}
+    monkeypatch.setattr(tuning, "BACKENDS", here)
+    monkeypatch.setattr(tuning, "call_in_child", child)
+    return jobs
+
+
+def test_the_best_of_each_part_make_the_plan(
+    monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
+) -> None:
+    """Parts too small are not tried, classes not allowed are left out, and the whole is tried last."""
+    jobs = acted(monkeypatch, 1.5)
+    report = tune(tiny_folder, device="cpu", allow=("exact", "half"))
+
+    assert jobs[-1].whole and set(jobs[-1].parts) == set(report.plan.parts) == {"llm", "velocity"}
+    assert {r.candidate for r in report.rows if r.verdict == "chosen"} == {"bf16"}
+    assert all("not allowed" in r.why for r in report.rows if r.candidate == "int8")
+    assert all("of the work" in r.why for r in report.rows if r.part == "encode" and r.candidate == "bf16")
+    assert Plan.read(report.path) == report.plan
+    assert report.plan.parts["llm"].calls == {"step": [(1, 0.1)]}
+
+
+def test_what_promises_most_beyond_what_is_found_is_next(
+    monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
+) -> None:
+    """A second candidate for the heaviest part waits, where the first has saved most of what there was."""
+    jobs = acted(monkeypatch, 1.5)
+    tune(tiny_folder, device="cpu")
+    parts = [part for job in jobs[:-1] for part in job.parts]
+
+    assert parts[:2] == ["llm", "velocity"] and parts.count("llm") > 1
+
+
+def test_a_plan_that_does_not_win_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
+) -> None:
+    """Parts that are faster alone and not together: the plan is the plain way."""
+    acted(monkeypatch, 0.9)
+    report = tune(tiny_folder, device="cpu")
+
+    assert report.plan.parts == {} and report.whole is not None and report.whole.verdict == "same"
+    assert not [r for r in report.rows if r.verdict == "chosen"]
+    assert Plan.read(report.path) == report.plan
+
+
+def test_interrupted_it_keeps_the_old_plan(
+    monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
+) -> None:
+    """Ctrl-C anywhere leaves the file as it was."""
+    acted(monkeypatch, 1.5)
+    old = tune(tiny_folder, device="cpu")
+
+    def stopped(*arguments: object, **limits: object) -> Outcome:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuning, "call_in_child", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        tune(tiny_folder, device="cpu")
+
+    assert Plan.read(old.path) == old.plan
+    assert [path.name for path in plans.iterdir()] == [old.path.name]
+
+
+def test_a_candidate_that_fails_is_a_row(
+    monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
+) -> None:
+    """A crash, or too much time or memory, ends the candidate and nothing else."""
+    monkeypatch.setattr(
+        tuning,
+        "call_in_child",
+        lambda function, *_, **__: (
+            Outcome(value=SHARES)
+            if function is tuning.shares
+            else Outcome(failure="the process died (exit code -9)")
+        ),
+    )
+    report = tune(tiny_folder, device="cpu")
+
+    assert report.whole is None and report.plan.parts == {}
+    assert {r.why for r in report.rows if r.verdict == "failed"} == {"the process died (exit code -9)"}
+
+
+def test_a_budget_for_nothing_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
+) -> None:
+    """Where no candidate could be tried, nothing was found out: an error, and no plan is written."""
+    acted(monkeypatch, 1.5)
+    with pytest.raises(UsageError, match="too short to try anything"):
+        tune(tiny_folder, device="cpu", budget_s=0.5)
+
+    assert not list(plans.iterdir())
+
+
+def test_of_two_as_fast_the_more_exact_is_chosen() -> None:
+    """Within the noise of each other, precision decides; beyond it, speed."""
+    exact, half, fast = row("a", 0.51, "exact"), row("b", 0.50), row("c", 0.20, "quantised")
+
+    assert best_of([exact, half], "llm") is exact
+    assert best_of([exact, half, fast], "llm") is fast
+    assert best_of([replace(exact, verdict="same")], "llm") is None
+    assert with_rank(half, {"llm": exact}, True).why == "a is as fast and more exact"
+    assert with_rank(half, {"llm": fast}, True).why == "c is faster still"
+
+
+def test_no_such_device(plans: Path, tiny_folder: Path) -> None:
+    """The error of the child is the error of the user."""
+    with pytest.raises(UsageError, match="warp"):
+        tune(tiny_folder, device="warp")
+
+
+def test_a_model_that_cannot_be_used(plans: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    """So are those that only loading finds."""
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+    (folder / "flow.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="safetensors"):
+        tune(folder, device="cpu")
+
+
+def test_trials_have_the_threads_that_the_plan_holds_for(
+    monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
+) -> None:
+    """A program may have asked torch for others than a new process would take."""
+    jobs = acted(monkeypatch, 1.4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    report = tune(tiny_folder, device="cpu")
+
+    assert {job.threads for job in jobs} == {7}
+    assert report.plan.made_for["threads"] == "7"
+
+
+@pytest.mark.slow
+def test_the_tiny_model_end_to_end(plans: Path, tiny_folder: Path) -> None:
+    """Real processes, real candidates, a small budget: every row ends in a verdict, the plan is written."""
+    report = tune(tiny_folder, device="cpu", budget_s=20.0, allow=("exact", "quantised"))
+
+    assert all(r.verdict != "not tried" or r.why for r in report.rows)
+    assert all(r.parity is None or r.parity.passed for r in report.rows)
+    assert Plan.read(report.path) == report.plan
+    assert sum(map(report.shares.share, report.shares.seconds)) == pytest.approx(1)
