@@ -14,7 +14,7 @@ import pytest
 USES = {
     "onnxruntime": """
 from cosyrt.lab.doctor.packages import _answer
-from cosyrt.accel.probe import this_machine
+from cosyrt.machine.probe import this_machine
 from cosyrt.frontend.reference import _session
 this_machine(), _answer(), _session({campplus!r}, 0)
 """,

@@ -143,7 +143,7 @@ def _progress(*, hidden: bool) -> Iterator[OnStep]:
 
 
 def _as_data(report: Report) -> dict[str, Any]:
-    from cosyrt.accel.probe import this_machine
+    from cosyrt.machine.probe import this_machine
 
     data = asdict(report)
     for each in data["said"]:

@@ -13,8 +13,8 @@ from cosyrt.cli.options import verbose_option
 from cosyrt.cli.table import table
 
 if TYPE_CHECKING:
-    from cosyrt.accel.machine import Gpu, Machine
     from cosyrt.lab.advice import Advice
+    from cosyrt.machine.facts import Gpu, Machine
 
 ROOMS = {"too large": "too large", "tight": "tight", "fits": "fits", "unknown": "free memory unknown"}
 PRECISIONS = {
@@ -43,9 +43,9 @@ def device(described: Path | None, as_json: bool) -> None:
     cosyrt device --json > machine.json
     cosyrt device --as machine.json
     """
-    from cosyrt.accel.machine import Machine
-    from cosyrt.accel.probe import this_machine
     from cosyrt.lab.advice import advise
+    from cosyrt.machine.facts import Machine
+    from cosyrt.machine.probe import this_machine
 
     if described:
         machine = Machine.read(described)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from cosyrt.accel.machine import Gpu, Machine
 from cosyrt.lab.footprint import COSYVOICE_2, PRECISIONS, Footprint, Precision
+from cosyrt.machine.facts import Gpu, Machine
 
 Verdict = Literal["use", "try", "leave", "impossible"]
 Room = Literal["fits", "tight", "too large", "unknown"]

@@ -18,7 +18,6 @@ from statistics import median
 import torch
 
 from cosyrt.accel.backends import EAGER, accelerated
-from cosyrt.accel.gpu_load import GpuLoad
 from cosyrt.accel.torchscript import archives
 from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Accelerate, Pipeline, load
@@ -29,6 +28,7 @@ from cosyrt.lab.child import MB, Outcome, call_in_child
 from cosyrt.lab.texts import LENGTHS, REFERENCE, TEXTS, Text
 from cosyrt.lab.timing import Summary, TimingConfig, interleaved
 from cosyrt.lab.workload import Subject
+from cosyrt.machine.gpu_load import GpuLoad
 
 TORCHSCRIPT = "torchscript"
 PLAN = "plan"  # what `cosyrt tune` found

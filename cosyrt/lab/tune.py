@@ -22,13 +22,13 @@ from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.plan import Plan, Planned, check_plans_folder, made_for, plan_path
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.pipeline import BUILTIN
-from cosyrt.engine.ram import ram_bytes
 from cosyrt.errors import CosyrtError, SpeechError, UsageError
 from cosyrt.lab.child import Outcome, call_in_child
 from cosyrt.lab.parity import ORDER
 from cosyrt.lab.trial import LEAST_PASSES, Job, Shares, shares, trial
 from cosyrt.lab.verdict import WHOLE, Row, amdahl, judged, too_small
 from cosyrt.lab.workload import LENGTHS
+from cosyrt.machine.memory import ram_bytes
 
 WHOLE_SHARE = 0.25  # of the budget is kept for the plan as a whole
 TIMING_SHARE = 0.5  # of a candidate's time; the rest goes into loading, building and verifying

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cosyrt.accel.machine import Cpu, Gpu, Machine
 from cosyrt.lab.advice import OPTIONS, Advice, advise, memory
 from cosyrt.lab.footprint import COSYVOICE_2, COSYVOICE_3
+from cosyrt.machine.facts import Cpu, Gpu, Machine
 
 RTX_2050 = Machine.read(Path(__file__).parent / "machines" / "rtx2050.json")
 LARGE = Machine(

@@ -16,14 +16,14 @@ from cosyrt.accel.archive import NAME
 from cosyrt.accel.backend import PARTS, Part
 from cosyrt.accel.backends import EAGER, accelerated
 from cosyrt.accel.components import COMPONENTS
-from cosyrt.accel.doctor.card import Card, CudaCard
-from cosyrt.accel.machine import Machine
 from cosyrt.accel.plan import fitting
-from cosyrt.accel.probe import physical_cores, this_machine
 from cosyrt.accel.torchscript import archives as by_archives
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import kind_and_reason
 from cosyrt.lab.workload import Length, Subject, calls_of, seconds_of
+from cosyrt.machine.card import Card, CudaCard
+from cosyrt.machine.facts import Machine
+from cosyrt.machine.probe import physical_cores, this_machine
 
 PLAN = "plan"  # what `cosyrt.load` runs, without its guard: the doctor wants to see it fail
 SHORT = Length(46, 0, False)  # 1.8 s of speech

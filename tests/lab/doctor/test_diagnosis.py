@@ -11,7 +11,7 @@ from cosyrt.accel.torchscript import archives
 from cosyrt.lab.doctor.diagnosis import CAUSES, diagnose
 from cosyrt.lab.doctor.patient import Patient
 from cosyrt.lab.export import Exported
-from tests.accel.doctor.injected import INJECTIONS, Clock, Injector, fuser
+from tests.lab.doctor.injected import INJECTIONS, Clock, Injector, fuser
 
 
 @pytest.mark.parametrize("cause", INJECTIONS)

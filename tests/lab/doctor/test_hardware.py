@@ -9,7 +9,7 @@ import torch
 
 from cosyrt.lab.doctor.hardware import memory_spill, threads, tiny_share
 from cosyrt.lab.doctor.patient import Patient
-from tests.accel.doctor.injected import Clock, Injector, SpillingCard, with_stage
+from tests.lab.doctor.injected import Clock, Injector, SpillingCard, with_stage
 
 
 class RoomyCard(SpillingCard):

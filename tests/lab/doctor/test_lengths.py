@@ -21,7 +21,7 @@ from cosyrt.lab.doctor.lengths import (
     fresh,
 )
 from cosyrt.lab.doctor.patient import LENGTHS, SHORT, Patient
-from tests.accel.doctor.injected import Clock, SearchingSession, compiles_per_length, with_stage
+from tests.lab.doctor.injected import Clock, SearchingSession, compiles_per_length, with_stage
 
 
 def test_no_experiment_meets_a_length_of_another() -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cosyrt.accel.machine import Gpu, Machine
 from cosyrt.lab.doctor.packages import ONNXRUNTIMES, two_onnxruntimes, version_mismatch
 from cosyrt.lab.doctor.patient import Patient
 from cosyrt.lab.export import Exported
+from cosyrt.machine.facts import Gpu, Machine
 
 LAPTOP = Machine(gpus=(Gpu(name="RTX 2050", memory_mb=4096),), runtimes={"torch": "2.13.0"})
 

@@ -11,7 +11,7 @@ from cosyrt.accel.backends import accelerated
 from cosyrt.accel.half_weights import half
 from cosyrt.lab.doctor.patient import Patient
 from cosyrt.lab.doctor.weights import autocast, conversions, mislabelled
-from tests.accel.doctor.injected import autocast_inside, with_stage
+from tests.lab.doctor.injected import autocast_inside, with_stage
 
 
 def test_conversions_are_counted_at_every_call(healthy: Patient) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cosyrt.accel import probe
-from cosyrt.accel.machine import Gpu, Machine
+from cosyrt.machine import probe
+from cosyrt.machine.facts import Gpu, Machine
 
 LINE = "NVIDIA GeForce RTX 2050, 4096, 379, 8.6, 552.22, 19"
 CARD = Gpu(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cosyrt.accel.doctor.card import BLOCK_MB, CudaCard
+from cosyrt.machine.card import BLOCK_MB, CudaCard
 
 
 class Block:

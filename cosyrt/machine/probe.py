@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from cosyrt.accel.machine import Cpu, Gpu, Machine
-from cosyrt.engine.ram import ram_bytes
+from cosyrt.machine.facts import Cpu, Gpu, Machine
+from cosyrt.machine.memory import ram_bytes
 from cosyrt.runtimes import runtime
 
 PACKAGES = (

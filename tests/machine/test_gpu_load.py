@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cosyrt.accel.gpu_load import GpuLoad
+from cosyrt.machine.gpu_load import GpuLoad
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="a shell script as nvidia-smi")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cosyrt.accel.machine import Cpu, Gpu, Machine
 from cosyrt.errors import UsageError
+from cosyrt.machine.facts import Cpu, Gpu, Machine
 
 RTX_2050 = Path(__file__).parent / "machines" / "rtx2050.json"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cosyrt.engine import ram
 from cosyrt.engine.mel_stream import Conditions
+from cosyrt.machine import memory as ram
 from tests.engine.test_mel_stream import voice
 
 

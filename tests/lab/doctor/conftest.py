@@ -7,7 +7,7 @@ import torch
 
 from cosyrt.lab.doctor.patient import Patient
 from cosyrt.lab.workload import Subject
-from tests.accel.doctor.injected import Clock
+from tests.lab.doctor.injected import Clock
 
 
 @pytest.fixture
