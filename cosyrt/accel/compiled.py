@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.accel.backend import Part
+from cosyrt.accel.contract import Part
 from cosyrt.accel.graphs import LanguageGraph, VelocityGraph, VocoderGraph, remember
 from cosyrt.accel.room import RoomyCache, apart
 from cosyrt.engine.stages import Models, Stages, Vocode

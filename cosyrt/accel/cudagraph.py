@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cosyrt.accel.backend import Availability, Backend, Part, Precision
+from cosyrt.accel.contract import Availability, Backend, Part, Precision
 from cosyrt.accel.half_weights import availability as half_availability
 from cosyrt.accel.half_weights import half_stages, narrow_models
 from cosyrt.checkpoint import ModelFolder

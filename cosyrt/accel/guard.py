@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from cosyrt.accel.backend import PARTS, Part, size_of
+from cosyrt.accel.contract import PARTS, Part, size_of
 from cosyrt.accel.plan import Planned
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError, kind_and_reason, one_line

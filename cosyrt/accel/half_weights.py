@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel.backend import Availability, Backend, Part, replaced
+from cosyrt.accel.contract import Availability, Backend, Part, replaced
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, NewCache, Stages, eager
 

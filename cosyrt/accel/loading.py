@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from cosyrt.accel.backends import accelerated
 from cosyrt.accel.guard import given_up, guarded
 from cosyrt.accel.plan import fitting
+from cosyrt.accel.registry import accelerated
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine import pipeline
 from cosyrt.engine.pipeline import Accelerate, Pipeline

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel.backend import Availability, Backend, Part
 from cosyrt.accel.compiled import compiled_stages
+from cosyrt.accel.contract import Availability, Backend, Part
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import UsageError, one_line

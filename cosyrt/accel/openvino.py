@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cosyrt.accel.backend import Availability, Backend, Part, Precision
 from cosyrt.accel.compiled import compiled_stages
+from cosyrt.accel.contract import Availability, Backend, Part, Precision
 from cosyrt.accel.graph_files import kept
 from cosyrt.accel.half_weights import supported
 from cosyrt.checkpoint import ModelFolder

@@ -19,8 +19,8 @@ from typing import cast, get_args
 import torch
 
 import cosyrt
-from cosyrt.accel.backend import Part
 from cosyrt.accel.cache_folder import plans_folder
+from cosyrt.accel.contract import Part
 from cosyrt.accel.fingerprint import fingerprint, made_of
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.errors import UsageError

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel.backend import Availability, Backend, Part, Precision
 from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, compiled_stages
+from cosyrt.accel.contract import Availability, Backend, Part, Precision
 from cosyrt.accel.engine_files import engine_path, kept
 from cosyrt.accel.half_weights import availability as half_availability
 from cosyrt.accel.half_weights import narrowed

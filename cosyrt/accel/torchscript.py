@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from cosyrt.accel.archive import DTYPES, Archive, remedy
-from cosyrt.accel.backend import PARTS, Availability, Backend, Part, replaced
 from cosyrt.accel.cases import TOLERANCE, distance
 from cosyrt.accel.components import COMPONENTS, INSTEAD, Component
+from cosyrt.accel.contract import PARTS, Availability, Backend, Part, replaced
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import ArchiveError, MissingDependency, UsageError

@@ -7,8 +7,8 @@ from functools import partial
 from typing import cast
 
 from cosyrt.accel import tensorrt
-from cosyrt.accel.backend import Part
-from cosyrt.accel.backends import accelerated
+from cosyrt.accel.contract import Part
+from cosyrt.accel.registry import accelerated
 from cosyrt.accel.torchscript import archives
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.pipeline import Accelerate

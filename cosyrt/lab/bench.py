@@ -17,7 +17,7 @@ from statistics import median
 
 import torch
 
-from cosyrt.accel.backends import EAGER, accelerated
+from cosyrt.accel.registry import EAGER, accelerated
 from cosyrt.accel.torchscript import archives
 from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Accelerate, Pipeline, load

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cosyrt.accel.backend import Part, Precision
+from cosyrt.accel.contract import Part, Precision
 from cosyrt.audio import log_mel
 from cosyrt.engine.stages import Stages
 from cosyrt.frontend.reference import mel_spec

@@ -13,10 +13,10 @@ from functools import reduce
 import numpy as np
 import torch
 
-from cosyrt.accel.backend import PARTS, Part
-from cosyrt.accel.backends import EAGER, accelerated, backend
+from cosyrt.accel.contract import PARTS, Part
 from cosyrt.accel.guard import guarded
 from cosyrt.accel.plan import Planned
+from cosyrt.accel.registry import EAGER, accelerated, backend
 from cosyrt.engine.stages import Stages
 from cosyrt.lab.parity import DISTANCE, ORDER, Parity, verify
 from cosyrt.lab.timing import Speedup, TimingConfig, Timings, interleaved

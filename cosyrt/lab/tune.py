@@ -17,9 +17,9 @@ from typing import Any, cast
 import torch
 
 from cosyrt import errors
-from cosyrt.accel.backend import PARTS, Backend, Part, Precision
-from cosyrt.accel.backends import BACKENDS
+from cosyrt.accel.contract import PARTS, Backend, Part, Precision
 from cosyrt.accel.plan import Plan, Planned, check_plans_folder, made_for, plan_path
+from cosyrt.accel.registry import BACKENDS
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.pipeline import BUILTIN
 from cosyrt.errors import CosyrtError, SpeechError, UsageError

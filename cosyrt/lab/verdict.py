@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from cosyrt.accel.backend import Part, Precision
+from cosyrt.accel.contract import Part, Precision
 from cosyrt.lab.child import Outcome
 from cosyrt.lab.parity import Parity
 from cosyrt.lab.timing import SMALLEST_GAIN

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cosyrt.accel.backend import PARTS, Part, size_of
+from cosyrt.accel.contract import PARTS, Part, size_of
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.interleave import Reader
 from cosyrt.engine.mel_stream import Condition

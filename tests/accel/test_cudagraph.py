@@ -12,9 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.accel.backend import PARTS as BACKEND_PARTS
-from cosyrt.accel.backend import Part
-from cosyrt.accel.backends import BACKENDS
+from cosyrt.accel.contract import PARTS as BACKEND_PARTS
+from cosyrt.accel.contract import Part
 from cosyrt.accel.cudagraph import (
     LEAST_FRAMES,
     MOST_FRAMES,
@@ -27,6 +26,7 @@ from cosyrt.accel.cudagraph import (
     rounded_frames,
     widened,
 )
+from cosyrt.accel.registry import BACKENDS
 from cosyrt.engine import interleave
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Models, eager

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from cosyrt.accel import guard
-from cosyrt.accel.backend import PARTS, Part
-from cosyrt.accel.backends import BACKENDS
+from cosyrt.accel.contract import PARTS, Part
 from cosyrt.accel.guard import GuardConfig, Workers, expected_s, guarded
 from cosyrt.accel.plan import Planned
+from cosyrt.accel.registry import BACKENDS
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError

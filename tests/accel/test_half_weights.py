@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.half_weights import HEAD, Wide, narrowed, supported
+from cosyrt.accel.registry import BACKENDS
 from cosyrt.lab.parity import verify
 from cosyrt.lab.workload import Length, Subject
 from tests import tiny

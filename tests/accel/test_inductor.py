@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.compiled import compiled_stages
 from cosyrt.accel.graphs import VelocityGraph
 from cosyrt.accel.inductor import compiled
+from cosyrt.accel.registry import BACKENDS
 from cosyrt.engine.stages import eager
 from cosyrt.models.layers import visible
 from cosyrt.models.unet import CausalUNet, UNetConfig

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import cosyrt
-from cosyrt.accel.backends import BACKENDS, accelerated
 from cosyrt.accel.plan import Plan, Planned, made_for, plan_path
+from cosyrt.accel.registry import BACKENDS, accelerated
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Stages
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.onnx import Session, build, export
+from cosyrt.accel.registry import BACKENDS
 from cosyrt.errors import UsageError
 from cosyrt.lab.parity import verify
 from cosyrt.lab.workload import Length, Subject

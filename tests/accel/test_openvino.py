@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import cosyrt.accel.openvino as backend
-from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.graphs import VelocityGraph
+from cosyrt.accel.registry import BACKENDS
 from cosyrt.lab.parity import verify
 from cosyrt.lab.workload import Length, Subject
 from cosyrt.models.dit import Block, DiT, DiTConfig
@@ -93,7 +93,7 @@ def test_listing_backends_does_not_load_it() -> None:
     import subprocess
     import sys
 
-    code = "import sys, cosyrt.accel.backends; print('openvino' in sys.modules)"
+    code = "import sys, cosyrt.accel.registry; print('openvino' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from cosyrt.accel.backends import BACKENDS
 from cosyrt.accel.quantize import Int8Linear, rows_to_int8, with_int8
+from cosyrt.accel.registry import BACKENDS
 from cosyrt.lab.parity import verify
 from cosyrt.lab.workload import Length, Subject
 from tests import tiny

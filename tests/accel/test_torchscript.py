@@ -14,7 +14,7 @@ import torch
 
 import cosyrt
 from cosyrt.accel.archive import Archive
-from cosyrt.accel.backend import PARTS, Part
+from cosyrt.accel.contract import PARTS, Part
 from cosyrt.accel.torchscript import TORCHSCRIPT, archives, availability
 from cosyrt.audio import Audio
 from cosyrt.checkpoint import ModelFolder

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cosyrt.accel import half_weights, tensorrt
-from cosyrt.accel.backend import Availability
+from cosyrt.accel.contract import Availability
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.compat import AutoModel, CosyVoice, CosyVoice2
 from cosyrt.compat.flags import Flags

@@ -179,8 +179,8 @@ def bench_voice(folder: Path) -> Any:
 
 def test_ways_have_names() -> None:
     """The plain way, the plan of `cosyrt tune`, archives, and every backend."""
-    from cosyrt.accel.backends import BACKENDS
     from cosyrt.accel.loading import planned
+    from cosyrt.accel.registry import BACKENDS
 
     assert benchmark.way("eager") is None
     assert benchmark.way("plan") is planned

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.accel.backend import PARTS, Part
+from cosyrt.accel.contract import PARTS, Part
 from cosyrt.lab.parity import Distances, Parity, divergence, verify, why_not
 from cosyrt.lab.workload import Length, Subject
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import cosyrt.lab.tune as tuning
-from cosyrt.accel.backend import Availability
-from cosyrt.accel.backends import BACKENDS
+from cosyrt.accel.contract import Availability
 from cosyrt.accel.plan import Plan
+from cosyrt.accel.registry import BACKENDS
 from cosyrt.errors import ModelError, UsageError
 from cosyrt.lab.child import Outcome
 from cosyrt.lab.parity import Distances, Parity

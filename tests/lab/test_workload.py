@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.accel.backend import size_of
+from cosyrt.accel.contract import size_of
 from cosyrt.engine.stages import Stages
 from cosyrt.lab import bench, reenact
 from cosyrt.lab.bench import alone

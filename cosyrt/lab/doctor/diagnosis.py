@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cosyrt.accel.backend import Part
+from cosyrt.accel.contract import Part
 from cosyrt.lab.doctor.finding import Finding
 from cosyrt.lab.doctor.hardware import memory_spill, threads, tiny_share
 from cosyrt.lab.doctor.lengths import algorithm_search, executor_settings, respecialisation

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.accel.backend import PARTS
+from cosyrt.accel.contract import PARTS
 from cosyrt.lab.doctor.lengths import (
     AGAIN,
     RESPECIALISED,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cosyrt.accel.backend import PARTS
+from cosyrt.accel.contract import PARTS
 from cosyrt.accel.plan import Plan, Planned, made_for, plan_path
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.errors import UsageError

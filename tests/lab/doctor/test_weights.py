@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from cosyrt.accel.backends import accelerated
 from cosyrt.accel.half_weights import half
+from cosyrt.accel.registry import accelerated
 from cosyrt.lab.doctor.patient import Patient
 from cosyrt.lab.doctor.weights import autocast, conversions, mislabelled
 from tests.lab.doctor.injected import autocast_inside, with_stage

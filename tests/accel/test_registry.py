@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import cosyrt
-from cosyrt.accel.backend import PARTS
-from cosyrt.accel.backends import BACKENDS, accelerated, backend
+from cosyrt.accel.contract import PARTS
+from cosyrt.accel.registry import BACKENDS, accelerated, backend
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import MissingDependency, UsageError
 from tests.engine.pipelines import SHORT

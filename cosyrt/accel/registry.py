@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cosyrt.accel.backend import Backend, Part
+from cosyrt.accel.contract import Backend, Part
 from cosyrt.accel.cudagraph import CUDAGRAPHS
 from cosyrt.accel.half_weights import BF16, FP16
 from cosyrt.accel.inductor import INDUCTOR
