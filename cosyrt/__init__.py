@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cosyrt.accel.loading import load
+    from cosyrt.accel.load import load
     from cosyrt.audio import Audio
     from cosyrt.engine.pipeline import Pipeline, Progress
     from cosyrt.frontend.voice import Voice
@@ -65,7 +65,7 @@ _HOMES = {
     "Pipeline": "cosyrt.engine.pipeline",
     "Progress": "cosyrt.engine.pipeline",
     "Voice": "cosyrt.frontend.voice",
-    "load": "cosyrt.accel.loading",
+    "load": "cosyrt.accel.load",
 }
 
 

@@ -20,7 +20,7 @@ this_machine(), _answer(), _session({campplus!r}, 0)
 """,
     "openvino": """
 import torch
-from cosyrt.accel.openvino import Compiled, converted
+from cosyrt.accel.backend.openvino import Compiled, converted
 layer, x = torch.nn.Linear(64, 1024), torch.zeros(2, 64)
 Compiled(converted(torch.nn.Sequential(layer, torch.nn.Linear(1024, 64)), (x,), 4), bf16=False)(x)
 """,

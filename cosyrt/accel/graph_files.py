@@ -28,7 +28,12 @@ from cosyrt.runtimes import runtime
 
 log = logging.getLogger(__name__)
 
-SOURCES = ("models/*.py", "accel/graphs.py", "accel/compiled.py", "accel/openvino.py")  # of the package
+SOURCES = (
+    "models/*.py",
+    "accel/backend/graphs.py",
+    "accel/backend/compiled.py",
+    "accel/backend/openvino.py",
+)  # of the package
 GRAPH = (".bin", ".xml")
 SUM = ".sum"  # appears last: without it nothing is read
 BLOCK_BYTES = 1 << 20

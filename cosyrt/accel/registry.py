@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from cosyrt.accel.backend.cudagraph import CUDAGRAPHS
+from cosyrt.accel.backend.half_weights import BF16, FP16
+from cosyrt.accel.backend.inductor import INDUCTOR
+from cosyrt.accel.backend.onnx import ONNX
+from cosyrt.accel.backend.openvino import OPENVINO
+from cosyrt.accel.backend.quantize import INT8
+from cosyrt.accel.backend.tensorrt import TENSORRT
+from cosyrt.accel.backend.torchscript import TORCHSCRIPT
 from cosyrt.accel.contract import Backend, Part
-from cosyrt.accel.cudagraph import CUDAGRAPHS
-from cosyrt.accel.half_weights import BF16, FP16
-from cosyrt.accel.inductor import INDUCTOR
-from cosyrt.accel.onnx import ONNX
-from cosyrt.accel.openvino import OPENVINO
-from cosyrt.accel.quantize import INT8
-from cosyrt.accel.tensorrt import TENSORRT
-from cosyrt.accel.torchscript import TORCHSCRIPT
 from cosyrt.errors import MissingDependency, UsageError
 
 if TYPE_CHECKING:

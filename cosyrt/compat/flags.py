@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
-from cosyrt.accel import tensorrt
+from cosyrt.accel.backend import tensorrt
+from cosyrt.accel.backend.torchscript import archives
 from cosyrt.accel.contract import Part
 from cosyrt.accel.registry import accelerated
-from cosyrt.accel.torchscript import archives
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.pipeline import Accelerate
 from cosyrt.engine.stages import Models, Stages

@@ -62,7 +62,7 @@ def load(
     """Load a model folder in the official layout; without one, the built-in voice.
 
     `device` is a torch device such as `cpu` or `cuda:0`; None takes CUDA when there is a GPU. `accelerate`
-    maps the plain stages to others, such as `cosyrt.accel.torchscript.archives()`.
+    maps the plain stages to others, such as `cosyrt.accel.backend.torchscript.archives()`.
 
     Raises:
         ModelError: the folder, its description or its weights cannot be used.

@@ -17,8 +17,8 @@ from statistics import median
 
 import torch
 
+from cosyrt.accel.backend.torchscript import archives
 from cosyrt.accel.registry import EAGER, accelerated
-from cosyrt.accel.torchscript import archives
 from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Accelerate, Pipeline, load
 from cosyrt.errors import CosyrtError, UsageError
@@ -62,7 +62,7 @@ def way(name: str) -> Accelerate | None:
     if name == TORCHSCRIPT:
         return archives()
     if name == PLAN:
-        from cosyrt.accel.loading import planned
+        from cosyrt.accel.load import planned
 
         return planned
     return accelerated(name)

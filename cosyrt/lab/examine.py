@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cosyrt.accel.torchscript import optimised
+from cosyrt.accel.backend.torchscript import optimised
 from cosyrt.accel.upsample import flow_of, scripted
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.build import build

@@ -15,7 +15,7 @@ from cosyrt.errors import MissingDependency, UsageError
 from tests.engine.pipelines import SHORT
 
 GRAPHS = {name for name in BACKENDS if name.startswith(("openvino", "onnxruntime"))}  # slow to make
-MINUTES = {"inductor"}  # a minute of g++ for each graph: tests/accel/test_inductor.py has a small one
+MINUTES = {"inductor"}  # a minute of g++ for each graph: tests/accel/backend/test_inductor.py has a small one
 
 
 def test_parts_are_stages_and_overlap_nowhere() -> None:
@@ -34,7 +34,7 @@ def test_an_unknown_name_is_told_the_known_ones() -> None:
 
 def test_what_is_absent_says_why(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path) -> None:
     """Asked for by name, a backend that cannot run is an error with its reason."""
-    import cosyrt.accel.half_weights as half
+    import cosyrt.accel.backend.half_weights as half
 
     monkeypatch.setattr(half, "supported", lambda kind: False)
     with pytest.raises(MissingDependency, match="bf16: this CPU has no bf16"):

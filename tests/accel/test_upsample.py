@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from cosyrt.accel.archive import Archive
+from cosyrt.accel.backend.torchscript import swapped
 from cosyrt.accel.components import COMPONENTS
 from cosyrt.accel.scripted import ScriptedUpsampleConformer
-from cosyrt.accel.torchscript import swapped
 from cosyrt.accel.upsample import ArchivedEncoder
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import ArchiveError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cosyrt.accel import half_weights, tensorrt
+from cosyrt.accel.backend import half_weights, tensorrt
 from cosyrt.accel.contract import Availability
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.compat import AutoModel, CosyVoice, CosyVoice2

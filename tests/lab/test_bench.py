@@ -179,7 +179,7 @@ def bench_voice(folder: Path) -> Any:
 
 def test_ways_have_names() -> None:
     """The plain way, the plan of `cosyrt tune`, archives, and every backend."""
-    from cosyrt.accel.loading import planned
+    from cosyrt.accel.load import planned
     from cosyrt.accel.registry import BACKENDS
 
     assert benchmark.way("eager") is None

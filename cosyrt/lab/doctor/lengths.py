@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cosyrt.accel.backend.torchscript import availability
 from cosyrt.accel.contract import PARTS, Part
-from cosyrt.accel.torchscript import availability
 from cosyrt.errors import one_line
 from cosyrt.lab.doctor.finding import Finding, Status
 from cosyrt.lab.doctor.patient import LENGTHS, Patient

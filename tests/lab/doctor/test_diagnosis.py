@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cosyrt.accel.torchscript import archives
+from cosyrt.accel.backend.torchscript import archives
 from cosyrt.lab.doctor.diagnosis import CAUSES, diagnose
 from cosyrt.lab.doctor.patient import Patient
 from cosyrt.lab.export import Exported

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from cosyrt.accel.torchscript import archives
+from cosyrt.accel.backend.torchscript import archives
 from cosyrt.lab.doctor.held import modules_of, tensors_of
 from cosyrt.lab.export import Exported
 from cosyrt.lab.workload import Subject

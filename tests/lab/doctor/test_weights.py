@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from cosyrt.accel.half_weights import half
+from cosyrt.accel.backend.half_weights import half
 from cosyrt.accel.registry import accelerated
 from cosyrt.lab.doctor.patient import Patient
 from cosyrt.lab.doctor.weights import autocast, conversions, mislabelled

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel.onnx import Session, build, export
+from cosyrt.accel.backend.onnx import Session, build, export
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.errors import UsageError
 from cosyrt.lab.parity import verify

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cosyrt.accel.backend.graphs import LanguageGraph, VelocityGraph, VocoderGraph, remember
+from cosyrt.accel.backend.growing_cache import RoomyCache, apart
 from cosyrt.accel.contract import Part
-from cosyrt.accel.graphs import LanguageGraph, VelocityGraph, VocoderGraph, remember
-from cosyrt.accel.room import RoomyCache, apart
 from cosyrt.engine.stages import Models, Stages, Vocode
 from cosyrt.errors import UsageError
 from cosyrt.models.layers import Memory

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel.compiled import compiled_stages
+from cosyrt.accel.backend.compiled import compiled_stages
 from cosyrt.accel.contract import Availability, Backend, Part
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages

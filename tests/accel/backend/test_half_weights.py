@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cosyrt.accel.half_weights import HEAD, Wide, narrowed, supported
+from cosyrt.accel.backend.half_weights import HEAD, Wide, narrowed, supported
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.lab.parity import verify
 from cosyrt.lab.workload import Length, Subject

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, compiled_stages
+from cosyrt.accel.backend.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, compiled_stages
+from cosyrt.accel.backend.half_weights import availability as half_availability
+from cosyrt.accel.backend.half_weights import narrowed
+from cosyrt.accel.backend.onnx import MISSING as ONNX_MISSING
+from cosyrt.accel.backend.onnx import export
 from cosyrt.accel.contract import Availability, Backend, Part, Precision
 from cosyrt.accel.engine_files import engine_path, kept
-from cosyrt.accel.half_weights import availability as half_availability
-from cosyrt.accel.half_weights import narrowed
-from cosyrt.accel.onnx import MISSING as ONNX_MISSING
-from cosyrt.accel.onnx import export
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages, Velocity
 from cosyrt.errors import MissingDependency, UsageError

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel.compiled import compiled_stages
+from cosyrt.accel.backend.compiled import compiled_stages
 from cosyrt.engine.interleave import Reader
 from cosyrt.engine.mel_stream import Condition, MelStream
 from cosyrt.engine.stages import Models, Stages, eager

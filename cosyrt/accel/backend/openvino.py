@@ -20,10 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cosyrt.accel.compiled import compiled_stages
+from cosyrt.accel.backend.compiled import compiled_stages
+from cosyrt.accel.backend.half_weights import supported
 from cosyrt.accel.contract import Availability, Backend, Part, Precision
 from cosyrt.accel.graph_files import kept
-from cosyrt.accel.half_weights import supported
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.runtimes import runtime

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import cosyrt.accel.openvino as backend
-from cosyrt.accel.graphs import VelocityGraph
+import cosyrt.accel.backend.openvino as backend
+from cosyrt.accel.backend.graphs import VelocityGraph
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.lab.parity import verify
 from cosyrt.lab.workload import Length, Subject

@@ -8,7 +8,7 @@ import weakref
 import torch
 from torch import Tensor
 
-from cosyrt.accel.room import BLOCK, RoomyCache, apart
+from cosyrt.accel.backend.growing_cache import BLOCK, RoomyCache, apart
 from cosyrt.models.llm import Cache
 
 LAYERS, HEADS, WIDTH = 2, 3, 4

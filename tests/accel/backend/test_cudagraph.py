@@ -12,9 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.accel.contract import PARTS as BACKEND_PARTS
-from cosyrt.accel.contract import Part
-from cosyrt.accel.cudagraph import (
+from cosyrt.accel.backend.cudagraph import (
     LEAST_FRAMES,
     MOST_FRAMES,
     GraphedVelocity,
@@ -26,6 +24,8 @@ from cosyrt.accel.cudagraph import (
     rounded_frames,
     widened,
 )
+from cosyrt.accel.contract import PARTS as BACKEND_PARTS
+from cosyrt.accel.contract import Part
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.engine import interleave
 from cosyrt.engine.pipeline import Pipeline

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cosyrt.accel.graphs import LanguageGraph, VelocityGraph, VocoderGraph, remember
+from cosyrt.accel.backend.graphs import LanguageGraph, VelocityGraph, VocoderGraph, remember
 from cosyrt.models.flow import DiTFlow, Flow
 from cosyrt.models.layers import Memory, visible
 from tests import tiny, tiny3

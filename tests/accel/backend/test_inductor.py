@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from cosyrt.accel.compiled import compiled_stages
-from cosyrt.accel.graphs import VelocityGraph
-from cosyrt.accel.inductor import compiled
+from cosyrt.accel.backend.compiled import compiled_stages
+from cosyrt.accel.backend.graphs import VelocityGraph
+from cosyrt.accel.backend.inductor import compiled
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.engine.stages import eager
 from cosyrt.models.layers import visible
 from cosyrt.models.unet import CausalUNet, UNetConfig
-from tests.accel.test_compiled import mels, models_with
+from tests.accel.backend.test_compiled import mels, models_with
 
 CPU = torch.device("cpu")
 SMALL = UNetConfig(channels=8, head_width=4, heads=2, blocks=1, middle=0)  # each block is a minute of g++

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor, nn
 
+from cosyrt.accel.backend.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, Graph, compiled_stages
 from cosyrt.accel.cache_folder import inductor_folder
-from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, Graph, compiled_stages
 from cosyrt.accel.contract import Availability, Backend, Part
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages

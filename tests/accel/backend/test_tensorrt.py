@@ -15,13 +15,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel import tensorrt
-from cosyrt.accel.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, Compile
+from cosyrt.accel.backend import tensorrt
+from cosyrt.accel.backend.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, Compile
+from cosyrt.accel.backend.graphs import VelocityGraph
+from cosyrt.accel.backend.onnx import export
+from cosyrt.accel.backend.tensorrt import MOST_FRAMES, MOST_PAST, Engine, Typed, bounds, free_sizes, within
 from cosyrt.accel.contract import Part
-from cosyrt.accel.graphs import VelocityGraph
-from cosyrt.accel.onnx import export
 from cosyrt.accel.registry import BACKENDS
-from cosyrt.accel.tensorrt import MOST_FRAMES, MOST_PAST, Engine, Typed, bounds, free_sizes, within
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import UsageError
 from cosyrt.lab.parity import relative, verify

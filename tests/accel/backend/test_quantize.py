@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from cosyrt.accel.quantize import Int8Linear, rows_to_int8, with_int8
+from cosyrt.accel.backend.quantize import Int8Linear, rows_to_int8, with_int8
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.lab.parity import verify
 from cosyrt.lab.workload import Length, Subject
