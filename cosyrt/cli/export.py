@@ -83,7 +83,7 @@ def _progress_bars(telling: Telling) -> Iterator[OnStep]:
 
 def _as_table(folder: ModelFolder, made: list[Exported]) -> str:
     """A line an archive, or what helps instead."""
-    from cosyrt.accel.components import INSTEAD
+    from cosyrt.accel.torchscript.stages import INSTEAD
 
     if not made:
         return f"nothing to export. {INSTEAD[folder.family]}"
@@ -97,7 +97,7 @@ def _as_table(folder: ModelFolder, made: list[Exported]) -> str:
 def _as_json(folder: ModelFolder, made: list[Exported]) -> str:
     from dataclasses import asdict
 
-    from cosyrt.accel.components import INSTEAD
+    from cosyrt.accel.torchscript.stages import INSTEAD
 
     facts: dict[str, object] = {
         "family": folder.family,

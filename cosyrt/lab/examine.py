@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from cosyrt.accel.backend.torchscript import optimised
-from cosyrt.accel.upsample import flow_of, scripted
+from cosyrt.accel.torchscript.cosyvoice2 import flow_of, scripted
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.build import build
 from cosyrt.engine.stages import Models, eager

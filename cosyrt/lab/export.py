@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 import torch
 
 import cosyrt
-from cosyrt.accel.archive import DTYPES, methods, torch_release
 from cosyrt.accel.backend.torchscript import availability, optimised
-from cosyrt.accel.components import COMPONENTS, Component
-from cosyrt.accel.manifest import Manifest, path_beside, sha256
+from cosyrt.accel.torchscript.archive import DTYPES, methods, torch_release
+from cosyrt.accel.torchscript.manifest import Manifest, path_beside, sha256
+from cosyrt.accel.torchscript.stages import COMPONENTS, Component
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.build import build
 from cosyrt.engine.stages import Models

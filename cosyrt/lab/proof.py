@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cosyrt.accel.archive import Archive, constants, methods, read
-from cosyrt.accel.cases import TOLERANCE, Case, as_dtype, distance, flat
+from cosyrt.accel.torchscript.archive import Archive, constants, methods, read
+from cosyrt.accel.torchscript.cases import TOLERANCE, Case, as_dtype, distance, flat
 from cosyrt.errors import ArchiveError
 
 SHORT_TOKENS = 2

@@ -24,7 +24,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from cosyrt.accel.archive import Archive, named, read
+from cosyrt.accel.torchscript.archive import Archive, named, read
 from cosyrt.errors import CosyrtError, SpeechError, kind_and_reason
 from cosyrt.lab.child import LONGEST_REASON
 from cosyrt.models.conformer import ConformerConfig, UpsampleConformer

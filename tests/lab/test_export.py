@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cosyrt.accel import components
+from cosyrt.accel.torchscript import stages as components
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.errors import ArchiveError, UsageError
 from cosyrt.lab import export as exporting

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cosyrt.accel.cases import Case
+from cosyrt.accel.torchscript.cases import Case
 from cosyrt.errors import ArchiveError
 from cosyrt.lab.export import Exported
 from cosyrt.lab.proof import prove, write_cases

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from cosyrt.accel.archive import DTYPES, Archive, remedy
-from cosyrt.accel.cases import TOLERANCE, distance
-from cosyrt.accel.components import COMPONENTS, INSTEAD, Component
 from cosyrt.accel.contract import PARTS, Availability, Backend, Part, replaced
+from cosyrt.accel.torchscript.archive import DTYPES, Archive, remedy
+from cosyrt.accel.torchscript.cases import TOLERANCE, distance
+from cosyrt.accel.torchscript.stages import COMPONENTS, INSTEAD, Component
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import ArchiveError, MissingDependency, UsageError

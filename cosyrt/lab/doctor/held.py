@@ -9,7 +9,7 @@ from types import CellType, FunctionType, MethodType
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel.archive import weights
+from cosyrt.accel.torchscript.archive import weights
 
 
 def modules_of(stages: Iterable[object]) -> list[nn.Module]:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from cosyrt.accel.archive import Archive, named, remedy, torch_release
-from cosyrt.accel.components import COMPONENTS
-from cosyrt.accel.manifest import Manifest, sha256
+from cosyrt.accel.torchscript.archive import Archive, named, remedy, torch_release
+from cosyrt.accel.torchscript.manifest import Manifest, sha256
+from cosyrt.accel.torchscript.stages import COMPONENTS
 from cosyrt.errors import ArchiveError
 from cosyrt.lab.doctor.finding import Finding
 from cosyrt.lab.doctor.patient import Patient

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from cosyrt.accel.archive import NAME
 from cosyrt.accel.backend.torchscript import archives as by_archives
-from cosyrt.accel.components import COMPONENTS
 from cosyrt.accel.contract import PARTS, Part
 from cosyrt.accel.plan import fitting
 from cosyrt.accel.registry import EAGER, accelerated
+from cosyrt.accel.torchscript.archive import NAME
+from cosyrt.accel.torchscript.stages import COMPONENTS
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import kind_and_reason
 from cosyrt.lab.workload import Length, Subject, calls_of, seconds_of

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cosyrt.accel.archive import DTYPES, named, read, remedy, weight_dtype, weights
 from cosyrt.accel.contract import PARTS, Part
+from cosyrt.accel.torchscript.archive import DTYPES, named, read, remedy, weight_dtype, weights
 from cosyrt.errors import ArchiveError, one_line
 from cosyrt.lab.doctor.finding import Finding
 from cosyrt.lab.doctor.held import modules_of, tensors_of

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 import cosyrt
-from cosyrt.accel.archive import Archive
 from cosyrt.accel.backend.torchscript import TORCHSCRIPT, archives, availability
 from cosyrt.accel.contract import PARTS, Part
+from cosyrt.accel.torchscript.archive import Archive
 from cosyrt.audio import Audio
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.errors import ArchiveError, MissingDependency, UsageError

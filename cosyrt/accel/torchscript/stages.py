@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel import transformer, upsample
-from cosyrt.accel.archive import Archive
-from cosyrt.accel.cases import Case
+from cosyrt.accel.torchscript import cosyvoice1 as transformer
+from cosyrt.accel.torchscript import cosyvoice2 as upsample
+from cosyrt.accel.torchscript.archive import Archive
+from cosyrt.accel.torchscript.cases import Case
 from cosyrt.checkpoint import ModelFolder, Part
 from cosyrt.engine.stages import Models, Stages
 

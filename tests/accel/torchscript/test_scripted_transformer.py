@@ -7,8 +7,8 @@ import inspect
 import pytest
 import torch
 
-from cosyrt.accel.scripted_transformer import ScriptedConformer, ScriptedTransformer
-from cosyrt.accel.transformer import as_upstream
+from cosyrt.accel.torchscript.cosyvoice1 import as_upstream
+from cosyrt.accel.torchscript.scripted_transformer import ScriptedConformer, ScriptedTransformer
 from cosyrt.models.layers import real_positions, visible
 from tests.tiny1 import language_model
 

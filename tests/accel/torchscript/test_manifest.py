@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyrt.accel.manifest import Manifest, path_beside, sha256
+from cosyrt.accel.torchscript.manifest import Manifest, path_beside, sha256
 from cosyrt.errors import ArchiveError
 
 MANIFEST = Manifest(

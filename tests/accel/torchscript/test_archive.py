@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from cosyrt.accel.archive import Archive, read, weight_dtype
-from cosyrt.accel.manifest import Manifest, path_beside
-from cosyrt.accel.scripted import ScriptedUpsampleConformer
+from cosyrt.accel.torchscript.archive import Archive, read, weight_dtype
+from cosyrt.accel.torchscript.manifest import Manifest, path_beside
+from cosyrt.accel.torchscript.scripted import ScriptedUpsampleConformer
 from cosyrt.errors import ArchiveError
 from cosyrt.lab.export import Exported, optimised
 from tests.tiny import flow

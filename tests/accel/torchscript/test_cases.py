@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from cosyrt.accel.cases import as_dtype, distance, flat
+from cosyrt.accel.torchscript.cases import as_dtype, distance, flat
 
 ONE = torch.tensor([1.0, -2.0])
 

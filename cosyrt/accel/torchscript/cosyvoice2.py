@@ -12,10 +12,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel.archive import Archive, remedy
-from cosyrt.accel.cases import LENGTHS, Case
-from cosyrt.accel.scripted import ScriptedUpsampleConformer
-from cosyrt.accel.swap import with_module
+from cosyrt.accel.torchscript.archive import Archive, remedy
+from cosyrt.accel.torchscript.cases import LENGTHS, Case
+from cosyrt.accel.torchscript.scripted import ScriptedUpsampleConformer
+from cosyrt.accel.torchscript.swap import with_module
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import ArchiveError
 from cosyrt.models.conformer import UpsampleConformer

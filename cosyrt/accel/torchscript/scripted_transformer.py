@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.accel.scripted import ScriptedAttention, scripted_blocks
+from cosyrt.accel.torchscript.scripted import ScriptedAttention, scripted_blocks
 from cosyrt.models.conformer import Conformer, RelativeAttention, distances, sinusoids
 from cosyrt.models.layers import real_positions, visible
 from cosyrt.models.transformer_lm import CachedTransformer, Layer

@@ -7,7 +7,7 @@ import inspect
 import pytest
 import torch
 
-from cosyrt.accel.scripted import ScriptedUpsampleConformer
+from cosyrt.accel.torchscript.scripted import ScriptedUpsampleConformer
 from cosyrt.models.layers import Memory, real_positions, visible
 from tests.tiny import flow
 

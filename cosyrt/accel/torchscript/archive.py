@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from cosyrt.accel.manifest import Manifest, path_beside, sha256
+from cosyrt.accel.torchscript.manifest import Manifest, path_beside, sha256
 from cosyrt.errors import ArchiveError, one_line
 
 NAME = re.compile(r"(?P<component>[a-z_.]+)\.(?P<precision>fp32|fp16)\.zip")

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 import cosyrt
-from cosyrt.accel.archive import Archive
 from cosyrt.accel.backend.torchscript import archives, swapped
-from cosyrt.accel.components import COMPONENTS
-from cosyrt.accel.scripted_transformer import ScriptedTransformer
+from cosyrt.accel.torchscript.archive import Archive
+from cosyrt.accel.torchscript.scripted_transformer import ScriptedTransformer
+from cosyrt.accel.torchscript.stages import COMPONENTS
 from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import ArchiveError

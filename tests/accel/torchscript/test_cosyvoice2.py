@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.accel.archive import Archive
 from cosyrt.accel.backend.torchscript import swapped
-from cosyrt.accel.components import COMPONENTS
-from cosyrt.accel.scripted import ScriptedUpsampleConformer
-from cosyrt.accel.upsample import ArchivedEncoder
+from cosyrt.accel.torchscript.archive import Archive
+from cosyrt.accel.torchscript.cosyvoice2 import ArchivedEncoder
+from cosyrt.accel.torchscript.scripted import ScriptedUpsampleConformer
+from cosyrt.accel.torchscript.stages import COMPONENTS
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import ArchiveError
 from cosyrt.lab.export import Exported, optimised
