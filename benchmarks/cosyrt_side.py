@@ -16,8 +16,8 @@ from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.pipeline import Pipeline, load
 from cosyrt.engine.session import Session
 from cosyrt.engine.speaking import Saying, speech_tokens
-from cosyrt.frontend.voice import Voice
 from cosyrt.lab.bench import way
+from cosyrt.voice.voice import Voice
 
 
 class Ours:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosyrt.audio import Audio
-from cosyrt.frontend.pronounce import ArpabetPinyin
+from cosyrt.text.pronounce import ArpabetPinyin
 
 Samples = NDArray[np.float32]
 MARKS = (",", ".", "?", "!")

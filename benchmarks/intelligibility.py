@@ -27,8 +27,8 @@ from cosyrt import Audio, Pipeline, Voice
 from cosyrt.audio import log_mel
 from cosyrt.engine.audio_stream import AudioStream
 from cosyrt.engine.session import Session
-from cosyrt.frontend.pronounce import ArpabetPinyin
-from cosyrt.frontend.reference import ENCODER_HZ, mel_spec, speech_tokens
+from cosyrt.text.pronounce import ArpabetPinyin
+from cosyrt.voice.reference import ENCODER_HZ, mel_spec, speech_tokens
 from recipes.builtin_voice.teacher import SAMPLE_HZ, Espeak, Flite
 
 SENTENCES = {language: Path(__file__).parent / f"sentences_{language}.txt" for language in ("en", "zh")}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cosyrt.audio import Audio
-from cosyrt.frontend.normalize import normalize
+from cosyrt.text.normalize import normalize
 
 RECOGNISER_HZ = 16_000
 

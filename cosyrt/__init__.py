@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cosyrt.accel.load import load
     from cosyrt.audio import Audio
     from cosyrt.engine.pipeline import Pipeline, Progress
-    from cosyrt.frontend.voice import Voice
+    from cosyrt.voice.voice import Voice
 
 from cosyrt.errors import (
     ArchiveError,
@@ -64,7 +64,7 @@ _HOMES = {
     "Audio": "cosyrt.audio",
     "Pipeline": "cosyrt.engine.pipeline",
     "Progress": "cosyrt.engine.pipeline",
-    "Voice": "cosyrt.frontend.voice",
+    "Voice": "cosyrt.voice.voice",
     "load": "cosyrt.accel.load",
 }
 

@@ -88,5 +88,5 @@ def test_audio_and_frontend_do_without_torch() -> None:
         "print(*sys.modules)"
     )
 
-    assert "cosyrt.frontend.pronounce" in loaded.split()
+    assert "cosyrt.text.pronounce" in loaded.split()
     assert "torch" not in loaded.split()

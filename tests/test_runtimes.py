@@ -15,7 +15,7 @@ USES = {
     "onnxruntime": """
 from cosyrt.lab.doctor.packages import _answer
 from cosyrt.machine.probe import this_machine
-from cosyrt.frontend.reference import _session
+from cosyrt.voice.reference import _session
 this_machine(), _answer(), _session({campplus!r}, 0)
 """,
     "openvino": """

@@ -9,13 +9,13 @@ import torch
 from tokenizers import pre_tokenizers
 
 from cosyrt.checkpoint import write_tensors, write_voices
-from cosyrt.frontend.pronounce import vocabulary
-from cosyrt.frontend.special_tokens import SPECIAL_TOKENS
 from cosyrt.models.conformer import ConformerConfig
 from cosyrt.models.flow import Flow, FlowConfig
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
 from cosyrt.models.unet import UNetConfig
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
+from cosyrt.text.pronounce import vocabulary
+from cosyrt.text.special_tokens import SPECIAL_TOKENS
 from recipes.builtin_voice.export import (
     backbone_settings,
     describe,

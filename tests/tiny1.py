@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-from cosyrt.frontend.ranked_tokenizer import WHISPER
-from cosyrt.frontend.special_tokens import whisper_tags
 from cosyrt.models.conformer import BlocksConfig
 from cosyrt.models.full_unet import FullUNetConfig
 from cosyrt.models.regulated_flow import RegulatedFlow, RegulatedFlowConfig
 from cosyrt.models.source import SampledSource
 from cosyrt.models.transformer_lm import TransformerLM, TransformerLMConfig
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
+from cosyrt.text.ranked_tokenizer import WHISPER
+from cosyrt.text.special_tokens import whisper_tags
 from recipes.builtin_voice.export import with_weight_norm
 from tests.frontend.onnx_models import write_campplus, write_speech_tokenizer
 from tests.tiny import LEAST, MOST, SPEECH_VOCABULARY

@@ -28,7 +28,8 @@ def load(
 
     `device` is a torch device such as `cpu` or `cuda:0`; None takes CUDA when there is a GPU. A plan that
     `cosyrt tune` made for this model on this machine is used, unless `plan` is false or `accelerate` says
-    otherwise: it maps the plain stages to others, such as `cosyrt.accel.backend.torchscript.archives()`. A part of a
+    otherwise: it maps the plain stages to others, such as
+    `cosyrt.accel.backend.torchscript.archives()`. A part of a
     plan that fails while it speaks runs the plain way from then on.
 
     Raises:

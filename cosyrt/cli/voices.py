@@ -28,7 +28,7 @@ from cosyrt.files import check_target
 if TYPE_CHECKING:
     from cosyrt import Voice
     from cosyrt.checkpoint import ModelFolder
-    from cosyrt.frontend.library import VoiceLibrary
+    from cosyrt.voice.library import VoiceLibrary
 
 COLUMNS = ("name", "language", "source", "family", "prompt_s")
 REGISTERED = "registered"
@@ -100,7 +100,7 @@ def add(
     \b
     cosyrt voices add me clip.wav --text "What is said in the clip." --consent "Myself, 2026-11-21"
     """
-    from cosyrt.frontend.voice_encoder import read_reference
+    from cosyrt.voice.encoder import read_reference
 
     library = _library()
     library.check_free(name, overwrite=overwrite)
@@ -208,7 +208,7 @@ def preview(
 
 
 def _library() -> VoiceLibrary:
-    from cosyrt.frontend.library import VoiceLibrary
+    from cosyrt.voice.library import VoiceLibrary
 
     return VoiceLibrary()
 
@@ -221,7 +221,7 @@ def _opened(folder: str | None) -> ModelFolder:
 
 
 def _own(folder: str | None) -> dict[str, Voice]:
-    from cosyrt.frontend.spk2info import voices_of
+    from cosyrt.voice.spk2info import voices_of
 
     return voices_of(_opened(folder))
 
@@ -249,7 +249,7 @@ def _not_own(found: list[Voice], own: Mapping[str, Voice]) -> list[Voice]:
 
 def _read_voices(file: Path, folder: str | None) -> list[Voice]:
     from cosyrt import Voice
-    from cosyrt.frontend.spk2info import voices_in
+    from cosyrt.voice.spk2info import voices_in
 
     if not file.is_file():
         raise UsageError(f"there is no file {file}; check the path")

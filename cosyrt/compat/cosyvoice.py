@@ -23,7 +23,7 @@ from cosyrt.compat.flags import Flags
 from cosyrt.compat.spk2info import write_spk2info
 from cosyrt.engine.pipeline import load
 from cosyrt.errors import UsageError
-from cosyrt.frontend.voice import Voice
+from cosyrt.voice.voice import Voice
 
 Speech = Generator[dict[str, Tensor], None, None]  # {"tts_speech": float32 [1, N]} each
 Text = str | Iterable[str]

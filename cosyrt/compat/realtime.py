@@ -15,7 +15,7 @@ import torch
 from cosyrt.audio import Audio
 from cosyrt.compat.cosyvoice import AutoModel
 from cosyrt.errors import TextError, UsageError
-from cosyrt.frontend.voice import Voice
+from cosyrt.voice.voice import Voice
 
 SHORT_CHARACTERS = 100  # below, threads cost more than they bring
 CLEAN_ABOVE = 0.8  # of the device's memory; cleaning after every piece makes the next one wait

@@ -14,7 +14,7 @@ from cosyrt.checkpoint import write_voices
 from cosyrt.engine.prompts import Manner, prompt_of
 from cosyrt.errors import VoiceError
 from cosyrt.files import replace_file
-from cosyrt.frontend.voice import Voice
+from cosyrt.voice.voice import Voice
 
 if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Pipeline

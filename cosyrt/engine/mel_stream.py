@@ -21,11 +21,11 @@ from torch import Tensor
 from cosyrt.engine.past import Past, StepMemory
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
-from cosyrt.frontend.voice import Voice
 from cosyrt.machine.memory import cache_bytes
 from cosyrt.models.flow import NOISE_FRAMES, DiTFlowConfig, FlowConfig, fixed_noise, solve
 from cosyrt.models.layers import at_mel_rate, visible
 from cosyrt.units import Rates
+from cosyrt.voice.voice import Voice
 
 log = logging.getLogger(__name__)
 

@@ -29,18 +29,18 @@ from cosyrt.engine.prompts import Manner, without_instruction, without_opening, 
 from cosyrt.engine.session import Session
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import TextError, UsageError, VoiceError, one_line
-from cosyrt.frontend import split
-from cosyrt.frontend.library import VoiceLibrary
-from cosyrt.frontend.normalize import check_speakable, is_speakable, spoken_language
-from cosyrt.frontend.reference import fingerprint
-from cosyrt.frontend.sentences import whole_sentences
-from cosyrt.frontend.source import source_tokens
-from cosyrt.frontend.spk2info import voices_of
-from cosyrt.frontend.tokenizer import tokenizer_of
-from cosyrt.frontend.unread import readable
-from cosyrt.frontend.voice import Voice
-from cosyrt.frontend.voice_encoder import VoiceEncoder
-from cosyrt.frontend.words import whole_words
+from cosyrt.text import split
+from cosyrt.text.arriving import whole_words
+from cosyrt.text.normalize import check_speakable, is_speakable, spoken_language
+from cosyrt.text.sentences import whole_sentences
+from cosyrt.text.tokenizer import tokenizer_of
+from cosyrt.text.unread import readable
+from cosyrt.voice.conversion import source_tokens
+from cosyrt.voice.encoder import VoiceEncoder
+from cosyrt.voice.library import VoiceLibrary
+from cosyrt.voice.reference import fingerprint
+from cosyrt.voice.spk2info import voices_of
+from cosyrt.voice.voice import Voice
 
 BUILTIN = Path(__file__).parent.parent / "builtin"
 # (folder, its networks, their plain stages) → the stages to run

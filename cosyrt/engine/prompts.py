@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from cosyrt.errors import UsageError
-from cosyrt.frontend.normalize import normalize
-from cosyrt.frontend.voice import Voice
+from cosyrt.text.normalize import normalize
+from cosyrt.voice.voice import Voice
 
 END_OF_PROMPT = "<|endofprompt|>"
 SYSTEM = "You are a helpful assistant."

@@ -17,8 +17,8 @@ from cosyrt.engine.prompts import Manner, prompt_of
 from cosyrt.engine.speaking import Saying, speech_tokens, without_long_silence
 from cosyrt.engine.stretch import Stretch
 from cosyrt.errors import SpeechError, UsageError
-from cosyrt.frontend.voice import Voice
-from cosyrt.frontend.words import utterances
+from cosyrt.text.arriving import utterances
+from cosyrt.voice.voice import Voice
 
 if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Pipeline

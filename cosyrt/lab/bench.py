@@ -22,13 +22,13 @@ from cosyrt.accel.registry import EAGER, accelerated
 from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Accelerate, Pipeline, load
 from cosyrt.errors import CosyrtError, UsageError
-from cosyrt.frontend.voice import Voice
 from cosyrt.lab.bench_report import AGAIN, Alone, Crowd, Report, Results, Run
 from cosyrt.lab.child import MB, Outcome, call_in_child
 from cosyrt.lab.texts import LENGTHS, REFERENCE, TEXTS, Text
 from cosyrt.lab.timing import Summary, TimingConfig, interleaved
 from cosyrt.lab.workload import Subject
 from cosyrt.machine.gpu_load import GpuLoad
+from cosyrt.voice.voice import Voice
 
 TORCHSCRIPT = "torchscript"
 PLAN = "plan"  # what `cosyrt tune` found

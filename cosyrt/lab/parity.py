@@ -22,7 +22,6 @@ from torch import Tensor
 from cosyrt.accel.contract import Part, Precision
 from cosyrt.audio import log_mel
 from cosyrt.engine.stages import Stages
-from cosyrt.frontend.reference import mel_spec
 from cosyrt.lab.workload import (
     Subject,
     Utterance,
@@ -31,6 +30,7 @@ from cosyrt.lab.workload import (
     read_probabilities,
     samples_of,
 )
+from cosyrt.voice.reference import mel_spec
 
 NEPERS_TO_DB = 20 / np.log(10)
 

@@ -25,8 +25,8 @@ from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.pipeline import Pipeline, load
 from cosyrt.engine.speaking import Saying, speech_tokens
 from cosyrt.engine.stages import Models, Stages
-from cosyrt.frontend.voice import Voice
 from cosyrt.models.llm import MARK, SPEECH, START, TEXT
+from cosyrt.voice.voice import Voice
 
 TEXTS = (
     "The quick brown fox jumps over the lazy dog near the river bank.",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cosyrt.frontend.pronounce import BOUNDARY, MARKS
+from cosyrt.text.pronounce import BOUNDARY, MARKS
 from recipes.builtin_voice.teacher import SILENCE, Speech
 
 _VOWELS = frozenset("AA AE AH AO AW AX AY EH ER EY IH IY OW OY UH UW".split())

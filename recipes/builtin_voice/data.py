@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosyrt.audio import MelSpec, log_mel
-from cosyrt.frontend.pronounce import ArpabetPinyin
+from cosyrt.text.pronounce import ArpabetPinyin
 from recipes.builtin_voice import texts_en, texts_zh
 from recipes.builtin_voice.align import unit_ends
 from recipes.builtin_voice.teacher import SAMPLE_HZ, Espeak, Flite, Speech, TeacherError

@@ -14,10 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from cosyrt.checkpoint import write_tensors, write_voices
-from cosyrt.frontend.pronounce import vocabulary
 from cosyrt.models.flow import FlowConfig
 from cosyrt.models.llm import LanguageModelConfig
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
+from cosyrt.text.pronounce import vocabulary
 from recipes.builtin_voice import flow, language_model, speaker, tokenizer, vocoder
 from recipes.builtin_voice.loop import load_weights
 

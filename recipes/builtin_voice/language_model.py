@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cosyrt.frontend.pronounce import vocabulary
 from cosyrt.models.llm import START, TASK, LanguageModelConfig, Layer, SpeechLanguageModel
+from cosyrt.text.pronounce import vocabulary
 from recipes.builtin_voice.corpus import TOKENS, Buckets, Corpus, Utterance
 from recipes.builtin_voice.loop import Loop, add_options, config_of, load_weights, save_weights, start
 from recipes.builtin_voice.quantizer import SPEECH_VOCABULARY

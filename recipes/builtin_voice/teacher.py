@@ -12,7 +12,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from cosyrt.frontend.mandarin import SHORTENED, STANDALONE
+from cosyrt.text.mandarin import SHORTENED, STANDALONE
 
 SAMPLE_HZ = 24_000
 LEAD_S, TAIL_S = 0.1, 0.25

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_lowercase
 
-from cosyrt.frontend.english import English
+from cosyrt.text.english import English
 from recipes.builtin_voice.grammar import expand, rules
 
 WORD_LIST = Path("/usr/share/dict/american-english-small")  # Debian's wamerican-small (SCOWL)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cosyrt.frontend.mandarin import hanzi_units
+from cosyrt.text.mandarin import hanzi_units
 from recipes.builtin_voice.grammar import expand, rules
 
 RULES = rules("""

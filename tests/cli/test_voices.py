@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 import cosyrt
 from cosyrt.audio import Audio
 from cosyrt.cli import main
-from cosyrt.frontend.library import VoiceLibrary
-from cosyrt.frontend.voice import Origin, Voice
-from tests.frontend.test_voice import assert_same, voice
+from cosyrt.voice.library import VoiceLibrary
+from cosyrt.voice.voice import Origin, Voice
+from tests.voice.test_voice import assert_same, voice
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 
 from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Pipeline
-from cosyrt.frontend.voice import Voice
+from cosyrt.voice.voice import Voice
 from tests import tiny as model
 
 SHORT = "Hello there."

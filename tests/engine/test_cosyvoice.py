@@ -18,8 +18,8 @@ from cosyrt.checkpoint import ModelFolder
 from cosyrt.engine.build import build
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.errors import ConfigError, ModelNotFound, UsageError, WeightsError
-from cosyrt.frontend.ranked_tokenizer import WHISPER
-from cosyrt.frontend.voice import Voice
+from cosyrt.text.ranked_tokenizer import WHISPER
+from cosyrt.voice.voice import Voice
 from tests import tiny1 as model
 from tests.engine.pipelines import Counted, joined, other, prompted, same
 

@@ -17,10 +17,10 @@ from cosyrt.engine.chunks import ChunkPlan
 from cosyrt.engine.mel_stream import Condition, Conditions, MelStream
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import SpeechError
-from cosyrt.frontend.voice import Voice
 from cosyrt.models.flow import NOISE_FRAMES, fixed_noise, solve
 from cosyrt.models.layers import visible
 from cosyrt.units import Rates
+from cosyrt.voice.voice import Voice
 from tests import tiny
 
 CPU = torch.device("cpu")

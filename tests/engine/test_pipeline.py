@@ -13,9 +13,9 @@ import cosyrt
 from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Pipeline, Progress
 from cosyrt.errors import CosyrtError, TextError, UsageError, VoiceError, VoiceNotFound
-from cosyrt.frontend.pronounce import ArpabetPinyin
-from cosyrt.frontend.tokenizer import TextTokenizer
-from cosyrt.frontend.voice import Voice
+from cosyrt.text.pronounce import ArpabetPinyin
+from cosyrt.text.tokenizer import TextTokenizer
+from cosyrt.voice.voice import Voice
 from tests.engine.pipelines import SHORT, TEXT, Counted, joined, other, prompted, same, terse
 
 TWO_PIECES = "One two three four five six seven, " * 2 + "and then. " + "Nine ten eleven twelve, yes. " * 3

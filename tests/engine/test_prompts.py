@@ -20,7 +20,7 @@ from cosyrt.engine.prompts import (
     without_opening,
 )
 from cosyrt.errors import UsageError
-from cosyrt.frontend.voice import Voice
+from cosyrt.voice.voice import Voice
 from tests.engine.pipelines import prompted
 
 MARK = 7

@@ -12,7 +12,7 @@ import torch
 import cosyrt
 from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Pipeline
-from cosyrt.frontend.voice import Voice
+from cosyrt.voice.voice import Voice
 from tests.engine.pipelines import SHORT, TEXT, Counted, joined, other, prompted, same
 from tests.engine.test_ahead import closes
 

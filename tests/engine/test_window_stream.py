@@ -14,8 +14,8 @@ from torch import Tensor
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.engine.window_stream import WindowPlan, WindowStream
-from cosyrt.frontend.voice import Voice
 from cosyrt.units import Rates
+from cosyrt.voice.voice import Voice
 from tests import tiny1
 from tests.engine.pipelines import Counted
 

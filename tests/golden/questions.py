@@ -13,8 +13,8 @@ from torch import Tensor
 from cosyrt.engine.description import Description
 from cosyrt.engine.mel_stream import Condition, MelStream
 from cosyrt.engine.stages import Models, Stages, eager
-from cosyrt.frontend.voice import Voice
 from cosyrt.models.layers import visible
+from cosyrt.voice.voice import Voice
 
 FLOAT32 = 1e-4  # of an array's largest value: what two correct float32 implementations differ by
 LOG_PROBABILITY = 1e-3

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cosyrt.frontend.normalize import language_of
 from cosyrt.lab.texts import LENGTHS, TEXTS
+from cosyrt.text.normalize import language_of
 
 BOUNDS = {"short": (1, 49), "medium": (50, 200), "long": (201, 400)}
 

@@ -7,8 +7,8 @@ import ctypes.util
 import numpy as np
 import pytest
 
-from cosyrt.frontend.mandarin import hanzi_units
-from cosyrt.frontend.pronounce import ArpabetPinyin
+from cosyrt.text.mandarin import hanzi_units
+from cosyrt.text.pronounce import ArpabetPinyin
 from recipes.builtin_voice.align import unit_ends
 from recipes.builtin_voice.teacher import LEAD_S, SAMPLE_HZ, TAIL_S, Espeak, Flite, pinyin
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cosyrt.frontend.pronounce import ArpabetPinyin
+from cosyrt.text.pronounce import ArpabetPinyin
 from recipes.builtin_voice import texts_en, texts_zh
 from recipes.builtin_voice.grammar import Rules, expand, rules
 

@@ -14,9 +14,9 @@ from cosyrt.accel.backend.compiled import compiled_stages
 from cosyrt.engine.interleave import Reader
 from cosyrt.engine.mel_stream import Condition, MelStream
 from cosyrt.engine.stages import Models, Stages, eager
-from cosyrt.frontend.voice import Voice
 from cosyrt.models.llm import SPEECH
 from cosyrt.units import Rates
+from cosyrt.voice.voice import Voice
 from tests import tiny
 
 

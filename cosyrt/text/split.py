@@ -1,0 +1,116 @@
+"""Text → pieces that the language model says well in one go."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from cosyrt.text.normalize import check_speakable, is_speakable, paragraphs
+from cosyrt.text.sentences import best_break, sentences
+
+_HANZI = re.compile(r"[\u4e00-\u9fff]")
+# No token is longer than this many characters in practice; bounds the work on text without any break.
+_CHARACTERS_PER_TOKEN = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Sizes of a piece: in characters for Chinese, in tokens for other text. The first three are upstream's.
+
+    Sentences are added while the piece stays within `high`, or is not yet above `low`; a last piece smaller
+    than `merge` joins the one before. No piece is above `most`, in tokens either.
+    """
+
+    low: int = 60
+    high: int = 80
+    merge: int = 20
+    most: int = 120
+
+
+def pieces(text: str, count: Callable[[str], int], limits: Limits | None = None) -> list[str]:
+    """Normalise and split. `count` gives the tokens of a string.
+
+    Raises:
+        TextError: nothing in the text can be spoken.
+    """
+    return list(iter_pieces(text, count, limits))
+
+
+def iter_pieces(text: str, count: Callable[[str], int], limits: Limits | None = None) -> Iterator[str]:
+    """The same one by one: the first comes before the end of a long text is read.
+
+    Raises:
+        TextError: nothing in the text can be spoken.
+    """
+    found = False
+    for piece in _grouped(_all_sentences(text), count, limits or Limits()):
+        if is_speakable(piece):
+            found = True
+            yield piece
+    if not found:
+        check_speakable("", text)
+
+
+def as_written(text: str, count: Callable[[str], int], limits: Limits | None = None) -> Iterator[str]:
+    """The text itself, not normalised; split only where it is more than the language model takes at once.
+
+    Raises:
+        TextError: nothing in the text can be spoken.
+    """
+    check_speakable(text, text)
+    limits = limits or Limits()
+    yield from [text] if count(text) <= limits.most else split(text, count, limits)
+
+
+def split(text: str, count: Callable[[str], int], limits: Limits | None = None) -> list[str]:
+    """Split text that is normalised already.
+
+    Source: upstream `split_paragraph` (cosyvoice/utils/frontend_utils.py); a long sentence it passes whole.
+    """
+    return list(_grouped(sentences(text), count, limits or Limits()))
+
+
+def _all_sentences(text: str) -> Iterator[str]:
+    for paragraph in paragraphs(text):
+        yield from sentences(paragraph)
+
+
+def _grouped(parts: Iterator[str], count: Callable[[str], int], limits: Limits) -> Iterator[str]:
+    def size(text: str) -> int:
+        return len(text) if _HANZI.search(text) else count(text)
+
+    def fits(text: str) -> bool:
+        return max(size(text), count(text)) <= limits.most
+
+    done, current = "", ""
+    for part in _bounded(parts, lambda text: max(size(text), count(text)), limits.most):
+        joined = current + part
+        if current and (not fits(joined) or (size(joined) > limits.high and size(current) > limits.low)):
+            if done:
+                yield done
+            done, joined = current, part
+        current = joined
+    if done and size(current) < limits.merge and fits(done + current):
+        yield done + current
+    else:
+        yield from filter(None, (done, current))
+
+
+def _bounded(parts: Iterator[str], size: Callable[[str], int], most: int) -> Iterator[str]:
+    """Sentences above the limit in about equal parts, cut at the best place there is."""
+    for part in parts:
+        total = size(part)
+        limit = -(-total // -(-total // most))
+        while len(part) > most * _CHARACTERS_PER_TOKEN or size(part) > most:
+            cut = best_break(part, _longest(part, size, limit))
+            yield part[:cut]
+            part = part[cut:]
+        yield part
+
+
+def _longest(text: str, size: Callable[[str], int], limit: int) -> int:
+    """Characters of the longest beginning of the text that is within the limit, at least 1."""
+    lengths = range(1, min(len(text), limit * _CHARACTERS_PER_TOKEN) + 1)
+    return max(1, bisect_right(lengths, limit, key=lambda length: size(text[:length])))

@@ -1,0 +1,155 @@
+"""Text → text tokens: Qwen2's byte-level BPE with the tags of a family, or one token for each sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cosyrt.checkpoint import ModelFolder
+from cosyrt.errors import ConfigError, ModelNotFound, one_line
+from cosyrt.text.ranked_tokenizer import RankedTokenizer
+from cosyrt.text.special_tokens import special_tokens
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from cosyrt.text.pronounce import ArpabetPinyin
+
+# Letters in runs with one leading symbol or space, digits one by one, symbols in runs, line ends apart.
+_QWEN2_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+A_WORD = "hello"
+
+
+class TextTokenizer:
+    """Tokens of a text, as a model's language model numbers them."""
+
+    def __init__(self, tokenizer: Tokenizer, pronounce: ArpabetPinyin | None = None) -> None:
+        self._tokenizer = tokenizer
+        self._pronounce = pronounce
+
+    @classmethod
+    def from_folder(
+        cls, path: str | Path, pronunciation: str | None = None, *, family: str = "cosyvoice2"
+    ) -> TextTokenizer:
+        """Read `tokenizer.json`, else `vocab.json` and `merges.txt` of Qwen2; the family says which tags.
+
+        `pronunciation` names how text becomes sounds before it is encoded (the key of the model description).
+
+        Raises:
+            ModelNotFound: the folder has none of these files.
+            ConfigError: a file cannot be read, or no pronunciation has that name.
+        """
+        path = Path(path)
+        pronounce = None if pronunciation is None else _pronunciation(pronunciation)
+        if not (path / "tokenizer.json").is_file():
+            _require(path / "vocab.json", path / "merges.txt")
+        try:
+            tokenizer = _read(path)
+            if not tokenizer.encode(A_WORD).ids:
+                raise ValueError(f"its vocabulary has nothing for {A_WORD!r}")
+        except Exception as error:  # tokenizers raises nothing more precise
+            reason = one_line(error)
+            raise ConfigError(
+                f"the tokenizer in {path} cannot be read: {reason}; download it again"
+            ) from error
+        if tokenizer.token_to_id("<|endoftext|>") is not None:
+            tokenizer.add_special_tokens(list(special_tokens(family)))
+        return cls(tokenizer, pronounce)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids, without marks for begin and end; half a character (a lone surrogate) is left out."""
+        text = text.encode(errors="ignore").decode()
+        if self._pronounce is not None:
+            text = " ".join(self._pronounce(text))
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    @property
+    def highest(self) -> int:
+        """The highest token id that a text can have."""
+        return max(self._tokenizer.get_vocab().values())
+
+    def decode(self, tokens: list[int]) -> str:
+        """The text of token ids, tags included. A model with a pronunciation gives its units instead."""
+        text: str = self._tokenizer.decode(tokens, skip_special_tokens=False)
+        return text
+
+    def unread(self, text: str) -> str:
+        """Letters of the text that have no sound in the model's pronunciation, each once."""
+        return self._pronounce.unread(text) if self._pronounce is not None else ""
+
+    def count(self, text: str) -> int:
+        """How many tokens the text has."""
+        return len(self.encode(text))
+
+
+def tokenizer_of(
+    folder: ModelFolder, pronunciation: str | None = None, vocabulary: int | None = None
+) -> TextTokenizer | RankedTokenizer:
+    """The text tokenizer of a model folder: that of CosyVoice 1 is another than that of the later ones.
+
+    `vocabulary` is how many text tokens the model knows, if it is to speak what the tokenizer gives.
+
+    Raises:
+        ModelNotFound: the folder lacks its files.
+        ConfigError: a file cannot be read, or does not belong to the model.
+    """
+    if folder.family == "cosyvoice":
+        return RankedTokenizer.of(folder)
+    path = folder.tokenizer_folder()
+    tokenizer = TextTokenizer.from_folder(path, pronunciation, family=folder.family)
+    if vocabulary is not None and (highest := tokenizer.highest) >= vocabulary:
+        raise ConfigError(
+            f"the tokenizer in {path} gives the text token {highest}, the model knows {vocabulary}; "
+            "take the one that belongs to it"
+        )
+    return tokenizer
+
+
+def _pronunciation(name: str) -> ArpabetPinyin:
+    from cosyrt.text.pronounce import PRONUNCIATIONS
+
+    if name not in list(PRONUNCIATIONS):  # a description may have anything there, a list too
+        raise ConfigError(
+            f"the model asks for the pronunciation {name!r}; known: {', '.join(PRONUNCIATIONS)}"
+        )
+    return PRONUNCIATIONS[name]()
+
+
+def _require(*files: Path) -> None:
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        raise ModelNotFound(
+            f"{files[0].parent} lacks {' and '.join(missing)} (and has no tokenizer.json); "
+            "download the whole model folder again"
+        )
+
+
+def _read(path: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    if (path / "tokenizer.json").is_file():
+        return Tokenizer.from_file(str(path / "tokenizer.json"))
+    return _qwen2(str(path / "vocab.json"), str(path / "merges.txt"))
+
+
+def _qwen2(vocab: str, merges: str) -> Tokenizer:
+    from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
+    from tokenizers.models import BPE
+
+    tokenizer = Tokenizer(BPE.from_file(vocab, merges))
+    if any(tokenizer.token_to_id(byte) is None for byte in pre_tokenizers.ByteLevel.alphabet()):
+        raise ValueError("its vocabulary lacks bytes")
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_QWEN2_WORDS), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|endoftext|>"])
+    return tokenizer

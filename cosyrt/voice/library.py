@@ -1,0 +1,233 @@
+"""Registered voices: a folder of voice files, each found by its name.
+
+One file a voice and nothing beside it: a file copied into the folder is registered, one deleted is not, and
+two programs that write at once cannot damage an index.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from cosyrt.errors import UsageError, VoiceError, VoiceNotFound
+from cosyrt.files import check_target
+from cosyrt.voice.voice import Voice
+
+SUFFIX = ".safetensors"
+MAX_CHARACTERS, MAX_BYTES = 64, 200  # of a name; file systems end at 255 bytes
+FOLDER_VARIABLE = "COSYRT_VOICES"
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no file of Windows
+
+Stamp = tuple[int, int, int]  # of a file: its number, size and time of change
+
+
+class VoiceLibrary:
+    """The voices in one folder; what was read is kept until its file changes.
+
+    The folder is the one given, else `default_folder()`. It is made when the first voice is added.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self._given = None if folder is None else Path(folder)
+        self._known: dict[str, tuple[Stamp, Voice]] = {}
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are.
+
+        Raises:
+            VoiceError: none was given and this user has no home folder.
+        """
+        return self._given or default_folder()
+
+    def names(self) -> list[str]:
+        """The registered names, sorted. Files whose name could not be registered are passed over."""
+        with _writing(self.folder):
+            paths = list(self.folder.iterdir()) if self.folder.is_dir() else []
+        found = {spelt(path.stem) for path in paths if path.suffix == SUFFIX}
+        return sorted(name for name in found if is_name(name) and self.path(name).exists())
+
+    def path(self, name: str) -> Path:
+        """The file of a voice, which need not be there.
+
+        Raises:
+            UsageError: a name that no voice can have.
+        """
+        return self.folder / f"{check_name(name)}{SUFFIX}"
+
+    def find(self, name: str) -> Voice | None:
+        """The voice of that name, or None. As long as its file does not change it is the same object.
+
+        Raises:
+            VoiceError: its file is damaged.
+        """
+        name = spelt(name)
+        path = self.path(name) if is_name(name) else None
+        if path is None or not path.is_file():
+            self._known.pop(name, None)
+            return None
+        with _writing(path):
+            status = path.stat()
+        stamp = status.st_ino, status.st_size, status.st_mtime_ns
+        if name not in self._known or self._known[name][0] != stamp:
+            self._known[name] = stamp, replace(Voice.load(path), name=name)
+        return self._known[name][1]
+
+    def named(self, name: str, own: Mapping[str, Voice]) -> Voice:
+        """A model's own voice of that name, else the registered one.
+
+        Raises:
+            VoiceNotFound: there is neither.
+            VoiceError: its file is damaged.
+        """
+        voice = own[name] if name in own else self.find(name)
+        if voice is None:
+            raise VoiceNotFound(
+                f"no voice is called {name!r}; this model has {', '.join(own) or 'none'}; "
+                f"registered are {', '.join(self.names()) or 'none'}"
+            )
+        return voice
+
+    def check_free(self, name: str, *, overwrite: bool = False) -> None:
+        """Refuse a name that a voice cannot be added under: at once, before the voice is made.
+
+        Raises:
+            UsageError: no voice can have it, or it is taken (but for case: where the file system ignores
+                case, `Ann` and `ann` would be one file).
+            VoiceError: the folder cannot be written.
+        """
+        name = check_name(name)
+        taken = {other for other in self.names() if other.casefold() == name.casefold()}
+        if taken - {name} or (taken and not overwrite):
+            raise UsageError(f"a voice is called {min(taken)!r} already; choose another name or remove it")
+        with _writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            check_target(self.path(name))
+
+    def add(self, voice: Voice, *, overwrite: bool = False) -> Path:
+        """Write the voice's file under its name.
+
+        Raises:
+            UsageError: a name that no voice can have, or that is taken.
+            VoiceError: the folder cannot be written.
+        """
+        self.check_free(voice.name, overwrite=overwrite)
+        path = self.path(voice.name)
+        replace(voice, name=path.stem).save(path, overwrite=overwrite)
+        return path
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a voice another name.
+
+        Raises:
+            VoiceNotFound: no voice is registered under the old name.
+            UsageError: the new name is taken, or no voice can have it.
+            VoiceError: the file is damaged, or the folder cannot be written.
+        """
+        old, new = spelt(old), spelt(new)
+        voice, path = self._existing(old), self.path(old)
+        if new.casefold() == old.casefold() and new != old:
+            with _writing(path):
+                os.replace(path, self.path(new))
+            return
+        self.add(replace(voice, name=new))
+        self.remove(old)
+
+    def remove(self, *names: str) -> None:
+        """Delete the voices' files, damaged or not: all of them, or none where one is not there.
+
+        Raises:
+            VoiceNotFound: no voice is registered under one of the names.
+            VoiceError: the folder cannot be written.
+        """
+        known = self.names()
+        asked = dict.fromkeys(map(spelt, names))
+        for name in asked:
+            if name not in known:
+                raise self._unknown(name)
+        for name in asked:
+            self._known.pop(name, None)
+            with _writing(self.path(name)):
+                self.path(name).unlink()
+
+    def _existing(self, name: str) -> Voice:
+        voice = self.find(name)
+        if voice is None:
+            raise self._unknown(name)
+        return voice
+
+    def _unknown(self, name: str) -> VoiceNotFound:
+        known = ", ".join(self.names()) or "none"
+        return VoiceNotFound(f"no voice is registered as {name!r}; registered are {known}")
+
+
+def spelt(name: str) -> str:
+    """The name with its accents as one character each; macOS hands on letter and accent apart."""
+    return unicodedata.normalize("NFC", name)
+
+
+def is_name(name: str) -> bool:
+    """Whether a voice may be registered under this name: it is a file's name on any system, and plain."""
+    return (
+        0 < len(name) <= MAX_CHARACTERS
+        and len(name.encode(errors="replace")) <= MAX_BYTES
+        and unicodedata.is_normalized("NFC", name)
+        and all(unicodedata.category(letter)[0] in "LMN" or letter in " _.-" for letter in name)
+        and name[0] not in " .-"
+        and name[-1] not in " ."
+        and not _DEVICE.fullmatch(name)
+    )
+
+
+def check_name(name: str) -> str:
+    """The name as it is spelt, if a voice may be registered under it.
+
+    Raises:
+        UsageError: it may not.
+    """
+    name = spelt(name)
+    if not is_name(name):
+        raise UsageError(
+            f"a voice cannot be called {name[:80]!r}; give 1 to {MAX_CHARACTERS} letters, digits, spaces, "
+            "dots, dashes or underscores that begin with a letter, a digit or an underscore"
+        )
+    return name
+
+
+def default_folder() -> Path:
+    """`COSYRT_VOICES`, else the folder `cosyrt/voices` where this system keeps a user's data.
+
+    Raises:
+        VoiceError: there is neither that variable nor a home folder.
+    """
+    given = os.environ.get(FOLDER_VARIABLE)
+    try:
+        return Path(given).expanduser() if given else _user_data() / "cosyrt" / "voices"
+    except RuntimeError as error:
+        raise VoiceError(f"this user has no home folder; set {FOLDER_VARIABLE} to a folder") from error
+
+
+def _user_data() -> Path:
+    """By the conventions of Windows (known folders), macOS, and XDG elsewhere."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    given = os.environ.get("XDG_DATA_HOME", "")
+    return Path(given) if Path(given).is_absolute() else Path.home() / ".local" / "share"
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise VoiceError(
+            f"cannot use {path}: {error.strerror or error}; check it, or set {FOLDER_VARIABLE}"
+        ) from error

@@ -1,0 +1,186 @@
+"""A voice: what the models are given of a speaker, and the file that keeps it (docs/frontend.md).
+
+The arrays are those of upstream's `frontend_zero_shot` (cosyvoice/cli/frontend.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosyrt.checkpoint import FAMILIES
+from cosyrt.errors import UsageError, VoiceError, one_line
+from cosyrt.files import create_file, replace_file
+from cosyrt.voice.reference import MEL_SPECS, Floats, Tokens
+
+SPEAKER_WIDTH = 192
+MELS = 80
+FORMAT = "cosyrt voice 1"
+MAX_FILE_BYTES = 8_000_000
+ARRAYS: dict[str, np.dtype[Any]] = {
+    "speaker": np.dtype(np.float32),
+    "speech_tokens": np.dtype(np.int64),
+    "mel": np.dtype(np.float32),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a voice is from and what may be done with it; empty where nobody knows."""
+
+    license: str = ""  # under which the voice may be used
+    consent: str = ""  # of the speaker: who gave it, when, for what
+    source_sha256: str = ""  # of the recording's file
+    speech_tokenizer: str = ""  # fingerprint of the one that made the speech tokens
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Voice:
+    """One speaker, as the models of one family see them. Arrays are read-only.
+
+    Without speech tokens and mel (a preset voice) the models know the timbre alone; with them they go on
+    from the reference. Two voices are equal only if they are the same object.
+
+    Raises:
+        VoiceError: an unknown family, an array of the wrong shape or not finite, or speech tokens and mel
+            that do not fit.
+    """
+
+    name: str
+    speaker: Floats  # [192]
+    speech_tokens: Tokens  # [P], may be empty
+    mel: Floats  # [2P, 80], of CosyVoice 1 any length
+    text: str = ""  # the transcript of the reference, as it is spoken
+    language: str | None = None  # zh, en, ja, ko; None: not known
+    family: str = "cosyvoice2"
+    origin: Origin = Origin()
+
+    def __post_init__(self) -> None:
+        for field, kind in ARRAYS.items():
+            with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is refused below
+                array = np.array(getattr(self, field), kind, order="C")
+            array.flags.writeable = False
+            object.__setattr__(self, field, array)
+        wrong = _what_is_wrong(self)
+        if wrong:
+            raise VoiceError(f"the voice {self.name!r} has {wrong}; make it again from its reference audio")
+
+    @property
+    def prompt_s(self) -> float:
+        """Seconds of the reference that the models are given."""
+        spec = MEL_SPECS[self.family]
+        return len(self.mel) * spec.hop / spec.sample_hz
+
+    def save(self, path: str | Path, *, overwrite: bool = True) -> None:
+        """Write one safetensors file; it appears whole or not at all.
+
+        Raises:
+            VoiceError: the folder cannot be written.
+            UsageError: without `overwrite`, a file that is there already.
+        """
+        from safetensors.numpy import save
+
+        facts = {"format": FORMAT, "name": self.name, "text": self.text, "family": self.family}
+        known = {key: value for key, value in asdict(self.origin).items() if value}
+        if self.language:
+            known["language"] = self.language
+        arrays: dict[str, NDArray[Any]] = {key: getattr(self, key) for key in ARRAYS}
+        try:
+            (replace_file if overwrite else create_file)(Path(path), save(arrays, metadata=facts | known))
+        except FileExistsError as error:
+            raise UsageError(f"{path} is there already; choose another name or remove it") from error
+        except OSError as error:
+            raise VoiceError(f"cannot write {path}: {error.strerror or error}") from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Voice:
+        """Read what `save` wrote.
+
+        Raises:
+            VoiceError: no such file, damaged, not a voice, or of another version.
+        """
+        arrays, facts = _read(Path(path))
+        if facts.get("format", FORMAT) != FORMAT:
+            raise VoiceError(
+                f"{path} has the format {facts['format']!r}, this is {FORMAT!r}; make it again from its audio"
+            )
+        _check_types(Path(path), arrays)
+        try:
+            return cls(
+                name=facts["name"],
+                speaker=arrays["speaker"],
+                speech_tokens=arrays["speech_tokens"],
+                mel=arrays["mel"],
+                text=facts["text"],
+                language=facts.get("language"),
+                family=facts["family"],
+                origin=Origin(**{field.name: facts.get(field.name, "") for field in fields(Origin)}),
+            )
+        except KeyError as error:
+            raise VoiceError(
+                f"{path} is no voice file: it lacks {error}; make one from reference audio"
+            ) from error
+
+    def fields(self) -> dict[str, NDArray[Any] | str]:
+        """The entry of this voice in a model folder's `spk2info`, which `voices_of` reads back."""
+        tokens, speaker = self.speech_tokens[None].astype(np.int32), self.speaker[None]
+        entry: dict[str, NDArray[Any] | str] = {"embedding": speaker, "text": self.text}
+        if self.language:
+            entry["language"] = self.language
+        if len(self.speech_tokens):
+            entry |= {"llm_prompt_speech_token": tokens, "flow_prompt_speech_token": tokens}
+            entry |= {
+                "prompt_speech_feat": self.mel[None],
+                "llm_embedding": speaker,
+                "flow_embedding": speaker,
+            }
+        return entry
+
+
+def _what_is_wrong(voice: Voice) -> str:
+    """The first thing wrong with a voice; empty when all is well."""
+    speaker, tokens, mel = voice.speaker, voice.speech_tokens, voice.mel
+    if voice.family not in FAMILIES.values():
+        return f"the family {voice.family!r}, which none of {', '.join(FAMILIES.values())} is"
+    if speaker.shape != (SPEAKER_WIDTH,):
+        return f"a speaker vector of shape {list(speaker.shape)} instead of [{SPEAKER_WIDTH}]"
+    if tokens.ndim != 1 or mel.ndim != 2 or mel.shape[1] != MELS:
+        return f"speech tokens of shape {list(tokens.shape)} and a mel of shape {list(mel.shape)}"
+    if voice.family != "cosyvoice" and len(mel) != 2 * len(tokens):
+        return f"{len(tokens)} speech tokens and {len(mel)} mel frames instead of twice as many"
+    if (len(mel) > 0) != (len(tokens) > 0):
+        return f"{len(tokens)} speech tokens and {len(mel)} mel frames instead of both or neither"
+    if not (np.isfinite(speaker).all() and np.isfinite(mel).all() and (tokens >= 0).all()):
+        return "values that are not finite, or speech tokens below 0"
+    return ""
+
+
+def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Arrays and metadata of a safetensors file that is no larger than a voice may be."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise VoiceError(f"{path} is larger than {MAX_FILE_BYTES} bytes; this is no voice file")
+        with safe_open(path, framework="numpy") as file:
+            arrays = {key: file.get_tensor(key) for key in ARRAYS if key in file.keys()}  # noqa: SIM118
+            facts = dict(file.metadata() or {})
+    except (OSError, SafetensorError, ValueError, TypeError, LookupError, AttributeError) as error:
+        reason = one_line(error, 200)
+        raise VoiceError(
+            f"cannot read the voice {path}: {reason}; check the path or make it again"
+        ) from error
+    return arrays, facts
+
+
+def _check_types(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    for key, array in arrays.items():
+        if array.dtype != ARRAYS[key]:
+            raise VoiceError(
+                f"{path} is no voice file: {key!r} is {array.dtype} instead of {ARRAYS[key]}; make it again"
+            )

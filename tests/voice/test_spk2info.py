@@ -1,0 +1,156 @@
+"""The voices of a model folder and of upstream's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cosyrt.checkpoint import ModelFolder, write_voices
+from cosyrt.errors import VoiceError, WeightsError
+from cosyrt.voice.reference import fingerprint
+from cosyrt.voice.spk2info import voices_in, voices_of
+from tests import tiny1
+from tests.text.test_tokenizer import WORDS, write_qwen2
+from tests.voice.test_reference import folder_of
+from tests.voice.test_voice import assert_same, voice
+
+
+def upstream_entry(count_tokens: int = 5) -> dict[str, torch.Tensor]:
+    tokens = torch.arange(count_tokens, dtype=torch.int32)[None]
+    speaker = torch.linspace(0, 1, 192)[None]
+    return {
+        "prompt_text": torch.tensor([[WORDS.index("hello"), WORDS.index("Ġhello")]], dtype=torch.int32),
+        "prompt_text_len": torch.tensor([2], dtype=torch.int32),
+        "llm_prompt_speech_token": tokens,
+        "llm_prompt_speech_token_len": torch.tensor([count_tokens], dtype=torch.int32),
+        "flow_prompt_speech_token": tokens,
+        "flow_prompt_speech_token_len": torch.tensor([count_tokens], dtype=torch.int32),
+        "prompt_speech_feat": torch.full((1, 2 * count_tokens, 80), -2.0),
+        "prompt_speech_feat_len": torch.tensor([2 * count_tokens], dtype=torch.int32),
+        "llm_embedding": speaker,
+        "flow_embedding": speaker,
+    }
+
+
+def test_voices_of_an_official_folder(tmp_path: Path) -> None:
+    """Presets (an embedding) and saved references (upstream's whole input) of `spk2info.pt` become voices."""
+    write_qwen2(tmp_path / "CosyVoice-BlankEN", WORDS)
+    preset = {"embedding": torch.ones(1, 192, dtype=torch.bfloat16)}
+    torch.save({"中文女": preset, "Ada": upstream_entry()}, tmp_path / "spk2info.pt")
+    voices = voices_of(ModelFolder(tmp_path, "cosyvoice2", {}))
+    assert list(voices) == ["中文女", "Ada"]
+    assert voices["中文女"].speaker.sum() == 192 and len(voices["中文女"].mel) == 0
+    assert (voices["Ada"].text, voices["Ada"].language) == ("hello hello", "en")
+    assert voices["Ada"].speech_tokens.tolist() == [0, 1, 2, 3, 4] and voices["Ada"].mel.shape == (10, 80)
+
+
+def test_a_voice_in_a_folder_comes_back(tmp_path: Path) -> None:
+    """`fields` is what `voices_of` reads: through the folder's safetensors file nothing is lost."""
+    made = {"Ada": voice(), "Bob": voice(0, name="Bob", text="", language=None)}
+    entries = {
+        name: {
+            key: torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value
+            for key, value in each.fields().items()
+        }
+        for name, each in made.items()
+    }
+    write_voices(tmp_path / "spk2info.safetensors", entries)
+    back = voices_of(ModelFolder(tmp_path, "cosyvoice2", {}))
+    assert set(back) == set(made)
+    for name, each in made.items():
+        assert_same(back[name], each)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"text": "hello"}, "'Ada' has no 'embedding'"),
+        ({"embedding": "loud"}, "'Ada' cannot be read"),
+        ({"embedding": torch.ones(1, 100)}, r"'Ada' has a speaker vector of shape \[100\]"),
+        (upstream_entry() | {"prompt_speech_feat": torch.ones(1, 9, 80), "text": ""}, "9 mel frames"),
+    ],
+)
+def test_entries_that_are_no_voice(tmp_path: Path, entry: dict[str, Any], words: str) -> None:
+    """An entry that lacks something or does not fit is refused with the voice's name."""
+    torch.save({"Ada": entry}, tmp_path / "spk2info.pt")
+    with pytest.raises(VoiceError, match=words) as caught:
+        voices_of(ModelFolder(tmp_path, "cosyvoice2", {}))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_voices(tmp_path: Path) -> None:
+    """A folder without `spk2info` has no voices, and needs no tokenizer for that."""
+    assert voices_of(ModelFolder(tmp_path, "cosyvoice2", {})) == {}
+
+
+@pytest.mark.parametrize("family", ["cosyvoice2", "cosyvoice3"])
+def test_upstreams_file_is_read_for_any_family(tmp_path: Path, family: str) -> None:
+    """Presets and references of a file that lies anywhere become voices of the model it belongs to."""
+    write_qwen2(tmp_path / "CosyVoice-BlankEN", WORDS)
+    folder, path = folder_of(tmp_path, family), tmp_path / "other.pt"
+    torch.save({"中文女": {"embedding": torch.ones(1, 192)}, "Ada": upstream_entry()}, path)
+    voices = voices_in(path, folder)
+    assert [(each.name, each.family) for each in voices.values()] == [("中文女", family), ("Ada", family)]
+    assert {each.origin.speech_tokenizer for each in voices.values()} == {fingerprint(folder)} != {""}
+    assert [len(each.speech_tokens) for each in voices.values()] == [0, 5]
+    assert (voices["Ada"].text, len(voices["Ada"].mel)) == ("hello hello", 10)
+
+
+def test_upstreams_file_for_cosyvoice1(tmp_path: Path) -> None:
+    """Its text tokens are ranks of a vocabulary; each byte is one."""
+    tiny1.write_model(tmp_path / "model")
+    folder = ModelFolder.open(tmp_path / "model")
+    entry = upstream_entry() | {"prompt_text": torch.tensor([list("hello, 你好".encode())])}
+    torch.save({"Ada": entry}, tmp_path / "other.pt")
+    made = voices_in(tmp_path / "other.pt", folder)["Ada"]
+    assert (made.family, made.text) == ("cosyvoice", "hello, 你好")
+
+    torch.save({"Ada": entry | {"prompt_text": torch.tensor([[10**6]])}}, tmp_path / "other.pt")
+    with pytest.raises(VoiceError, match="'Ada' cannot be read: 1000000"):
+        voices_in(tmp_path / "other.pt", folder)
+
+
+def test_old_presets_hold_more_than_is_used(tmp_path: Path) -> None:
+    """Presets of the first release hold speech and mel too, which upstream never gave to the models."""
+    old = {
+        "embedding": torch.ones(1, 192),
+        "speech_feat": torch.ones(1, 9, 80),
+        "speech_token": torch.ones(1, 4),
+    }
+    torch.save({"Ada": old}, tmp_path / "spk2info.pt")
+    made = voices_in(tmp_path / "spk2info.pt", ModelFolder(tmp_path, "cosyvoice", {}))["Ada"]
+    assert (len(made.mel), len(made.speech_tokens)) == (0, 0)
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return print, ("code ran",)
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        {"Ada": {"embedding": Evil()}},
+        {"Ada": {"embedding": torch.zeros(1).expand(10**9)}},
+        {"Ada": {"embedding": torch.zeros(192).to_sparse()}},
+        {"Ada": {"embedding": torch.zeros(192, device="meta")}},
+        {"Ada": {"embedding": torch.zeros(192, dtype=torch.complex64)}},
+        {"Ada": [1, 2]},
+        {1: {}},
+        [1],
+    ],
+    ids=["code", "bomb", "sparse", "meta", "complex", "list", "number", "no table"],
+)
+def test_files_that_no_voice_comes_from(
+    tmp_path: Path, saved: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Code is not run, nothing is unpacked to more than the file holds; each is one line of error."""
+    torch.save(saved, tmp_path / "spk2info.pt")
+    with pytest.raises((VoiceError, WeightsError)) as caught:
+        voices_in(tmp_path / "spk2info.pt", ModelFolder(tmp_path, "cosyvoice2", {}))
+    assert "\n" not in str(caught.value) and "spk2info.pt" in str(caught.value)
+    assert capsys.readouterr().out == ""
