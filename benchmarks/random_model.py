@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine import cosyvoice2
 from cosyrt.models.flow import Flow, FlowConfig
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from tokenizers import pre_tokenizers
 
-from cosyrt.checkpoint import write_tensors, write_voices
+from cosyrt.checkpoint.folder import write_tensors, write_voices
 from cosyrt.models.conformer import ConformerConfig
 from cosyrt.models.flow import Flow, FlowConfig
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
@@ -23,7 +23,7 @@ from recipes.builtin_voice.export import (
     text_tokenizer,
     with_weight_norm,
 )
-from tests.frontend.onnx_models import write_campplus, write_speech_tokenizer
+from tests.voice.onnx_models import write_campplus, write_speech_tokenizer
 
 SPEECH_VOCABULARY = 4_000  # above any token that the ONNX speech tokenizer of the tests gives
 LEAST, MOST = 2, 3  # speech tokens a text token: no utterance gets out of hand

@@ -16,8 +16,8 @@ from cosyrt.models.vocoder import Vocoder, VocoderConfig
 from cosyrt.text.ranked_tokenizer import WHISPER
 from cosyrt.text.special_tokens import whisper_tags
 from recipes.builtin_voice.export import with_weight_norm
-from tests.frontend.onnx_models import write_campplus, write_speech_tokenizer
 from tests.tiny import LEAST, MOST, SPEECH_VOCABULARY
+from tests.voice.onnx_models import write_campplus, write_speech_tokenizer
 
 MERGES = (b"He", b"ll", b"Hell", b"Hello", b" t", b" th", b"")  # as Whisper's, the last token is empty
 TEXT_TOKENS = 256 + len(MERGES) + len(whisper_tags(100))

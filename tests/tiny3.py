@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from tokenizers import pre_tokenizers
 
-from cosyrt.checkpoint import write_tensors
+from cosyrt.checkpoint.folder import write_tensors
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.dit import DiTConfig
 from cosyrt.models.flow import DiTFlow, DiTFlowConfig, LookAheadConfig
@@ -16,8 +16,8 @@ from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
 from cosyrt.models.vocoder import VocoderConfig
 from cosyrt.text.special_tokens import special_tokens
 from recipes.builtin_voice.export import backbone_settings, official_language_model_keys, with_weight_norm
-from tests.frontend.onnx_models import write_campplus, write_speech_tokenizer
 from tests.tiny import LEAST, MOST, SPEECH_VOCABULARY, write_letters, write_presets
+from tests.voice.onnx_models import write_campplus, write_speech_tokenizer
 
 LLM = LanguageModelConfig(
     width=32,

@@ -16,7 +16,7 @@ import torch
 from cosyrt.accel.cache_folder import engines_folder
 from cosyrt.accel.fingerprint import fingerprint, made_of
 from cosyrt.accel.plan import device_name, kind_of
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import UsageError, one_line
 from cosyrt.files import replace_file
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import cosyrt
 from cosyrt.accel.cache_folder import digests_folder
 from cosyrt.accel.torchscript.manifest import sha256
-from cosyrt.checkpoint import LANGUAGE_MODEL, ModelFolder, Part
+from cosyrt.checkpoint.folder import LANGUAGE_MODEL, ModelFolder, Part
 from cosyrt.files import replace_file
 
 log = logging.getLogger(__name__)

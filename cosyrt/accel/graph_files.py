@@ -22,7 +22,7 @@ from typing import Any
 
 from cosyrt.accel.cache_folder import graphs_folder
 from cosyrt.accel.fingerprint import fingerprint, made_of
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import one_line
 from cosyrt.runtimes import runtime
 

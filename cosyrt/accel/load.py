@@ -8,7 +8,7 @@ from pathlib import Path
 from cosyrt.accel.guard import given_up, guarded
 from cosyrt.accel.plan import fitting
 from cosyrt.accel.registry import accelerated
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine import pipeline
 from cosyrt.engine.pipeline import Accelerate, Pipeline
 from cosyrt.engine.stages import Models, Stages

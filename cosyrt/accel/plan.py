@@ -22,7 +22,7 @@ import cosyrt
 from cosyrt.accel.cache_folder import plans_folder
 from cosyrt.accel.contract import Part
 from cosyrt.accel.fingerprint import fingerprint, made_of
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import UsageError
 from cosyrt.files import check_target, replace_file
 

@@ -19,7 +19,7 @@ from cosyrt.accel.contract import Backend, Part
 from cosyrt.errors import MissingDependency, UsageError
 
 if TYPE_CHECKING:
-    from cosyrt.checkpoint import ModelFolder
+    from cosyrt.checkpoint.folder import ModelFolder
     from cosyrt.engine.pipeline import Accelerate
     from cosyrt.engine.stages import Models, Stages
 

@@ -105,7 +105,7 @@ def _reenact(
     model: Path | None, device: str | None, force_fuser: bool, limit_s: float, as_json: bool
 ) -> None:
     """The case of the slow archive."""
-    from cosyrt.checkpoint import ModelFolder
+    from cosyrt.checkpoint.folder import ModelFolder
     from cosyrt.engine.pipeline import device_of
     from cosyrt.lab.examine import examine
 

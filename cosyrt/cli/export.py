@@ -14,7 +14,7 @@ from cosyrt.cli.options import Telling, telling_options, verbose_option
 from cosyrt.cli.streams import is_watched
 
 if TYPE_CHECKING:
-    from cosyrt.checkpoint import ModelFolder
+    from cosyrt.checkpoint.folder import ModelFolder
     from cosyrt.lab.export import Exported
 
 # (archive's name, step that begins)
@@ -44,7 +44,7 @@ def export(folder: Path, kind: str, out: Path | None, precision: str, telling: T
     cosyrt export --format torchscript CosyVoice2-0.5B
     cosyrt export --format torchscript CosyVoice2-0.5B --out archives --precision fp16
     """
-    from cosyrt.checkpoint import ModelFolder
+    from cosyrt.checkpoint.folder import ModelFolder
     from cosyrt.lab import export as torchscript
 
     precisions = [name.strip() for name in precision.split(",") if name.strip()]

@@ -27,7 +27,7 @@ from cosyrt.files import check_target
 
 if TYPE_CHECKING:
     from cosyrt import Voice
-    from cosyrt.checkpoint import ModelFolder
+    from cosyrt.checkpoint.folder import ModelFolder
     from cosyrt.voice.library import VoiceLibrary
 
 COLUMNS = ("name", "language", "source", "family", "prompt_s")
@@ -214,7 +214,7 @@ def _library() -> VoiceLibrary:
 
 
 def _opened(folder: str | None) -> ModelFolder:
-    from cosyrt.checkpoint import ModelFolder
+    from cosyrt.checkpoint.folder import ModelFolder
     from cosyrt.engine.pipeline import BUILTIN
 
     return ModelFolder.open(BUILTIN if folder is None else folder)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from cosyrt.audio import Audio
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.compat.flags import Flags
 from cosyrt.compat.spk2info import write_spk2info
 from cosyrt.engine.pipeline import load

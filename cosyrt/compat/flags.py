@@ -10,7 +10,7 @@ from cosyrt.accel.backend import tensorrt
 from cosyrt.accel.backend.torchscript import archives
 from cosyrt.accel.contract import Part
 from cosyrt.accel.registry import accelerated
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.pipeline import Accelerate
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import MissingDependency, UsageError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from cosyrt.checkpoint import write_voices
+from cosyrt.checkpoint.folder import write_voices
 from cosyrt.engine.prompts import Manner, prompt_of
 from cosyrt.errors import VoiceError
 from cosyrt.files import replace_file

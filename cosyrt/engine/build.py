@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine import cosyvoice, cosyvoice2, cosyvoice3
 from cosyrt.engine.description import Description
 from cosyrt.engine.stages import Models

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cosyrt.checkpoint import ModelFolder, load_into
+from cosyrt.checkpoint.folder import ModelFolder, load_into
 from cosyrt.engine.audio_stream import AudioStream
 from cosyrt.engine.description import Description, settings_errors, weightless
 from cosyrt.engine.speaking import SpeakingConfig

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cosyrt.checkpoint import ModelFolder, load_into
+from cosyrt.checkpoint.folder import ModelFolder, load_into
 from cosyrt.engine.chunks import ChunkPlan
 from cosyrt.engine.description import Description, settings_errors, weightless
 from cosyrt.engine.mel_stream import MelStream

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.causal_stream import CausalAudioStream
 from cosyrt.engine.cosyvoice2 import chunks, load_weights, rates
 from cosyrt.engine.description import Description, Sound, settings_errors, weightless

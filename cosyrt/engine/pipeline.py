@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from cosyrt.audio import Audio
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.ahead import theirs
 from cosyrt.engine.build import build
 from cosyrt.engine.description import Description

@@ -20,7 +20,7 @@ import torch
 
 from cosyrt.accel.backend.torchscript import optimised
 from cosyrt.accel.torchscript.cosyvoice2 import flow_of, scripted
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.build import build
 from cosyrt.engine.stages import Models, eager
 from cosyrt.errors import SpeechError, UsageError

@@ -23,7 +23,7 @@ from cosyrt.accel.backend.torchscript import availability, optimised
 from cosyrt.accel.torchscript.archive import DTYPES, methods, torch_release
 from cosyrt.accel.torchscript.manifest import Manifest, path_beside, sha256
 from cosyrt.accel.torchscript.stages import COMPONENTS, Component
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.build import build
 from cosyrt.engine.stages import Models
 from cosyrt.errors import MissingDependency, UsageError, one_line

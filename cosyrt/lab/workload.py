@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from cosyrt.accel.contract import PARTS, Part, size_of
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.interleave import Reader
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.pipeline import Pipeline, load

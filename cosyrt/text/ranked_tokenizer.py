@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from pathlib import Path
 
-from cosyrt.checkpoint import ModelFolder
-from cosyrt.description import Node
+from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.checkpoint.hyperyaml import Node
 from cosyrt.errors import ConfigError, ModelNotFound
 from cosyrt.settings import SIZE, Whole
 from cosyrt.text.special_tokens import upstream_tags, whisper_tags

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import ConfigError, ModelNotFound, one_line
 from cosyrt.text.ranked_tokenizer import RankedTokenizer
 from cosyrt.text.special_tokens import special_tokens

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cosyrt.audio import Audio
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import AudioError
 from cosyrt.voice.reference import (
     ENCODER_HZ,

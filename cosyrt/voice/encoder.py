@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cosyrt.audio import Audio, log_mel
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import AudioError
 from cosyrt.text.normalize import language_of, normalize
 from cosyrt.voice.prompt_cut import FirstEdge, best_cut

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosyrt.audio import Audio, MelSpec, whisper_log_mel
-from cosyrt.checkpoint import ModelFolder
-from cosyrt.description import Node
+from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.checkpoint.hyperyaml import Node
 from cosyrt.errors import AudioError, ConfigError, WeightsError, one_line
 from cosyrt.runtimes import runtime
 

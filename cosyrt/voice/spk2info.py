@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosyrt.checkpoint import ModelFolder, read_voices
+from cosyrt.checkpoint.folder import ModelFolder, read_voices
 from cosyrt.errors import VoiceError, one_line
 from cosyrt.text.normalize import language_of
 from cosyrt.text.tokenizer import tokenizer_of

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosyrt.checkpoint import FAMILIES
+from cosyrt.checkpoint.folder import FAMILIES
 from cosyrt.errors import UsageError, VoiceError, one_line
 from cosyrt.files import create_file, replace_file
 from cosyrt.voice.reference import MEL_SPECS, Floats, Tokens

@@ -13,7 +13,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from cosyrt.checkpoint import write_tensors, write_voices
+from cosyrt.checkpoint.folder import write_tensors, write_voices
 from cosyrt.models.flow import FlowConfig
 from cosyrt.models.llm import LanguageModelConfig
 from cosyrt.models.vocoder import Vocoder, VocoderConfig

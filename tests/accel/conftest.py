@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.lab.export import Exported, export
 from cosyrt.lab.workload import Subject
 

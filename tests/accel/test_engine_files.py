@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cosyrt.accel.engine_files import engine_path, kept
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import UsageError
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ import pytest
 from cosyrt.accel import fingerprint as module
 from cosyrt.accel.cache_folder import digests_folder
 from cosyrt.accel.fingerprint import file_digest, fingerprint
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from torch import nn
 from cosyrt.accel import graph_files
 from cosyrt.accel.backend.openvino import Compiled, converted
 from cosyrt.accel.graph_files import ABANDONED_S, graphs_folder, kept
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 
 pytestmark = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is an extra")
 

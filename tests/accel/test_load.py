@@ -12,7 +12,7 @@ import torch
 import cosyrt
 from cosyrt.accel.plan import Plan, Planned, made_for, plan_path
 from cosyrt.accel.registry import BACKENDS, accelerated
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.stages import Stages
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cosyrt.accel.plan import Plan, Planned, fitting, made_for, plan_path
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 
 CPU = torch.device("cpu")
 PLAN = Plan(

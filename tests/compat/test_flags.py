@@ -9,7 +9,7 @@ import torch
 
 from cosyrt.accel.backend import half_weights, tensorrt
 from cosyrt.accel.contract import Availability
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.compat import AutoModel, CosyVoice, CosyVoice2
 from cosyrt.compat.flags import Flags
 from cosyrt.errors import ArchiveError, CosyrtError, MissingDependency, UsageError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine import build as table
 from cosyrt.engine.build import build
 from cosyrt.errors import ConfigError

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import cosyrt
 from cosyrt.audio import Audio
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.build import build
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.errors import ConfigError, ModelNotFound, UsageError, WeightsError

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from cosyrt.checkpoint import ModelFolder
-from cosyrt.description import read_description
+from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.checkpoint.hyperyaml import read_description
 from cosyrt.engine.build import build
 from cosyrt.engine.causal_stream import CausalAudioStream
 from cosyrt.engine.cosyvoice3 import describe, noise_state

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cosyrt.description import Node
+from cosyrt.checkpoint.hyperyaml import Node
 from cosyrt.engine.sampling import NOTHING, SamplingConfig, draw, nucleus, remember
 
 # Steps of 1/8 keep the order certain in float32.

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.description import Node
+from cosyrt.checkpoint.hyperyaml import Node
 from cosyrt.engine.sampling import SamplingConfig
 from cosyrt.engine.speaking import Saying, SpeakingConfig, allowed, speech_tokens
 from cosyrt.engine.stages import Stages

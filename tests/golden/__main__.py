@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.build import build
 from tests.golden.cosyvoice import CosyVoice
 from tests.golden.cosyvoice2 import CosyVoice2

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import MissingDependency, UsageError
 from cosyrt.lab import bench as benchmark

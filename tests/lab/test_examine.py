@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import SpeechError, UsageError
 from cosyrt.lab import examine as examining
 from cosyrt.lab.examine import Share, examine, found

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cosyrt.accel.torchscript import stages as components
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import ArchiveError, UsageError
 from cosyrt.lab import export as exporting
 from cosyrt.lab.export import STEPS, Exported, export
@@ -78,7 +78,7 @@ def test_a_disk_that_fills_up_is_told(tiny_folder: Path, tmp_path: Path, full_at
 import resource, sys
 from pathlib import Path
 from cosyrt.lab.export import export
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 
 def step(name, doing):
     if doing == sys.argv[3]:

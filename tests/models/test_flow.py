@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.description import read_description
+from cosyrt.checkpoint.hyperyaml import read_description
 from cosyrt.models.flow import NOISE_FRAMES, Flow, FlowConfig, Pair, fixed_noise, guided, solve, time_steps
 from cosyrt.models.layers import Memory, at_mel_rate, visible
 from tests import tiny, tiny3

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import ConfigError, ModelNotFound
 from cosyrt.text.ranked_tokenizer import (
     PATH_VARIABLE,

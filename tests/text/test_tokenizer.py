@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import BPE, WordLevel
 
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import ConfigError, ModelNotFound
 from cosyrt.text import pronounce
 from cosyrt.text.special_tokens import SPECIAL_TOKENS

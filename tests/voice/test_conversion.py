@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosyrt.audio import Audio
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import AudioError
 from cosyrt.voice.conversion import parts, source_tokens
 from cosyrt.voice.reference import ENCODER_HZ

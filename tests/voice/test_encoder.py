@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from cosyrt.audio import Audio, MelSpec, log_mel
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import AudioError, TextError, VoiceError
 from cosyrt.voice.encoder import VoiceEncoder
 from cosyrt.voice.reference import fingerprint
-from tests.frontend.onnx_models import write_campplus, write_speech_tokenizer
+from tests.voice.onnx_models import write_campplus, write_speech_tokenizer
 from tests.voice.test_reference import folder_of, noise, padded
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cosyrt.audio import Audio, MelSpec
-from cosyrt.checkpoint import ModelFolder
-from cosyrt.description import Node
+from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.checkpoint.hyperyaml import Node
 from cosyrt.errors import AudioError, ConfigError, ModelNotFound, WeightsError
 from cosyrt.voice.reference import (
     check_reference,
@@ -21,7 +21,7 @@ from cosyrt.voice.reference import (
     speech_tokens,
     warn_if_dull,
 )
-from tests.frontend.onnx_models import write_campplus, write_speech_tokenizer
+from tests.voice.onnx_models import write_campplus, write_speech_tokenizer
 
 
 def noise(seconds: float, level: float = 0.1, rate: int = 24_000) -> Audio:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from cosyrt.checkpoint import ModelFolder, write_voices
+from cosyrt.checkpoint.folder import ModelFolder, write_voices
 from cosyrt.errors import VoiceError, WeightsError
 from cosyrt.voice.reference import fingerprint
 from cosyrt.voice.spk2info import voices_in, voices_of

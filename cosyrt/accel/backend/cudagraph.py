@@ -23,7 +23,7 @@ from torch import Tensor
 from cosyrt.accel.backend.half_weights import availability as half_availability
 from cosyrt.accel.backend.half_weights import half_stages, narrow_models
 from cosyrt.accel.contract import Availability, Backend, Part, Precision
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.stages import Models, NewCache, Stages, Step, Velocity
 from cosyrt.engine.times import tabulated
 from cosyrt.errors import UsageError

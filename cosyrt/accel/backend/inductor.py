@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cosyrt.accel.backend.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, Graph, compiled_stages
 from cosyrt.accel.cache_folder import inductor_folder
 from cosyrt.accel.contract import Availability, Backend, Part
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.stages import Models, Stages
 
 COMPILERS = ("g++", "clang++", "cl")

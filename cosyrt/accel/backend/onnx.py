@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from cosyrt.accel.backend.compiled import compiled_stages
 from cosyrt.accel.contract import Availability, Backend, Part
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import UsageError, one_line
 from cosyrt.runtimes import runtime

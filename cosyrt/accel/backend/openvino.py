@@ -24,7 +24,7 @@ from cosyrt.accel.backend.compiled import compiled_stages
 from cosyrt.accel.backend.half_weights import supported
 from cosyrt.accel.contract import Availability, Backend, Part, Precision
 from cosyrt.accel.graph_files import kept
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.runtimes import runtime
 

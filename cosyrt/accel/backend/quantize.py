@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from cosyrt.accel.contract import Availability, Backend, Part, replaced
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.stages import Models, Stages, eager
 
 LEVELS = 127

@@ -29,7 +29,7 @@ from cosyrt.accel.backend.onnx import MISSING as ONNX_MISSING
 from cosyrt.accel.backend.onnx import export
 from cosyrt.accel.contract import Availability, Backend, Part, Precision
 from cosyrt.accel.engine_files import engine_path, kept
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.stages import Models, Stages, Velocity
 from cosyrt.errors import MissingDependency, UsageError
 from cosyrt.models.layers import Memory

@@ -20,7 +20,7 @@ from cosyrt.accel.contract import PARTS, Availability, Backend, Part, replaced
 from cosyrt.accel.torchscript.archive import DTYPES, Archive, remedy
 from cosyrt.accel.torchscript.cases import TOLERANCE, distance
 from cosyrt.accel.torchscript.stages import COMPONENTS, INSTEAD, Component
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import ArchiveError, MissingDependency, UsageError
 

@@ -13,7 +13,7 @@ from cosyrt.accel.torchscript import cosyvoice1 as transformer
 from cosyrt.accel.torchscript import cosyvoice2 as upsample
 from cosyrt.accel.torchscript.archive import Archive
 from cosyrt.accel.torchscript.cases import Case
-from cosyrt.checkpoint import ModelFolder, Part
+from cosyrt.checkpoint.folder import ModelFolder, Part
 from cosyrt.engine.stages import Models, Stages
 
 SPEAKING = ("new_cache", "prefill", "step", "read")

@@ -17,7 +17,7 @@ from cosyrt.accel.backend.torchscript import TORCHSCRIPT, archives, availability
 from cosyrt.accel.contract import PARTS, Part
 from cosyrt.accel.torchscript.archive import Archive
 from cosyrt.audio import Audio
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import ArchiveError, MissingDependency, UsageError
 from cosyrt.lab.export import Exported
 from cosyrt.lab.parity import verify

@@ -14,7 +14,7 @@ from cosyrt.accel.backend.torchscript import archives, swapped
 from cosyrt.accel.torchscript.archive import Archive
 from cosyrt.accel.torchscript.scripted_transformer import ScriptedTransformer
 from cosyrt.accel.torchscript.stages import COMPONENTS
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import ArchiveError
 from cosyrt.lab.export import Exported, export, optimised

@@ -10,7 +10,7 @@ import torch
 
 from cosyrt.accel.contract import PARTS
 from cosyrt.accel.plan import Plan, Planned, made_for, plan_path
-from cosyrt.checkpoint import ModelFolder
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import UsageError
 from cosyrt.lab.doctor.patient import Patient
 from cosyrt.lab.export import Exported

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
+from cosyrt.checkpoint.pickles import read_pickled
 from cosyrt.errors import WeightsError
-from cosyrt.pickled import read_pickled
 
 BASE = torch.arange(24.0).view(4, 6)
 SHARED = torch.ones(1, 192)
@@ -122,7 +122,7 @@ def test_a_program_that_could_grow_is_refused(what: str, tmp_path: Path) -> None
 
 def test_a_long_program_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Text and numbers beside the tensors have a limit of their own."""
-    monkeypatch.setattr("cosyrt.pickled.MAX_PROGRAM_BYTES", 1000)
+    monkeypatch.setattr("cosyrt.checkpoint.pickles.MAX_PROGRAM_BYTES", 1000)
     write(tmp_path / "llm.pt", program(text("x" * 1000)))
 
     with pytest.raises(WeightsError, match=r"llm\.pt has 10\d\d bytes beside its tensors"):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cosyrt.description import MAX_BYTES, Node, read_description
+from cosyrt.checkpoint.hyperyaml import MAX_BYTES, Node, read_description
 from cosyrt.errors import ConfigError, ModelError, ModelNotFound
 
 GOLDEN = Path(__file__).parent / "golden"

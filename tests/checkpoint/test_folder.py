@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cosyrt.checkpoint import ModelFolder, load_into, write_tensors, write_voices
+from cosyrt.checkpoint.folder import ModelFolder, load_into, write_tensors, write_voices
 from cosyrt.errors import ConfigError, ModelError, ModelNotFound, WeightsError
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -366,7 +366,7 @@ def test_a_table_of_voices_has_a_size(folder: ModelFolder, monkeypatch: pytest.M
     torch.save({"a": voice, "b": voice}, folder.path / "spk2info.pt")
     assert list(folder.voices()) == ["a", "b"]
 
-    monkeypatch.setattr("cosyrt.checkpoint.MAX_VOICES", 1)
+    monkeypatch.setattr("cosyrt.checkpoint.folder.MAX_VOICES", 1)
     with pytest.raises(WeightsError, match=r"holds 2 voices, more than 1"):
         folder.voices()
     torch.save({"a": dict.fromkeys(map(str, range(101)), 0)}, folder.path / "spk2info.pt")

@@ -14,10 +14,10 @@ from os.path import isdir, isfile  # unlike those of Path, they answer for a nam
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cosyrt.description import Node, read_description
+from cosyrt.checkpoint.hyperyaml import Node, read_description
+from cosyrt.checkpoint.pickles import MAX_TENSOR_BYTES, read_pickled
 from cosyrt.errors import ConfigError, ModelNotFound, WeightsError, one_line, reason_of
 from cosyrt.files import replace_file
-from cosyrt.pickled import MAX_TENSOR_BYTES, read_pickled
 
 if TYPE_CHECKING:
     import torch
