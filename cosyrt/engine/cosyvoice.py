@@ -21,7 +21,7 @@ from cosyrt.models.regulated_flow import RegulatedFlow, RegulatedFlowConfig
 from cosyrt.models.source import Phase, SampledSource
 from cosyrt.models.transformer_lm import TransformerLM, TransformerLMConfig
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
-from cosyrt.settings import RATE
+from cosyrt.ranges import RATE
 from cosyrt.units import Rates
 
 LOOP_S = 4  # speech that goes round in a circle for so long is cut

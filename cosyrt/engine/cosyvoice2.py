@@ -16,7 +16,7 @@ from cosyrt.models.conformer import ConformerConfig
 from cosyrt.models.flow import Flow, FlowConfig, LookAheadConfig
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
-from cosyrt.settings import RATE, RATIO
+from cosyrt.ranges import RATE, RATIO
 from cosyrt.units import Rates
 
 if TYPE_CHECKING:

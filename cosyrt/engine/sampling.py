@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cosyrt.settings import LEVEL, SIZE, Real, Whole
+from cosyrt.ranges import LEVEL, SIZE, Real, Whole
 
 NOTHING = -1  # no token has this number: fills a window that is not full yet, stands for a failed draw
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from cosyrt.engine.sampling import NOTHING, SamplingConfig, draw, remember
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
-from cosyrt.settings import LEVEL, SIZE, Whole
+from cosyrt.ranges import LEVEL, SIZE, Whole
 
 log = logging.getLogger(__name__)
 

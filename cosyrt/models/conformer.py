@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cosyrt.models.layers import CausalConv, Memory
-from cosyrt.settings import CHUNK, LAYERS, SIZE
+from cosyrt.ranges import CHUNK, LAYERS, SIZE
 
 LAYER_NORM_EPS = 1e-12  # inside the blocks; the norms around them keep torch's 1e-5
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cosyrt.models.layers import CausalConv, Memory, time_waves
-from cosyrt.settings import CHUNK, LAYERS, SIZE
+from cosyrt.ranges import CHUNK, LAYERS, SIZE
 
 TIME_WAVES = 256
 POSITION_KERNEL, POSITION_GROUPS = 31, 16

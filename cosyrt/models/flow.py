@@ -20,7 +20,7 @@ from cosyrt.models.conformer import ConformerConfig, LookAhead, UpsampleConforme
 from cosyrt.models.dit import DiT, DiTConfig
 from cosyrt.models.layers import Memory, at_mel_rate
 from cosyrt.models.unet import CausalUNet, UNetConfig
-from cosyrt.settings import CHUNK, LEVEL, LOOKAHEAD, RATIO, SIZE, STEPS
+from cosyrt.ranges import CHUNK, LEVEL, LOOKAHEAD, RATIO, SIZE, STEPS
 
 Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Memory | None], Tensor]
 NOISE_FRAMES = 15_000  # upstream draws this much once, so a frame's noise depends on its position alone

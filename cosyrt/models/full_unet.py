@@ -24,7 +24,7 @@ from cosyrt.models.unet import (
     block_by_block,
     timed_blocks,
 )
-from cosyrt.settings import BLOCKS, LAYERS, SIZE
+from cosyrt.ranges import BLOCKS, LAYERS, SIZE
 
 NORM_GROUPS = 8
 

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.settings import LAYERS, SIZE, Real
+from cosyrt.ranges import LAYERS, SIZE, Real
 
 START, TASK = 0, 1  # the marks, in CosyVoice 2 rows of `llm_embedding`
 TEXT, SPEECH, MARK = 0, 1, 2  # what a number of a mixed sequence stands for

@@ -19,7 +19,7 @@ from cosyrt.models.conformer import BlocksConfig, Conformer
 from cosyrt.models.flow import SolverConfig, SpeakerFlow, solver_settings
 from cosyrt.models.full_unet import FullUNet, FullUNetConfig
 from cosyrt.models.layers import Memory
-from cosyrt.settings import RATIO
+from cosyrt.ranges import RATIO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

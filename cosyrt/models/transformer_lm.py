@@ -28,7 +28,7 @@ from cosyrt.models.conformer import (
     RelativeAttention,
     sinusoids,
 )
-from cosyrt.settings import SIZE
+from cosyrt.ranges import SIZE
 
 START, TASK = 0, 1  # rows of `llm_embedding`
 

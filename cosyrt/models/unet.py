@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cosyrt.models.layers import CausalConv, Memory, time_waves
-from cosyrt.settings import BLOCKS, CHUNK, LAYERS, SIZE
+from cosyrt.ranges import BLOCKS, CHUNK, LAYERS, SIZE
 
 Stages = Iterable[nn.ModuleList]  # what a list of stages holds; torch's types know only of modules
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cosyrt.models.source import HarmonicSource, Phase, PitchPredictor, SourceConfig
-from cosyrt.settings import KERNEL, LEVEL, LOOKAHEAD, RATE, SIZE, Real, Whole
+from cosyrt.ranges import KERNEL, LEVEL, LOOKAHEAD, RATE, SIZE, Real, Whole
 
 ALPHA_FLOOR = 1e-9  # keeps Snake finite where alpha is zero
 LOG_MAGNITUDE_LIMIT = log(100.0)  # before the exponential, so that training never meets infinity

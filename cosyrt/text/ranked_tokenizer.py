@@ -18,7 +18,7 @@ from pathlib import Path
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.hyperyaml import Node
 from cosyrt.errors import ConfigError, ModelNotFound
-from cosyrt.settings import SIZE, Whole
+from cosyrt.ranges import SIZE, Whole
 from cosyrt.text.special_tokens import upstream_tags, whisper_tags
 
 PATH_VARIABLE = "COSYRT_TIKTOKEN"

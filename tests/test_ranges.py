@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cosyrt.errors import ConfigError
-from cosyrt.settings import MAX_ITEMS, Real, Whole
+from cosyrt.ranges import MAX_ITEMS, Real, Whole
 
 
 def test_what_is_in_range_is_given() -> None:
