@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from benchmarks.side import Given, Watch, hops, memory_mb, serve
-from cosyrt.engine.description import SoundStream
+from cosyrt.engine.decoding import Saying, speech_tokens
+from cosyrt.engine.family import SoundStream
 from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.pipeline import Pipeline, load
 from cosyrt.engine.session import Session
-from cosyrt.engine.speaking import Saying, speech_tokens
 from cosyrt.lab.bench import way
 from cosyrt.voice.voice import Voice
 

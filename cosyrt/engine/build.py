@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine import cosyvoice, cosyvoice2, cosyvoice3
-from cosyrt.engine.description import Description
+from cosyrt.engine import cosyvoice1 as cosyvoice
+from cosyrt.engine import cosyvoice2, cosyvoice3
+from cosyrt.engine.family import Description
 from cosyrt.engine.stages import Models
 from cosyrt.errors import ConfigError
 

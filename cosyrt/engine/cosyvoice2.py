@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from cosyrt.checkpoint.folder import ModelFolder, load_into
 from cosyrt.engine.chunks import ChunkPlan
-from cosyrt.engine.description import Description, settings_errors, weightless
+from cosyrt.engine.decoding import SpeakingConfig
+from cosyrt.engine.family import Description, settings_errors, weightless
 from cosyrt.engine.mel_stream import MelStream
-from cosyrt.engine.speaking import SpeakingConfig
 from cosyrt.engine.stages import Models
 from cosyrt.models.conformer import ConformerConfig
 from cosyrt.models.flow import Flow, FlowConfig, LookAheadConfig

@@ -14,9 +14,9 @@ from torch import Tensor
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.causal_stream import CausalAudioStream
 from cosyrt.engine.cosyvoice2 import chunks, load_weights, rates
-from cosyrt.engine.description import Description, Sound, settings_errors, weightless
+from cosyrt.engine.decoding import SpeakingConfig
+from cosyrt.engine.family import Description, Sound, settings_errors, weightless
 from cosyrt.engine.mel_stream import MelStream
-from cosyrt.engine.speaking import SpeakingConfig
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.flow import NOISE_FRAMES, NOISE_SEED, DiTFlow, DiTFlowConfig

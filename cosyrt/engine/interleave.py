@@ -20,9 +20,9 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from cosyrt.engine.decoding import Loop, SpeakingConfig, allowed, checked
 from cosyrt.engine.prompts import Prompt
 from cosyrt.engine.sampling import NOTHING, draw, remember
-from cosyrt.engine.speaking import Loop, SpeakingConfig, allowed, checked
 from cosyrt.engine.stages import Stages
 from cosyrt.models.llm import MARK, SPEECH, START, TASK, TEXT, Cache
 

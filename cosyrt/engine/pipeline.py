@@ -21,10 +21,10 @@ import torch
 
 from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.ahead import theirs
 from cosyrt.engine.build import build
-from cosyrt.engine.description import Description
+from cosyrt.engine.family import Description
 from cosyrt.engine.mel_stream import Conditions
+from cosyrt.engine.prefetch import theirs
 from cosyrt.engine.prompts import Manner, without_instruction, without_opening, words_alone
 from cosyrt.engine.session import Session
 from cosyrt.engine.stages import Models, Stages, eager

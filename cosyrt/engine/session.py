@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cosyrt.engine.ahead import ahead
+from cosyrt.engine.decoding import Saying, speech_tokens, without_long_silence
 from cosyrt.engine.interleave import Interleaved
+from cosyrt.engine.prefetch import ahead
 from cosyrt.engine.prompts import Manner, prompt_of
-from cosyrt.engine.speaking import Saying, speech_tokens, without_long_silence
 from cosyrt.engine.stretch import Stretch
 from cosyrt.errors import SpeechError, UsageError
 from cosyrt.text.arriving import utterances

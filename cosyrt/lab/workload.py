@@ -20,10 +20,10 @@ from torch import Tensor
 
 from cosyrt.accel.contract import PARTS, Part, size_of
 from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.engine.decoding import Saying, speech_tokens
 from cosyrt.engine.interleave import Reader
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.pipeline import Pipeline, load
-from cosyrt.engine.speaking import Saying, speech_tokens
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.models.llm import MARK, SPEECH, START, TEXT
 from cosyrt.voice.voice import Voice

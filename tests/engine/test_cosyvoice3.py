@@ -16,9 +16,9 @@ from cosyrt.checkpoint.hyperyaml import read_description
 from cosyrt.engine.build import build
 from cosyrt.engine.causal_stream import CausalAudioStream
 from cosyrt.engine.cosyvoice3 import describe, noise_state
+from cosyrt.engine.decoding import Saying, speech_tokens, without_long_silence
 from cosyrt.engine.mel_stream import Condition, MelStream
 from cosyrt.engine.pipeline import Pipeline
-from cosyrt.engine.speaking import Saying, speech_tokens, without_long_silence
 from cosyrt.engine.stages import eager
 from cosyrt.errors import ConfigError
 from cosyrt.models.flow import DiTFlow, DiTFlowConfig

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from cosyrt.engine.decoding import SpeakingConfig
 from cosyrt.engine.interleave import Interleaved, Reader
 from cosyrt.engine.prompts import Prompt
 from cosyrt.engine.sampling import SamplingConfig
-from cosyrt.engine.speaking import SpeakingConfig
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import SpeechError
 from cosyrt.models.llm import MARK, SPEECH, START, TASK, TEXT, Cache

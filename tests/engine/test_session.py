@@ -14,7 +14,7 @@ from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.voice.voice import Voice
 from tests.engine.pipelines import SHORT, TEXT, Counted, joined, other, prompted, same
-from tests.engine.test_ahead import closes
+from tests.engine.test_prefetch import closes
 
 VOICES = pytest.mark.parametrize(
     "voice", ["ann", prompted(), prompted(text="")], ids=["preset", "prompt", "no text"]

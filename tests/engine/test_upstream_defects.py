@@ -16,14 +16,14 @@ from torch import Tensor
 
 import cosyrt
 from cosyrt.audio import Audio
+from cosyrt.engine.decoding import Saying
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.prompts import Prompt
-from cosyrt.engine.speaking import Saying
 from cosyrt.errors import SpeechError, TextError
 from cosyrt.models.llm import SPEECH
 from tests.engine.pipelines import SHORT, Counted, other, prompted, same, terse
+from tests.engine.test_decoding import Script as Whole
 from tests.engine.test_interleave import CONFIG, Script, layout
-from tests.engine.test_speaking import Script as Whole
 
 Speak = Callable[[Pipeline], Iterator[Audio]]
 NOISE = Audio(np.random.default_rng(0).standard_normal(72_000).astype(np.float32) / 10, 24_000)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cosyrt.engine.description import Description
+from cosyrt.engine.family import Description
 from cosyrt.engine.mel_stream import Condition, MelStream
 from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.models.layers import visible

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from cosyrt.engine.description import weightless
+from cosyrt.engine.family import weightless
 from cosyrt.lab.footprint import COSYVOICE_2, COSYVOICE_3, MB, PRECISIONS, PUBLISHED, Footprint
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.conformer import ConformerConfig

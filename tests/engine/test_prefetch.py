@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyrt.engine.ahead import ahead, theirs
+from cosyrt.engine.prefetch import ahead, theirs
 
 
 def eventually(condition: Callable[[], bool]) -> bool:

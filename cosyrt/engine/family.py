@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from cosyrt.engine.audio_stream import AudioStream
 from cosyrt.engine.chunks import ChunkPlan
-from cosyrt.engine.speaking import SpeakingConfig
+from cosyrt.engine.decoding import SpeakingConfig
 from cosyrt.engine.stages import Stages
+from cosyrt.engine.vocoder_stream import AudioStream
 from cosyrt.engine.window_stream import WindowPlan
 from cosyrt.errors import ConfigError, one_line
 from cosyrt.models.flow import DiTFlowConfig, FlowConfig

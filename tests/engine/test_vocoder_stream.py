@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cosyrt.engine.audio_stream import PITCH_REACH_FRAMES, AudioStream, reach_frames
 from cosyrt.engine.stages import Models, Stages, eager
+from cosyrt.engine.vocoder_stream import PITCH_REACH_FRAMES, AudioStream, reach_frames
 from cosyrt.models.vocoder import VocoderConfig
 from tests import tiny
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from cosyrt.checkpoint.folder import ModelFolder, load_into
-from cosyrt.engine.audio_stream import AudioStream
-from cosyrt.engine.description import Description, settings_errors, weightless
-from cosyrt.engine.speaking import SpeakingConfig
+from cosyrt.engine.decoding import SpeakingConfig
+from cosyrt.engine.family import Description, settings_errors, weightless
 from cosyrt.engine.stages import Models
+from cosyrt.engine.vocoder_stream import AudioStream
 from cosyrt.engine.window_stream import WindowPlan, WindowStream
 from cosyrt.models.regulated_flow import RegulatedFlow, RegulatedFlowConfig
 from cosyrt.models.source import Phase, SampledSource

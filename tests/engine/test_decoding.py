@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from cosyrt.checkpoint.hyperyaml import Node
+from cosyrt.engine.decoding import Saying, SpeakingConfig, allowed, speech_tokens
 from cosyrt.engine.sampling import SamplingConfig
-from cosyrt.engine.speaking import Saying, SpeakingConfig, allowed, speech_tokens
 from cosyrt.engine.stages import Stages
 
 END = 10  # speech tokens 0 … 9, stops 10, 11 and 12
