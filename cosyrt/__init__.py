@@ -34,7 +34,7 @@ from cosyrt.errors import (
     VoiceNotFound,
     WeightsError,
 )
-from cosyrt.threads import wait_asleep
+from cosyrt.startup import wait_asleep
 
 __version__ = "0.1.0"
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cosyrt.runtimes import keep_quiet
-from cosyrt.threads import wait_asleep
+from cosyrt.startup import keep_quiet, wait_asleep
 
 if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Pipeline

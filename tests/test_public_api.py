@@ -79,12 +79,13 @@ def test_import_loads_nothing_heavy() -> None:
     assert HEAVY.isdisjoint(loaded.split())
 
 
-def test_audio_and_frontend_do_without_torch() -> None:
+def test_audio_text_and_voice_do_without_torch() -> None:
     """Audio and text work where torch would be too heavy: none of their modules loads it."""
     loaded = run(
-        "import sys, pkgutil, importlib, cosyrt.audio, cosyrt.frontend as frontend\n"
-        "for module in pkgutil.iter_modules(frontend.__path__, 'cosyrt.frontend.'):\n"
-        "    importlib.import_module(module.name)\n"
+        "import sys, pkgutil, importlib, cosyrt.audio, cosyrt.text, cosyrt.voice\n"
+        "for package in (cosyrt.text, cosyrt.voice):\n"
+        "    for module in pkgutil.iter_modules(package.__path__, package.__name__ + '.'):\n"
+        "        importlib.import_module(module.name)\n"
         "print(*sys.modules)"
     )
 

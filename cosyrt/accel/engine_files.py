@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 SOURCES = (
     "models/*.py",
-    *(f"accel/{name}.py" for name in ("graphs", "compiled", "half_weights", "onnx", "tensorrt")),
+    *(f"accel/backend/{name}.py" for name in ("graphs", "compiled", "half_weights", "onnx", "tensorrt")),
 )
 Engine = TypeVar("Engine")
 

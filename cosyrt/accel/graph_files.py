@@ -24,7 +24,7 @@ from cosyrt.accel.cache_folder import graphs_folder
 from cosyrt.accel.fingerprint import fingerprint, made_of
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import one_line
-from cosyrt.runtimes import runtime
+from cosyrt.startup import runtime
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from cosyrt.files import check_target, replace_file
 
 FORMAT = 2  # of the file, of the parts, and of what a size means
 PACKAGES = ("torch", "openvino", "onnx", "onnxruntime", "tensorrt", "numpy")
-CODE = ("models/*.py", "engine/*.py", "accel/*.py")  # of the package
+CODE = ("models/**/*.py", "engine/**/*.py", "accel/**/*.py")  # of the package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

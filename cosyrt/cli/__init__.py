@@ -20,7 +20,7 @@ from cosyrt.cli.streams import drop_output
 from cosyrt.cli.tune import tune
 from cosyrt.cli.voices import voices
 from cosyrt.errors import INTERRUPTED, CosyrtError
-from cosyrt.threads import wait_asleep
+from cosyrt.startup import wait_asleep
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 # Of a disk that is full or failing, wherever it was met: no bug, and nothing that could be checked before.

@@ -5,7 +5,7 @@ The page docs/from_upstream.md has every call and flag.
 
 from __future__ import annotations
 
-from cosyrt.threads import wait_asleep
+from cosyrt.startup import wait_asleep
 
 wait_asleep()  # before torch is imported
 

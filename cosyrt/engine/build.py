@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine import cosyvoice1 as cosyvoice
-from cosyrt.engine import cosyvoice2, cosyvoice3
+from cosyrt.engine import cosyvoice1, cosyvoice2, cosyvoice3
 from cosyrt.engine.family import Description
 from cosyrt.engine.stages import Models
 from cosyrt.errors import ConfigError
 
 Builder = Callable[[ModelFolder], tuple[Description, Models]]
 FAMILIES: dict[str, Builder] = {
-    "cosyvoice": cosyvoice.build,
+    "cosyvoice": cosyvoice1.build,
     "cosyvoice2": cosyvoice2.build,
     "cosyvoice3": cosyvoice3.build,
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cosyrt.machine.facts import Cpu, Gpu, Machine
 from cosyrt.machine.memory import ram_bytes
-from cosyrt.runtimes import runtime
+from cosyrt.startup import runtime
 
 PACKAGES = (
     "torch",

@@ -18,7 +18,7 @@ from cosyrt.audio import Audio, MelSpec, whisper_log_mel
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.hyperyaml import Node
 from cosyrt.errors import AudioError, ConfigError, WeightsError, one_line
-from cosyrt.runtimes import runtime
+from cosyrt.startup import runtime
 
 log = logging.getLogger(__name__)
 
@@ -214,7 +214,7 @@ def _session(path: str, changed_ns: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
     options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as in cosyrt.threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as in cosyrt.startup
     options.log_severity_level = 4  # errors come as exceptions, not on the terminal
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -20,7 +20,7 @@ from torch import nn
 from cosyrt.checkpoint.folder import ModelFolder, load_into, write_tensors, write_voices
 from cosyrt.errors import ConfigError, ModelError, ModelNotFound, WeightsError
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 damaged = settings(
     max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )

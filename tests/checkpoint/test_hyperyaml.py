@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cosyrt.checkpoint.hyperyaml import MAX_BYTES, Node, read_description
 from cosyrt.errors import ConfigError, ModelError, ModelNotFound
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 damaged = settings(
     max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )

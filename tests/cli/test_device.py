@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from cosyrt.cli import main
 
-RTX_2050 = str(Path(__file__).parent.parent / "accel" / "machines" / "rtx2050.json")
+RTX_2050 = str(Path(__file__).parent.parent / "machine" / "machines" / "rtx2050.json")
 
 
 def test_a_described_machine_is_answered_for() -> None:

@@ -11,7 +11,7 @@ from cosyrt.lab.advice import OPTIONS, Advice, advise, memory
 from cosyrt.lab.footprint import COSYVOICE_2, COSYVOICE_3
 from cosyrt.machine.facts import Cpu, Gpu, Machine
 
-RTX_2050 = Machine.read(Path(__file__).parent / "machines" / "rtx2050.json")
+RTX_2050 = Machine.read(Path(__file__).parents[1] / "machine" / "machines" / "rtx2050.json")
 LARGE = Machine(
     system="Linux x86_64",
     gpus=(Gpu(name="L20", memory_mb=46_068, capability="8.9"),),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cosyrt.accel.torchscript import stages as components
+from cosyrt.accel.torchscript import stages
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import ArchiveError, UsageError
 from cosyrt.lab import export as exporting
@@ -121,5 +121,5 @@ def test_cosyvoice_3_has_nothing_to_export(tmp_path: Path) -> None:
     folder = ModelFolder(tmp_path, "cosyvoice3", {})
 
     assert export(folder) == []
-    assert "DiT" in components.INSTEAD["cosyvoice3"]
+    assert "DiT" in stages.INSTEAD["cosyvoice3"]
     assert names(tmp_path) == set()

@@ -20,7 +20,7 @@ from cosyrt.accel.contract import Availability, Backend, Part
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import UsageError, one_line
-from cosyrt.runtimes import runtime
+from cosyrt.startup import runtime
 
 OPSET = 17
 MISSING = "the package onnx, which writes the graph, is not installed; pip install onnx"
@@ -33,7 +33,7 @@ class Session:
         onnxruntime = runtime("onnxruntime")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as in cosyrt.threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as in cosyrt.startup
         options.log_severity_level = 3  # warnings about its own optimisations are nothing to a user
         with TemporaryDirectory() as folder:
             path = Path(folder) / "graph.onnx"

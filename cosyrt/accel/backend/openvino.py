@@ -26,7 +26,7 @@ from cosyrt.accel.contract import Availability, Backend, Part, Precision
 from cosyrt.accel.graph_files import kept
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.stages import Models, Stages
-from cosyrt.runtimes import runtime
+from cosyrt.startup import runtime
 
 GROUP = 64  # weights of 4 bits that share a scale
 KEYS_DIMENSIONS = 4  # [B, H, T, E]; nothing else that a graph takes or gives has as many

@@ -1,7 +1,8 @@
 """The encoders once more, in the part of Python that TorchScript compiles, with upstream's signatures.
 
-They hold the plain models' own layers, so there is one set of weights; `tests/accel/torchscript/test_scripted.py` holds
-them against the plain models. Memory is not an object here but a list of tensors, in the order of its slots.
+They hold the plain models' own layers, so there is one set of weights;
+`tests/accel/torchscript/test_scripted.py` holds them against the plain models. Memory is not an object here
+but a list of tensors, in the order of its slots.
 
 Shapes: B batch · S speech tokens · M = up · S mel frames · T either · D width · H heads · E head width.
 Source of the signatures: upstream's `transformer/upsample_encoder.py`.

@@ -9,8 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel.torchscript import cosyvoice1 as transformer
-from cosyrt.accel.torchscript import cosyvoice2 as upsample
+from cosyrt.accel.torchscript import cosyvoice1, cosyvoice2
 from cosyrt.accel.torchscript.archive import Archive
 from cosyrt.accel.torchscript.cases import Case
 from cosyrt.checkpoint.folder import ModelFolder, Part
@@ -49,33 +48,33 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
             part="llm",
             needs=("forward",),
             keeps=(),
-            scripted=transformer.scripted_text_encoder,
-            cases=transformer.text_encoder_cases,
+            scripted=cosyvoice1.scripted_text_encoder,
+            cases=cosyvoice1.text_encoder_cases,
             stages=SPEAKING,
-            swap=transformer.swap_text_encoder,
-            trial=transformer.try_text,
+            swap=cosyvoice1.swap_text_encoder,
+            trial=cosyvoice1.try_text,
         ),
         Component(
             name="llm.llm",
             part="llm",
             needs=("forward", "forward_chunk"),
             keeps=("forward_chunk", "step"),
-            scripted=transformer.scripted_lm,
-            cases=transformer.lm_cases,
+            scripted=cosyvoice1.scripted_lm,
+            cases=cosyvoice1.lm_cases,
             stages=SPEAKING,
-            swap=transformer.swap_lm,
-            trial=transformer.try_text,
+            swap=cosyvoice1.swap_lm,
+            trial=cosyvoice1.try_text,
         ),
         Component(
             name="flow.encoder",
             part="flow",
             needs=("forward",),
             keeps=(),
-            scripted=transformer.scripted_flow_encoder,
-            cases=transformer.flow_encoder_cases,
+            scripted=cosyvoice1.scripted_flow_encoder,
+            cases=cosyvoice1.flow_encoder_cases,
             stages=("encode",),
-            swap=transformer.swap_flow_encoder,
-            trial=upsample.trial,
+            swap=cosyvoice1.swap_flow_encoder,
+            trial=cosyvoice2.trial,
         ),
     ),
     "cosyvoice2": (
@@ -84,11 +83,11 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
             part="flow",
             needs=("forward",),
             keeps=("forward_chunk",),
-            scripted=upsample.scripted,
-            cases=upsample.cases,
+            scripted=cosyvoice2.scripted,
+            cases=cosyvoice2.cases,
             stages=("encode",),
-            swap=upsample.swap,
-            trial=upsample.trial,
+            swap=cosyvoice2.swap,
+            trial=cosyvoice2.trial,
         ),
     ),
     "cosyvoice3": (),

@@ -13,7 +13,7 @@ from cosyrt.accel.torchscript.stages import COMPONENTS
 from cosyrt.errors import ArchiveError
 from cosyrt.lab.doctor.finding import Finding
 from cosyrt.lab.doctor.patient import Patient
-from cosyrt.runtimes import runtime
+from cosyrt.startup import runtime
 
 # Every distribution that brings a module called onnxruntime.
 ONNXRUNTIMES = re.compile(

@@ -1,4 +1,4 @@
-"""ONNX Runtime and OpenVINO do not report to their makers."""
+"""OpenMP is set up before torch is imported, and ONNX Runtime and OpenVINO do not report to their makers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from cosyrt.startup import VARIABLE
 
 # Each imports all that the package does of the runtime, and uses it.
 USES = {
@@ -25,6 +27,20 @@ layer, x = torch.nn.Linear(64, 1024), torch.zeros(2, 64)
 Compiled(converted(torch.nn.Sequential(layer, torch.nn.Linear(1024, 64)), (x,), 4), bf16=False)(x)
 """,
 }
+
+# What OpenMP was told when it began: it writes its settings down when it is asked to.
+PYTHON_API = "import cosyrt, sys; assert 'torch' not in sys.modules; cosyrt.Pipeline"
+COMMAND = "import sys; sys.argv = ['cosyrt', 'device']; from cosyrt.cli import main; main()"
+
+
+@pytest.mark.parametrize(("given", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+@pytest.mark.parametrize("code", [PYTHON_API, COMMAND])
+def test_threads_sleep_while_they_wait(code: str, given: str | None, policy: str) -> None:
+    """From Python and from the command line; a user's own setting is kept."""
+    env = {key: value for key, value in os.environ.items() if key != VARIABLE}
+    env |= {"OMP_DISPLAY_ENV": "true"} | ({VARIABLE: given} if given else {})
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert f"OMP_WAIT_POLICY = '{policy}'" in done.stderr
 
 
 @pytest.mark.parametrize("name", USES)
