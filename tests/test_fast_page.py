@@ -23,7 +23,9 @@ def test_its_tests_are_there() -> None:
 
 def test_its_files_are_there() -> None:
     """Every file of the package that it names."""
-    files = re.findall(r"`((?:accel|compat|engine|lab|machine|models|text|voice)/[\w/]+\.py)`|`(\w+\.py)`", PAGE)
+    files = re.findall(
+        r"`((?:accel|compat|engine|lab|machine|models|text|voice)/[\w/]+\.py)`|`(\w+\.py)`", PAGE
+    )
 
     assert len(files) > 15
     for within, top in files:

@@ -98,8 +98,8 @@ def speech_tokens(
             return
         recent = remember(recent, token)
         position = torch.full((1,), start + count, device=device)  # made there: nothing is copied to it
-        sees = torch.ones(1, 1, 1, start + count + 1, dtype=torch.bool, device=device)
-        logp = stages.step(token, position, sees, cache)
+        mask = torch.ones(1, 1, 1, start + count + 1, dtype=torch.bool, device=device)
+        logp = stages.step(token, position, mask, cache)
     log.warning("speech cut at its limit tokens=%d text_tokens=%d", most, len(saying.text))
 
 

@@ -137,8 +137,8 @@ class Reader:
         self._make_room(end)
         numbers, kinds = (torch.tensor([row], device=self.device) for row in (self.numbers, self.kinds))
         positions = torch.arange(start, end, device=self.device)[None]
-        sees = torch.arange(end, device=self.device) <= positions[0, :, None]
-        logp = self.stages.read(numbers, kinds, positions, sees[None, None], self.cache)
+        mask = torch.arange(end, device=self.device) <= positions[0, :, None]
+        logp = self.stages.read(numbers, kinds, positions, mask[None, None], self.cache)
         self.numbers, self.kinds, self.length = [], [], end
         return logp
 

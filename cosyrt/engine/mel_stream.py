@@ -23,7 +23,7 @@ from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
 from cosyrt.machine.memory import cache_bytes
 from cosyrt.models.flow import NOISE_FRAMES, DiTFlowConfig, FlowConfig, fixed_noise, solve
-from cosyrt.models.layers import at_mel_rate, visible
+from cosyrt.models.layers import at_mel_rate, attention_mask
 from cosyrt.units import Rates
 from cosyrt.voice.voice import Voice
 
@@ -193,18 +193,18 @@ class MelStream:
                 f"one piece of text became {end / token_hz:.0f} s of speech with its prompt, "
                 f"{NOISE_FRAMES / up / token_hz:.0f} s is the most; split the text or choose a shorter prompt"
             )
-        sees = self.sees(start, end)
+        mask = self.mask(start, end)
         ahead = tokens[:, end : end + c.encoder.lookahead_tokens] if end < tokens.shape[1] else None
         new = tokens[:, start:end]
         memory = None if past is None else past.encoder.begin()
-        mu = self.stages.encode(new, torch.ones_like(new).bool(), sees, ahead, memory)
+        mu = self.stages.encode(new, torch.ones_like(new).bool(), mask, ahead, memory)
         frames = slice(start * up, end * up)
         mel = solve(
             self.stages.velocity
             if past is None
             else past.through(self.stages.velocity, self.whole(past, end)),
             self.noise[:, :, frames],
-            at_mel_rate(sees, up),
+            at_mel_rate(mask, up),
             mu,
             self.condition.speaker,
             self.prompt(frames),
@@ -216,15 +216,17 @@ class MelStream:
             past.tokens = end
         return mel
 
-    def sees(self, start: int, end: int) -> Tensor:  # [1, end - start, end]
+    def mask(self, start: int, end: int) -> Tensor:  # [1, end - start, end]
         """Where the tokens from `start` to `end` look."""
         chunk = self.config.encoder.chunk_tokens if self.chunked else None
-        return visible(torch.ones(1, end, dtype=torch.bool, device=self.condition.mel.device), chunk, start)
+        return attention_mask(
+            torch.ones(1, end, dtype=torch.bool, device=self.condition.mel.device), chunk, start
+        )
 
     def whole(self, past: Past, end: int) -> Tensor | None:  # [1, M, M]
         """Where all frames up to there look; None where every step goes on from what it keeps."""
         c = self.config
-        return None if past.kept == c.steps else at_mel_rate(self.sees(0, end), c.encoder.up)
+        return None if past.kept == c.steps else at_mel_rate(self.mask(0, end), c.encoder.up)
 
     def prompt(self, frames: slice) -> Tensor:  # [1, 80, M]
         """The prompt's mel where it reaches, zeros after it."""

@@ -23,7 +23,7 @@ class Given(NamedTuple):
     """What the velocity was given at one Euler step, frame by frame."""
 
     x: Tensor  # [B, 80, F]
-    real: Tensor  # [B, 1, F]
+    valid: Tensor  # [B, 1, F]
     mu: Tensor  # [B, 80, F]
     prompt: Tensor  # [B, 80, F]
 
@@ -66,15 +66,15 @@ class StepMemory(Memory):
         self,
         plain: Velocity,
         new: Given,
-        sees: Tensor,  # [B, M, F] what the new frames see, or [B, F, F] what all do where nothing is kept
+        mask: Tensor,  # [B, M, F] what the new frames see, or [B, F, F] what all do where nothing is kept
         t: Tensor,  # [B]
         speaker: Tensor,  # [B, 80]
     ) -> Tensor:  # [B, 80, M]
         """That of the new frames, which from then on belong to the past."""
         self.given = every = new if self.given is None else self.given.then(new)
-        x, real, mu, prompt = new if self.kept else every
+        x, valid, mu, prompt = new if self.kept else every
         memory = self if self.kept else None
-        out = plain(x, real, sees, mu, t, speaker, prompt, memory)
+        out = plain(x, valid, mask, mu, t, speaker, prompt, memory)
         return out[:, :, -new.x.shape[2] :]
 
 
@@ -115,8 +115,8 @@ class Past:
 
         def velocity(
             x: Tensor,  # [B, 80, M]
-            real: Tensor,  # [B, 1, M]
-            sees: Tensor,  # [B, M, F]
+            valid: Tensor,  # [B, 1, M]
+            mask: Tensor,  # [B, M, F]
             mu: Tensor,  # [B, 80, M]
             t: Tensor,  # [B]
             speaker: Tensor,  # [B, 80]
@@ -126,7 +126,7 @@ class Past:
             assert isinstance(memory, StepMemory)
             if not memory.kept:
                 assert whole is not None, "a step forgot between two chunks"
-                sees = whole.expand(len(x), -1, -1)
-            return memory.velocity(plain, Given(x, real, mu, prompt), sees, t, speaker)
+                mask = whole.expand(len(x), -1, -1)
+            return memory.velocity(plain, Given(x, valid, mu, prompt), mask, t, speaker)
 
         return velocity

@@ -30,17 +30,17 @@ NewCache = Callable[[int, int], Cache]
 # (text [B, T], speech [B, S], cache) → log-probabilities [B, V]; fills the cache from position 0.
 # Of CosyVoice 1 also (…, speaker vector [B, 192]): where it is given, it takes a position
 Prefill = Callable[..., Tensor]
-# (token [B], position [B], sees [B, 1, 1, K], cache) → log-probabilities [B, V]; fills the cache there
+# (token [B], position [B], mask [B, 1, 1, K], cache) → log-probabilities [B, V]; fills the cache there
 Step = Callable[[Tensor, Tensor, Tensor, Cache], Tensor]
-# (numbers [B, T], their kinds [B, T] (models/llm.py), positions [B, T], sees [B, 1, T, K], cache)
+# (numbers [B, T], their kinds [B, T] (models/llm.py), positions [B, T], mask [B, 1, T, K], cache)
 #  → log-probabilities [B, V] after the last; fills the cache there. Not of CosyVoice 1
 Read = Callable[[Tensor, Tensor, Tensor, Tensor, Cache], Tensor]
-# (tokens [B, S], real [B, S], sees [B, S, past + S], tokens that follow [B, lookahead] or None,
+# (tokens [B, S], valid [B, S], mask [B, S, past + S], tokens that follow [B, lookahead] or None,
 #  memory of the past or None) → mu [B, 80, M]; of CosyVoice 1 [B, 80, S], for `regulate`, and no past
 Encode = Callable[[Tensor, Tensor, Tensor, Tensor | None, Memory | None], Tensor]
 # (encoded [B, 80, S], pairs of tokens and the frames they become) → mu [B, 80, M]
 Regulate = Callable[[Tensor, Sequence[tuple[int, int]]], Tensor]
-# (x [B, 80, M], real [B, 1, M], sees [B, M, past + M], mu [B, 80, M], t [B] on the host (times.py),
+# (x [B, 80, M], valid [B, 1, M], mask [B, M, past + M], mu [B, 80, M], t [B] on the host (times.py),
 #  speaker [B, 80], prompt [B, 80, M], memory of the past at this t or None) → [B, 80, M]
 Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Memory | None], Tensor]
 # speaker vector [B, 192] → [B, 80]
@@ -97,28 +97,28 @@ def eager(models: Models) -> Stages:
         logp: Tensor = llm(x, positions, before.expand(x.shape[0], 1, -1, -1), cache)
         return logp
 
-    def step(token: Tensor, position: Tensor, sees: Tensor, cache: Cache) -> Tensor:
-        logp: Tensor = llm(llm.speech_embedding(token)[:, None], position[:, None], sees, cache)
+    def step(token: Tensor, position: Tensor, mask: Tensor, cache: Cache) -> Tensor:
+        logp: Tensor = llm(llm.speech_embedding(token)[:, None], position[:, None], mask, cache)
         return logp
 
-    def read(numbers: Tensor, kinds: Tensor, positions: Tensor, sees: Tensor, cache: Cache) -> Tensor:
+    def read(numbers: Tensor, kinds: Tensor, positions: Tensor, mask: Tensor, cache: Cache) -> Tensor:
         assert isinstance(llm, SpeechLanguageModel), "CosyVoice 1 reads its text whole"
-        logp: Tensor = llm(llm.mixed(numbers, kinds), positions, sees, cache)
+        logp: Tensor = llm(llm.mixed(numbers, kinds), positions, mask, cache)
         return logp
 
     timed = tabulated(flow.velocity.timed)
 
     def velocity(
         x: Tensor,
-        real: Tensor,
-        sees: Tensor,
+        valid: Tensor,
+        mask: Tensor,
         mu: Tensor,
         t: Tensor,
         speaker: Tensor,
         prompt: Tensor,
         memory: Memory | None = None,
     ) -> Tensor:
-        out: Tensor = flow.velocity(x, real, sees, mu, timed(t), speaker, prompt, memory)
+        out: Tensor = flow.velocity(x, valid, mask, mu, timed(t), speaker, prompt, memory)
         return out
 
     plain = Stages(

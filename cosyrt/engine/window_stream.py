@@ -118,8 +118,8 @@ class WindowStream:
         c = self.condition
         own = torch.tensor([tokens], dtype=torch.long, device=c.tokens.device)
         every = torch.cat([c.tokens, own], dim=1)
-        real = torch.ones_like(every).bool()
-        encoded = self.stages.encode(every, real, all_seen(every.shape[1], every), None, None)
+        valid = torch.ones_like(every).bool()
+        encoded = self.stages.encode(every, valid, all_seen(every.shape[1], every), None, None)
         assert self.stages.regulate is not None
         mu = self.stages.regulate(encoded, self.stretches(len(tokens), frames))
         if self.kept_mu is not None:

@@ -26,7 +26,7 @@ from cosyrt.engine.stages import Models, eager
 from cosyrt.errors import SpeechError, UsageError
 from cosyrt.lab.reenact import Call, Scene, watch
 from cosyrt.models.flow import Flow, FlowConfig
-from cosyrt.models.layers import at_mel_rate, visible
+from cosyrt.models.layers import at_mel_rate, attention_mask
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
 
@@ -185,16 +185,16 @@ def share_of_work(models: Models, layers_times: float, device: torch.device) -> 
     """The encoder once, the velocity at every Euler step, the language model at every token."""
     stages, flow = eager(models), flow_of(models)
     tokens = torch.zeros(1, TOKENS, dtype=torch.long, device=device)
-    real = torch.ones_like(tokens).bool()
-    sees = visible(real, None)
-    mu = stages.encode(tokens, real, sees, None, None)
+    valid = torch.ones_like(tokens).bool()
+    mask = attention_mask(valid, None)
+    mu = stages.encode(tokens, valid, mask, None, None)
     both = torch.cat([mu, mu])
-    wide = at_mel_rate(sees, flow.config.encoder.up).expand(2, -1, -1)
+    wide = at_mel_rate(mask, flow.config.encoder.up).expand(2, -1, -1)
     asked = (both, both[:, :1], wide, both, both[:, 0, 0], both[:, :, 0], both, None)
     cache, one = stages.new_cache(1, TOKENS), tokens[0, :1]
     shown = torch.ones(1, 1, 1, TOKENS, dtype=torch.bool, device=device)
     return Share(
-        encoder_s=_least(lambda: stages.encode(tokens, real, sees, None, None), device),
+        encoder_s=_least(lambda: stages.encode(tokens, valid, mask, None, None), device),
         velocity_s=flow.config.steps * _least(lambda: stages.velocity(*asked), device),
         language_model_s=TOKENS * layers_times * _least(lambda: stages.step(one, one, shown, cache), device),
     )

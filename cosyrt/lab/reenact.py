@@ -165,8 +165,8 @@ def _run(way: str, scene: Scene, device: torch.device) -> Run:
 
 
 def _plain(encoder: UpsampleConformer, x: Tensor) -> Tensor:
-    sees = torch.ones(1, x.shape[1], x.shape[1], dtype=torch.bool, device=x.device)
-    y: Tensor = encoder(x, sees, at_mel_rate(sees, encoder.config.up))
+    mask = torch.ones(1, x.shape[1], x.shape[1], dtype=torch.bool, device=x.device)
+    y: Tensor = encoder(x, mask, at_mel_rate(mask, encoder.config.up))
     return y
 
 

@@ -105,8 +105,8 @@ class LookAhead(nn.Module):
         memory: Memory | None = None,
     ) -> Tensor:  # [B, S, D]
         ahead = F.pad(x, (0, 0, 0, self.lookahead)) if context is None else torch.cat([x, context], dim=1)
-        heard: Tensor = self.conv2(F.leaky_relu(self.conv1(ahead.transpose(1, 2))), memory)
-        return x + heard.transpose(1, 2)
+        attended: Tensor = self.conv2(F.leaky_relu(self.conv1(ahead.transpose(1, 2))), memory)
+        return x + attended.transpose(1, 2)
 
 
 class Up(nn.Module):
@@ -177,7 +177,7 @@ class RelativeAttention(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, T, D]
-        sees: Tensor,  # [B, 1, T, K] True where a position may look
+        mask: Tensor,  # [B, 1, T, K] True where a position may look
         distance: Tensor,  # [T + K - 1, D]
         memory: Memory | None = None,
     ) -> Tensor:  # [B, T, D]
@@ -187,10 +187,10 @@ class RelativeAttention(nn.Module):
         p = self.split(self.linear_pos(distance)[None])
         scale = 1 / sqrt(q.shape[-1])
         far = by_distance((q + self.pos_bias_v[:, None]) @ p.transpose(-2, -1)) * scale
-        bias = far.masked_fill(~sees, float("-inf"))
+        bias = far.masked_fill(~mask, float("-inf"))
         near = q + self.pos_bias_u[:, None]
-        heard = F.scaled_dot_product_attention(near, k, v, attn_mask=bias, scale=scale)
-        out: Tensor = self.linear_out(heard.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(near, k, v, attn_mask=bias, scale=scale)
+        out: Tensor = self.linear_out(attended.transpose(1, 2).flatten(2))
         return out
 
 
@@ -223,11 +223,11 @@ class Block(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, T, D]
-        sees: Tensor,  # [B, 1, T, K]
+        mask: Tensor,  # [B, 1, T, K]
         distance: Tensor,  # [T + K - 1, D]
         memory: Memory | None = None,
     ) -> Tensor:  # [B, T, D]
-        x = x + self.self_attn(self.norm_mha(x), sees, distance, memory)
+        x = x + self.self_attn(self.norm_mha(x), mask, distance, memory)
         out: Tensor = x + self.feed_forward(self.norm_ff(x))
         return out
 
@@ -244,12 +244,12 @@ class Conformer(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, T, inputs]
-        sees: Tensor,  # [B, T, T] True where a position may look
+        mask: Tensor,  # [B, T, T] True where a position may look
     ) -> Tensor:  # [B, T, D]
         x = self.embed(x)
         distance = distances(x.shape[1], x.shape[1], x.shape[2], x)
         for block in self.encoders:
-            x = block(x, sees[:, None], distance)
+            x = block(x, mask[:, None], distance)
         out: Tensor = self.after_norm(x)
         return out
 
@@ -271,14 +271,14 @@ class UpsampleConformer(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, S, D] token embeddings
-        sees: Tensor,  # [B, S, past + S] True where a token may look
+        mask: Tensor,  # [B, S, past + S] True where a token may look
         sees_up: Tensor,  # [B, M, past + M] True where a frame may look
         context: Tensor | None = None,  # [B, lookahead, D] embeddings of the tokens that follow
         memory: Memory | None = None,
     ) -> Tensor:  # [B, M, D]
         ahead = None if context is None else self.embed(context)
         x = self.pre_lookahead_layer(self.embed(x), ahead, memory)
-        x = self.through(self.encoders, x, sees, memory)
+        x = self.through(self.encoders, x, mask, memory)
         x = self.through(self.up_encoders, self.up_embed(self.up_layer(x, memory)), sees_up, memory)
         out: Tensor = self.after_norm(x)
         return out
@@ -287,11 +287,11 @@ class UpsampleConformer(nn.Module):
         self,
         blocks: nn.ModuleList,
         x: Tensor,  # [B, T, D]
-        sees: Tensor,  # [B, T, K]
+        mask: Tensor,  # [B, T, K]
         memory: Memory | None,
     ) -> Tensor:  # [B, T, D]
         """Run one stack of blocks; they share their table of distances."""
-        distance = distances(sees.shape[1], sees.shape[2], x.shape[2], x)
+        distance = distances(mask.shape[1], mask.shape[2], x.shape[2], x)
         for block in blocks:
-            x = block(x, sees[:, None], distance, memory)
+            x = block(x, mask[:, None], distance, memory)
         return x

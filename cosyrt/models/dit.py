@@ -135,10 +135,10 @@ class RotaryPositions(nn.Module):
 
 def first_head_rotated(
     x: Tensor,  # [B, H, M, E]
-    turn: tuple[Tensor, Tensor],  # cos and sin, each [M, E / 2]
+    rope: tuple[Tensor, Tensor],  # cos and sin, each [M, E / 2]
 ) -> Tensor:  # [B, H, M, E]
     """Rotary positions (arXiv:2104.09864) over neighbouring pairs, in the first head."""
-    cos, sin = (part.to(x.dtype) for part in turn)
+    cos, sin = (part.to(x.dtype) for part in rope)
     even, odd = x[:, :1, :, 0::2], x[:, :1, :, 1::2]
     turned = torch.stack([even * cos - odd * sin, odd * cos + even * sin], dim=-1).flatten(-2)
     return torch.cat([turned, x[:, 1:]], dim=1)
@@ -157,17 +157,17 @@ class Attention(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, M, D]
-        sees: Tensor,  # [B, 1, M, K]
-        turn: tuple[Tensor, Tensor],  # cos and sin, each [M, E / 2]
+        mask: Tensor,  # [B, 1, M, K]
+        rope: tuple[Tensor, Tensor],  # cos and sin, each [M, E / 2]
         memory: Memory | None = None,
     ) -> Tensor:  # [B, M, D]
         split = (-1, (self.heads, -1))
         q, k, v = (proj(x).unflatten(*split).transpose(1, 2) for proj in (self.to_q, self.to_k, self.to_v))
-        q, k = first_head_rotated(q, turn), first_head_rotated(k, turn)
+        q, k = first_head_rotated(q, rope), first_head_rotated(k, rope)
         if memory is not None:
             k, v = memory.since_start(k), memory.since_start(v)
-        heard = F.scaled_dot_product_attention(q, k, v, attn_mask=sees)
-        out: Tensor = self.to_out[0](heard.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        out: Tensor = self.to_out[0](attended.transpose(1, 2).flatten(2))
         return out
 
 
@@ -243,12 +243,12 @@ class Block(nn.Module):
         self,
         x: Tensor,  # [B, M, D]
         time: Tensor,  # [B, 6 · D] what `attn_norm` makes of the time
-        sees: Tensor,  # [B, 1, M, K]
-        turn: tuple[Tensor, Tensor],
+        mask: Tensor,  # [B, 1, M, K]
+        rope: tuple[Tensor, Tensor],
         memory: Memory | None = None,
     ) -> Tensor:  # [B, M, D]
         shift, scale, gate, ff_shift, ff_scale, ff_gate = self.attn_norm.apart(time)
-        x = x + gate * self.attn(self.norm(x, shift, scale), sees, turn, memory)
+        x = x + gate * self.attn(self.norm(x, shift, scale), mask, rope, memory)
         out: Tensor = x + ff_gate * self.ff(self.norm(x, ff_shift, ff_scale))
         return out
 
@@ -280,7 +280,7 @@ class DiT(nn.Module):
         time = self.time_embed(t)
         return torch.cat([modulation(time) for modulation in self.modulations], dim=1)
 
-    def turn(
+    def rope(
         self,
         start: int,
         end: int,
@@ -292,22 +292,22 @@ class DiT(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, 80, M] noisy mel at time t
-        real: Tensor,  # [B, 1, M] 1 where the frame is not padding
-        sees: Tensor,  # [B, M, K] True where a frame may look: whole or chunked
+        valid: Tensor,  # [B, 1, M] 1 where the frame is not padding
+        mask: Tensor,  # [B, M, K] True where a frame may look: whole or chunked
         mu: Tensor,  # [B, 80, M] token encoding
         t: Tensor,  # [B] 0 is noise, 1 is mel; or [B, P], what `timed` makes of it
         speaker: Tensor,  # [B, 80]
         prompt: Tensor,  # [B, 80, M] prompt mel, zero after it
         memory: Memory | None = None,  # of the frames before these, at the same t
-        turn: tuple[Tensor, Tensor] | None = None,  # what `turn` makes of the frames; None: it is made here
+        rope: tuple[Tensor, Tensor] | None = None,  # what `rope` makes of the frames; None: it is made here
     ) -> Tensor:  # [B, 80, M]
         everywhere = speaker[:, :, None].expand(-1, -1, x.shape[2])
-        timed, total = t if t.ndim == 2 else self.timed(t), sees.shape[2]
+        timed, total = t if t.ndim == 2 else self.timed(t), mask.shape[2]
         times = torch.split(timed, [part.parts * self.config.width for part in self.modulations], dim=1)
-        turn = turn or self.turn(total - x.shape[2], total)
+        rope = rope or self.rope(total - x.shape[2], total)
         y = self.input_embed(torch.cat([x, prompt, mu, everywhere], dim=1).transpose(1, 2), memory)
         for block, time in zip(self.transformer_blocks, times[:-1], strict=True):
-            y = block(y, time, sees[:, None], turn, memory)
+            y = block(y, time, mask[:, None], rope, memory)
         scale, shift = self.norm_out.apart(times[-1])  # the other way round than in the blocks
         out: Tensor = self.proj_out(self.norm(y, shift, scale))
-        return out.transpose(1, 2) * real
+        return out.transpose(1, 2) * valid

@@ -151,16 +151,16 @@ class Flow(SpeakerFlow):
     def encode(
         self,
         tokens: Tensor,  # [B, S] speech tokens, prompt first
-        real: Tensor,  # [B, S] True where a token is not padding
-        sees: Tensor,  # [B, S, past + S] True where a token may look: whole or chunked
+        valid: Tensor,  # [B, S] True where a token is not padding
+        mask: Tensor,  # [B, S, past + S] True where a token may look: whole or chunked
         ahead: Tensor | None = None,  # [B, lookahead] tokens that follow; None: nothing follows
         memory: Memory | None = None,  # of the tokens before these
     ) -> Tensor:  # [B, 80, M]
         """What the tokens say the mel should be, at the mel's rate."""
-        x = self.input_embedding(tokens) * real[..., None]
+        x = self.input_embedding(tokens) * valid[..., None]
         context = None if ahead is None else self.input_embedding(ahead)
-        wide = at_mel_rate(sees, self.config.encoder.up)
-        mu: Tensor = self.encoder_proj(self.encoder(x, sees, wide, context, memory))
+        wide = at_mel_rate(mask, self.config.encoder.up)
+        mu: Tensor = self.encoder_proj(self.encoder(x, mask, wide, context, memory))
         return mu.transpose(1, 2)
 
 
@@ -186,13 +186,13 @@ class DiTFlow(SpeakerFlow):
     def encode(
         self,
         tokens: Tensor,  # [B, S] speech tokens, prompt first
-        real: Tensor,  # [B, S] True where a token is not padding
-        sees: Tensor,  # [B, S, past + S] of no use here: a token sees the few around it
+        valid: Tensor,  # [B, S] True where a token is not padding
+        mask: Tensor,  # [B, S, past + S] of no use here: a token sees the few around it
         ahead: Tensor | None = None,  # [B, lookahead] tokens that follow; None: nothing follows
         memory: Memory | None = None,  # of the tokens before these
     ) -> Tensor:  # [B, 80, M]
         """What the tokens say the mel should be, at the mel's rate."""
-        x = self.input_embedding(tokens) * real[..., None]
+        x = self.input_embedding(tokens) * valid[..., None]
         context = None if ahead is None else self.input_embedding(ahead)
         mu: Tensor = self.pre_lookahead_layer(x, context, memory)
         return mu.repeat_interleave(self.config.encoder.up, dim=1).transpose(1, 2)
@@ -215,8 +215,8 @@ class Pair(NamedTuple):
     Without guidance what it does without them counts for nothing: then there is no second half.
     """
 
-    real: Tensor  # [2B or B, 1, M]
-    sees: Tensor  # [2B or B, M, past + M]
+    valid: Tensor  # [2B or B, 1, M]
+    mask: Tensor  # [2B or B, M, past + M]
     mu: Tensor  # [2B or B, 80, M]
     speaker: Tensor  # [2B or B, 80]
     prompt: Tensor  # [2B or B, 80, M]
@@ -224,7 +224,7 @@ class Pair(NamedTuple):
     @classmethod
     def of(
         cls,
-        sees: Tensor,  # [B, M, past + M]
+        mask: Tensor,  # [B, M, past + M]
         mu: Tensor,  # [B, 80, M]
         speaker: Tensor,  # [B, 80]
         prompt: Tensor,  # [B, 80, M]
@@ -232,13 +232,13 @@ class Pair(NamedTuple):
     ) -> Pair:
         """Both branches in one batch, the same for all steps of a solve."""
         if guidance == 0:
-            return cls(torch.ones_like(mu[:, :1]), sees, mu, speaker, prompt)
+            return cls(torch.ones_like(mu[:, :1]), mask, mu, speaker, prompt)
 
         def beside_zero(y: Tensor) -> Tensor:
             return torch.cat([y, torch.zeros_like(y)])
 
-        real = torch.ones_like(mu[:, :1]).repeat(2, 1, 1)
-        return cls(real, torch.cat([sees, sees]), *map(beside_zero, (mu, speaker, prompt)))
+        valid = torch.ones_like(mu[:, :1]).repeat(2, 1, 1)
+        return cls(valid, torch.cat([mask, mask]), *map(beside_zero, (mu, speaker, prompt)))
 
 
 def guided(
@@ -251,7 +251,7 @@ def guided(
 ) -> Tensor:  # [B, 80, M]
     """Velocity pushed away from what the model would do without conditions; both branches in one batch."""
     both = x if guidance == 0 else torch.cat([x, x])
-    v = velocity(both, pair.real, pair.sees, pair.mu, t.expand(len(both)), pair.speaker, pair.prompt, memory)
+    v = velocity(both, pair.valid, pair.mask, pair.mu, t.expand(len(both)), pair.speaker, pair.prompt, memory)
     if guidance == 0:
         return v
     conditional, free = v.chunk(2)
@@ -261,7 +261,7 @@ def guided(
 def solve(
     velocity: Velocity,
     noise: Tensor,  # [B, 80, M]
-    sees: Tensor,  # [B, M, past + M]
+    mask: Tensor,  # [B, M, past + M]
     mu: Tensor,  # [B, 80, M]
     speaker: Tensor,  # [B, 80]
     prompt: Tensor,  # [B, 80, M]
@@ -271,7 +271,7 @@ def solve(
     memories: Sequence[Memory] | None = None,  # of the frames before these, one a step
 ) -> Tensor:  # [B, 80, M] mel
     """Euler's method from noise to mel along the guided velocity."""
-    x, times, pair = noise, time_steps(steps), Pair.of(sees, mu, speaker, prompt, guidance)
+    x, times, pair = noise, time_steps(steps), Pair.of(mask, mu, speaker, prompt, guidance)
     for i in range(steps):
         memory = None if memories is None else memories[i].begin()
         v = guided(velocity, x, pair, times[i], guidance, memory)

@@ -66,10 +66,10 @@ class FullConvBlock(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, C, M]
-        real: Tensor,  # [B, 1, M]
+        valid: Tensor,  # [B, 1, M]
         memory: Memory | None = None,  # none: it looks both ways
     ) -> Tensor:  # [B, C', M]
-        out: Tensor = self.block(x * real) * real
+        out: Tensor = self.block(x * valid) * valid
         return out
 
 
@@ -142,8 +142,8 @@ class FullUNet(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, 80, M] noisy mel at time t
-        real: Tensor,  # [B, 1, M] 1 where the frame is not padding
-        sees: Tensor,  # [B, M, M] True where a frame may look
+        valid: Tensor,  # [B, 1, M] 1 where the frame is not padding
+        mask: Tensor,  # [B, M, M] True where a frame may look
         mu: Tensor,  # [B, 80, M] token encoding
         t: Tensor,  # [B] 0 is noise, 1 is mel; or [B, P], what `timed` makes of it
         speaker: Tensor,  # [B, 80]
@@ -153,7 +153,7 @@ class FullUNet(nn.Module):
         assert memory is None, "this U-Net looks both ways and cannot go on from a past"
         times = block_by_block(self, t if t.ndim == 2 else self.timed(t))
         x = torch.cat([x, mu, speaker[:, :, None].expand(-1, -1, x.shape[2]), prompt], dim=1)
-        levels: list[tuple[Tensor, Tensor]] = [(real, sees[:, None])]
+        levels: list[tuple[Tensor, Tensor]] = [(valid, mask[:, None])]
         skips: list[Tensor] = []
         for down in cast(Stages, self.down_blocks):
             skips.append(self.run(down, x, *levels[-1], next(times)))
@@ -163,25 +163,25 @@ class FullUNet(nn.Module):
         for middle in cast(Stages, self.mid_blocks):
             x = self.run(middle, x, *levels[-1], next(times))
         for up in cast(Stages, self.up_blocks):
-            (real, heads_see), skip = levels.pop(), skips.pop()
+            (valid, head_mask), skip = levels.pop(), skips.pop()
             x = torch.cat([x[:, :, : skip.shape[2]], skip], dim=1)
-            x = self.run(up, x, real, heads_see, next(times))
-            x = up[2](x * real)
-        out: Tensor = self.final_proj(self.final_block(x, real) * real) * real
+            x = self.run(up, x, valid, head_mask, next(times))
+            x = up[2](x * valid)
+        out: Tensor = self.final_proj(self.final_block(x, valid) * valid) * valid
         return out
 
     def run(
         self,
         stage: nn.ModuleList,
         x: Tensor,  # [B, C, M]
-        real: Tensor,  # [B, 1, M]
-        sees: Tensor,  # [B, 1, M, M]
+        valid: Tensor,  # [B, 1, M]
+        mask: Tensor,  # [B, 1, M, M]
         time: Tensor,  # [B, C']
     ) -> Tensor:  # [B, C', M]
         """One stage without what closes it."""
-        x = stage[0](x, real, time).transpose(1, 2)
+        x = stage[0](x, valid, time).transpose(1, 2)
         for block in cast(nn.ModuleList, stage[1]):
-            x = block(x, sees)
+            x = block(x, mask)
         return x.transpose(1, 2)
 
 

@@ -41,10 +41,10 @@ class Memory:
         reach: int,
     ) -> Tensor:  # [B, C, reach + T]
         """The last `reach` positions before x (zeros at the start), then x."""
-        turn = self._next()
-        past = self._slots[turn] if turn < len(self._slots) else x.new_zeros(*x.shape[:2], reach)
+        call = self._next()
+        past = self._slots[call] if call < len(self._slots) else x.new_zeros(*x.shape[:2], reach)
         joined = torch.cat([past, x], dim=2)
-        self._keep(turn, joined[:, :, joined.shape[2] - reach :].clone(), reach)
+        self._keep(call, joined[:, :, joined.shape[2] - reach :].clone(), reach)
         return joined
 
     def since_start(
@@ -52,18 +52,18 @@ class Memory:
         x: Tensor,  # [B, H, T, E]
     ) -> Tensor:  # [B, H, past + T, E]
         """Everything this place was ever given, x last."""
-        turn = self._next()
-        used = self._used[turn] if turn < len(self._slots) else 0
+        call = self._next()
+        used = self._used[call] if call < len(self._slots) else 0
         total = used + x.shape[2]
-        if turn == len(self._slots) or total > self._slots[turn].shape[2]:
+        if call == len(self._slots) or total > self._slots[call].shape[2]:
             ahead = total // GROWTH if used else 0  # what is given once needs no more; what grows, grows on
             room = x.new_empty(*x.shape[:2], total + ahead, x.shape[3])
             if used:
-                room[:, :, :used] = self._slots[turn][:, :, :used]
-            self._keep(turn, room, used)
-        self._slots[turn][:, :, used:total] = x
-        self._used[turn] = total
-        return self._slots[turn][:, :, :total]
+                room[:, :, :used] = self._slots[call][:, :, :used]
+            self._keep(call, room, used)
+        self._slots[call][:, :, used:total] = x
+        self._used[call] = total
+        return self._slots[call][:, :, :total]
 
     def copy(self) -> Memory:
         """A memory that may go on by itself; until it does, it takes no room of its own."""
@@ -88,19 +88,19 @@ class Memory:
         self._turn += 1
         return self._turn - 1
 
-    def _keep(self, turn: int, slot: Tensor, used: int) -> None:
-        if turn == len(self._slots):
+    def _keep(self, call: int, slot: Tensor, used: int) -> None:
+        if call == len(self._slots):
             self._slots.append(slot)
             self._used.append(used)
-        self._slots[turn] = slot
+        self._slots[call] = slot
 
 
 def at_mel_rate(
-    sees: Tensor,  # [B, S, K]
+    mask: Tensor,  # [B, S, K]
     up: int,
 ) -> Tensor:  # [B, up · S, up · K]
     """The same view, frame by frame: the frames of a token look where their token looks."""
-    return sees.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2)
+    return mask.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2)
 
 
 class CausalConv(nn.Conv1d):
@@ -138,7 +138,7 @@ def time_waves(
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def real_positions(
+def valid_positions(
     lengths: Tensor,  # [B]
     longest: int,
 ) -> Tensor:  # [B, T] True where a position is not padding
@@ -146,14 +146,14 @@ def real_positions(
     return torch.arange(longest, device=lengths.device) < lengths[:, None]
 
 
-def visible(
-    real: Tensor,  # [B, T] True where a position is not padding
+def attention_mask(
+    valid: Tensor,  # [B, T] True where a position is not padding
     chunk: int | None,
     start: int = 0,
 ) -> Tensor:  # [B, T - start, T] True where a position from `start` on may look
     """Everything that is real or, with a chunk size, only what lies in one's own chunk or before it."""
-    sees = real[:, None, :].expand(-1, real.shape[1] - start, -1)
+    mask = valid[:, None, :].expand(-1, valid.shape[1] - start, -1)
     if chunk is None:
-        return sees
-    index = torch.arange(real.shape[1], device=real.device) // chunk
-    return sees & (index[None, :] <= index[start:, None])
+        return mask
+    index = torch.arange(valid.shape[1], device=valid.device) // chunk
+    return mask & (index[None, :] <= index[start:, None])

@@ -122,34 +122,34 @@ class Attention(nn.Module):
     def project(
         self,
         x: Tensor,  # [B, T, D]
-        turn: tuple[Tensor, Tensor],  # cos and sin, each [B, 1, T, E]
+        rope: tuple[Tensor, Tensor],  # cos and sin, each [B, 1, T, E]
     ) -> tuple[Tensor, Tensor, Tensor]:  # [B, H, T, E], [B, G, T, E], [B, G, T, E]
         """Queries, keys and values, the first two turned by their positions."""
         q, k, v = (
             proj(x).unflatten(-1, (-1, self.config.head_width)).transpose(1, 2)
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
-        return rotate(q, *turn), rotate(k, *turn), v
+        return rotate(q, *rope), rotate(k, *rope), v
 
     def forward(
         self,
         x: Tensor,  # [B, T, D]
-        turn: tuple[Tensor, Tensor],  # cos and sin, each [B, 1, T, E]
-        sees: Tensor | None,  # [B, 1, T, K] True where a position may look; None: everything before itself
+        rope: tuple[Tensor, Tensor],  # cos and sin, each [B, 1, T, E]
+        mask: Tensor | None,  # [B, 1, T, K] True where a position may look; None: everything before itself
         cache: tuple[Tensor, Tensor] | None,  # this layer's keys and values, each [B, G, C, E]
         positions: Tensor,  # [B, T]
     ) -> Tensor:  # [B, T, D]
-        q, k, v = self.project(x, turn)
+        q, k, v = self.project(x, rope)
         if cache is not None:
-            assert sees is not None
+            assert mask is not None
             where = positions[:, None, :, None].expand_as(k)
-            k = cache[0].scatter_(2, where, k)[:, :, : sees.shape[-1]]
-            v = cache[1].scatter_(2, where, v)[:, :, : sees.shape[-1]]
+            k = cache[0].scatter_(2, where, k)[:, :, : mask.shape[-1]]
+            v = cache[1].scatter_(2, where, v)[:, :, : mask.shape[-1]]
         grouped = self.config.heads != self.config.kv_heads
-        heard = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=sees, is_causal=sees is None, enable_gqa=grouped
+        attended = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=grouped
         )
-        out: Tensor = self.o_proj(heard.transpose(1, 2).flatten(2))
+        out: Tensor = self.o_proj(attended.transpose(1, 2).flatten(2))
         return out
 
 
@@ -183,12 +183,12 @@ class Layer(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, T, D]
-        turn: tuple[Tensor, Tensor],
-        sees: Tensor | None,
+        rope: tuple[Tensor, Tensor],
+        mask: Tensor | None,
         cache: tuple[Tensor, Tensor] | None,
         positions: Tensor,  # [B, T]
     ) -> Tensor:  # [B, T, D]
-        x = x + self.self_attn(self.input_layernorm(x), turn, sees, cache, positions)
+        x = x + self.self_attn(self.input_layernorm(x), rope, mask, cache, positions)
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return out
 
@@ -203,7 +203,7 @@ class Backbone(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.width, config.norm_eps)
 
-    def turn(
+    def rope(
         self,
         positions: Tensor,  # [B, T]
         dtype: torch.dtype,
@@ -219,12 +219,12 @@ class Backbone(nn.Module):
         self,
         x: Tensor,  # [B, T, D]
         positions: Tensor,  # [B, T] where each input stands in its sequence
-        sees: Tensor | None = None,  # [B, 1, T, K] True where a position may look; None: all before
+        mask: Tensor | None = None,  # [B, 1, T, K] True where a position may look; None: all before
         cache: Cache | None = None,
     ) -> Tensor:  # [B, T, D]
-        turn = self.turn(positions, x.dtype)
+        rope = self.rope(positions, x.dtype)
         for i, layer in enumerate(self.layers):
-            x = layer(x, turn, sees, None if cache is None else (cache.keys[i], cache.values[i]), positions)
+            x = layer(x, rope, mask, None if cache is None else (cache.keys[i], cache.values[i]), positions)
         out: Tensor = self.norm(x)
         return out
 
@@ -285,8 +285,8 @@ class SpeechLanguageModel(nn.Module):
         self,
         x: Tensor,  # [B, T, D] embeddings
         positions: Tensor,  # [B, T]
-        sees: Tensor,  # [B, 1, T, K]
+        mask: Tensor,  # [B, 1, T, K]
         cache: Cache,
     ) -> Tensor:  # [B, V] log-probabilities of the token after the last position
-        hidden = self.backbone(x, positions, sees, cache)[:, -1]
+        hidden = self.backbone(x, positions, mask, cache)[:, -1]
         return F.log_softmax(self.llm_decoder(hidden).float(), dim=-1)

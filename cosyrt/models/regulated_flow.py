@@ -90,15 +90,15 @@ class RegulatedFlow(SpeakerFlow):
     def encode(
         self,
         tokens: Tensor,  # [B, S] speech tokens, prompt first
-        real: Tensor,  # [B, S] True where a token is not padding
-        sees: Tensor,  # [B, S, S] True where a token may look
+        valid: Tensor,  # [B, S] True where a token is not padding
+        mask: Tensor,  # [B, S, S] True where a token may look
         ahead: Tensor | None = None,  # none: every token may hear those that follow
         memory: Memory | None = None,  # none, for the same reason
     ) -> Tensor:  # [B, 80, S]
         """What the tokens say the mel should be, at the tokens' rate: `regulate` follows."""
         assert ahead is None and memory is None, "this encoder looks both ways"
-        x = self.input_embedding(tokens) * real[..., None]
-        encoded: Tensor = self.encoder_proj(self.encoder(x, sees))
+        x = self.input_embedding(tokens) * valid[..., None]
+        encoded: Tensor = self.encoder_proj(self.encoder(x, mask))
         return encoded.transpose(1, 2)
 
     def regulate(

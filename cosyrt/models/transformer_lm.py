@@ -82,12 +82,12 @@ class CachedAttention(RelativeAttention):
         waves: Tensor,  # [1, T', D] sinusoids of the distances that are new
         rows: Tensor,  # [T'] which they are
         positions: Tensor,  # [B, T]
-        sees: Tensor,  # [B, 1, T, K] True where a position may look, never to its right
+        mask: Tensor,  # [B, 1, T, K] True where a position may look, never to its right
         cache: tuple[Tensor, Tensor, Tensor],  # this layer's, [B, H, C, E] twice and [1, H, C, E]
     ) -> Tensor:  # [B, T, D]
-        """Write what is new into the cache, then look at all of it that `sees` shows."""
+        """Write what is new into the cache, then look at all of it that `mask` shows."""
         keys, values, distances = cache
-        shown = sees.shape[-1]
+        shown = mask.shape[-1]
         q, k, v = (self.split(proj(x)) for proj in (self.linear_q, self.linear_k, self.linear_v))
         where = positions[:, None, :, None].expand_as(k)
         k = keys.scatter_(2, where, k)[:, :, :shown]
@@ -96,10 +96,10 @@ class CachedAttention(RelativeAttention):
         scale = 1 / sqrt(q.shape[-1])
         far = (q + self.pos_bias_v[:, None]) @ p.transpose(-2, -1) * scale
         left = (positions[:, None, :, None] - torch.arange(shown, device=x.device)).clamp(min=0)
-        bias = far.gather(-1, left.expand_as(far)).masked_fill(~sees, float("-inf"))
+        bias = far.gather(-1, left.expand_as(far)).masked_fill(~mask, float("-inf"))
         near = q + self.pos_bias_u[:, None]
-        heard = F.scaled_dot_product_attention(near, k, v, attn_mask=bias, scale=scale)
-        out: Tensor = self.linear_out(heard.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(near, k, v, attn_mask=bias, scale=scale)
+        out: Tensor = self.linear_out(attended.transpose(1, 2).flatten(2))
         return out
 
 
@@ -140,10 +140,10 @@ class Layer(nn.Module):
         waves: Tensor,  # [1, T', D]
         rows: Tensor,  # [T']
         positions: Tensor,  # [B, T]
-        sees: Tensor,  # [B, 1, T, K]
+        mask: Tensor,  # [B, 1, T, K]
         cache: tuple[Tensor, Tensor, Tensor],
     ) -> Tensor:  # [B, T, D]
-        x = x + self.self_attn.step(self.norm1(x), waves, rows, positions, sees, cache)
+        x = x + self.self_attn.step(self.norm1(x), waves, rows, positions, mask, cache)
         out: Tensor = x + self.feed_forward(self.norm2(x))
         return out
 
@@ -162,14 +162,14 @@ class CachedTransformer(nn.Module):
         self,
         x: Tensor,  # [B, T, D]
         positions: Tensor,  # [B, T] where each input stands in its sequence
-        sees: Tensor,  # [B, 1, T, K]
+        mask: Tensor,  # [B, 1, T, K]
         cache: RelativeCache,
     ) -> Tensor:  # [B, T, D]
         x = self.embed(x)
         rows = positions.flatten()  # rows of a batch may bring the same distance: they agree on it
         waves = sinusoids(rows, self.config.width).to(x.dtype)[None]
         for layer, *layer_cache in zip(self.encoders, *cache, strict=True):
-            x = layer(x, waves, rows, positions, sees, tuple(layer_cache))
+            x = layer(x, waves, rows, positions, mask, tuple(layer_cache))
         out: Tensor = self.after_norm(x)
         return out
 
@@ -196,8 +196,8 @@ class TransformerLM(nn.Module):
     ) -> Tensor:  # [B, T, D]
         """The text as the speaking stack hears it; a word hears those before it."""
         before = torch.ones(text.shape[1], text.shape[1], dtype=torch.bool, device=text.device).tril()
-        heard = self.text_encoder(self.text_embedding(text), before.expand(text.shape[0], -1, -1))
-        out: Tensor = self.text_encoder_affine_layer(heard)
+        attended = self.text_encoder(self.text_embedding(text), before.expand(text.shape[0], -1, -1))
+        out: Tensor = self.text_encoder_affine_layer(attended)
         return out
 
     def prompt(
@@ -222,8 +222,8 @@ class TransformerLM(nn.Module):
         self,
         x: Tensor,  # [B, T, D] embeddings
         positions: Tensor,  # [B, T]
-        sees: Tensor,  # [B, 1, T, K]
+        mask: Tensor,  # [B, 1, T, K]
         cache: RelativeCache,
     ) -> Tensor:  # [B, V] log-probabilities of the token after the last position
-        hidden = self.llm(x, positions, sees, cache)[:, -1]
+        hidden = self.llm(x, positions, mask, cache)[:, -1]
         return F.log_softmax(self.llm_decoder(hidden).float(), dim=-1)

@@ -91,11 +91,11 @@ class ConvBlock(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, C, M]
-        real: Tensor,  # [B, 1, M]
+        valid: Tensor,  # [B, 1, M]
         memory: Memory | None = None,
     ) -> Tensor:  # [B, C', M]
         conv, _, norm, activation = self.block
-        out: Tensor = activation(norm(conv(x * real, memory))) * real
+        out: Tensor = activation(norm(conv(x * valid, memory))) * valid
         return out
 
 
@@ -118,12 +118,12 @@ class ResidualBlock(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, C, M]
-        real: Tensor,  # [B, 1, M]
+        valid: Tensor,  # [B, 1, M]
         time: Tensor,  # [B, C'] what `mlp` makes of the time
         memory: Memory | None = None,
     ) -> Tensor:  # [B, C', M]
-        h = self.block1(x, real, memory) + time[:, :, None]
-        out: Tensor = self.block2(h, real, memory) + self.res_conv(x * real)
+        h = self.block1(x, valid, memory) + time[:, :, None]
+        out: Tensor = self.block2(h, valid, memory) + self.res_conv(x * valid)
         return out
 
 
@@ -158,15 +158,15 @@ class Attention(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, M, C]
-        sees: Tensor,  # [B, 1, M, K]
+        mask: Tensor,  # [B, 1, M, K]
         memory: Memory | None = None,
     ) -> Tensor:  # [B, M, C]
         split = (-1, (self.heads, -1))
         q, k, v = (proj(x).unflatten(*split).transpose(1, 2) for proj in (self.to_q, self.to_k, self.to_v))
         if memory is not None:
             k, v = memory.since_start(k), memory.since_start(v)
-        heard = F.scaled_dot_product_attention(q, k, v, attn_mask=sees)
-        out: Tensor = self.to_out[0](heard.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        out: Tensor = self.to_out[0](attended.transpose(1, 2).flatten(2))
         return out
 
 
@@ -214,10 +214,10 @@ class TransformerBlock(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, M, C]
-        sees: Tensor,  # [B, 1, M, K]
+        mask: Tensor,  # [B, 1, M, K]
         memory: Memory | None = None,
     ) -> Tensor:  # [B, M, C]
-        x = x + self.attn1(self.norm1(x), sees, memory)
+        x = x + self.attn1(self.norm1(x), mask, memory)
         out: Tensor = x + self.ff(self.norm3(x))
         return out
 
@@ -254,38 +254,38 @@ class CausalUNet(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, 80, M] noisy mel at time t
-        real: Tensor,  # [B, 1, M] 1 where the frame is not padding
-        sees: Tensor,  # [B, M, K] True where a frame may look: whole or chunked
+        valid: Tensor,  # [B, 1, M] 1 where the frame is not padding
+        mask: Tensor,  # [B, M, K] True where a frame may look: whole or chunked
         mu: Tensor,  # [B, 80, M] token encoding
         t: Tensor,  # [B] 0 is noise, 1 is mel; or [B, P], what `timed` makes of it
         speaker: Tensor,  # [B, 80]
         prompt: Tensor,  # [B, 80, M] prompt mel, zero after it
         memory: Memory | None = None,  # of the frames before these, at the same t
     ) -> Tensor:  # [B, 80, M]
-        heads_see = sees[:, None]
+        head_mask = mask[:, None]
         times = block_by_block(self, t if t.ndim == 2 else self.timed(t))
         x = torch.cat([x, mu, speaker[:, :, None].expand(-1, -1, x.shape[2]), prompt], dim=1)
         (down,), (up,) = cast(Stages, self.down_blocks), cast(Stages, self.up_blocks)
-        skip = self.run(down, x, real, heads_see, next(times), memory)
-        x = down[2](skip * real, memory)
+        skip = self.run(down, x, valid, head_mask, next(times), memory)
+        x = down[2](skip * valid, memory)
         for middle in cast(Stages, self.mid_blocks):
-            x = self.run(middle, x, real, heads_see, next(times), memory)
-        x = self.run(up, torch.cat([x, skip], dim=1), real, heads_see, next(times), memory)
-        x = self.final_block(up[2](x * real, memory), real, memory)
-        out: Tensor = self.final_proj(x * real) * real
+            x = self.run(middle, x, valid, head_mask, next(times), memory)
+        x = self.run(up, torch.cat([x, skip], dim=1), valid, head_mask, next(times), memory)
+        x = self.final_block(up[2](x * valid, memory), valid, memory)
+        out: Tensor = self.final_proj(x * valid) * valid
         return out
 
     def run(
         self,
         stage: nn.ModuleList,
         x: Tensor,  # [B, C, M]
-        real: Tensor,  # [B, 1, M]
-        sees: Tensor,  # [B, 1, M, K]
+        valid: Tensor,  # [B, 1, M]
+        mask: Tensor,  # [B, 1, M, K]
         time: Tensor,  # [B, C']
         memory: Memory | None,
     ) -> Tensor:  # [B, C', M]
         """One stage without its closing convolution."""
-        x = stage[0](x, real, time, memory).transpose(1, 2)
+        x = stage[0](x, valid, time, memory).transpose(1, 2)
         for block in cast(nn.ModuleList, stage[1]):
-            x = block(x, sees, memory)
+            x = block(x, mask, memory)
         return x.transpose(1, 2)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cosyrt.models.conformer import ConformerConfig
 from cosyrt.models.flow import Flow, FlowConfig, fixed_noise, solve, time_steps
-from cosyrt.models.layers import at_mel_rate, real_positions, visible
+from cosyrt.models.layers import at_mel_rate, attention_mask, valid_positions
 from cosyrt.models.unet import UNetConfig
 from recipes.builtin_voice.corpus import (
     FLOW_MEL,
@@ -69,21 +69,21 @@ class Objective:
 
     def __call__(self, step: int, random: np.random.Generator) -> dict[str, Tensor]:
         crops = self.crops.draw(random, self.batch)
-        tokens, mel, real = self.stack(crops)
+        tokens, mel, valid = self.stack(crops)
         speaker = self.speakers(crops, random)
         chunked = bool(random.random() < 0.5)
-        return losses(self.model, tokens, mel, real, speaker, chunked, random)
+        return losses(self.model, tokens, mel, valid, speaker, chunked, random)
 
     def stack(
         self,
         crops: list[Crop],
-    ) -> tuple[Tensor, Tensor, Tensor]:  # tokens [B, S], mel [B, 80, 2S], real [B, S]
+    ) -> tuple[Tensor, Tensor, Tensor]:  # tokens [B, S], mel [B, 80, 2S], valid [B, S]
         """One padded batch."""
         longest = max(crop.tokens for crop in crops)
         tokens = padded((self.corpus.rows(TOKENS, crop) for crop in crops), longest).long()
         mel = padded((self.corpus.rows(MEL, crop) for crop in crops), 2 * longest).transpose(1, 2)
         lengths = torch.tensor([crop.tokens for crop in crops], device=self.device)
-        return tokens.to(self.device), mel.to(self.device), real_positions(lengths, longest)
+        return tokens.to(self.device), mel.to(self.device), valid_positions(lengths, longest)
 
     def speakers(
         self,
@@ -100,16 +100,16 @@ def losses(
     model: Flow,
     tokens: Tensor,  # [B, S]
     mel: Tensor,  # [B, 80, M]
-    real: Tensor,  # [B, S]
+    valid: Tensor,  # [B, S]
     speaker: Tensor,  # [B, 192]
     chunked: bool,
     random: np.random.Generator,
 ) -> dict[str, Tensor]:
     """Flow matching (L1 on the velocity) and the prior."""
     batch = len(mel)
-    sees = visible(real, CONFIG.encoder.chunk_tokens if chunked else None)
-    mu = model.encode(tokens, real, sees).float()
-    real_up = real.repeat_interleave(2, dim=1)
+    mask = attention_mask(valid, CONFIG.encoder.chunk_tokens if chunked else None)
+    mu = model.encode(tokens, valid, mask).float()
+    real_up = valid.repeat_interleave(2, dim=1)
     mask = real_up[:, None].float()
     count = mask.sum() * mel.shape[1]
     prior = ((mu - mel).abs() * mask).sum() / count
@@ -121,7 +121,7 @@ def losses(
     velocity = model.velocity(
         mixed,
         mask,
-        at_mel_rate(sees, model.config.encoder.up),
+        at_mel_rate(mask, model.config.encoder.up),
         mu,
         t,
         model.speaker(speaker),
@@ -139,7 +139,7 @@ def prompts(
     """In some utterances the first part of the mel is given, as a prompt would be."""
     share = np.where(random.random(len(mel)) < PROMPT_SHARE, random.uniform(0, 0.5, len(mel)), 0.0)
     upto = torch.from_numpy((share * mel.shape[2]).astype(np.int64)).to(mel.device)
-    return mel * real_positions(upto, mel.shape[2])[:, None]
+    return mel * valid_positions(upto, mel.shape[2])[:, None]
 
 
 @torch.inference_mode()
@@ -152,15 +152,15 @@ def copy(
 ) -> tuple[Tensor, Tensor]:  # mu and mel, each [1, 80, M]
     """An utterance's mel from its own tokens."""
     tokens = torch.from_numpy(corpus.rows(TOKENS, item).astype(np.int64))[None]
-    real = torch.ones_like(tokens, dtype=torch.bool)
-    sees = visible(real, CONFIG.encoder.chunk_tokens if chunked else None)
-    mu = model.encode(tokens, real, sees)
+    valid = torch.ones_like(tokens, dtype=torch.bool)
+    mask = attention_mask(valid, CONFIG.encoder.chunk_tokens if chunked else None)
+    mu = model.encode(tokens, valid, mask)
     noise = fixed_noise()[:, :, : mu.shape[2]] * model.config.temperature
     speaker = model.speaker(torch.from_numpy(vector)[None])
     mel = solve(
         model.velocity,
         noise,
-        at_mel_rate(sees, model.config.encoder.up),
+        at_mel_rate(mask, model.config.encoder.up),
         mu,
         speaker,
         torch.zeros_like(mu),

@@ -134,14 +134,14 @@ def run(
     ]
     x = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
     positions = torch.arange(x.shape[1], device=x.device).expand(len(rows), -1)
-    turn = model.backbone.turn(positions, x.dtype)
+    rope = model.backbone.rope(positions, x.dtype)
     scores = x.new_zeros(0)
     for number, layer in enumerate(model.backbone.layers):
         assert isinstance(layer, Layer)
         if number == ALIGNED_LAYER:
-            q, k, _ = layer.self_attn.project(layer.input_layernorm(x), turn)
+            q, k, _ = layer.self_attn.project(layer.input_layernorm(x), rope)
             scores = causal_log_attention(q[:, ALIGNED_HEAD], k[:, ALIGNED_HEAD])
-        x = layer(x, turn, None, None, positions)
+        x = layer(x, rope, None, None, positions)
     return model.backbone.norm(x), scores
 
 

@@ -39,8 +39,8 @@ class Script:
         self.asked.append({"text": text.tolist(), "speech": speech.tolist()})
         return self.logp()
 
-    def step(self, token: Tensor, position: Tensor, sees: Tensor, cache: Any) -> Tensor:
-        self.asked.append({"token": int(token), "position": int(position), "sees": sees.shape[-1]})
+    def step(self, token: Tensor, position: Tensor, mask: Tensor, cache: Any) -> Tensor:
+        self.asked.append({"token": int(token), "position": int(position), "mask": mask.shape[-1]})
         return self.logp()
 
     def say(self, config: SpeakingConfig, saying: Saying) -> list[int]:
@@ -95,9 +95,9 @@ def test_what_the_model_is_asked() -> None:
 
     assert script.asked == [
         {"text": [[3, 4, 5, 1, 2]], "speech": [[8, 9]]},
-        {"token": 6, "position": 9, "sees": 10},
-        {"token": 7, "position": 10, "sees": 11},
-        {"token": 8, "position": 11, "sees": 12},
+        {"token": 6, "position": 9, "mask": 10},
+        {"token": 7, "position": 10, "mask": 11},
+        {"token": 8, "position": 11, "mask": 12},
     ]
     assert script.capacity == 9 + 40
 

@@ -33,12 +33,12 @@ class Script:
         self.wanted, self.calls = list(wanted), 0
         self.sequence: list[tuple[int, int]] = []
 
-    def read(self, numbers: Tensor, kinds: Tensor, positions: Tensor, sees: Tensor, cache: Any) -> Tensor:
+    def read(self, numbers: Tensor, kinds: Tensor, positions: Tensor, mask: Tensor, cache: Any) -> Tensor:
         """Every position stands where it belongs and sees all before it, itself included."""
         start, end = len(self.sequence), len(self.sequence) + numbers.shape[1]
         assert positions.tolist() == [list(range(start, end))]
-        assert sees.shape == (1, 1, end - start, end)
-        assert sees.sum(-1).flatten().tolist() == list(range(start + 1, end + 1))
+        assert mask.shape == (1, 1, end - start, end)
+        assert mask.sum(-1).flatten().tolist() == list(range(start + 1, end + 1))
         self.sequence += zip(kinds[0].tolist(), numbers[0].tolist(), strict=True)
         self.calls += 1
         wanted = self.wanted[min(self.calls, len(self.wanted)) - 1]

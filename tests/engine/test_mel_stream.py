@@ -18,7 +18,7 @@ from cosyrt.engine.mel_stream import Condition, Conditions, MelStream
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import SpeechError
 from cosyrt.models.flow import NOISE_FRAMES, fixed_noise, solve
-from cosyrt.models.layers import visible
+from cosyrt.models.layers import attention_mask
 from cosyrt.units import Rates
 from cosyrt.voice.voice import Voice
 from tests import tiny
@@ -68,14 +68,14 @@ def one_pass(
     """Prompt and tokens through encoder and solver once, the prompt's frames cut away."""
     flow, who = models.flow, voice(prompt_tokens)
     every = torch.tensor([who.speech_tokens.tolist() + tokens])
-    real = torch.ones_like(every, dtype=torch.bool)
-    mu = flow.encode(every, real, visible(real, chunk))
+    valid = torch.ones_like(every, dtype=torch.bool)
+    mu = flow.encode(every, valid, attention_mask(valid, chunk))
     prompt = torch.zeros_like(mu)
     prompt[0, :, : len(who.mel)] = torch.tensor(who.mel).T
     speaker = flow.speaker(torch.tensor(who.speaker)[None])
-    sees = visible(torch.ones(1, mu.shape[2], dtype=torch.bool), chunk and 2 * chunk)
+    mask = attention_mask(torch.ones(1, mu.shape[2], dtype=torch.bool), chunk and 2 * chunk)
     noise = fixed_noise()[:, :, : mu.shape[2]]
-    mel = solve(flow.velocity, noise, sees, mu, speaker, prompt, steps=10, guidance=0.7)
+    mel = solve(flow.velocity, noise, mask, mu, speaker, prompt, steps=10, guidance=0.7)
     return mel[:, :, len(who.mel) :]
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from cosyrt.engine.stages import Models, eager
 from cosyrt.engine.times import KEPT, tabulated
 from cosyrt.models.flow import time_steps
-from cosyrt.models.layers import visible
+from cosyrt.models.layers import attention_mask
 from tests import tiny, tiny1, tiny3
 
 FRAMES = 12
@@ -21,8 +21,8 @@ def test_the_table_is_the_network(family: object) -> None:
     flow = family.flow()  # type: ignore[attr-defined]
     stages = eager(Models(llm=tiny.language_model(), flow=flow, vocoder=tiny.vocoder()))
     x, mu, prompt = torch.randn(3, 2, 80, FRAMES, generator=torch.Generator().manual_seed(0))
-    real = torch.ones(2, 1, FRAMES)
-    given = x, real, visible(real[:, 0].bool(), None), mu
+    valid = torch.ones(2, 1, FRAMES)
+    given = x, valid, attention_mask(valid[:, 0].bool(), None), mu
     for _ in range(2):
         for t in time_steps(10)[:-1]:
             rest = t.expand(2), x[:, :, 0], prompt

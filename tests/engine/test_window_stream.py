@@ -118,10 +118,10 @@ def test_windows_share_prompt_and_overlap(stages: Stages) -> None:
     starts: list[Tensor] = []
     mus: list[Tensor] = []
 
-    def velocity(x: Tensor, real: Tensor, sees: Tensor, mu: Tensor, *rest: Any) -> Tensor:
+    def velocity(x: Tensor, valid: Tensor, mask: Tensor, mu: Tensor, *rest: Any) -> Tensor:
         starts.append(x[:1])
         mus.append(mu[:1])
-        return stages.velocity(x, real, sees, mu, *rest)
+        return stages.velocity(x, valid, mask, mu, *rest)
 
     stream = windows(stages._replace(velocity=velocity), 31)
     parts_of(stream, TOKENS)

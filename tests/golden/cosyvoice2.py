@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cosyrt.models.layers import at_mel_rate, visible
+from cosyrt.models.layers import at_mel_rate, attention_mask
 from tests.golden.held import Held
 from tests.golden.questions import FLOAT32, LOG_PROBABILITY, LONG_PHASE_GRAIN, PHASE_GRAIN, Golden
 
@@ -21,9 +21,9 @@ class CosyVoice2(Golden):
         x = self.tensor("enc_in")
         heard, ahead = x[:, : x.shape[1] - held_back], x[:, x.shape[1] - held_back :] if held_back else None
         chunk = self.description.flow.encoder.chunk_tokens if chunked else None
-        sees = visible(torch.ones(1, heard.shape[1], dtype=torch.bool), chunk)
+        mask = attention_mask(torch.ones(1, heard.shape[1], dtype=torch.bool), chunk)
         out: Tensor = self.models.flow.encoder(
-            heard, sees, at_mel_rate(sees, self.models.flow.config.encoder.up), ahead
+            heard, mask, at_mel_rate(mask, self.models.flow.config.encoder.up), ahead
         )
         return out
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from cosyrt.engine.family import Description
 from cosyrt.engine.mel_stream import Condition, MelStream
 from cosyrt.engine.stages import Models, Stages, eager
-from cosyrt.models.layers import visible
+from cosyrt.models.layers import attention_mask
 from cosyrt.voice.voice import Voice
 
 FLOAT32 = 1e-4  # of an array's largest value: what two correct float32 implementations differ by
@@ -81,8 +81,8 @@ class Golden:
         cache = self.stages.new_cache(1, start + steps)
         rows = [self.stages.prefill(text, speech, cache, *speaker)]
         for count, token in enumerate(self.tensor("forced")[0, : steps - 1]):
-            sees = torch.ones(1, 1, 1, start + count + 1, dtype=torch.bool)
-            rows.append(self.stages.step(token[None], torch.tensor([start + count]), sees, cache))
+            mask = torch.ones(1, 1, 1, start + count + 1, dtype=torch.bool)
+            rows.append(self.stages.step(token[None], torch.tensor([start + count]), mask, cache))
         return torch.cat(rows)
 
     def logp_with_prompt(self) -> Tensor:
@@ -95,10 +95,10 @@ class Golden:
 
     def velocity(self, chunked: bool) -> Tensor:  # [2, 80, M]
         x = self.tensor("est_x")
-        real = torch.ones(2, x.shape[2], dtype=torch.bool)
-        sees = visible(real, self.description.flow.velocity.chunk_frames if chunked else None)
+        valid = torch.ones(2, x.shape[2], dtype=torch.bool)
+        mask = attention_mask(valid, self.description.flow.velocity.chunk_frames if chunked else None)
         inputs = (self.tensor(f"est_{name}") for name in ("mu", "t", "spks", "cond"))
-        return self.stages.velocity(x, torch.ones(2, 1, x.shape[2]), sees, *inputs, None)
+        return self.stages.velocity(x, torch.ones(2, 1, x.shape[2]), mask, *inputs, None)
 
     def condition(self) -> Condition:
         """The set's prompt."""

@@ -88,8 +88,8 @@ def test_both_ways_are_compared_without_tf32(
 def test_a_lost_chunk_mask_is_caught_in_the_stream(subject: Subject) -> None:
     """Frames that see what they should not are right in a whole utterance, and wrong in a streamed one."""
 
-    def all_seeing(x: Tensor, real: Tensor, sees: Tensor, *rest: Any) -> Tensor:
-        return subject.plain.velocity(x, real, torch.ones_like(sees), *rest)
+    def all_seeing(x: Tensor, valid: Tensor, mask: Tensor, *rest: Any) -> Tensor:
+        return subject.plain.velocity(x, valid, torch.ones_like(mask), *rest)
 
     stages = subject.plain._replace(velocity=all_seeing)
 

@@ -67,9 +67,9 @@ def test_a_short_utterance_is_measured_whole(subject: Subject) -> None:
 
 def test_the_sizes_of_calls(subject: Subject) -> None:
     """A step grows with what it looks back on; its token is always one."""
-    token, sees = torch.zeros(1, dtype=torch.long), torch.ones(1, 1, 1, 77, dtype=torch.bool)
+    token, mask = torch.zeros(1, dtype=torch.long), torch.ones(1, 1, 1, 77, dtype=torch.bool)
 
-    assert size_of("step", (token, token, sees)) == 77
+    assert size_of("step", (token, token, mask)) == 77
     assert size_of("encode", (torch.zeros(2, 5),)) == 10
 
 

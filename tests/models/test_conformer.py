@@ -14,7 +14,7 @@ from cosyrt.models.conformer import (
     UpsampleConformer,
     distances,
 )
-from cosyrt.models.layers import Memory, visible
+from cosyrt.models.layers import Memory, attention_mask
 from tests import tiny
 
 WIDTH, HEADS = 8, 2
@@ -43,7 +43,7 @@ def sinusoid(distance: int, width: int) -> Tensor:  # [D]
     return torch.tensor(values)
 
 
-def slow_attention(module: RelativeAttention, x: Tensor, sees: Tensor) -> Tensor:  # [T, D], [T, T] → [T, D]
+def slow_attention(module: RelativeAttention, x: Tensor, mask: Tensor) -> Tensor:  # [T, D], [T, T] → [T, D]
     """The formula of Transformer-XL, one query, one key, one head at a time."""
     size = WIDTH // HEADS
     heard = torch.zeros_like(x)
@@ -56,7 +56,7 @@ def slow_attention(module: RelativeAttention, x: Tensor, sees: Tensor) -> Tensor
                 far = module.linear_pos(sinusoid(i - j, WIDTH))[own]
                 content = (q[i] + module.pos_bias_u[head]) @ k[j]
                 position = (q[i] + module.pos_bias_v[head]) @ far
-                if sees[i, j]:
+                if mask[i, j]:
                     scores[j] = (content + position) / sqrt(size)
             heard[i, own] = scores.softmax(0) @ v
     out: Tensor = module.linear_out(heard)
@@ -67,25 +67,25 @@ def slow_attention(module: RelativeAttention, x: Tensor, sees: Tensor) -> Tensor
 def test_relative_attention_is_the_slow_formula(attention: RelativeAttention, chunk: int | None) -> None:
     """Shifted scores in one go are the scores of every pair by its distance."""
     x = torch.randn(2, 7, WIDTH, generator=torch.Generator().manual_seed(1))
-    sees = visible(torch.ones(2, 7, dtype=torch.bool), chunk)
-    out = attention(x, sees[:, None], distances(7, 7, WIDTH, x))
+    mask = attention_mask(torch.ones(2, 7, dtype=torch.bool), chunk)
+    out = attention(x, mask[:, None], distances(7, 7, WIDTH, x))
 
     for row in range(2):
-        twin = slow_attention(attention, x[row], sees[row])
+        twin = slow_attention(attention, x[row], mask[row])
         torch.testing.assert_close(out[row], twin, atol=1e-5, rtol=0)
 
 
 def test_relative_attention_goes_on_where_it_stopped(attention: RelativeAttention) -> None:
     """With the past in a memory the later rows are those of the slow formula over everything."""
     x = torch.randn(1, 7, WIDTH, generator=torch.Generator().manual_seed(1))
-    sees = visible(torch.ones(1, 7, dtype=torch.bool), 3)
+    mask = attention_mask(torch.ones(1, 7, dtype=torch.bool), 3)
     memory = Memory()
     parts = [
-        attention(x[:, a:b], sees[:, None, a:b, :b], distances(b - a, b, WIDTH, x), memory.begin())
+        attention(x[:, a:b], mask[:, None, a:b, :b], distances(b - a, b, WIDTH, x), memory.begin())
         for a, b in ((0, 3), (3, 6), (6, 7))
     ]
 
-    twin = slow_attention(attention, x[0], sees[0])
+    twin = slow_attention(attention, x[0], mask[0])
     torch.testing.assert_close(torch.cat(parts, dim=1)[0], twin, atol=1e-5, rtol=0)
 
 
@@ -104,10 +104,11 @@ def test_look_ahead_hears_just_so_far() -> None:
 
 
 def run(encoder: UpsampleConformer, x: Tensor, chunk: int | None, context: Tensor | None = None) -> Tensor:
-    sees, sees_up = (
-        visible(torch.ones(1, rate * x.shape[1], dtype=torch.bool), chunk and rate * chunk) for rate in (1, 2)
+    mask, sees_up = (
+        attention_mask(torch.ones(1, rate * x.shape[1], dtype=torch.bool), chunk and rate * chunk)
+        for rate in (1, 2)
     )
-    out: Tensor = encoder(x, sees, sees_up, context)
+    out: Tensor = encoder(x, mask, sees_up, context)
     return out
 
 
@@ -116,11 +117,12 @@ def test_chunks_with_their_look_ahead_are_one_masked_pass(encoder: UpsampleConfo
     x = torch.randn(1, 21, 32, generator=torch.Generator().manual_seed(2))
     memory, parts = Memory(), []
     for start, end in ((0, 5), (5, 15), (15, 21)):
-        sees, sees_up = (
-            visible(torch.ones(1, rate * end, dtype=torch.bool), rate * 5, rate * start) for rate in (1, 2)
+        mask, sees_up = (
+            attention_mask(torch.ones(1, rate * end, dtype=torch.bool), rate * 5, rate * start)
+            for rate in (1, 2)
         )
         context = x[:, end : end + 3] if end < 21 else None
-        parts.append(encoder(x[:, start:end], sees, sees_up, context, memory.begin()))
+        parts.append(encoder(x[:, start:end], mask, sees_up, context, memory.begin()))
 
     torch.testing.assert_close(torch.cat(parts, dim=1), run(encoder, x, 5), atol=1e-5, rtol=0)
 

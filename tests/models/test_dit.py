@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cosyrt.models.dit import DiT, ModulatedNorm, first_head_rotated
-from cosyrt.models.layers import Memory, real_positions, visible
+from cosyrt.models.layers import Memory, attention_mask, valid_positions
 from tests import tiny3
 from tests.models.test_unet import CHUNK, FRAMES, cut, inputs
 
@@ -19,8 +19,8 @@ def dit() -> DiT:
 
 def run(dit: DiT, given: dict[str, Tensor], chunk: int | None, start: int = 0, **more: Memory) -> Tensor:
     end = start + given["x"].shape[2]
-    sees = visible(torch.ones(given["x"].shape[0], end, dtype=torch.bool), chunk, start)
-    velocity: Tensor = dit(real=torch.ones_like(given["x"][:, :1]), sees=sees, **given, **more)
+    mask = attention_mask(torch.ones(given["x"].shape[0], end, dtype=torch.bool), chunk, start)
+    velocity: Tensor = dit(valid=torch.ones_like(given["x"][:, :1]), mask=mask, **given, **more)
     return velocity
 
 
@@ -49,8 +49,8 @@ def test_no_frame_knows_a_later_chunk(dit: DiT) -> None:
 def test_padding_is_not_heard(dit: DiT, chunk: int | None) -> None:
     """A shorter sequence of a batch is what it is alone, whatever fills the rest; the rest is zero."""
     given, length = inputs(2), FRAMES - 5
-    real = real_positions(torch.tensor([FRAMES, length]), FRAMES)
-    together = dit(real=real[:, None].float(), sees=visible(real, chunk), **given)
+    valid = valid_positions(torch.tensor([FRAMES, length]), FRAMES)
+    together = dit(valid=valid[:, None].float(), mask=attention_mask(valid, chunk), **given)
     alone = run(dit, {name: value[1:] for name, value in cut(given, 0, length).items()}, chunk)
 
     torch.testing.assert_close(together[1:, :, :length], alone, atol=1e-5, rtol=0)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cosyrt.checkpoint.hyperyaml import read_description
 from cosyrt.models.flow import NOISE_FRAMES, Flow, FlowConfig, Pair, fixed_noise, guided, solve, time_steps
-from cosyrt.models.layers import Memory, at_mel_rate, visible
+from cosyrt.models.layers import Memory, at_mel_rate, attention_mask
 from tests import tiny, tiny3
 
 CHUNK = 10
@@ -32,15 +32,15 @@ def tokens(count: int) -> Tensor:  # [1, S]
 
 def mel(flow: Flow, given: Tensor, chunk: int | None = CHUNK, ahead: Tensor | None = None) -> Tensor:
     """Tokens to mel in one pass without a prompt."""
-    real = torch.ones_like(given).bool()
-    sees = visible(real, chunk)
-    mu = flow.encode(given, real, sees, ahead)
+    valid = torch.ones_like(given).bool()
+    mask = attention_mask(valid, chunk)
+    mu = flow.encode(given, valid, mask, ahead)
     speaker = flow.speaker(torch.ones(1, 192))
     noise = fixed_noise()[:, :, : mu.shape[2]]
     return solve(
         flow.velocity,
         noise,
-        at_mel_rate(sees, flow.config.encoder.up),
+        at_mel_rate(mask, flow.config.encoder.up),
         mu,
         speaker,
         torch.zeros_like(mu),
@@ -77,13 +77,14 @@ def test_without_the_mask_all_frames_change(flow: Flow) -> None:
 
 def test_padding_tokens_say_nothing(flow: Flow) -> None:
     """A token that is not real is embedded as nothing, whatever its number."""
-    real = torch.tensor([[True] * 6 + [False] * 2])
+    valid = torch.tensor([[True] * 6 + [False] * 2])
     given = tokens(8)
     other = given.clone()
     other[:, 6:] = 1
 
     assert torch.equal(
-        flow.encode(given, real, visible(real, None)), flow.encode(other, real, visible(real, None))
+        flow.encode(given, valid, attention_mask(valid, None)),
+        flow.encode(other, valid, attention_mask(valid, None)),
     )
 
 
@@ -115,12 +116,13 @@ def test_guidance_pushes_away_from_the_unconditioned(flow: Flow, guidance: float
     random = torch.Generator().manual_seed(7)
     x, mu, prompt = torch.randn(3, 1, 80, 12, generator=random)
     speaker, t = torch.randn(1, 80, generator=random), torch.tensor(0.3)
-    sees, real = visible(torch.ones(1, 12).bool(), None), torch.ones(1, 1, 12)
+    mask, valid = attention_mask(torch.ones(1, 12).bool(), None), torch.ones(1, 1, 12)
     with_, without = (
-        flow.velocity(x, real, sees, scale * mu, t[None], scale * speaker, scale * prompt) for scale in (1, 0)
+        flow.velocity(x, valid, mask, scale * mu, t[None], scale * speaker, scale * prompt)
+        for scale in (1, 0)
     )
 
-    out = guided(flow.velocity, x, Pair.of(sees, mu, speaker, prompt, guidance), t, guidance)
+    out = guided(flow.velocity, x, Pair.of(mask, mu, speaker, prompt, guidance), t, guidance)
     torch.testing.assert_close(out, (1 + guidance) * with_ - guidance * without, atol=1e-5, rtol=0)
 
 
@@ -129,7 +131,7 @@ def test_the_solver_follows_the_velocity() -> None:
     mu, x = torch.randn(2, 1, 80, 5)
     times = [1 - cos(pi * i / 8) for i in range(5)]
 
-    def velocity(y: Tensor, real: Tensor, sees: Tensor, mu: Tensor, t: Tensor, *rest: object) -> Tensor:
+    def velocity(y: Tensor, valid: Tensor, mask: Tensor, mu: Tensor, t: Tensor, *rest: object) -> Tensor:
         return (1 + t)[:, None, None] * mu
 
     out = solve(
@@ -159,10 +161,10 @@ def test_the_flow_of_cosyvoice_3_looks_three_tokens_ahead() -> None:
     """Two frames a token, the same for both; a token is heard from three before it to two after it."""
     flow = tiny3.flow()
     tokens = torch.randint(0, tiny3.SPEECH_VOCABULARY, (1, 12), generator=torch.Generator().manual_seed(0))
-    real = torch.ones_like(tokens, dtype=torch.bool)
+    valid = torch.ones_like(tokens, dtype=torch.bool)
     changed = tokens.clone()
     changed[0, 6] += 1
-    mu, other = (flow.encode(which, real, visible(real, None)) for which in (tokens, changed))
+    mu, other = (flow.encode(which, valid, attention_mask(valid, None)) for which in (tokens, changed))
     heard = (mu - other).abs().amax((0, 1)) > 0
 
     assert torch.equal(mu[:, :, 0::2], mu[:, :, 1::2])
@@ -173,17 +175,17 @@ def test_chunks_of_cosyvoice_3_with_their_look_ahead_are_one_pass() -> None:
     """With what follows and a memory of what came before, parts of the tokens give the whole mu."""
     flow, memory = tiny3.flow(), Memory()
     tokens = torch.randint(0, tiny3.SPEECH_VOCABULARY, (1, 12), generator=torch.Generator().manual_seed(0))
-    real = torch.ones_like(tokens, dtype=torch.bool)
-    sees = visible(real, None)
+    valid = torch.ones_like(tokens, dtype=torch.bool)
+    mask = attention_mask(valid, None)
     parts = [
         flow.encode(
             tokens[:, start:end],
-            real[:, start:end],
-            sees,
+            valid[:, start:end],
+            mask,
             tokens[:, end : end + 3] if end < 12 else None,
             memory.begin(),
         )
         for start, end in ((0, 5), (5, 9), (9, 12))
     ]
 
-    torch.testing.assert_close(torch.cat(parts, dim=2), flow.encode(tokens, real, sees))
+    torch.testing.assert_close(torch.cat(parts, dim=2), flow.encode(tokens, valid, mask))

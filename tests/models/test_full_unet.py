@@ -19,9 +19,9 @@ def run(unet: FullUNet, frames: int, batch: int = 1, changed: int | None = None)
     if changed is not None:
         x = x.clone()
         x[:, :, changed] += 1
-    sees = torch.ones(batch, frames, frames, dtype=torch.bool)
+    mask = torch.ones(batch, frames, frames, dtype=torch.bool)
     t, speaker = torch.full((batch,), 0.3), torch.ones(batch, 80)
-    out: Tensor = unet(x, torch.ones(batch, 1, frames), sees, mu, t, speaker, prompt)
+    out: Tensor = unet(x, torch.ones(batch, 1, frames), mask, mu, t, speaker, prompt)
     return out
 
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosyrt.models.layers import CausalConv, Memory, real_positions, visible, with_ahead
+from cosyrt.models.layers import CausalConv, Memory, attention_mask, valid_positions, with_ahead
 
 
 @given(
@@ -15,11 +15,11 @@ from cosyrt.models.layers import CausalConv, Memory, real_positions, visible, wi
 )
 def test_the_mask_says_who_may_look(lengths: list[int], chunk: int | None, data: st.DataObject) -> None:
     """Padding is never seen; with chunks nothing behind one's own chunk is; rows may start later."""
-    real = real_positions(torch.tensor(lengths), 9)
+    valid = valid_positions(torch.tensor(lengths), 9)
     start = data.draw(st.integers(0, 9))
-    sees = visible(real, chunk, start)
+    mask = attention_mask(valid, chunk, start)
 
-    assert sees.tolist() == [
+    assert mask.tolist() == [
         [[k < n and (chunk is None or k // chunk <= q // chunk) for k in range(9)] for q in range(start, 9)]
         for n in lengths
     ]

@@ -42,16 +42,16 @@ def whole(model: SpeechLanguageModel, x: Tensor) -> Tensor:  # [B, T, V]
 
 def prefill(model: SpeechLanguageModel, x: Tensor, cache: Cache) -> Tensor:  # [B, V]
     length = x.shape[1]
-    sees = torch.ones(length, length, dtype=torch.bool).tril().expand(x.shape[0], 1, -1, -1)
-    logp: Tensor = model(x, torch.arange(length).expand(x.shape[0], -1), sees, cache)
+    mask = torch.ones(length, length, dtype=torch.bool).tril().expand(x.shape[0], 1, -1, -1)
+    logp: Tensor = model(x, torch.arange(length).expand(x.shape[0], -1), mask, cache)
     return logp
 
 
 def step(model: SpeechLanguageModel, x: Tensor, positions: list[int], cache: Cache) -> Tensor:  # [B, V]
     """One position for each sequence, wherever it stands; it sees its own past alone."""
     at = torch.tensor(positions)[:, None]
-    sees = (torch.arange(max(positions) + 1) <= at)[:, None, None]
-    logp: Tensor = model(x, at, sees, cache)
+    mask = (torch.arange(max(positions) + 1) <= at)[:, None, None]
+    logp: Tensor = model(x, at, mask, cache)
     return logp
 
 

@@ -32,10 +32,10 @@ def test_the_encoder_hears_what_follows() -> None:
     """A later token changes what an earlier one says; a past or a look-ahead has no place here."""
     flow = tiny1.flow()
     tokens = torch.arange(8)[None]
-    real, sees = torch.ones(1, 8, dtype=torch.bool), torch.ones(1, 8, 8, dtype=torch.bool)
+    valid, mask = torch.ones(1, 8, dtype=torch.bool), torch.ones(1, 8, 8, dtype=torch.bool)
     changed = tokens.clone()
     changed[0, 7] = 99
 
-    assert (flow.encode(tokens, real, sees) - flow.encode(changed, real, sees))[:, :, 0].abs().max() > 1e-5
+    assert (flow.encode(tokens, valid, mask) - flow.encode(changed, valid, mask))[:, :, 0].abs().max() > 1e-5
     with pytest.raises(AssertionError, match="both ways"):
-        flow.encode(tokens, real, sees, None, Memory())
+        flow.encode(tokens, valid, mask, None, Memory())

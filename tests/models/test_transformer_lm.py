@@ -28,10 +28,10 @@ def inputs(batch: int, positions: int, seed: int = 0) -> Tensor:  # [B, T, D]
 def whole(model: TransformerLM, x: Tensor) -> Tensor:  # [B, T, V]
     """After every position, in one pass: every layer shifts a table of all distances, as upstream does."""
     x, length = model.llm.embed(x), x.shape[1]
-    sees = torch.ones(length, length, dtype=torch.bool).tril().expand(x.shape[0], 1, -1, -1)
+    mask = torch.ones(length, length, dtype=torch.bool).tril().expand(x.shape[0], 1, -1, -1)
     table = distances(length, length, x.shape[2], x)
     for layer in model.llm.encoders:
-        x = x + layer.self_attn(layer.norm1(x), sees, table)
+        x = x + layer.self_attn(layer.norm1(x), mask, table)
         x = x + layer.feed_forward(layer.norm2(x))
     logp: Tensor = model.llm_decoder(model.llm.after_norm(x)).log_softmax(-1)
     return logp
@@ -39,16 +39,16 @@ def whole(model: TransformerLM, x: Tensor) -> Tensor:  # [B, T, V]
 
 def prefill(model: TransformerLM, x: Tensor, cache: RelativeCache) -> Tensor:  # [B, V]
     length = x.shape[1]
-    sees = torch.ones(length, length, dtype=torch.bool).tril().expand(x.shape[0], 1, -1, -1)
-    logp: Tensor = model(x, torch.arange(length).expand(x.shape[0], -1), sees, cache)
+    mask = torch.ones(length, length, dtype=torch.bool).tril().expand(x.shape[0], 1, -1, -1)
+    logp: Tensor = model(x, torch.arange(length).expand(x.shape[0], -1), mask, cache)
     return logp
 
 
 def step(model: TransformerLM, x: Tensor, positions: list[int], cache: RelativeCache) -> Tensor:  # [B, V]
     """One position for each sequence, wherever it stands; it sees its own past alone."""
     at = torch.tensor(positions)[:, None]
-    sees = (torch.arange(max(positions) + 1) <= at)[:, None, None]
-    logp: Tensor = model(x, at, sees, cache)
+    mask = (torch.arange(max(positions) + 1) <= at)[:, None, None]
+    logp: Tensor = model(x, at, mask, cache)
     return logp
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.models.layers import Memory, real_positions, visible
+from cosyrt.models.layers import Memory, attention_mask, valid_positions
 from cosyrt.models.unet import CausalUNet
 from tests import tiny
 
@@ -42,8 +42,8 @@ def run(
     unet: CausalUNet, given: dict[str, Tensor], chunk: int | None, start: int = 0, **more: Memory
 ) -> Tensor:
     end = start + given["x"].shape[2]
-    sees = visible(torch.ones(given["x"].shape[0], end, dtype=torch.bool), chunk, start)
-    velocity: Tensor = unet(real=torch.ones_like(given["x"][:, :1]), sees=sees, **given, **more)
+    mask = attention_mask(torch.ones(given["x"].shape[0], end, dtype=torch.bool), chunk, start)
+    velocity: Tensor = unet(valid=torch.ones_like(given["x"][:, :1]), mask=mask, **given, **more)
     return velocity
 
 
@@ -71,8 +71,8 @@ def test_no_frame_knows_a_later_chunk(unet: CausalUNet) -> None:
 def test_padding_is_not_heard(unet: CausalUNet, chunk: int | None) -> None:
     """A short row of a padded batch gives what it gives alone, and nothing where the padding is."""
     given = inputs(2)
-    real = real_positions(torch.tensor([FRAMES, 14]), FRAMES)
-    velocity = unet(real=real[:, None].float(), sees=visible(real, chunk), **given)
+    valid = valid_positions(torch.tensor([FRAMES, 14]), FRAMES)
+    velocity = unet(valid=valid[:, None].float(), mask=attention_mask(valid, chunk), **given)
     alone = run(unet, cut({name: value[1:] for name, value in given.items()}, 0, 14), chunk)
 
     torch.testing.assert_close(velocity[1:, :, :14], alone, atol=1e-5, rtol=0)

@@ -100,8 +100,8 @@ def test_the_small_transform_and_its_inverse(config: VocoderConfig) -> None:
     """Log magnitude and the sine of a phase are turned back into the samples they came from."""
     vocoder = tiny.vocoder(config)
     samples = 0.1 * torch.randn(1, 960, generator=torch.Generator().manual_seed(9))
-    real, imaginary = vocoder.spectrum(samples).chunk(2, dim=1)
-    sound = torch.complex(real, imaginary)
+    valid, imaginary = vocoder.spectrum(samples).chunk(2, dim=1)
+    sound = torch.complex(valid, imaginary)
     halves = sound.angle() / 2  # any phase is twice one within reach of the arc sine
     raw = torch.cat([sound.abs().clamp(min=1e-9).log() / 2, torch.asin(halves.clamp(-1, 1))], dim=1)
     twin = torch.istft(

@@ -67,9 +67,9 @@ def test_words_as_qwen2_cuts_them(small: TextTokenizer, text: str, expected: lis
 def test_every_byte_survives(small: TextTokenizer, text: str) -> None:
     """Any text is the bytes of its tokens, in Unicode's composed form."""
     spelled = "".join(words_of(small.encode(text)))
-    visible = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    attention_mask = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     composed = unicodedata.normalize("NFC", text)
-    expected = "".join(word for word, _ in visible.pre_tokenize_str(composed)) if composed else ""
+    expected = "".join(word for word, _ in attention_mask.pre_tokenize_str(composed)) if composed else ""
     assert spelled == expected
 
 

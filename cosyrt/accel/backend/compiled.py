@@ -66,12 +66,12 @@ def _language(models: Models, stages: Stages, compile: Compile) -> Stages:
     def run(
         x: Tensor,  # [B, T, D]
         positions: Tensor,  # [B, T]
-        sees: Tensor,  # [B, 1, T, K]
+        mask: Tensor,  # [B, 1, T, K]
         cache: RoomyCache,
     ) -> Tensor:  # [B, V]
-        end = sees.shape[3]
+        end = mask.shape[3]
         before = cache.room.layers(end - x.shape[1])
-        seen = apart(sees, positions, before[0].shape[2])
+        seen = apart(mask, positions, before[0].shape[2])
         logp, *new = graph(x, positions, *seen, *before)
         cache.room.keep(positions, end, (new[0], new[1]))
         return logp
@@ -85,12 +85,12 @@ def _language(models: Models, stages: Stages, compile: Compile) -> Stages:
         return run(x, positions, before.expand(len(x), 1, -1, -1), cache)
 
     @torch.inference_mode()
-    def step(token: Tensor, position: Tensor, sees: Tensor, cache: RoomyCache) -> Tensor:
-        return run(llm.speech_embedding(token)[:, None], position[:, None], sees, cache)
+    def step(token: Tensor, position: Tensor, mask: Tensor, cache: RoomyCache) -> Tensor:
+        return run(llm.speech_embedding(token)[:, None], position[:, None], mask, cache)
 
     @torch.inference_mode()
-    def read(numbers: Tensor, kinds: Tensor, positions: Tensor, sees: Tensor, cache: RoomyCache) -> Tensor:
-        return run(llm.mixed(numbers, kinds), positions, sees, cache)
+    def read(numbers: Tensor, kinds: Tensor, positions: Tensor, mask: Tensor, cache: RoomyCache) -> Tensor:
+        return run(llm.mixed(numbers, kinds), positions, mask, cache)
 
     return stages._replace(new_cache=new_cache, prefill=prefill, step=step, read=read)
 
@@ -101,8 +101,8 @@ def _language_example(llm: SpeechLanguageModel) -> tuple[Tensor, ...]:
     where = llm.llm_decoder.weight.device
     sides = [layer for side in llm.empty_cache(1, past) for layer in side.unbind()]
     x, positions = torch.zeros(1, new, llm.config.width, device=where), torch.arange(new, device=where)[None]
-    sees = torch.ones(1, 1, new, past + new, dtype=torch.bool, device=where)
-    return (x, positions, sees[..., :past], sees[..., past:], *sides)
+    mask = torch.ones(1, 1, new, past + new, dtype=torch.bool, device=where)
+    return (x, positions, mask[..., :past], mask[..., past:], *sides)
 
 
 class _Velocity:
@@ -127,10 +127,10 @@ class _Velocity:
         past: int,
     ) -> tuple[Tensor, ...]:
         """Arguments of a call after so many frames, the memory left out."""
-        sees = mel.new_ones(len(mel), EXAMPLE_FRAMES, past + EXAMPLE_FRAMES, dtype=torch.bool)
+        mask = mel.new_ones(len(mel), EXAMPLE_FRAMES, past + EXAMPLE_FRAMES, dtype=torch.bool)
         time, speaker = self.module.time(torch.zeros(len(mel))), mel[:, :, 0]
         places = self.module.places(past, past + EXAMPLE_FRAMES)
-        return (mel, mel[:, :1] + 1, sees, mel + 1, time, speaker, mel + 2, *places)
+        return (mel, mel[:, :1] + 1, mask, mel + 1, time, speaker, mel + 2, *places)
 
     def blank(self, past: int) -> list[Tensor]:
         """The slots of so many frames, of zeros."""
@@ -143,22 +143,22 @@ class _Velocity:
     def __call__(
         self,
         x: Tensor,  # [B, 80, M]
-        real: Tensor,  # [B, 1, M]
-        sees: Tensor,  # [B, M, K]
+        valid: Tensor,  # [B, 1, M]
+        mask: Tensor,  # [B, M, K]
         mu: Tensor,  # [B, 80, M]
         t: Tensor,  # [B]
         speaker: Tensor,  # [B, 80]
         prompt: Tensor,  # [B, 80, M]
         memory: Memory | None = None,
     ) -> Tensor:  # [B, 80, M]
-        places = self.module.places(sees.shape[2] - x.shape[2], sees.shape[2])
+        places = self.module.places(mask.shape[2] - x.shape[2], mask.shape[2])
         time = self.module.time(t)
         if memory is None and self.whole is not None:
-            return self.whole(x, real, sees, mu, time, speaker, prompt, *places)[0]
+            return self.whole(x, valid, mask, mu, time, speaker, prompt, *places)[0]
         slots = [] if memory is None else memory.slots()
         if not slots and self.looks_back:
-            sees, slots = F.pad(sees, (UNSEEN, 0)), self.blank(UNSEEN)
-        out, *new = self.goes_on(x, real, sees, mu, time, speaker, prompt, *places, *slots)
+            mask, slots = F.pad(mask, (UNSEEN, 0)), self.blank(UNSEEN)
+        out, *new = self.goes_on(x, valid, mask, mu, time, speaker, prompt, *places, *slots)
         remember(memory, self.kinds, new)
         return out
 

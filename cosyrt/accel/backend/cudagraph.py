@@ -72,7 +72,7 @@ class Slot:
         self.cache: Cache = new_cache(batch, capacity)
         self.token = torch.zeros(batch, dtype=torch.long, device=self.cache.keys.device)
         self.position = torch.zeros_like(self.token)
-        self.sees = self.token.new_zeros(batch, 1, 1, capacity, dtype=torch.bool)
+        self.mask = self.token.new_zeros(batch, 1, 1, capacity, dtype=torch.bool)
         self.plain, self.record = step, record
         self.graph: Run | None = None
 
@@ -84,19 +84,19 @@ class Slot:
 
     def run(self) -> Tensor:
         """The network on what is at the places."""
-        return self.plain(self.token, self.position, self.sees, self.cache)
+        return self.plain(self.token, self.position, self.mask, self.cache)
 
     def step(
         self,
         token: Tensor,  # [B]
         position: Tensor,  # [B]
-        sees: Tensor,  # [B, 1, 1, K]
+        mask: Tensor,  # [B, 1, 1, K]
     ) -> Tensor:  # [B, V]
         """One token more."""
         self.token.copy_(token)
         self.position.copy_(position)
-        self.sees.zero_()
-        self.sees[..., : sees.shape[3]] = sees
+        self.mask.zero_()
+        self.mask[..., : mask.shape[3]] = mask
         if self.graph is None:
             self.graph = self.record(self.run)
         return self.graph().clone()
@@ -129,9 +129,9 @@ class Slots:
         self.free[size].append(self.taken.pop(place))
 
     @torch.inference_mode()
-    def step(self, token: Tensor, position: Tensor, sees: Tensor, cache: Cache) -> Tensor:
+    def step(self, token: Tensor, position: Tensor, mask: Tensor, cache: Cache) -> Tensor:
         """The stage."""
-        return self.taken[cache.keys.data_ptr()].step(token, position, sees)
+        return self.taken[cache.keys.data_ptr()].step(token, position, mask)
 
 
 def rounded_capacity(positions: int) -> int:
@@ -169,12 +169,12 @@ def rounded_frames(frames: int) -> int:
 
 
 def widened(
-    sees: Tensor,  # [B, M, M]
+    mask: Tensor,  # [B, M, M]
     more: int,
 ) -> Tensor:  # [B, W, W]
     """The mask with more frames, which no other sees; each sees the first: nothing would be no number."""
-    wide = F.pad(sees, (0, more, 0, more))
-    wide[:, sees.shape[1] :, 0] = True
+    wide = F.pad(mask, (0, more, 0, more))
+    wide[:, mask.shape[1] :, 0] = True
     return wide
 
 
@@ -193,8 +193,8 @@ class GraphedVelocity:
     def __call__(
         self,
         x: Tensor,  # [B, 80, M]
-        real: Tensor,  # [B, 1, M]
-        sees: Tensor,  # [B, M, K]
+        valid: Tensor,  # [B, 1, M]
+        mask: Tensor,  # [B, M, K]
         mu: Tensor,  # [B, 80, M]
         t: Tensor,  # [B]
         speaker: Tensor,  # [B, 80]
@@ -203,10 +203,10 @@ class GraphedVelocity:
     ) -> Tensor:  # [B, 80, M]
         length = x.shape[2]
         if memory is not None or length > MOST_FRAMES:
-            return self.plain(x, real, sees, mu, t, speaker, prompt, memory)
+            return self.plain(x, valid, mask, mu, t, speaker, prompt, memory)
         more = rounded_frames(length) - length
-        x, real, mu, prompt = (F.pad(mel.to(self.dtype), (0, more)) for mel in (x, real, mu, prompt))
-        given = (x, real, widened(sees, more), mu, self.timed(t), speaker.to(self.dtype), prompt)
+        x, valid, mu, prompt = (F.pad(mel.to(self.dtype), (0, more)) for mel in (x, valid, mu, prompt))
+        given = (x, valid, widened(mask, more), mu, self.timed(t), speaker.to(self.dtype), prompt)
         return self.run(given)[:, :, :length].float()
 
     def run(self, given: tuple[Tensor, ...]) -> Tensor:  # [B, 80, W]

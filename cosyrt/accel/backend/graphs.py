@@ -88,23 +88,23 @@ class VelocityGraph(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, 80, M]
-        real: Tensor,  # [B, 1, M]
-        sees: Tensor,  # [B, M, K]
+        valid: Tensor,  # [B, 1, M]
+        mask: Tensor,  # [B, M, K]
         mu: Tensor,  # [B, 80, M]
         time: Tensor,  # [B, P]
         speaker: Tensor,  # [B, 80]
         prompt: Tensor,  # [B, 80, M]
         *rest: Tensor,  # what `places` makes of the frames, then the slots of the memory
     ) -> tuple[Tensor, ...]:  # [B, 80, M] and what is new of the memory
-        turn, slots = (rest[:2], rest[2:]) if isinstance(self.inner, DiT) else ((), rest)
+        rope, slots = (rest[:2], rest[2:]) if isinstance(self.inner, DiT) else ((), rest)
         memory = TensorMemory(list(slots)) if self.remembers else None
-        out = self.inner(x, real, sees, mu, time, speaker, prompt, memory, *((turn,) if turn else ()))
+        out = self.inner(x, valid, mask, mu, time, speaker, prompt, memory, *((rope,) if rope else ()))
         return (out,) if memory is None else (out, *memory.new)
 
     @torch.inference_mode()
     def places(self, start: int, end: int) -> tuple[Tensor, ...]:
         """What the frames of that range take of where they stand: [M, E / 2] twice of a DiT, else nothing."""
-        return self.inner.turn(start, end) if isinstance(self.inner, DiT) else ()
+        return self.inner.rope(start, end) if isinstance(self.inner, DiT) else ()
 
     def empty(self, batch: int, bins: int) -> tuple[list[Tensor], list[Kind]]:
         """The slots of nothing, and their kinds, found by one short call."""
@@ -113,9 +113,9 @@ class VelocityGraph(nn.Module):
         memory, frames = TensorMemory(None), 4
         where = next(self.inner.parameters()).device
         mel = torch.zeros(batch, bins, frames, device=where)
-        sees = torch.ones(batch, frames, frames, dtype=torch.bool, device=where)
+        mask = torch.ones(batch, frames, frames, dtype=torch.bool, device=where)
         time = self.time(torch.zeros(batch))
-        self.inner(mel, mel[:, :1] + 1, sees, mel, time, mel[:, :, 0], mel, memory)
+        self.inner(mel, mel[:, :1] + 1, mask, mel, time, mel[:, :, 0], mel, memory)
         slots = [
             torch.zeros_like(new) if kind == "behind" else new[:, :, :0]
             for new, kind in zip(memory.new, memory.kinds, strict=True)
@@ -141,12 +141,12 @@ class LanguageGraph(nn.Module):
         new: Tensor,  # [B, 1, T, T] the same in what comes now
         *sides: Tensor,  # [B, G, R, E] keys of each layer, then values
     ) -> tuple[Tensor, Tensor, Tensor]:  # [B, V] log-probabilities, and two [L, B, G, T, E]
-        turn = self.backbone.turn(positions, x.dtype)
+        rope = self.backbone.rope(positions, x.dtype)
         hidden = ~torch.cat([past, new], dim=3).repeat(1, 1, self.config.heads // self.config.kv_heads, 1)
         made: list[tuple[Tensor, Tensor]] = []
         count = len(self.backbone.layers)
         for layer, *before in zip(self.backbone.layers, sides[:count], sides[count:], strict=True):
-            x, k, v = self.layer(cast(Layer, layer), x, turn, hidden, *before)
+            x, k, v = self.layer(cast(Layer, layer), x, rope, hidden, *before)
             made.append((k, v))
         last = self.backbone.norm(x[:, -1:])[:, 0]
         logp = F.log_softmax(self.head(last), dim=-1)
@@ -156,23 +156,23 @@ class LanguageGraph(nn.Module):
         self,
         layer: Layer,
         x: Tensor,  # [B, T, D]
-        turn: tuple[Tensor, Tensor],
+        rope: tuple[Tensor, Tensor],
         hidden: Tensor,  # [B, 1, H / G · T, R + T]
         keys: Tensor,  # [B, G, R, E]
         values: Tensor,  # [B, G, R, E]
     ) -> tuple[Tensor, Tensor, Tensor]:  # [B, T, D], and two [B, G, T, E]
         """One layer; query heads that share a key are rows of one product, so that no key is repeated."""
         attention = layer.self_attn
-        q, k, v = attention.project(layer.input_layernorm(x), turn)
+        q, k, v = attention.project(layer.input_layernorm(x), rope)
         b, t, g = x.shape[0], x.shape[1], self.config.kv_heads
         share, width = self.config.heads // g, self.config.head_width
         q = q.reshape(b, g, share * t, width) * width**-0.5
         scores = torch.cat([q @ side.transpose(-2, -1) for side in (keys, k)], dim=3)
         weights = torch.where(hidden, -1e30, scores).softmax(-1)
         room = keys.shape[2]
-        heard = weights[..., :room] @ values + weights[..., room:] @ v
-        heard = heard.reshape(b, g * share, t, width).transpose(1, 2).flatten(2)
-        x = x + attention.o_proj(heard)
+        attended = weights[..., :room] @ values + weights[..., room:] @ v
+        attended = attended.reshape(b, g * share, t, width).transpose(1, 2).flatten(2)
+        x = x + attention.o_proj(attended)
         return x + layer.mlp(layer.post_attention_layernorm(x)), k, v
 
 

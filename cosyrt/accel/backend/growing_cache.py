@@ -74,14 +74,14 @@ class RoomyCache(Cache):
 
 
 def apart(
-    sees: Tensor,  # [B, 1, T, K]
+    mask: Tensor,  # [B, 1, T, K]
     positions: Tensor,  # [B, T]
     room: int,
 ) -> Seen:
     """The view of a cache as a view of its past, of which a call's own positions are none, and of the new."""
-    b, _, t, k = sees.shape
+    b, _, t, k = mask.shape
     own = positions[:, None, None].expand(b, 1, t, t)
-    past = sees.new_zeros(b, 1, t, room)
+    past = mask.new_zeros(b, 1, t, room)
     shown = min(room, k)
-    past[..., :shown] = sees.scatter(3, own, False)[..., :shown]
-    return Seen(past, sees.gather(3, own))
+    past[..., :shown] = mask.scatter(3, own, False)[..., :shown]
+    return Seen(past, mask.gather(3, own))

@@ -215,17 +215,17 @@ def within(fast: Velocity, plain: Velocity, rows: int) -> Velocity:
 
     def velocity(
         x: Tensor,  # [B, 80, M]
-        real: Tensor,  # [B, 1, M]
-        sees: Tensor,  # [B, M, K]
+        valid: Tensor,  # [B, 1, M]
+        mask: Tensor,  # [B, M, K]
         mu: Tensor,  # [B, 80, M]
         t: Tensor,  # [B]
         speaker: Tensor,  # [B, 80]
         prompt: Tensor,  # [B, 80, M]
         memory: Memory | None = None,
     ) -> Tensor:  # [B, 80, M]
-        frames, past = x.shape[2], sees.shape[2] - x.shape[2]
+        frames, past = x.shape[2], mask.shape[2] - x.shape[2]
         fits = len(x) == rows and frames <= MOST_FRAMES and past <= MOST_PAST
-        return (fast if fits else plain)(x, real, sees, mu, t, speaker, prompt, memory)
+        return (fast if fits else plain)(x, valid, mask, mu, t, speaker, prompt, memory)
 
     return velocity
 

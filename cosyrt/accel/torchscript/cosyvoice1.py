@@ -20,7 +20,7 @@ from cosyrt.accel.torchscript.swap import with_module
 from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import ArchiveError
 from cosyrt.models.conformer import Conformer
-from cosyrt.models.layers import real_positions, visible
+from cosyrt.models.layers import attention_mask, valid_positions
 from cosyrt.models.regulated_flow import RegulatedFlow
 from cosyrt.models.transformer_lm import RelativeCache, TransformerLM
 
@@ -74,9 +74,9 @@ def conformer_cases(encoder: Conformer, inputs: int, chunk: int | None) -> Itera
     draw = torch.Generator().manual_seed(0)
     for number, length in enumerate(LENGTHS):
         lengths = torch.tensor([length] if number % 2 else [length, -(-length // 2)])
-        real = real_positions(lengths, length)
-        x = torch.randn(*real.shape, inputs, generator=draw)
-        yield Case("forward", (x, lengths, 1, -1), [encoder(x, visible(real, chunk)), real[:, None]])
+        valid = valid_positions(lengths, length)
+        x = torch.randn(*valid.shape, inputs, generator=draw)
+        yield Case("forward", (x, lengths, 1, -1), [encoder(x, attention_mask(valid, chunk)), valid[:, None]])
 
 
 def lm_cases(models: Models) -> Iterator[Case]:
@@ -91,13 +91,13 @@ def lm_cases(models: Models) -> Iterator[Case]:
     for number in CALLS:
         x, end = torch.randn(1, number, inputs, generator=draw), start + number
         before = [tensor.clone() for tensor in cache]
-        positions, sees = _from(start, end)
-        y = lm.llm(x, positions, sees, cache)
+        positions, mask = _from(start, end)
+        y = lm.llm(x, positions, mask, cache)
         after = [tensor.clone() for tensor in cache]
         none = y.new_zeros(len(after[0]), 0, 0, 0)
-        asked = (x, start, -1, as_upstream(before, start), none, sees[0, :, :, -number:])
+        asked = (x, start, -1, as_upstream(before, start), none, mask[0, :, :, -number:])
         yield Case("forward_chunk", asked, [y, as_upstream(after, end), none])
-        yield Case("step", (x, positions, sees, *before), [y, *after])
+        yield Case("step", (x, positions, mask, *before), [y, *after])
         start = end
 
 
@@ -149,9 +149,9 @@ class ArchivedConformer(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, T, inputs]
-        sees: Tensor,  # [B, T, T]
+        mask: Tensor,  # [B, T, T]
     ) -> Tensor:  # [B, T, D]
-        lengths = sees[:, -1].sum(dim=-1)
+        lengths = mask[:, -1].sum(dim=-1)
         y: Tensor
         y, _ = self.archive.call("forward", x.to(self.archive.dtype), lengths, 1, -1)
         return y.to(x.dtype)
@@ -175,22 +175,22 @@ class ArchivedTransformer(nn.Module):
         self,
         x: Tensor,  # [B, T, D]
         positions: Tensor,  # [B, T]
-        sees: Tensor,  # [B, 1, T, K]
+        mask: Tensor,  # [B, 1, T, K]
         cache: RelativeCache,
     ) -> Tensor:  # [B, T, D]
         half = x.to(self.archive.dtype)
         y: Tensor
         if self.writes:
-            y, *_ = self.archive.call("step", half, positions, sees, *cache)
+            y, *_ = self.archive.call("step", half, positions, mask, *cache)
             return y.to(x.dtype)
-        past = sees.shape[-1] - x.shape[1]
+        past = mask.shape[-1] - x.shape[1]
         if x.shape[0] > 1 or (past and x.shape[1] > 1):
             raise ArchiveError(
                 f"{self.archive.path} takes one sequence and one token at a time; {remedy(self.archive.path)}"
             )
         before = as_upstream(cache, past).to(half.dtype)
-        mask = sees[0, :, :, past:]
-        y, after, _ = self.archive.call("forward_chunk", half, past, -1, before, before[..., :0], mask)
+        new = mask[0, :, :, past:]
+        y, after, _ = self.archive.call("forward_chunk", half, past, -1, before, before[..., :0], new)
         for kept, new in zip(cache, after[:, None, :, past:].chunk(2, dim=-1), strict=False):
             kept[:, :, :, past : past + x.shape[1]] = new
         return y.to(x.dtype)

@@ -20,7 +20,7 @@ from cosyrt.engine.stages import Models, Stages
 from cosyrt.errors import ArchiveError
 from cosyrt.models.conformer import UpsampleConformer
 from cosyrt.models.flow import Flow
-from cosyrt.models.layers import Memory, at_mel_rate, real_positions, visible
+from cosyrt.models.layers import Memory, at_mel_rate, attention_mask, valid_positions
 
 log = logging.getLogger(__name__)
 
@@ -53,14 +53,14 @@ def _at_once(
     encoder: UpsampleConformer, draw: torch.Generator, lengths: Tensor, streaming: bool, *, followed: bool
 ) -> Case:
     c = encoder.config
-    real = real_positions(lengths, int(lengths[0]))
-    sees = visible(real, c.chunk_tokens if streaming else None)
-    x = torch.randn(*real.shape, c.width, generator=draw) * real[..., None]
+    valid = valid_positions(lengths, int(lengths[0]))
+    mask = attention_mask(valid, c.chunk_tokens if streaming else None)
+    x = torch.randn(*valid.shape, c.width, generator=draw) * valid[..., None]
     context = torch.randn(len(lengths), c.lookahead_tokens, c.width, generator=draw) if followed else None
-    y = encoder(x, sees, at_mel_rate(sees, c.up), context)
+    y = encoder(x, mask, at_mel_rate(mask, c.up), context)
     asked = torch.zeros(0, 0, 0) if context is None else context
-    mask = real.repeat_interleave(c.up, dim=1)[:, None]
-    return Case("forward", (x, lengths, asked, 0, -1, streaming), [y, mask])
+    frames = valid.repeat_interleave(c.up, dim=1)[:, None]
+    return Case("forward", (x, lengths, asked, 0, -1, streaming), [y, frames])
 
 
 def _chunk_by_chunk(encoder: UpsampleConformer, draw: torch.Generator) -> Iterator[Case]:
@@ -68,13 +68,13 @@ def _chunk_by_chunk(encoder: UpsampleConformer, draw: torch.Generator) -> Iterat
     x = torch.randn(1, sum(CHUNKS) + c.lookahead_tokens, c.width, generator=draw)
     for number, tokens in enumerate(CHUNKS):
         end = start + tokens
-        sees = visible(torch.ones(1, end, dtype=torch.bool), c.chunk_tokens, start)
+        mask = attention_mask(torch.ones(1, end, dtype=torch.bool), c.chunk_tokens, start)
         last = number == len(CHUNKS) - 1
         new, context = x[:, start:end], x[:, end : end if last else end + c.lookahead_tokens]
         before = [slot.clone() for slot in memory.slots()]
-        y = encoder(new, sees, at_mel_rate(sees, c.up), None if last else context, memory.begin())
+        y = encoder(new, mask, at_mel_rate(mask, c.up), None if last else context, memory.begin())
         after = [slot.clone() for slot in memory.slots()]
-        yield Case("forward_chunk", (new, sees, context, before), [y, *after])
+        yield Case("forward_chunk", (new, mask, context, before), [y, *after])
         start = end
 
 
@@ -91,8 +91,8 @@ def swap(models: Models, archive: Archive) -> Models:
 def trial(stages: Stages, device: torch.device) -> Tensor:
     """What comes of two speech tokens."""
     pair = torch.tensor([[0, 1]], device=device)
-    real = torch.ones_like(pair).bool()
-    return stages.encode(pair, real, visible(real, None), None, None)
+    valid = torch.ones_like(pair).bool()
+    return stages.encode(pair, valid, attention_mask(valid, None), None, None)
 
 
 class ArchivedEncoder(nn.Module):
@@ -118,7 +118,7 @@ class ArchivedEncoder(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, S, D]
-        sees: Tensor,  # [B, S, past + S]
+        mask: Tensor,  # [B, S, past + S]
         sees_up: Tensor,  # [B, M, past + M]
         context: Tensor | None = None,  # [B, lookahead, D]
         memory: Memory | None = None,
@@ -127,25 +127,25 @@ class ArchivedEncoder(nn.Module):
         ahead = half[:, :0] if context is None else context.to(self.archive.dtype)
         y: Tensor
         if self.streams:
-            y, after = self.archive.call("forward_chunk", half, sees, ahead, memory.slots() if memory else [])
+            y, after = self.archive.call("forward_chunk", half, mask, ahead, memory.slots() if memory else [])
             if memory is not None:
                 memory.fill(after)
             return y.to(x.dtype)
-        lengths = sees.any(dim=1).sum(dim=1)
-        streaming = self.flag(sees, lengths)
+        lengths = mask.any(dim=1).sum(dim=1)
+        streaming = self.flag(mask, lengths)
         if memory is not None or streaming is None:
-            y = self.plain(x, sees, sees_up, context, memory)
+            y = self.plain(x, mask, sees_up, context, memory)
             return y
         y, _ = self.archive.call("forward", half, lengths, ahead, 0, -1, streaming)
         return y.to(x.dtype)
 
     def flag(
         self,
-        sees: Tensor,  # [B, S, S]
+        mask: Tensor,  # [B, S, S]
         lengths: Tensor,  # [B]
     ) -> bool | None:
         """Upstream's word for the mask: streaming or not; None if it has no word for it."""
-        real = real_positions(lengths, sees.shape[2])
-        if torch.equal(sees, visible(real, None)):
+        valid = valid_positions(lengths, mask.shape[2])
+        if torch.equal(mask, attention_mask(valid, None)):
             return False
-        return True if torch.equal(sees, visible(real, self.plain.config.chunk_tokens)) else None
+        return True if torch.equal(mask, attention_mask(valid, self.plain.config.chunk_tokens)) else None

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cosyrt.models.conformer import Block, RelativeAttention, UpsampleConformer, by_distance, distances
-from cosyrt.models.layers import CausalConv, real_positions, visible
+from cosyrt.models.layers import CausalConv, attention_mask, valid_positions
 
 
 class ScriptedAttention(nn.Module):
@@ -41,7 +41,7 @@ class ScriptedAttention(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, T, D]
-        sees: Tensor,  # [B, 1, T, past + T]
+        mask: Tensor,  # [B, 1, T, past + T]
         distance: Tensor,  # [past + 2 · T - 1, D]
         keys: Tensor,  # [B, H, past, E]
         values: Tensor,  # [B, H, past, E]
@@ -51,10 +51,10 @@ class ScriptedAttention(nn.Module):
         v = torch.cat([values, self.split(self.linear_v(x))], dim=2)
         p = self.split(self.linear_pos(distance)[None])
         far = by_distance((q + self.pos_bias_v[:, None]) @ p.transpose(-2, -1)) * self.scale
-        bias = far.masked_fill(~sees, float("-inf"))
+        bias = far.masked_fill(~mask, float("-inf"))
         near = q + self.pos_bias_u[:, None]
-        heard = F.scaled_dot_product_attention(near, k, v, attn_mask=bias, scale=self.scale)
-        return self.linear_out(heard.transpose(1, 2).flatten(2)), k, v
+        attended = F.scaled_dot_product_attention(near, k, v, attn_mask=bias, scale=self.scale)
+        return self.linear_out(attended.transpose(1, 2).flatten(2)), k, v
 
 
 class ScriptedBlock(nn.Module):
@@ -68,13 +68,13 @@ class ScriptedBlock(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, T, D]
-        sees: Tensor,  # [B, 1, T, past + T]
+        mask: Tensor,  # [B, 1, T, past + T]
         distance: Tensor,  # [past + 2 · T - 1, D]
         keys: Tensor,  # [B, H, past, E]
         values: Tensor,  # [B, H, past, E]
     ) -> tuple[Tensor, Tensor, Tensor]:  # [B, T, D], and keys and values with the new ones
-        heard, k, v = self.self_attn(self.norm_mha(x), sees, distance, keys, values)
-        x = x + heard
+        attended, k, v = self.self_attn(self.norm_mha(x), mask, distance, keys, values)
+        x = x + attended
         return x + self.feed_forward(self.norm_ff(x)), k, v
 
 
@@ -124,16 +124,16 @@ class ScriptedUpsampleConformer(nn.Module):
         streaming: bool = False,
     ) -> tuple[Tensor, Tensor]:  # [B, M, D] and which frames are not padding [B, 1, M]
         """Everything at once, in upstream's terms; the two numbers are upstream's and unused there too."""
-        real = real_positions(xs_lens, xs.shape[1])
-        sees = visible(real, self.chunk if streaming else None)
-        ys, _ = self.forward_chunk(xs, sees, context, self.nothing_before(xs))
-        return ys, real.repeat_interleave(self.up, dim=1)[:, None]
+        valid = valid_positions(xs_lens, xs.shape[1])
+        mask = attention_mask(valid, self.chunk if streaming else None)
+        ys, _ = self.forward_chunk(xs, mask, context, self.nothing_before(xs))
+        return ys, valid.repeat_interleave(self.up, dim=1)[:, None]
 
     @torch.jit.export
     def forward_chunk(
         self,
         xs: Tensor,  # [B, S, D] embeddings of the new tokens
-        sees: Tensor,  # [B, S, past + S] True where a token may look
+        mask: Tensor,  # [B, S, past + S] True where a token may look
         context: Tensor,  # [B, lookahead, D] what follows, or of no length
         memory: list[Tensor],
     ) -> tuple[Tensor, list[Tensor]]:  # [B, M, D] and the memory for the tokens that follow
@@ -146,21 +146,21 @@ class ScriptedUpsampleConformer(nn.Module):
             ahead = torch.cat([x, self.embed(context)], dim=1)
         else:
             ahead = F.pad(x, (0, 0, 0, self.lookahead))
-        heard, tail = self.ahead_tail(F.leaky_relu(self.ahead_conv(ahead.transpose(1, 2))), memory[0])
+        attended, tail = self.ahead_tail(F.leaky_relu(self.ahead_conv(ahead.transpose(1, 2))), memory[0])
         kept = [tail]
-        x = x + heard.transpose(1, 2)
-        distance = distances(sees.shape[1], sees.shape[2], x.shape[2], x)
+        x = x + attended.transpose(1, 2)
+        distance = distances(mask.shape[1], mask.shape[2], x.shape[2], x)
         for i, block in enumerate(self.encoders):
-            x, k, v = block(x, sees[:, None], distance, memory[1 + 2 * i], memory[2 + 2 * i])
+            x, k, v = block(x, mask[:, None], distance, memory[1 + 2 * i], memory[2 + 2 * i])
             kept += [k, v]
         wide, tail = self.up_conv(x.repeat_interleave(self.up, dim=1).transpose(1, 2), memory[later])
         kept.append(tail)
         x = self.up_embed(wide.transpose(1, 2))
-        sees = sees.repeat_interleave(self.up, dim=1).repeat_interleave(self.up, dim=2)
-        distance = distances(sees.shape[1], sees.shape[2], x.shape[2], x)
+        mask = mask.repeat_interleave(self.up, dim=1).repeat_interleave(self.up, dim=2)
+        distance = distances(mask.shape[1], mask.shape[2], x.shape[2], x)
         for i, block in enumerate(self.up_encoders):
             j = later + 1 + 2 * i
-            x, k, v = block(x, sees[:, None], distance, memory[j], memory[j + 1])
+            x, k, v = block(x, mask[:, None], distance, memory[j], memory[j + 1])
             kept += [k, v]
         return self.after_norm(x), kept
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cosyrt.accel.torchscript.scripted import ScriptedAttention, scripted_blocks
 from cosyrt.models.conformer import Conformer, RelativeAttention, distances, sinusoids
-from cosyrt.models.layers import real_positions, visible
+from cosyrt.models.layers import attention_mask, valid_positions
 from cosyrt.models.transformer_lm import CachedTransformer, Layer
 
 
@@ -35,14 +35,14 @@ class ScriptedConformer(nn.Module):
         num_decoding_left_chunks: int = -1,
     ) -> tuple[Tensor, Tensor]:  # [B, T, D] and which positions are not padding [B, 1, T]
         """Everything at once; the two numbers are upstream's and unused there too."""
-        real = real_positions(xs_lens, xs.shape[1])
-        sees = visible(real, self.chunk)[:, None]
+        valid = valid_positions(xs_lens, xs.shape[1])
+        mask = attention_mask(valid, self.chunk)[:, None]
         x = self.embed(xs)
         distance = distances(x.shape[1], x.shape[1], self.width, x)
         none = x.new_zeros([x.shape[0], self.heads, 0, self.width // self.heads])
         for block in self.encoders:
-            x, _, _ = block(x, sees, distance, none, none)
-        return self.after_norm(x), real[:, None]
+            x, _, _ = block(x, mask, distance, none, none)
+        return self.after_norm(x), valid[:, None]
 
 
 class ScriptedCachedAttention(ScriptedAttention):
@@ -54,24 +54,24 @@ class ScriptedCachedAttention(ScriptedAttention):
         waves: Tensor,  # [1, T', D] sinusoids of the distances that are new
         rows: Tensor,  # [T'] which they are
         positions: Tensor,  # [B, T]
-        sees: Tensor,  # [B, 1, T, K]
+        mask: Tensor,  # [B, 1, T, K]
         keys: Tensor,  # [B, H, C, E]
         values: Tensor,  # [B, H, C, E]
         distance: Tensor,  # [1, H, C, E]
     ) -> Tensor:  # [B, T, D]
         """What is new is written to the cache, which keeps its own precision."""
         q, k, v = self.split(self.linear_q(x)), self.split(self.linear_k(x)), self.split(self.linear_v(x))
-        p, shown = self.split(self.linear_pos(waves)), sees.shape[-1]
+        p, shown = self.split(self.linear_pos(waves)), mask.shape[-1]
         where = positions[:, None, :, None].expand_as(k)
         k = keys.scatter_(2, where, k.to(keys.dtype))[:, :, :shown].to(q.dtype)
         v = values.scatter_(2, where, v.to(keys.dtype))[:, :, :shown].to(q.dtype)
         p = distance.index_copy_(2, rows, p.to(keys.dtype))[:, :, :shown].to(q.dtype)
         far = (q + self.pos_bias_v[:, None]) @ p.transpose(-2, -1) * self.scale
         left = (positions[:, None, :, None] - torch.arange(shown, device=x.device)).clamp(min=0)
-        bias = far.gather(-1, left.expand_as(far)).masked_fill(~sees, float("-inf"))
+        bias = far.gather(-1, left.expand_as(far)).masked_fill(~mask, float("-inf"))
         near = q + self.pos_bias_u[:, None]
-        heard = F.scaled_dot_product_attention(near, k, v, attn_mask=bias, scale=self.scale)
-        out: Tensor = self.linear_out(heard.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(near, k, v, attn_mask=bias, scale=self.scale)
+        out: Tensor = self.linear_out(attended.transpose(1, 2).flatten(2))
         return out
 
 
@@ -86,13 +86,13 @@ class ScriptedLayer(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, T, D]
-        sees: Tensor,  # [B, 1, T, K] or what broadcasts to it
+        mask: Tensor,  # [B, 1, T, K] or what broadcasts to it
         distance: Tensor,  # [T + K - 1, D]
         past: Tensor,  # [1, H, past, 2 · E] keys beside values
     ) -> tuple[Tensor, Tensor]:  # [B, T, D], and keys beside values with the new ones
         keys, values = past.chunk(2, dim=-1)
-        heard, k, v = self.self_attn(self.norm1(x), sees, distance, keys, values)
-        x = x + heard
+        attended, k, v = self.self_attn(self.norm1(x), mask, distance, keys, values)
+        x = x + attended
         return x + self.feed_forward(self.norm2(x)), torch.cat([k, v], dim=-1)
 
     def step(
@@ -101,13 +101,13 @@ class ScriptedLayer(nn.Module):
         waves: Tensor,  # [1, T', D]
         rows: Tensor,  # [T']
         positions: Tensor,  # [B, T]
-        sees: Tensor,  # [B, 1, T, K]
+        mask: Tensor,  # [B, 1, T, K]
         keys: Tensor,  # [B, H, C, E]
         values: Tensor,  # [B, H, C, E]
         distance: Tensor,  # [1, H, C, E]
     ) -> Tensor:  # [B, T, D]
         """The same over a cache."""
-        x = x + self.self_attn.step(self.norm1(x), waves, rows, positions, sees, keys, values, distance)
+        x = x + self.self_attn.step(self.norm1(x), waves, rows, positions, mask, keys, values, distance)
         out: Tensor = x + self.feed_forward(self.norm2(x))
         return out
 
@@ -131,13 +131,13 @@ class ScriptedTransformer(nn.Module):
         num_decoding_left_chunks: int = -1,
     ) -> tuple[Tensor, Tensor]:  # [B, T, D] and which positions are not padding [B, 1, T]
         """A whole sequence, each position hearing those before it; the two numbers are unused."""
-        real = real_positions(xs_lens, xs.shape[1])
+        valid = valid_positions(xs_lens, xs.shape[1])
         x = self.embed(xs)
         distance = distances(x.shape[1], x.shape[1], self.width, x)
         none = x.new_zeros([x.shape[0], self.heads, 0, 2 * (self.width // self.heads)])
         for layer in self.encoders:
-            x, _ = layer(x, visible(real, 1)[:, None], distance, none)
-        return self.after_norm(x), real[:, None]
+            x, _ = layer(x, attention_mask(valid, 1)[:, None], distance, none)
+        return self.after_norm(x), valid[:, None]
 
     @torch.jit.export
     def forward_chunk(
@@ -168,7 +168,7 @@ class ScriptedTransformer(nn.Module):
         self,
         x: Tensor,  # [B, T, D]
         positions: Tensor,  # [B, T] where each input stands in its sequence
-        sees: Tensor,  # [B, 1, T, K]
+        mask: Tensor,  # [B, 1, T, K]
         keys: Tensor,  # [L, B, H, C, E]
         values: Tensor,  # [L, B, H, C, E]
         distance: Tensor,  # [L, 1, H, C, E]
@@ -178,7 +178,7 @@ class ScriptedTransformer(nn.Module):
         rows = positions.flatten()
         waves = sinusoids(rows, self.width).to(x.dtype)[None]
         for i, layer in enumerate(self.encoders):
-            x = layer.step(x, waves, rows, positions, sees, keys[i], values[i], distance[i])  # type: ignore[operator]
+            x = layer.step(x, waves, rows, positions, mask, keys[i], values[i], distance[i])  # type: ignore[operator]
         return self.after_norm(x), keys, values, distance
 
 

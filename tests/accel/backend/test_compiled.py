@@ -93,8 +93,8 @@ def heard(stages: Stages) -> Tensor:  # [S, 2, V]
     found = [stages.prefill(text, text[:, :0], cache)]
     for count in range(70):
         position = torch.tensor([6 + count, 4 + count])
-        sees = torch.arange(7 + count) <= position[:, None]
-        found.append(stages.step(torch.tensor([1, 2]), position, sees[:, None, None], cache))
+        mask = torch.arange(7 + count) <= position[:, None]
+        found.append(stages.step(torch.tensor([1, 2]), position, mask[:, None, None], cache))
     return torch.stack(found)
 
 

@@ -87,8 +87,8 @@ def test_no_frame_sees_padding_and_padding_sees_something() -> None:
 def of_length(frames: int) -> tuple[Tensor, ...]:
     """Arguments of a velocity, each length with other numbers."""
     x, mu, prompt = torch.randn(3, 2, 80, frames, generator=torch.Generator().manual_seed(frames))
-    real, sees = torch.ones(2, 1, frames), torch.ones(2, frames, frames, dtype=torch.bool).tril()
-    return (x, real, sees, mu, torch.tensor([0.3, 0.3]), x[:, :, 0], prompt)
+    valid, mask = torch.ones(2, 1, frames), torch.ones(2, frames, frames, dtype=torch.bool).tril()
+    return (x, valid, mask, mu, torch.tensor([0.3, 0.3]), x[:, :, 0], prompt)
 
 
 def test_a_length_is_recorded_once() -> None:

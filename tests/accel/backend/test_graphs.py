@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from cosyrt.accel.backend.graphs import LanguageGraph, VelocityGraph, VocoderGraph, remember
 from cosyrt.models.flow import DiTFlow, Flow
-from cosyrt.models.layers import Memory, visible
+from cosyrt.models.layers import Memory, attention_mask
 from tests import tiny, tiny3
 
 CHUNKS = (50, 100, 33)
@@ -29,11 +29,11 @@ def test_a_velocity_goes_on_from_tensors_as_from_a_memory(make: Callable[[], Flo
             end = start + frames
             x, mu, prompt = (torch.randn(2, 80, frames, generator=draw) for _ in range(3))
             t, speaker = torch.tensor([0.3, 0.3]), x[:, :, 0]
-            sees, real = visible(torch.ones(2, end).bool(), 50, start), torch.ones(2, 1, frames)
-            want = velocity(x, real, sees, mu, t, speaker, prompt, plain.begin())
+            mask, valid = attention_mask(torch.ones(2, end).bool(), 50, start), torch.ones(2, 1, frames)
+            want = velocity(x, valid, mask, mu, t, speaker, prompt, plain.begin())
             past = ours.slots() or empty
             places = graph.places(start, end)
-            got, *new = graph(x, real, sees, mu, graph.time(t), speaker, prompt, *places, *past)
+            got, *new = graph(x, valid, mask, mu, graph.time(t), speaker, prompt, *places, *past)
             remember(ours.begin(), kinds, new)
             start = end
 
@@ -69,11 +69,11 @@ def test_the_language_model_reads_its_past_from_tensors() -> None:
         assert torch.allclose(keys, cache.keys[:, :, :, :12], atol=1e-5)
 
         one = llm.speech_embedding(torch.tensor([[7]]))
-        position, sees = torch.tensor([[12]]), torch.ones(1, 1, 1, 13, dtype=torch.bool)
+        position, mask = torch.tensor([[12]]), torch.ones(1, 1, 1, 13, dtype=torch.bool)
         past = torch.arange(15)[None, None, None] < 12
         room = [F.pad(layer, (0, 0, 0, 3), value=9.0) for side in (keys, values) for layer in side]
-        got, *_ = graph(one, position, past, sees[..., :1], *room)
-        assert torch.allclose(got, llm(one, position, sees, cache), atol=1e-5)
+        got, *_ = graph(one, position, past, mask[..., :1], *room)
+        assert torch.allclose(got, llm(one, position, mask, cache), atol=1e-5)
 
 
 def test_the_vocoder_without_its_transforms() -> None:

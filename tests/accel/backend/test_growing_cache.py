@@ -98,8 +98,8 @@ def test_rows_are_written_at_their_own_positions() -> None:
 
 def test_a_view_is_taken_apart() -> None:
     """What a call brings is new at its own positions and nowhere past."""
-    sees = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]).bool()[:, None, None]
-    past, now = apart(sees, torch.tensor([[3], [1]]), 6)
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]).bool()[:, None, None]
+    past, now = apart(mask, torch.tensor([[3], [1]]), 6)
 
     assert past[:, 0, 0].int().tolist() == [[1, 1, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0]]
     assert now.flatten().tolist() == [True, True]

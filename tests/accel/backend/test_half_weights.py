@@ -42,8 +42,8 @@ def test_time_in_half_precision_would_be_noticed(subject: Subject) -> None:
     """The velocity that is given a time rounded to 8 bits does not pass: the check is not blind."""
 
     def rounded(x: torch.Tensor, *args: torch.Tensor) -> torch.Tensor:
-        real, sees, mu, t, *rest = args
-        return subject.plain.velocity(x, real, sees, mu, (1000 * t).bfloat16().float() / 1000 + 0.02, *rest)
+        valid, mask, mu, t, *rest = args
+        return subject.plain.velocity(x, valid, mask, mu, (1000 * t).bfloat16().float() / 1000 + 0.02, *rest)
 
     stages = subject.plain._replace(velocity=rounded)
 

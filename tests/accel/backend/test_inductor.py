@@ -13,7 +13,7 @@ from cosyrt.accel.backend.graphs import VelocityGraph
 from cosyrt.accel.backend.inductor import compiled
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.engine.stages import eager
-from cosyrt.models.layers import visible
+from cosyrt.models.layers import attention_mask
 from cosyrt.models.unet import CausalUNet, UNetConfig
 from tests.accel.backend.test_compiled import mels, models_with
 
@@ -36,9 +36,9 @@ def test_a_velocity_equals_eager_at_other_lengths() -> None:
             torch.randn(*slot.shape[:2], past if kind == "since start" else slot.shape[2], *slot.shape[3:])
             for slot, kind in zip(empty, kinds, strict=True)
         )
-        sees = visible(torch.ones(2, past + frames).bool(), 50, past)
+        mask = attention_mask(torch.ones(2, past + frames).bool(), 50, past)
         time = module.time(torch.full((2,), 0.3))
-        return (x, torch.ones(2, 1, frames), sees, mu, time, x[:, :, 0], prompt, *slots)
+        return (x, torch.ones(2, 1, frames), mask, mu, time, x[:, :, 0], prompt, *slots)
 
     with torch.inference_mode():
         graph = compiled(module, given(13, 17))

@@ -109,8 +109,8 @@ def test_in_bf16_a_stream_keeps_half_as_much(subject: Subject) -> None:
         folder, models, plain = subject.pipeline.folder, subject.models, subject.plain
         stages = plain if name == "plain" else one.build("velocity", folder, models, plain)
         memory, mel = Memory(), torch.zeros(2, 80, 6)
-        sees = torch.ones(2, 6, 6, dtype=torch.bool)
-        stages.velocity(mel, mel[:, :1] + 1, sees, mel, torch.zeros(2), mel[:, :, 0], mel, memory.begin())
+        mask = torch.ones(2, 6, 6, dtype=torch.bool)
+        stages.velocity(mel, mel[:, :1] + 1, mask, mel, torch.zeros(2), mel[:, :, 0], mel, memory.begin())
         kept[name] = {slot.dim(): slot for slot in memory.slots()}
 
     assert (kept["plain"][4].dtype, kept["fast"][4].dtype) == (torch.float32, torch.bfloat16)
@@ -141,8 +141,8 @@ def test_in_bf16_a_late_frame_is_as_good_as_an_early_one() -> None:
 def velocity_given(module: VelocityGraph, frames: int) -> tuple[Tensor, ...]:
     """Arguments of that many frames in one piece."""
     x, mu, prompt = torch.randn(3, 2, 80, frames)
-    sees, time = torch.ones(2, frames, frames).bool(), module.time(torch.full((2,), 0.3))
-    return (x, x[:, :1] * 0 + 1, sees, mu, time, x[:, :, 0], prompt, *module.places(0, frames))
+    mask, time = torch.ones(2, frames, frames).bool(), module.time(torch.full((2,), 0.3))
+    return (x, x[:, :1] * 0 + 1, mask, mu, time, x[:, :, 0], prompt, *module.places(0, frames))
 
 
 def off(graph: backend.Compiled, module: VelocityGraph, given: tuple[Tensor, ...]) -> float:

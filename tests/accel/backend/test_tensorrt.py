@@ -27,7 +27,7 @@ from cosyrt.errors import UsageError
 from cosyrt.lab.parity import relative, verify
 from cosyrt.lab.workload import Length, Subject
 from cosyrt.models.flow import DiTFlow, Flow
-from cosyrt.models.layers import visible
+from cosyrt.models.layers import attention_mask
 from tests import tiny, tiny3
 from tests.accel.fake_cuda import FIRST, Cards
 
@@ -57,10 +57,10 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_only_lengths_are_free() -> None:
     """Frames, past and their sum; rows and widths are the model's."""
-    sees = torch.ones(ROWS, EXAMPLE_FRAMES, EXAMPLE_PAST + EXAMPLE_FRAMES)
+    mask = torch.ones(ROWS, EXAMPLE_FRAMES, EXAMPLE_PAST + EXAMPLE_FRAMES)
 
-    assert free_sizes(sees) == [1, 2]
-    assert bounds(sees) == ((2, 1, 1), (2, 300, 450), (2, MOST_FRAMES, MOST_PAST + MOST_FRAMES))
+    assert free_sizes(mask) == [1, 2]
+    assert bounds(mask) == ((2, 1, 1), (2, 300, 450), (2, MOST_FRAMES, MOST_PAST + MOST_FRAMES))
     assert bounds(torch.ones(2, 8, EXAMPLE_PAST, 64))[0] == (2, 8, 0, 64)
     assert free_sizes(torch.ones(2, 256, 2)) == []
 
@@ -75,9 +75,9 @@ def given(module: VelocityGraph, frames: int, past: int) -> tuple[Tensor, ...]:
         for slot, kind in zip(empty, kinds, strict=True)
     )
     slots = [torch.randn(shape, generator=draw) for shape in shapes]
-    sees = visible(torch.ones(ROWS, past + frames).bool(), 50, past)
+    mask = attention_mask(torch.ones(ROWS, past + frames).bool(), 50, past)
     time = module.time(torch.full((ROWS,), 0.3))
-    return (x, torch.ones(ROWS, 1, frames), sees, mu, time, x[:, :, 0], prompt, *slots)
+    return (x, torch.ones(ROWS, 1, frames), mask, mu, time, x[:, :, 0], prompt, *slots)
 
 
 @pytest.mark.slow
@@ -134,8 +134,8 @@ def test_what_an_engine_was_not_built_for_runs_the_plain_way(
         return lambda x, *rest: called.append(name) or x
 
     x = torch.empty(rows, 80, frames, device="meta")
-    sees = torch.empty(rows, frames, past + frames, device="meta")
-    within(velocity("fast"), velocity("plain"), 2)(x, x, sees, x, x, x, x, None)  # type: ignore[arg-type]
+    mask = torch.empty(rows, frames, past + frames, device="meta")
+    within(velocity("fast"), velocity("plain"), 2)(x, x, mask, x, x, x, x, None)  # type: ignore[arg-type]
 
     assert called == [way]
 

@@ -62,8 +62,8 @@ def spoken(stages: Stages) -> Tensor:
     cache, rows = stages.new_cache(1, 16), []
     rows.append(stages.prefill(text, text[:, :2], cache, speaker))
     for position in (8, 9, 10):
-        sees = torch.ones(1, 1, 1, position + 1).bool()
-        rows.append(stages.step(torch.tensor([7]), torch.tensor([position]), sees, cache))
+        mask = torch.ones(1, 1, 1, position + 1).bool()
+        rows.append(stages.step(torch.tensor([7]), torch.tensor([position]), mask, cache))
     return torch.cat(rows)
 
 

@@ -18,7 +18,7 @@ from cosyrt.engine.stages import Models, Stages, eager
 from cosyrt.errors import ArchiveError
 from cosyrt.lab.export import Exported, optimised
 from cosyrt.models.conformer import UpsampleConformer
-from cosyrt.models.layers import Memory, visible
+from cosyrt.models.layers import Memory, attention_mask
 from tests.tiny import SPEECH_VOCABULARY, flow, language_model, vocoder
 
 MODELS = Models(llm=language_model(), flow=flow(), vocoder=vocoder())
@@ -68,8 +68,8 @@ def theirs(module: torch.nn.Module, folder: Path) -> Archive:
 
 
 def encoded(stages: Stages, chunk: int | None, memory: Memory | None = None) -> Tensor:
-    real = torch.ones_like(TOKENS).bool()
-    return stages.encode(TOKENS, real, visible(real, chunk), None, memory)
+    valid = torch.ones_like(TOKENS).bool()
+    return stages.encode(TOKENS, valid, attention_mask(valid, chunk), None, memory)
 
 
 @pytest.mark.parametrize("chunk", [None, 25, 10])
@@ -83,11 +83,11 @@ def test_ours_takes_any_mask(exported: dict[str, Exported], tiny_folder: Path, c
 def test_ours_goes_on_from_a_memory(exported: dict[str, Exported], tiny_folder: Path) -> None:
     """Two chunks from a memory are the chunked whole, and a copied memory goes on by itself."""
     stages, memory, whole = ours(exported, tiny_folder), Memory(), encoded(PLAIN, 25)
-    real = torch.ones_like(TOKENS).bool()
+    valid = torch.ones_like(TOKENS).bool()
     first = stages.encode(
-        TOKENS[:, :50], real[:, :50], visible(real[:, :50], 25), TOKENS[:, 50:53], memory.begin()
+        TOKENS[:, :50], valid[:, :50], attention_mask(valid[:, :50], 25), TOKENS[:, 50:53], memory.begin()
     )
-    rest = TOKENS[:, 50:], real[:, 50:], visible(real, 25, 50), None
+    rest = TOKENS[:, 50:], valid[:, 50:], attention_mask(valid, 25, 50), None
     copied = stages.encode(*rest, memory.copy().begin())
     second = stages.encode(*rest, memory.begin())
 
@@ -108,8 +108,8 @@ def test_half_precision_comes_back_as_float32(exported: dict[str, Exported], tin
 
 
 def encoded_masks() -> tuple[Tensor, Tensor]:
-    real = torch.ones_like(TOKENS).bool()
-    return real, visible(real, None)
+    valid = torch.ones_like(TOKENS).bool()
+    return valid, attention_mask(valid, None)
 
 
 @pytest.mark.parametrize("chunk", [None, 25, 10])
@@ -123,8 +123,8 @@ def test_upstreams_is_asked_in_its_own_words(tmp_path: Path, chunk: int | None) 
 def test_upstreams_words_for_masks(tmp_path: Path) -> None:
     """Padding does not confuse them."""
     encoder = ArchivedEncoder(MODELS.flow.encoder, theirs(AsUpstream(MODELS.flow.encoder), tmp_path))
-    real = torch.arange(60) < torch.tensor([60, 31])[:, None]
-    flags = [encoder.flag(visible(real, chunk), real.sum(dim=1)) for chunk in (None, 25, 10)]
+    valid = torch.arange(60) < torch.tensor([60, 31])[:, None]
+    flags = [encoder.flag(attention_mask(valid, chunk), valid.sum(dim=1)) for chunk in (None, 25, 10)]
 
     assert flags == [False, True, None]
 

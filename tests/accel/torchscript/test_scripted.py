@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cosyrt.accel.torchscript.scripted import ScriptedUpsampleConformer
-from cosyrt.models.layers import Memory, real_positions, visible
+from cosyrt.models.layers import Memory, attention_mask, valid_positions
 from tests.tiny import flow
 
 ENCODER = flow().encoder
@@ -19,8 +19,8 @@ def draw(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
 
 
-def both_rates(sees: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    return sees, sees.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
+def both_rates(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return mask, mask.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
 
 
 def test_the_signature_is_upstreams() -> None:
@@ -47,11 +47,11 @@ def test_the_signature_is_upstreams() -> None:
 def test_forward_is_the_plain_encoder(streaming: bool, followed: bool) -> None:
     """Two utterances of different length, whole and chunked, with what follows and without."""
     lengths = torch.tensor([53, 28])
-    real = real_positions(lengths, 53)
+    valid = valid_positions(lengths, 53)
     x, context = draw(2, 53, 32), draw(2, 3, 32)
 
     expected = ENCODER(
-        x, *both_rates(visible(real, 25 if streaming else None)), context if followed else None
+        x, *both_rates(attention_mask(valid, 25 if streaming else None)), context if followed else None
     )
     asked = {"context": context} if followed else {}
     got, mask = SCRIPTED(x, lengths, streaming=streaming, **asked)
@@ -64,10 +64,10 @@ def test_chunks_go_on_where_the_last_stopped() -> None:
     """Chunk by chunk from a list of tensors is what the plain encoder does from its memory."""
     x, theirs, ours, start = draw(1, 78, 32), Memory(), [], 0
     for end in (25, 75, 78):
-        sees = visible(torch.ones(1, end).bool(), 25, start)
+        mask = attention_mask(torch.ones(1, end).bool(), 25, start)
         follows = x[:, end : end + 3]
-        expected = ENCODER(x[:, start:end], *both_rates(sees), follows if end < 78 else None, theirs.begin())
-        got, ours = SCRIPTED.forward_chunk(x[:, start:end], sees, follows, ours)
+        expected = ENCODER(x[:, start:end], *both_rates(mask), follows if end < 78 else None, theirs.begin())
+        got, ours = SCRIPTED.forward_chunk(x[:, start:end], mask, follows, ours)
         start = end
 
         assert torch.allclose(got, expected, atol=1e-6)

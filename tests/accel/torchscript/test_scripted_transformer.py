@@ -9,7 +9,7 @@ import torch
 
 from cosyrt.accel.torchscript.cosyvoice1 import as_upstream
 from cosyrt.accel.torchscript.scripted_transformer import ScriptedConformer, ScriptedTransformer
-from cosyrt.models.layers import real_positions, visible
+from cosyrt.models.layers import attention_mask, valid_positions
 from tests.tiny1 import language_model
 
 LM = language_model()
@@ -47,11 +47,11 @@ def test_the_signatures_are_upstreams() -> None:
 def test_a_conformer_hears_all_or_what_was_before(chunk: int | None) -> None:
     """Two texts of different length: the same numbers as the plain one, and the mask of what is real."""
     lengths, inputs = torch.tensor([19, 8]), LM.config.text.inputs
-    x, real = draw(2, 19, inputs), real_positions(lengths, 19)
+    x, valid = draw(2, 19, inputs), valid_positions(lengths, 19)
     y, mask = ScriptedConformer(LM.text_encoder, chunk)(x, lengths, 1, -1)
 
-    assert torch.allclose(y, LM.text_encoder(x, visible(real, chunk)), atol=1e-5)
-    assert torch.equal(mask[:, 0], real)
+    assert torch.allclose(y, LM.text_encoder(x, attention_mask(valid, chunk)), atol=1e-5)
+    assert torch.equal(mask[:, 0], valid)
 
 
 def test_the_language_model_read_whole() -> None:
