@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from tokenizers import pre_tokenizers
 
-from cosyrt.checkpoint.folder import write_tensors, write_voices
+from cosyrt.checkpoint.tables import write_tables
+from cosyrt.checkpoint.tensors import write_tensors
 from cosyrt.models.conformer import ConformerConfig
 from cosyrt.models.flow import Flow, FlowConfig
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
@@ -92,7 +93,7 @@ def write_model(path: Path, seed: int = 0, *, spelling: bool = False) -> None:
 def write_presets(path: Path, seed: int = 0) -> None:
     """The voices of the folder."""
     speakers = torch.randn(len(PRESETS), 1, 192, generator=torch.Generator().manual_seed(seed))
-    write_voices(
+    write_tables(
         path / "spk2info.safetensors",
         {
             name: {"embedding": speaker, "language": language, "text": ""}

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from tokenizers import pre_tokenizers
 
-from cosyrt.checkpoint.folder import write_tensors
+from cosyrt.checkpoint.tensors import write_tensors
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.dit import DiTConfig
 from cosyrt.models.flow import DiTFlow, DiTFlowConfig, LookAheadConfig

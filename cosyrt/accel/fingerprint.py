@@ -18,12 +18,12 @@ from pathlib import Path
 import cosyrt
 from cosyrt.accel.cache_folder import digests_folder
 from cosyrt.accel.torchscript.manifest import sha256
-from cosyrt.checkpoint.folder import LANGUAGE_MODEL, ModelFolder, Part
+from cosyrt.checkpoint.folder import LANGUAGE_MODEL, ModelFolder, WeightsFile
 from cosyrt.files import replace_file
 
 log = logging.getLogger(__name__)
 
-WEIGHTS: tuple[Part, ...] = ("llm", "flow", "hift")
+WEIGHTS: tuple[WeightsFile, ...] = ("llm", "flow", "hift")
 
 Identity = tuple[str, int, int, int]  # of a file: path, bytes, time of change in ns, inode
 

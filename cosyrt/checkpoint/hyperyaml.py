@@ -1,8 +1,8 @@
 """A model description (`cosyvoice2.yaml`) read as data.
 
 Official descriptions are HyperPyYAML: tags there import modules and call functions. Here a tag is a name:
-`!new:`, `!name:` and `!apply:` become a `Node`, `!ref <key>` the value it points to, and all else is refused.
-Nothing is imported or called.
+`!new:`, `!name:` and `!apply:` become a `Tagged` value, `!ref <key>` the value it points to, and all else is
+refused. Nothing is imported or called.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Fields(dict[str, Any]):
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """One tagged value: the dotted name after the tag, and its arguments by name ("0", "1" by position)."""
+class Tagged:
+    """A tagged value: the dotted name after the tag, and its arguments by name ("0", "1" by position)."""
 
     tag: str
     args: dict[str, Any] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Node:
 
 
 def read_description(path: str | Path) -> dict[str, Any]:
-    """Read a HyperPyYAML file: its top-level keys, references resolved, tags as `Node`s.
+    """Read a HyperPyYAML file: its top-level keys, references resolved, tags as `Tagged` values.
 
     The dialect: `!ref <a>`, `!ref <a[b]>`, arithmetic on references (`!ref <chunk> * <ratio>`), text around
     it (`!ref <folder>/x`). Merge keys, doubled keys, other tags and control characters are refused.
@@ -166,7 +166,7 @@ class _Reader:
         match = _TAG.fullmatch(node.tag)
         if match is None:
             raise _refuse(node, f"the tag {node.tag!r} is not one of !new:NAME !name:NAME !apply:NAME !ref")
-        return Node(match[2], self.arguments(node), cast(Kind, match[1]))
+        return Tagged(match[2], self.arguments(node), cast(Kind, match[1]))
 
     def arguments(self, node: yaml.Node) -> dict[str, Any]:
         if isinstance(node, yaml.MappingNode):
@@ -232,7 +232,7 @@ class _Reader:
             raise _refuse(node, f"<{name}> refers to {first!r}, which is not a top-level key")
         value = self.value(self.top[first])
         for step in rest:
-            inner = value.args if isinstance(value, Node) else value
+            inner = value.args if isinstance(value, Tagged) else value
             try:
                 value = inner[int(step)] if isinstance(inner, list) else dict(inner)[step]
             except (LookupError, TypeError, ValueError):

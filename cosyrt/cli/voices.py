@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -272,9 +273,10 @@ def _check_output(output: Path, overwrite: bool) -> None:
 def _export_for_upstream(names: tuple[str, ...], output: Path, model: Model) -> None:
     tts = model.load()
     chosen = {name: tts.voice(name) for name in names}
-    from cosyrt.compat.spk2info import write_official
+    from cosyrt.engine.prompts import transcript_tokens
+    from cosyrt.voice.spk2info import write_voices
 
-    write_official(output, tts, chosen)
+    write_voices(output, chosen, partial(transcript_tokens, encode=tts.tokenizer.encode))
 
 
 def _rows_of_model(folder: str | None) -> Iterator[dict[str, Any]]:

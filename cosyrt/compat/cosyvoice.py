@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable
 from contextlib import closing
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,9 +20,10 @@ from torch import Tensor
 from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.compat.flags import Flags
-from cosyrt.compat.spk2info import write_spk2info
 from cosyrt.engine.pipeline import load
+from cosyrt.engine.prompts import transcript_tokens
 from cosyrt.errors import UsageError
+from cosyrt.voice.spk2info import spk2info_path, write_voices
 from cosyrt.voice.voice import Voice
 
 Speech = Generator[dict[str, Tensor], None, None]  # {"tts_speech": float32 [1, N]} each
@@ -84,7 +85,9 @@ class CosyVoice:
 
     def save_spkinfo(self) -> None:
         """Write all voices into the folder, in a file that upstream reads as well."""
-        write_spk2info(self.tts)
+        tts = self.tts
+        tokens = partial(transcript_tokens, encode=tts.tokenizer.encode)
+        write_voices(spk2info_path(tts.folder), tts.voices, tokens)
 
     def inference_sft(
         self,

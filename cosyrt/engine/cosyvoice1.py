@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cosyrt.checkpoint.folder import ModelFolder, load_into
+from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.checkpoint.tensors import load_into
 from cosyrt.engine.decoding import SpeakingConfig
 from cosyrt.engine.family import Description, settings_errors, weightless
 from cosyrt.engine.stages import Models

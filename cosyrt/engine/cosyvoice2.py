@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cosyrt.checkpoint.folder import ModelFolder, load_into
+from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.checkpoint.tensors import load_into
 from cosyrt.engine.chunks import ChunkPlan
 from cosyrt.engine.decoding import SpeakingConfig
 from cosyrt.engine.family import Description, settings_errors, weightless

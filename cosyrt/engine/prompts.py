@@ -72,6 +72,11 @@ def prompt_of(voice: Voice, manner: Manner, encode: Encode) -> Prompt:
     )
 
 
+def transcript_tokens(voice: Voice, encode: Encode) -> list[int]:
+    """Text tokens of a voice's transcript with what opens the prompt: the `prompt_text` of upstream."""
+    return prompt_of(voice, Manner(), encode).text
+
+
 def without_instruction(text: str, manner: Manner) -> tuple[str, Manner]:
     """Upstream's scripts write what is told to the model in front of the words: it is taken apart here.
 

@@ -16,7 +16,7 @@ from heapq import heapify, heappop, heappush
 from pathlib import Path
 
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.checkpoint.hyperyaml import Node
+from cosyrt.checkpoint.hyperyaml import Tagged
 from cosyrt.errors import ConfigError, ModelNotFound
 from cosyrt.ranges import SIZE, Whole
 from cosyrt.text.special_tokens import upstream_tags, whisper_tags
@@ -55,7 +55,7 @@ class RankedTokenizer:
             ConfigError: it cannot be read, or has more tokens than the language model knows.
         """
         asked = folder.description.get("get_tokenizer")
-        tag, args = (asked.tag, asked.args) if isinstance(asked, Node) else ("", {})
+        tag, args = (asked.tag, asked.args) if isinstance(asked, Tagged) else ("", {})
         own = tag.startswith("cosyvoice.")
         path = _find(folder.path, UPSTREAM if own else WHISPER)
         languages = Whole(0, 1_000).of(args, "num_languages", LANGUAGES)

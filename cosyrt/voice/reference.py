@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cosyrt.audio import Audio, MelSpec, whisper_log_mel
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.checkpoint.hyperyaml import Node
+from cosyrt.checkpoint.hyperyaml import Tagged
 from cosyrt.errors import AudioError, ConfigError, WeightsError, one_line
 from cosyrt.startup import runtime
 
@@ -89,7 +89,7 @@ def mel_spec(folder: ModelFolder) -> MelSpec:
         ConfigError: a value of the `feat_extractor` is missing or not a number.
     """
     extractor = folder.description.get("feat_extractor")
-    if not isinstance(extractor, Node):
+    if not isinstance(extractor, Tagged):
         return MEL_SPECS[folder.family]
     args = extractor.args
     try:

@@ -1,40 +1,58 @@
-"""Voices of a model folder and of upstream's `spk2info.pt`: presets and stored references alike.
+"""The `spk2info` file of a model folder: voices by name, read from and written in upstream's format.
 
-A preset (sft) holds an `embedding`; a reference the whole input of `frontend_zero_shot`, as
-`add_zero_shot_spk` stores it (cosyvoice/cli). Entries that this package writes hold the transcript beside it.
+A file is a table of entries, `spk2info.pt` as upstream writes it or `spk2info.safetensors` as this package
+does (`checkpoint/tables.py` reads both). The fields of an entry, for a prompt of P speech tokens:
+
+| field | shape, type | read by |
+|---|---|---|
+| `embedding` | [1, 192] float | both: the speaker vector of a preset voice |
+| `flow_embedding`, `llm_embedding` | [1, 192] float | both: the speaker vector of a voice with a prompt |
+| `flow_prompt_speech_token`, `llm_prompt_speech_token` | [1, P] int32 | both: the speech tokens |
+| `prompt_speech_feat` | [1, M, 80] float | both: the mel |
+| `prompt_text` | [1, T] int32 | both: the text tokens of the transcript |
+| `text`, `language` | text | this package alone; without `text` the words are decoded from `prompt_text` |
+| `…_len` of each of the above but the embeddings | [1] int32 | upstream alone |
+
+A preset holds an `embedding`; a voice with a prompt holds the whole input of upstream's
+`frontend_zero_shot`, as `add_zero_shot_spk` stores it (cosyvoice/cli).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cosyrt.checkpoint.folder import ModelFolder, read_voices
+from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.checkpoint.tables import read_tables, write_tables
 from cosyrt.errors import VoiceError, one_line
 from cosyrt.text.normalize import language_of
 from cosyrt.text.tokenizer import tokenizer_of
 from cosyrt.voice.reference import fingerprint
 from cosyrt.voice.voice import MELS, Origin, Voice
 
-Entries = Mapping[str, Mapping[str, Any]]
+OURS, OFFICIAL = "spk2info.safetensors", "spk2info.pt"
+
+Entry = dict[str, NDArray[Any] | str]
+TextTokens = Callable[[Voice], list[int]]  # what upstream's language model reads of a voice's transcript
 
 
 def voices_of(folder: ModelFolder) -> dict[str, Voice]:
-    """The voices that come with a model, from its `spk2info`.
+    """The voices that come with a model, from its `spk2info`; none where it has no such file.
 
     Raises:
         VoiceError: an entry lacks what a voice needs.
         ModelError: the file, or the tokenizer that its transcripts need, cannot be read.
     """
-    return _voices(folder, folder.voices(), folder.path, Origin())
+    path = spk2info_path(folder)
+    return _voices(folder, path, Origin()) if path.is_file() else {}
 
 
 def voices_in(path: str | Path, folder: ModelFolder) -> dict[str, Voice]:
-    """The voices of a `spk2info.pt` (or our `spk2info.safetensors`) that belongs to the model of `folder`.
+    """The voices of a `spk2info` file that belongs to the model of `folder` but may lie anywhere.
 
     They are marked as that model's: another refuses them.
 
@@ -42,28 +60,77 @@ def voices_in(path: str | Path, folder: ModelFolder) -> dict[str, Voice]:
         VoiceError: an entry lacks what a voice needs.
         ModelError: the file, or the tokenizer that its transcripts need, cannot be read.
     """
-    path = Path(path)
-    return _voices(folder, read_voices(path), path, Origin(speech_tokenizer=fingerprint(folder)))
+    return _voices(folder, Path(path), Origin(speech_tokenizer=fingerprint(folder)))
 
 
-def _voices(folder: ModelFolder, entries: Entries, source: Path, origin: Origin) -> dict[str, Voice]:
+def write_voices(path: Path, voices: Mapping[str, Voice], text_tokens: TextTokens) -> None:
+    """Write a `spk2info` file; it appears whole or not at all.
+
+    A `.pt` file holds what upstream reads as well, a `.safetensors` file what this package reads.
+
+    Raises:
+        VoiceError: the folder cannot be written.
+    """
+    entries = {name: entry_of(voice) for name, voice in voices.items()}
+    if path.suffix != ".safetensors":
+        entries = {
+            name: entry | _for_upstream(voices[name], entry, text_tokens) for name, entry in entries.items()
+        }
+    try:
+        write_tables(path, entries)
+    except OSError as error:
+        raise VoiceError(
+            f"cannot write the voices into {path.parent}: {error.strerror or error}; is it read-only?"
+        ) from error
+
+
+def spk2info_path(folder: ModelFolder) -> Path:
+    """The `spk2info` file of a model folder: ours where it is there, else the official one, there or not."""
+    ours = folder.path / OURS
+    return ours if ours.is_file() else folder.path / OFFICIAL
+
+
+def entry_of(voice: Voice) -> Entry:
+    """The entry of a voice, with the fields that this package reads."""
+    tokens, speaker = voice.speech_tokens[None].astype(np.int32), voice.speaker[None]
+    entry: Entry = {"embedding": speaker, "text": voice.text}
+    if voice.language:
+        entry["language"] = voice.language
+    if len(voice.speech_tokens):
+        entry |= {"llm_prompt_speech_token": tokens, "flow_prompt_speech_token": tokens}
+        entry |= {"prompt_speech_feat": voice.mel[None], "llm_embedding": speaker, "flow_embedding": speaker}
+    return entry
+
+
+def _for_upstream(voice: Voice, entry: Entry, text_tokens: TextTokens) -> Entry:
+    """The fields that upstream reads besides those of `entry_of`: the transcript's tokens and all lengths."""
+    if not len(voice.speech_tokens):
+        return {}
+    words = np.array([text_tokens(voice)], np.int32)
+    lengths: Entry = {
+        f"{name}_len": np.array([value.shape[1]], np.int32)
+        for name, value in (entry | {"prompt_text": words}).items()
+        if isinstance(value, np.ndarray) and "embedding" not in name
+    }
+    return {"prompt_text": words, **lengths}
+
+
+def _voices(folder: ModelFolder, path: Path, origin: Origin) -> dict[str, Voice]:
     voices = {}
-    for name, entry in entries.items():
+    for name, entry in read_tables(path).items():
         try:
-            voices[name] = _voice_of(folder, name, entry, source, origin)
+            voices[name] = _voice_of(folder, name, entry, path, origin)
         except (ValueError, TypeError, ArithmeticError, LookupError) as error:
             raise VoiceError(
-                f"{source}: the voice {name!r} cannot be read: {one_line(error, 200)}; register it again"
+                f"{path}: the voice {name!r} cannot be read: {one_line(error, 200)}; register it again"
             ) from error
     return voices
 
 
-def _voice_of(
-    folder: ModelFolder, name: str, entry: Mapping[str, Any], source: Path, origin: Origin
-) -> Voice:
+def _voice_of(folder: ModelFolder, name: str, entry: Mapping[str, Any], path: Path, origin: Origin) -> Voice:
     speaker = entry.get("flow_embedding", entry.get("embedding"))
     if speaker is None:
-        raise VoiceError(f"{source}: the voice {name!r} has no 'embedding'; register it again")
+        raise VoiceError(f"{path}: the voice {name!r} has no 'embedding'; register it again")
     text = _transcript(folder, entry)
     language = entry.get("language")
     tokens, mel = entry.get("flow_prompt_speech_token"), entry.get("prompt_speech_feat")
@@ -82,7 +149,7 @@ def _voice_of(
 
 
 def _transcript(folder: ModelFolder, entry: Mapping[str, Any]) -> str:
-    """Our entries hold the transcript, upstream's its text tokens."""
+    """The transcript of an entry: its text, or the words that its text tokens stand for."""
     text, tokens = entry.get("text"), entry.get("prompt_text")
     if isinstance(text, str):
         return text

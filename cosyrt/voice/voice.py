@@ -126,21 +126,6 @@ class Voice:
                 f"{path} is no voice file: it lacks {error}; make one from reference audio"
             ) from error
 
-    def fields(self) -> dict[str, NDArray[Any] | str]:
-        """The entry of this voice in a model folder's `spk2info`, which `voices_of` reads back."""
-        tokens, speaker = self.speech_tokens[None].astype(np.int32), self.speaker[None]
-        entry: dict[str, NDArray[Any] | str] = {"embedding": speaker, "text": self.text}
-        if self.language:
-            entry["language"] = self.language
-        if len(self.speech_tokens):
-            entry |= {"llm_prompt_speech_token": tokens, "flow_prompt_speech_token": tokens}
-            entry |= {
-                "prompt_speech_feat": self.mel[None],
-                "llm_embedding": speaker,
-                "flow_embedding": speaker,
-            }
-        return entry
-
 
 def _what_is_wrong(voice: Voice) -> str:
     """The first thing wrong with a voice; empty when all is well."""

@@ -13,7 +13,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from cosyrt.checkpoint.folder import write_tensors, write_voices
+from cosyrt.checkpoint.tables import write_tables
+from cosyrt.checkpoint.tensors import write_tensors
 from cosyrt.models.flow import FlowConfig
 from cosyrt.models.llm import LanguageModelConfig
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
@@ -266,7 +267,7 @@ def write(options: argparse.Namespace) -> None:
     tokenizer.write_onnx(tokenizer.load(work)[0].encoder, out / "speech_tokenizer_v2.onnx")
     for encoder in ("campplus.onnx", "speech_tokenizer_v2.onnx"):
         store_half(out / encoder)
-    write_voices(out / "spk2info.safetensors", presets(options))
+    write_tables(out / "spk2info.safetensors", presets(options))
     llm = language_model.config()
     (out / "cosyvoice2.yaml").write_text(describe(llm, flow.CONFIG, vocoder.CONFIG), encoding="utf-8")
     for name, content in (("config.json", backbone_settings(llm)), ("tokenizer.json", text_tokenizer())):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cosyrt.checkpoint.hyperyaml import MAX_BYTES, Node, read_description
+from cosyrt.checkpoint.hyperyaml import MAX_BYTES, Tagged, read_description
 from cosyrt.errors import ConfigError, ModelError, ModelNotFound
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -29,7 +29,7 @@ def test_the_official_dialect_is_read(family: str) -> None:
     """The three families' descriptions parse, tags as nodes and every reference resolved."""
     description = read_description(GOLDEN / f"{family}-small.yaml")
 
-    assert description["__set_seed1"] == Node("random.seed", {"0": 1986}, "apply")
+    assert description["__set_seed1"] == Tagged("random.seed", {"0": 1986}, "apply")
     flow, rate = description["flow"], description["sample_rate"]
     assert flow.args["spk_embed_dim"] == 192
     assert flow.args["decoder"].args["cfm_params"].args["content"]["sigma_min"] == 1e-6
@@ -65,7 +65,7 @@ nothing: null
     assert description["inner"] == 2e-3
     assert description["kept"] == 7
     assert description["file"] == "data/x-25.txt"
-    assert description["again"] == [Node("a.b.Model", {"width": 7})] * 2
+    assert description["again"] == [Tagged("a.b.Model", {"width": 7})] * 2
     assert description["truth"] is True
     assert description["nothing"] is None
 
@@ -87,8 +87,11 @@ gan: !new:cosyvoice.hifigan.hifigan.HiFiGan
 """,
     )
 
-    resample = Node("cosyvoice.dataset.processor.resample", {"resample_rate": 24000}, "name")
-    assert description["data_pipeline"] == [resample, Node("cosyvoice.dataset.processor.shuffle", {}, "name")]
+    resample = Tagged("cosyvoice.dataset.processor.resample", {"resample_rate": 24000}, "name")
+    assert description["data_pipeline"] == [
+        resample,
+        Tagged("cosyvoice.dataset.processor.shuffle", {}, "name"),
+    ]
 
 
 ATTACKS = {

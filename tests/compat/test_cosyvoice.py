@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import cosyrt
 from cosyrt import compat
 from cosyrt.audio import Audio
 from cosyrt.compat import AutoModel, CosyVoice, CosyVoice2, CosyVoice3
@@ -239,3 +240,24 @@ def test_a_voice_without_a_name_is_refused(upstream2: CosyVoice2, clip: str) -> 
     """Upstream asserts."""
     with pytest.raises(UsageError, match="zero_shot_spk_id is empty"):
         upstream2.add_zero_shot_spk("My words.", clip, "")
+
+
+@pytest.mark.parametrize("official", [False, True], ids=["safetensors", "pt"])
+def test_voices_survive(own_folder: Path, clip: str, official: bool) -> None:
+    """What was saved is there when the folder is opened again, in either kind of file."""
+    ours = own_folder / "spk2info.safetensors"
+    if official:
+        ours.unlink()
+    model = CosyVoice2(str(own_folder))
+    model.add_zero_shot_spk("My words.", clip, "me")
+    model.save_spkinfo()
+    kept, again = model.tts.voices["me"], cosyrt.load(own_folder, device="cpu").voices["me"]
+
+    assert ours.is_file() is not official
+    if official:
+        entry = torch.load(own_folder / "spk2info.pt", weights_only=True)["me"]
+        assert entry["prompt_text"][0].tolist() == model.tts.tokenizer.encode("My words.")
+    assert (again.text, again.language) == ("My words.", "en")
+    assert np.array_equal(again.speech_tokens, kept.speech_tokens)
+    assert np.array_equal(again.mel, kept.mel)
+    assert np.array_equal(again.speaker, kept.speaker)

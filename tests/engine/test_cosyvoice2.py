@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cosyrt.checkpoint.folder import ModelFolder, write_tensors
+from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.checkpoint.tensors import write_tensors
 from cosyrt.engine.build import build
 from cosyrt.engine.cosyvoice2 import BACKBONE, UNUSED_HEAD, language_model_name
 from cosyrt.errors import ConfigError, ModelError, WeightsError

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.checkpoint.hyperyaml import Node
+from cosyrt.checkpoint.hyperyaml import Tagged
 from cosyrt.engine.decoding import Saying, SpeakingConfig, allowed, speech_tokens
 from cosyrt.engine.sampling import SamplingConfig
 from cosyrt.engine.stages import Stages
@@ -131,7 +131,7 @@ def test_only_stops_are_forbidden() -> None:
 
 def test_settings_come_from_the_description() -> None:
     """The end follows the vocabulary; the two ratios may be missing and are then upstream's."""
-    sampling = Node("ras_sampling", {"top_p": 0.8, "top_k": 25, "win_size": 10, "tau_r": 0.1}, "name")
+    sampling = Tagged("ras_sampling", {"top_p": 0.8, "top_k": 25, "win_size": 10, "tau_r": 0.1}, "name")
     args = {"speech_token_size": END, "sampling": sampling}
     given = SpeakingConfig.from_description(args | {"min_token_text_ratio": 1, "max_token_text_ratio": 5})
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cosyrt.checkpoint.hyperyaml import Node
+from cosyrt.checkpoint.hyperyaml import Tagged
 from cosyrt.engine.sampling import NOTHING, SamplingConfig, draw, nucleus, remember
 
 # Steps of 1/8 keep the order certain in float32.
@@ -124,7 +124,7 @@ def test_the_window_moves_on() -> None:
 
 def test_settings_come_from_the_description() -> None:
     """Upstream's names of the four settings."""
-    node = Node(
+    node = Tagged(
         "cosyvoice.utils.common.ras_sampling", {"top_p": 0.7, "top_k": 5, "win_size": 9, "tau_r": 0.2}
     )
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.checkpoint.folder import ModelFolder, load_into, write_tensors
+from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.checkpoint.tensors import load_into, write_tensors
 from cosyrt.models.vocoder import Snake, Vocoder, VocoderConfig
 from recipes.builtin_voice.export import with_weight_norm
 from tests import tiny

@@ -11,7 +11,8 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from cosyrt.checkpoint.folder import ModelFolder, load_into, write_tensors
+from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.checkpoint.tensors import load_into, write_tensors
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
 from recipes.builtin_voice import export
 

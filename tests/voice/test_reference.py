@@ -10,7 +10,7 @@ import pytest
 
 from cosyrt.audio import Audio, MelSpec
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.checkpoint.hyperyaml import Node
+from cosyrt.checkpoint.hyperyaml import Tagged
 from cosyrt.errors import AudioError, ConfigError, ModelNotFound, WeightsError
 from cosyrt.voice.reference import (
     check_reference,
@@ -193,7 +193,7 @@ def test_damaged_encoders_are_one_line(tmp_path: Path) -> None:
 def test_mel_comes_from_the_description(tmp_path: Path) -> None:
     """The mel of a model is its own `feat_extractor`, else its family's."""
     args = {"n_fft": 1920, "num_mels": 80, "sampling_rate": 24_000, "hop_size": 480, "win_size": 1920}
-    node = Node(
+    node = Tagged(
         "matcha.utils.audio.mel_spectrogram", args | {"fmin": 0, "fmax": None, "center": False}, "name"
     )
     assert mel_spec(ModelFolder(tmp_path, "cosyvoice2", {"feat_extractor": node})) == MelSpec(fmax=None)
@@ -205,6 +205,6 @@ def test_mel_comes_from_the_description(tmp_path: Path) -> None:
 def test_a_mel_that_is_no_number(tmp_path: Path) -> None:
     """Text where a number belongs is the description's error."""
     args = {"n_fft": "many", "num_mels": 80, "sampling_rate": 24_000, "hop_size": 480, "win_size": 1920}
-    node = Node("mel", args | {"fmin": 0, "fmax": None})
+    node = Tagged("mel", args | {"fmin": 0, "fmax": None})
     with pytest.raises(ConfigError, match="'many'"):
         mel_spec(ModelFolder(tmp_path, "cosyvoice2", {"feat_extractor": node}))

@@ -5,18 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from cosyrt.checkpoint.folder import ModelFolder, write_voices
+from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import VoiceError, WeightsError
 from cosyrt.voice.reference import fingerprint
-from cosyrt.voice.spk2info import voices_in, voices_of
+from cosyrt.voice.spk2info import voices_in, voices_of, write_voices
 from tests import tiny1
 from tests.text.test_tokenizer import WORDS, write_qwen2
 from tests.voice.test_reference import folder_of
 from tests.voice.test_voice import assert_same, voice
+
+# What upstream's flow and language model are given of a kept voice.
+KEPT = {
+    "prompt_text": (torch.int32, 2),
+    "prompt_text_len": (torch.int32, 1),
+    "llm_prompt_speech_token": (torch.int32, 2),
+    "llm_prompt_speech_token_len": (torch.int32, 1),
+    "flow_prompt_speech_token": (torch.int32, 2),
+    "flow_prompt_speech_token_len": (torch.int32, 1),
+    "prompt_speech_feat": (torch.float32, 3),
+    "prompt_speech_feat_len": (torch.int32, 1),
+    "llm_embedding": (torch.float32, 2),
+    "flow_embedding": (torch.float32, 2),
+}
 
 
 def upstream_entry(count_tokens: int = 5) -> dict[str, torch.Tensor]:
@@ -48,21 +61,46 @@ def test_voices_of_an_official_folder(tmp_path: Path) -> None:
     assert voices["Ada"].speech_tokens.tolist() == [0, 1, 2, 3, 4] and voices["Ada"].mel.shape == (10, 80)
 
 
-def test_a_voice_in_a_folder_comes_back(tmp_path: Path) -> None:
-    """`fields` is what `voices_of` reads: through the folder's safetensors file nothing is lost."""
+@pytest.mark.parametrize("name", ["spk2info.safetensors", "spk2info.pt"])
+def test_a_voice_in_a_folder_comes_back(tmp_path: Path, name: str) -> None:
+    """What `write_voices` writes is what `voices_of` reads: through either kind of file nothing is lost."""
     made = {"Ada": voice(), "Bob": voice(0, name="Bob", text="", language=None)}
-    entries = {
-        name: {
-            key: torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value
-            for key, value in each.fields().items()
-        }
-        for name, each in made.items()
-    }
-    write_voices(tmp_path / "spk2info.safetensors", entries)
+    write_voices(tmp_path / name, made, lambda _: [1, 2, 3])
     back = voices_of(ModelFolder(tmp_path, "cosyvoice2", {}))
     assert set(back) == set(made)
-    for name, each in made.items():
-        assert_same(back[name], each)
+    for each in made:
+        assert_same(back[each], made[each])
+
+
+def test_our_own_file_is_preferred(tmp_path: Path) -> None:
+    """A folder with both files gives the voices of the one that this package writes."""
+    folder = ModelFolder(tmp_path, "cosyvoice2", {})
+    for path, made in (
+        (tmp_path / "spk2info.pt", voice(name="Bob")),
+        (tmp_path / "spk2info.safetensors", voice()),
+    ):
+        write_voices(path, {made.name: made}, lambda _: [])
+    assert list(voices_of(folder)) == [voice().name]
+
+
+def test_the_official_file_is_upstreams(tmp_path: Path) -> None:
+    """Every field that upstream reads of a kept voice has its type, shape and length."""
+    made = voice()
+    write_voices(tmp_path / "spk2info.pt", {"me": made}, lambda _: [7, 8, 9])
+    entry = torch.load(tmp_path / "spk2info.pt", weights_only=True)["me"]
+
+    for name, (kind, dimensions) in KEPT.items():
+        assert (entry[name].dtype, entry[name].ndim) == (kind, dimensions), name
+    for name in (name for name in KEPT if name.endswith("_len")):
+        assert entry[name].tolist() == [entry[name.removesuffix("_len")].shape[1]]
+    assert entry["prompt_text"].tolist() == [[7, 8, 9]]
+    assert entry["prompt_speech_feat"].shape[1] == 2 * entry["flow_prompt_speech_token"].shape[1]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    """A folder that is not there, or read-only, is one line of error."""
+    with pytest.raises(VoiceError, match=r"cannot write the voices into .*; is it read-only"):
+        write_voices(tmp_path / "absent" / "spk2info.pt", {"me": voice()}, lambda _: [])
 
 
 @pytest.mark.parametrize(

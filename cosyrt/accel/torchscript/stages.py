@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cosyrt.accel.torchscript import cosyvoice1, cosyvoice2
 from cosyrt.accel.torchscript.archive import Archive
 from cosyrt.accel.torchscript.cases import Case
-from cosyrt.checkpoint.folder import ModelFolder, Part
+from cosyrt.checkpoint.folder import ModelFolder, WeightsFile
 from cosyrt.engine.stages import Models, Stages
 
 SPEAKING = ("new_cache", "prefill", "step", "read")
@@ -23,7 +23,7 @@ class Component:
     """One part that is exported."""
 
     name: str  # upstream's
-    part: Part  # the file its weights are in
+    part: WeightsFile  # the file its weights are in
     needs: tuple[str, ...]  # methods without which it cannot be run: upstream's own
     keeps: tuple[str, ...]  # methods kept beside forward
     scripted: Callable[[Models], nn.Module]
