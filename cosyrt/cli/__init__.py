@@ -15,8 +15,8 @@ from cosyrt.cli.device import device
 from cosyrt.cli.doctor import doctor
 from cosyrt.cli.export import export
 from cosyrt.cli.options import is_verbose
+from cosyrt.cli.output import drop_output
 from cosyrt.cli.say import say
-from cosyrt.cli.streams import drop_output
 from cosyrt.cli.tune import tune
 from cosyrt.cli.voices import voices
 from cosyrt.errors import INTERRUPTED, CosyrtError

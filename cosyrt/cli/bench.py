@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cosyrt.cli.options import Speaker, speaker_options, verbose_option
-from cosyrt.cli.streams import is_watched
-from cosyrt.cli.table import table
+from cosyrt.cli.options import SpeakerOptions, speaker_options, verbose_option
+from cosyrt.cli.terminal import progress_bar, table
 
 if TYPE_CHECKING:
     from cosyrt.lab.bench_report import Report, Said, Way
     from cosyrt.lab.timing import Speedup
-
-OnStep = Callable[[str, float], object]
 
 
 @click.command()
@@ -72,7 +69,7 @@ def bench(
     budget: float,
     concurrency: int,
     device: str | None,
-    speaker: Speaker,
+    speaker: SpeakerOptions,
     as_json: bool,
     plot: Path | None,
 ) -> None:
@@ -95,8 +92,9 @@ def bench(
         ways=_listed(compare), lengths=_listed(texts), passes=passes, budget_s=budget, speakers=concurrency
     )
     bench = Bench(model, device, config)
-    with _progress(hidden=as_json) as on_step, _told_once():
-        report = bench.run(speaker.of(bench.subject.pipeline), on_step)
+    with progress_bar(hidden=as_json) as show, _warnings_once():
+        show("warming up", None)
+        report = bench.run(speaker.of(bench.subject.pipeline), show)
     click.echo(json.dumps(_as_data(report), ensure_ascii=False) if as_json else _as_text(report))
     if plot is not None:
         draw(report, plot)
@@ -107,14 +105,14 @@ def _listed(names: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def _told_once() -> Iterator[None]:
-    """The same texts are said again and again; what the library has to say about them is said once."""
-    told: set[str] = set()
+def _warnings_once() -> Iterator[None]:
+    """Print each warning of the library once, although every text is spoken again and again."""
+    printed: set[str] = set()
 
     def is_new(record: logging.LogRecord) -> bool:
         message = record.getMessage()
-        is_known = message in told
-        told.add(message)
+        is_known = message in printed
+        printed.add(message)
         return not is_known
 
     handlers = logging.getLogger().handlers
@@ -125,21 +123,6 @@ def _told_once() -> Iterator[None]:
     finally:
         for handler in handlers:
             handler.removeFilter(is_new)
-
-
-@contextmanager
-def _progress(*, hidden: bool) -> Iterator[OnStep]:
-    """A bar on the terminal's standard error."""
-    if hidden or not is_watched():
-        yield lambda doing, done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("warming up", total=1.0)
-        yield lambda doing, done: bar.update(task, description=doing, completed=done)
 
 
 def _as_data(report: Report) -> dict[str, Any]:

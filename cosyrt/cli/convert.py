@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from cosyrt.cli.options import (
-    Model,
-    Pace,
-    Speaker,
-    Telling,
+    ModelOptions,
+    OutputOptions,
+    PaceOptions,
+    SpeakerOptions,
     model_options,
+    output_options,
     pace_options,
     speaker_options,
-    telling_options,
     verbose_option,
 )
-from cosyrt.cli.report import Run
+from cosyrt.cli.run import SpeechRun
 
 if TYPE_CHECKING:
     from cosyrt import Audio, Pipeline, Voice
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
 @speaker_options
 @pace_options
 @model_options
-@telling_options
+@output_options
 @verbose_option
 def convert(
     source: Path,
     output: str | None,
     stream: bool,
-    speaker: Speaker,
-    pace: Pace,
-    model: Model,
-    telling: Telling,
+    speaker: SpeakerOptions,
+    pace: PaceOptions,
+    model: ModelOptions,
+    printing: OutputOptions,
 ) -> None:
     """Say again what is said in the recording SOURCE, in another voice: same words, same timing.
 
@@ -54,15 +54,15 @@ def convert(
     from cosyrt import Audio
 
     recording = Audio.read(source)
-    with Run(output, model, telling, piecewise=stream) as run:
+    with SpeechRun(output, model, printing, piecewise=stream) as run:
         voice = speaker.of(run.tts) or run.tts.voices[run.tts.default_voice("")]
-        run.spoken_by.append(voice.name)
+        run.voice_names.append(voice.name)
         run.deliver((_streamed if stream else _whole)(run.tts, recording, voice, pace))
 
 
-def _whole(tts: Pipeline, recording: Audio, voice: Voice, pace: Pace) -> Generator[Audio]:
+def _whole(tts: Pipeline, recording: Audio, voice: Voice, pace: PaceOptions) -> Generator[Audio]:
     yield tts.convert(recording, voice=voice, speed=pace.speed, seed=pace.seed)
 
 
-def _streamed(tts: Pipeline, recording: Audio, voice: Voice, pace: Pace) -> Generator[Audio]:
+def _streamed(tts: Pipeline, recording: Audio, voice: Voice, pace: PaceOptions) -> Generator[Audio]:
     yield from tts.stream_conversion(recording, voice=voice, speed=pace.speed, seed=pace.seed)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cosyrt.cli.options import verbose_option
-from cosyrt.cli.table import table
+from cosyrt.cli.terminal import table
 
 if TYPE_CHECKING:
     from cosyrt.lab.advice import Advice

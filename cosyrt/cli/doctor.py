@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cosyrt.cli.options import verbose_option
-from cosyrt.cli.streams import is_watched
-from cosyrt.cli.table import table
+from cosyrt.cli.terminal import progress_bar, table
 from cosyrt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -93,11 +91,11 @@ def doctor(
     from cosyrt.lab.doctor.diagnosis import diagnose
     from cosyrt.lab.doctor.patient import Patient
 
-    with _progress(as_json) as on_step:
-        on_step("measuring where the time goes")
+    with progress_bar(hidden=as_json) as show:
+        show("measuring where the time goes", None)
         folder = None if model is None else str(model)
         patient = Patient.open(folder, device=device, way=way, archives=archives)
-        found = diagnose(patient, on_step)
+        found = diagnose(patient, lambda step: show(step, None))
     click.echo(_diagnosis_json(found, patient.changed) if as_json else _diagnosis(found))
 
 
@@ -109,24 +107,16 @@ def _reenact(
     from cosyrt.engine.pipeline import device_of
     from cosyrt.lab.examine import examine
 
-    with _progress(as_json) as on_step:
+    with progress_bar(hidden=as_json) as show:
         folder = None if model is None else ModelFolder.open(model)
         result = examine(
-            folder, device=device_of(device), force_fuser=force_fuser, limit_s=limit_s, on_step=on_step
+            folder,
+            device=device_of(device),
+            force_fuser=force_fuser,
+            limit_s=limit_s,
+            on_step=lambda step: show(step, None),
         )
     click.echo(_as_json(result) if as_json else _as_text(result))
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """What is being done, on the terminal's standard error."""
-    if quiet or not is_watched():
-        yield lambda step: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("") as status:
-        yield status.update
 
 
 def _diagnosis_json(found: Diagnosis, changed: Sequence[str]) -> str:

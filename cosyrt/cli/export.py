@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cosyrt.cli.options import Telling, telling_options, verbose_option
-from cosyrt.cli.streams import is_watched
+from cosyrt.cli.options import OutputOptions, output_options, verbose_option
+from cosyrt.cli.terminal import progress_bar
 
 if TYPE_CHECKING:
     from cosyrt.checkpoint.folder import ModelFolder
     from cosyrt.lab.export import Exported
-
-# (archive's name, step that begins)
-OnStep = Callable[[str, str], None]
 
 
 @click.command()
@@ -32,9 +27,9 @@ OnStep = Callable[[str, str], None]
 @click.option(
     "--precision", default="fp32,fp16", show_default=True, metavar="LIST", help="fp32, fp16, or both."
 )
-@telling_options
+@output_options
 @verbose_option
-def export(folder: Path, kind: str, out: Path | None, precision: str, telling: Telling) -> None:
+def export(folder: Path, kind: str, out: Path | None, precision: str, printing: OutputOptions) -> None:
     """Write the encoders of a model FOLDER as archives that upstream's load_jit=True loads, and ours.
 
     Each is run in a fresh process and compared with the model before it is given its name. Expect no speed:
@@ -46,43 +41,24 @@ def export(folder: Path, kind: str, out: Path | None, precision: str, telling: T
     """
     from cosyrt.checkpoint.folder import ModelFolder
     from cosyrt.lab import export as torchscript
+    from cosyrt.lab.export import STEPS
 
     precisions = [name.strip() for name in precision.split(",") if name.strip()]
     opened = ModelFolder.open(folder)
-    with _progress_bars(telling) as on_step:
-        made = torchscript.export(opened, out=out, precisions=precisions, on_step=on_step)
-    if telling.result:
-        report = _as_json if telling.json else _as_table
+    with progress_bar(hidden=printing.quiet) as show:
+        made = torchscript.export(
+            opened,
+            out=out,
+            precisions=precisions,
+            on_step=lambda name, step: show(f"{name}: {step}", STEPS.index(step) / len(STEPS)),
+        )
+    if printing.result:
+        report = _as_json if printing.json else _as_table
         click.echo(report(opened, made))
 
 
-@contextmanager
-def _progress_bars(telling: Telling) -> Iterator[OnStep]:
-    """A bar an archive on the terminal's standard error."""
-    if telling.quiet or not is_watched():
-        yield lambda name, step: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-
-    from cosyrt.lab.export import STEPS
-
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[step]}")
-    bars: dict[str, TaskID] = {}
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as progress:
-
-        def show(name: str, step: str) -> None:
-            if name not in bars:
-                bars[name] = progress.add_task(name, total=len(STEPS), step="")
-            progress.update(bars[name], completed=STEPS.index(step), step=step)
-            if step == STEPS[-1]:
-                progress.stop_task(bars[name])
-
-        yield show
-
-
 def _as_table(folder: ModelFolder, made: list[Exported]) -> str:
-    """A line an archive, or what helps instead."""
+    """Write a line for each archive; where there is none, what helps instead."""
     from cosyrt.accel.torchscript.stages import INSTEAD
 
     if not made:

@@ -1,4 +1,4 @@
-"""Option groups: each is one decorator, and hands a command one typed value."""
+"""Groups of options: each is one decorator, and hands a command one typed value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VERBOSE = "cosyrt.verbose"
 
 
 def group(kind: type, name: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A decorator that adds `options` and passes their values to the command as one `kind`, called `name`."""
+    """Make a decorator that adds options and hands their values to the command as one `kind`."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
@@ -36,14 +36,14 @@ def group(kind: type, name: str, *options: Callable[[Any], Any]) -> Callable[[An
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """Which model, and where it runs."""
+class ModelOptions:
+    """Which model is loaded, and where it runs."""
 
     model: str | None
     device: str | None
 
     def load(self) -> Pipeline:
-        """Load it.
+        """Load the model.
 
         Raises:
             ModelError: the folder cannot be used.
@@ -54,8 +54,8 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Speaker:
-    """Who speaks.
+class SpeakerOptions:
+    """Who speaks: a voice by its name, or a reference clip.
 
     Raises:
         UsageError: both a voice's name and a reference clip, or a transcript without a clip.
@@ -84,36 +84,36 @@ class Speaker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How fast, and by which random numbers."""
+class PaceOptions:
+    """How fast the speech is, and the seed of its random numbers."""
 
     speed: float
     seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mode:
-    """What the model is told beside the text."""
+class StyleOptions:
+    """How the text is to be spoken."""
 
     instruct: str | None
     cross_lingual: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Telling:
-    """How much is said about the work."""
+class OutputOptions:
+    """How much a command prints about its work."""
 
     json: bool
     quiet: bool
 
     @property
     def result(self) -> bool:
-        """Whether the result is printed: what was asked for as JSON always is."""
+        """Tell whether the result is printed; JSON that was asked for always is."""
         return self.json or not self.quiet
 
 
 model_options = group(
-    Model,
+    ModelOptions,
     "model",
     click.option(
         "--model", metavar="FOLDER", help="A CosyVoice model folder.  [default: the built-in voice]"
@@ -122,7 +122,7 @@ model_options = group(
 )
 
 speaker_options = group(
-    Speaker,
+    SpeakerOptions,
     "speaker",
     click.option("--voice", metavar="NAME", help="Who speaks; see `cosyrt voices list`."),
     click.option("--ref", metavar="CLIP", type=click.Path(path_type=Path), help="Speak like this recording."),
@@ -130,7 +130,7 @@ speaker_options = group(
 )
 
 pace_options = group(
-    Pace,
+    PaceOptions,
     "pace",
     click.option(
         "--speed",
@@ -148,9 +148,9 @@ pace_options = group(
     ),
 )
 
-mode_options = group(
-    Mode,
-    "mode",
+style_options = group(
+    StyleOptions,
+    "style",
     click.option("--instruct", metavar="TEXT", help='How to speak, such as "Speak softly."'),
     click.option(
         "--cross-lingual",
@@ -160,27 +160,27 @@ mode_options = group(
 )
 
 
-def _less_to_read(_ctx: click.Context, _option: click.Parameter, given: bool) -> bool:
+def _print_only_errors(_ctx: click.Context, _option: click.Parameter, given: bool) -> bool:
     if given:
         logging.getLogger("cosyrt").setLevel(logging.ERROR)
     return given
 
 
-telling_options = group(
-    Telling,
-    "telling",
+output_options = group(
+    OutputOptions,
+    "printing",
     click.option("--json", is_flag=True, help="Print one JSON object instead of text."),
     click.option(
         "-q",
         "--quiet",
         is_flag=True,
-        callback=_less_to_read,
+        callback=_print_only_errors,
         help="Print nothing but errors and what --json prints.",
     ),
 )
 
 
-def _more_to_read(ctx: click.Context, _option: click.Parameter, given: bool) -> None:
+def _print_more(ctx: click.Context, _option: click.Parameter, given: bool) -> None:
     if given:
         ctx.meta[VERBOSE] = True
         logging.getLogger("cosyrt").setLevel(logging.INFO)
@@ -192,11 +192,11 @@ verbose_option = click.option(
     is_flag=True,
     expose_value=False,
     is_eager=True,
-    callback=_more_to_read,
+    callback=_print_more,
     help="Print more, and where an error came from.",
 )
 
 
 def is_verbose(ctx: click.Context) -> bool:
-    """Whether -v was given, to whichever command."""
+    """Tell whether -v was given, to whichever command."""
     return bool(ctx.meta.get(VERBOSE))

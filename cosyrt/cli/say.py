@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import codecs
+import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from cosyrt.cli.options import (
-    Mode,
-    Model,
-    Pace,
-    Speaker,
-    Telling,
-    mode_options,
+    ModelOptions,
+    OutputOptions,
+    PaceOptions,
+    SpeakerOptions,
+    StyleOptions,
     model_options,
+    output_options,
     pace_options,
     speaker_options,
-    telling_options,
+    style_options,
     verbose_option,
 )
-from cosyrt.cli.report import Run
-from cosyrt.cli.streams import is_watched, standard_input
+from cosyrt.cli.run import SpeechRun
+from cosyrt.cli.terminal import ShowProgress, progress_bar
 from cosyrt.errors import TextError, UsageError
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ GREETING = {
     "zh": "你好！这是在你自己的电脑上合成的声音。",
 }
 
-Text = str | Iterator[str]
-OnProgress = Callable[["Progress"], None]
+GivenText = str | Iterator[str]  # whole, or in parts as they arrive on standard input
 
 
 @click.command()
@@ -49,21 +48,21 @@ OnProgress = Callable[["Progress"], None]
 @click.option("--stream", is_flag=True, help="Play or write while the speech is being made.")
 @click.option("--interleave", is_flag=True, help="With --stream: begin a sentence before it is complete.")
 @speaker_options
-@mode_options
+@style_options
 @pace_options
 @model_options
-@telling_options
+@output_options
 @verbose_option
 def say(
     text: str | None,
     output: str | None,
     stream: bool,
     interleave: bool,
-    speaker: Speaker,
-    mode: Mode,
-    pace: Pace,
-    model: Model,
-    telling: Telling,
+    speaker: SpeakerOptions,
+    style: StyleOptions,
+    pace: PaceOptions,
+    model: ModelOptions,
+    printing: OutputOptions,
 ) -> None:
     """Speak TEXT aloud. Where there is no sound device, write speech.wav.
 
@@ -79,63 +78,74 @@ def say(
     if interleave and not stream:
         raise UsageError("--interleave reads the text while it is spoken; add --stream")
     asked = None if text is None else _asked(text, stream)
-    with Run(output, model, telling, piecewise=stream) as run:
-        speech = Speech(run.tts, asked, speaker, mode, pace, run.spoken_by)
-        with _progress_bar(telling) as progress:
-            run.deliver(speech.streamed(interleave) if stream else speech.whole(progress))
+    with SpeechRun(output, model, printing, piecewise=stream) as run:
+        texts = SpokenTexts(run.tts, asked, speaker, style, pace, run.voice_names)
+        with progress_bar(hidden=printing.quiet) as show:
+            run.deliver(texts.streamed(interleave) if stream else texts.whole(show))
 
 
-class Speech:
-    """What is said, by whom: the text that was asked for, or the greeting."""
+class SpokenTexts:
+    """The text that was asked for, or else the greetings, each with its voice."""
 
     def __init__(
         self,
         tts: Pipeline,
-        asked: Text | None,
-        speaker: Speaker,
-        mode: Mode,
-        pace: Pace,
-        spoken_by: list[str],
+        asked: GivenText | None,
+        speaker: SpeakerOptions,
+        style: StyleOptions,
+        pace: PaceOptions,
+        voice_names: list[str],
     ) -> None:
-        self.tts, self.spoken_by = tts, spoken_by
+        self.tts, self.voice_names = tts, voice_names
         self._speaker = speaker.of(tts)
         self._texts = _greeting(self._speaker) if asked is None else [asked]
         self._options: dict[str, Any] = {
             "speed": pace.speed,
             "seed": pace.seed,
-            "instruction": mode.instruct,
-            "cross_lingual": mode.cross_lingual,
+            "instruction": style.instruct,
+            "cross_lingual": style.cross_lingual,
         }
 
-    def whole(self, progress: OnProgress | None) -> Generator[Audio]:
-        """Each text in one piece."""
+    def whole(self, show: ShowProgress = lambda step, share: None) -> Generator[Audio]:
+        """Speak each text in one piece."""
         for text, voice in self._with_voices():
-            yield self.tts.say("".join(text), voice=voice, progress=progress, **self._options)
+            yield self.tts.say("".join(text), voice=voice, progress=_shown_by(show), **self._options)
 
     def streamed(self, interleave: bool) -> Generator[Audio]:
-        """Each text in chunks, the first one soon."""
+        """Speak each text in chunks, the first of them soon."""
         for text, voice in self._with_voices():
             yield from self.tts.stream(text, voice=voice, interleave=interleave, **self._options)
 
-    def _with_voices(self) -> Iterator[tuple[Text, Voice]]:
+    def _with_voices(self) -> Iterator[tuple[GivenText, Voice]]:
         for text in self._texts:
             opening, text = (text, text) if isinstance(text, str) else _opening(text)
             voice = self._speaker or self.tts.voices[self.tts.default_voice(opening)]
-            self.spoken_by.append(voice.name)
+            self.voice_names.append(voice.name)
             yield text, voice
 
 
-def _greeting(speaker: Voice | None) -> list[Text]:
-    """Hello in every language, or in the speaker's own."""
+def _greeting(speaker: Voice | None) -> list[GivenText]:
+    """Greet in the speaker's language, or in every language."""
     language = speaker.language if speaker else None
     return [GREETING[language]] if language in GREETING else list(GREETING.values())
 
 
-def _asked(text: str, piecewise: bool) -> Text:
+def _asked(text: str, piecewise: bool) -> GivenText:
     if text != "-":
         return _not_empty(text, "the text")
-    pieces = _decoded(standard_input())
+    pieces = _decoded(_standard_input())
     return pieces if piecewise else _not_empty("".join(pieces), "standard input")
+
+
+def _standard_input() -> BufferedReader:
+    """Standard input as bytes.
+
+    Raises:
+        UsageError: it is closed.
+    """
+    if sys.stdin is None:
+        raise UsageError("- reads standard input, which is closed; give the text itself")
+    return cast("BufferedReader", sys.stdin.buffer)
 
 
 def _not_empty(text: str, what: str) -> str:
@@ -145,7 +155,7 @@ def _not_empty(text: str, what: str) -> str:
 
 
 def _decoded(stream: BufferedReader) -> Iterator[str]:
-    """What is there so far, again and again until the end: a pipe may be slow, and is spoken as it comes."""
+    """Decode text as it arrives: a pipe may be slow, and is spoken as it comes."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     try:
         while data := stream.read1(1 << 16):
@@ -156,7 +166,7 @@ def _decoded(stream: BufferedReader) -> Iterator[str]:
 
 
 def _opening(pieces: Iterator[str]) -> tuple[str, Iterator[str]]:
-    """The first words, to choose a voice by, and all pieces including them."""
+    """Read the first words, to choose a voice by; give them and all pieces including them."""
     opening = ""
     for piece in pieces:
         opening += piece
@@ -165,22 +175,11 @@ def _opening(pieces: Iterator[str]) -> tuple[str, Iterator[str]]:
     return _not_empty(opening, "standard input"), chain([opening], pieces)
 
 
-@contextmanager
-def _progress_bar(telling: Telling) -> Iterator[OnProgress | None]:
-    """A bar on the terminal's standard error, as soon as there is more than one piece to speak."""
-    if telling.quiet or not is_watched():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+def _shown_by(show: ShowProgress) -> Callable[[Progress], None]:
+    """Show how many pieces are spoken, as soon as there is more than one."""
 
-    columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[seconds]:.0f} s of audio")
-    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, visible=False, seconds=0.0)
+    def on_piece(at: Progress) -> None:
+        if at.pieces > 1:
+            show(f"{at.pieces_done}/{at.pieces}  {at.seconds:.0f} s of audio", at.pieces_done / at.pieces)
 
-        def show(at: Progress) -> None:
-            long = at.pieces > 1
-            bar.update(task, visible=long, total=at.pieces, completed=at.pieces_done, seconds=at.seconds)
-
-        yield show
+    return on_piece

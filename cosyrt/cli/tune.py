@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cosyrt.cli.options import verbose_option
-from cosyrt.cli.table import table
+from cosyrt.cli.terminal import progress_bar, table
 from cosyrt.errors import UsageError
 
 if TYPE_CHECKING:
-    from cosyrt.lab.tune import Progress, Report
+    from cosyrt.lab.tune import Report
     from cosyrt.lab.verdict import Row
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -53,8 +51,14 @@ def tune(model: str | None, device: str | None, budget: str, allow: str, as_json
     from cosyrt.lab import tune as tuning
 
     seconds, classes = _seconds(budget), _classes(allow)
-    with _progress(hidden=as_json) as progress:
-        report = tuning.tune(model, device=device, budget_s=seconds, allow=classes, progress=progress)
+    with progress_bar(hidden=as_json) as show:
+        report = tuning.tune(
+            model,
+            device=device,
+            budget_s=seconds,
+            allow=classes,
+            progress=lambda at: show(at.doing, min(1.0, at.spent_s / at.budget_s)),
+        )
     if as_json:
         click.echo(json.dumps(_as_json(report), ensure_ascii=False))
     else:
@@ -73,28 +77,6 @@ def _classes(allow: str) -> tuple[Any, ...]:
     if unknown := [name for name in asked if name not in CLASSES]:
         raise UsageError(f"no class of precision {unknown[0]!r}; give {', '.join(CLASSES)}, or some of them")
     return tuple(name for name in CLASSES if name in asked)
-
-
-@contextmanager
-def _progress(*, hidden: bool) -> Iterator[Callable[[Progress], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(elapsed_when_finished=True))
-    console = Console(stderr=True)
-    with Bar(*columns, console=console, transient=True, disable=hidden or not console.is_terminal) as bar:
-        task = bar.add_task("tuning", total=1.0)
-
-        def tell(progress: Progress) -> None:
-            bar.update(
-                task,
-                description=progress.doing,
-                completed=min(progress.spent_s, progress.budget_s),
-                total=progress.budget_s,
-            )
-
-        yield tell
 
 
 def _as_json(report: Report) -> dict[str, Any]:

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cosyrt.cli.options import (
-    Mode,
-    Model,
-    Pace,
-    Speaker,
-    Telling,
+    ModelOptions,
+    OutputOptions,
+    PaceOptions,
+    SpeakerOptions,
+    StyleOptions,
     model_options,
+    output_options,
     pace_options,
-    telling_options,
     verbose_option,
 )
-from cosyrt.cli.table import table
+from cosyrt.cli.terminal import table
 from cosyrt.errors import UsageError, VoiceError
 from cosyrt.files import check_target
 
@@ -93,7 +93,7 @@ def add(
     license: str,
     consent: str,
     overwrite: bool,
-    model: Model,
+    model: ModelOptions,
     as_json: bool,
 ) -> None:
     """Register the voice of the recording CLIP (1 to 30 s) as NAME.
@@ -112,7 +112,7 @@ def add(
     library.add(voice, overwrite=overwrite)
     chunk_tokens = tts.plan.first_edge(len(voice.speech_tokens)) + tts.plan.lookahead_tokens
     chunk = {"first_chunk_s": round(chunk_tokens / tts.description.rates.token_hz, 2)}
-    _tell_registered([voice], as_json, chunk)
+    _print_registered([voice], as_json, chunk)
 
 
 @voices.command("import")
@@ -138,16 +138,16 @@ def import_voices(file: Path, name: str | None, overwrite: bool, folder: str | N
         library.check_free(voice.name, overwrite=overwrite)
     for voice in found:
         library.add(voice, overwrite=overwrite)
-    _tell_registered(found, as_json)
+    _print_registered(found, as_json)
 
 
-@voices.command()
+@voices.command("export")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), required=True)
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it is there.")
 @model_options
 @verbose_option
-def export(names: tuple[str, ...], output: Path, overwrite: bool, model: Model) -> None:
+def export_voices(names: tuple[str, ...], output: Path, overwrite: bool, model: ModelOptions) -> None:
     """Write a voice to a .safetensors file, or one and more to a .pt file that upstream reads.
 
     A .pt file is of the model given: it holds the text tokens of each transcript.
@@ -193,19 +193,25 @@ def remove(names: tuple[str, ...]) -> None:
 @click.option("-o", "--output", metavar="FILE", help="Write to a file instead of playing.")
 @pace_options
 @model_options
-@telling_options
+@output_options
 @verbose_option
 def preview(
-    name: str, text: str | None, output: str | None, pace: Pace, model: Model, telling: Telling
+    name: str,
+    text: str | None,
+    output: str | None,
+    pace: PaceOptions,
+    model: ModelOptions,
+    printing: OutputOptions,
 ) -> None:
     """Hear the voice NAME say hello in its language, or TEXT."""
-    from cosyrt.cli.report import Run
-    from cosyrt.cli.say import Speech
+    from cosyrt.cli.run import SpeechRun
+    from cosyrt.cli.say import SpokenTexts
 
-    with Run(output, model, telling, piecewise=False) as run:
-        speaker = Speaker(voice=name, ref=None, ref_text=None)
-        plain = Mode(instruct=None, cross_lingual=False)
-        run.deliver(Speech(run.tts, text, speaker, plain, pace, run.spoken_by).whole(None))
+    with SpeechRun(output, model, printing, piecewise=False) as run:
+        speaker = SpeakerOptions(voice=name, ref=None, ref_text=None)
+        plain = StyleOptions(instruct=None, cross_lingual=False)
+        texts = SpokenTexts(run.tts, text, speaker, plain, pace, run.voice_names)
+        run.deliver(texts.whole())
 
 
 def _library() -> VoiceLibrary:
@@ -232,13 +238,17 @@ def _named(name: str, folder: str | None) -> Voice:
 
 
 def _check_not_own(name: str, own: Mapping[str, Voice]) -> None:
-    """A model's own voice is found first: one registered under its name would never be heard."""
+    """Refuse a name that hides the voice: a model's own voice of that name is found first.
+
+    Raises:
+        UsageError: the model has a voice of that name.
+    """
     if name in own:
         raise UsageError(f"the model has a voice {name!r} of its own; choose another name")
 
 
 def _not_own(found: list[Voice], own: Mapping[str, Voice]) -> list[Voice]:
-    """Those of a file that can be registered; a model's file of voices holds its own too."""
+    """Leave out the model's own voices; a model's file of voices holds them too."""
     rest = [voice for voice in found if voice.name not in own]
     if found and not rest:
         _check_not_own(found[0].name, own)
@@ -260,7 +270,11 @@ def _read_voices(file: Path, folder: str | None) -> list[Voice]:
 
 
 def _check_output(output: Path, overwrite: bool) -> None:
-    """Before a model is loaded for it."""
+    """Check, before a model is loaded, that the file may be written.
+
+    Raises:
+        UsageError: it exists already, or cannot be written.
+    """
     try:
         check_target(output)
     except OSError as error:
@@ -270,7 +284,7 @@ def _check_output(output: Path, overwrite: bool) -> None:
         raise UsageError(f"{output} is there already; choose another file, or --overwrite")
 
 
-def _export_for_upstream(names: tuple[str, ...], output: Path, model: Model) -> None:
+def _export_for_upstream(names: tuple[str, ...], output: Path, model: ModelOptions) -> None:
     tts = model.load()
     chosen = {name: tts.voice(name) for name in names}
     from cosyrt.engine.prompts import transcript_tokens
@@ -285,7 +299,7 @@ def _rows_of_model(folder: str | None) -> Iterator[dict[str, Any]]:
 
 
 def _rows_of_registered() -> Iterator[dict[str, Any]]:
-    """A damaged file is told, and hides none of the others."""
+    """List the registered voices; a damaged file is reported and hides none of the others."""
     library = _library()
     for name in library.names():
         try:
@@ -303,7 +317,7 @@ def _row(voice: Voice, source: str) -> dict[str, Any]:
 
 
 def _facts(voice: Voice) -> dict[str, Any]:
-    """What there is to say of a voice, under the names of the file's own fields."""
+    """Describe a voice under the names of the voice file's fields."""
     return {
         "name": voice.name,
         "language": voice.language,
@@ -314,7 +328,7 @@ def _facts(voice: Voice) -> dict[str, Any]:
     }
 
 
-def _tell_registered(made: list[Voice], as_json: bool, more: Mapping[str, Any] | None = None) -> None:
+def _print_registered(made: list[Voice], as_json: bool, more: Mapping[str, Any] | None = None) -> None:
     library = _library()
     facts = [{**_facts(voice), **(more or {}), "file": str(library.path(voice.name))} for voice in made]
     if as_json:
@@ -326,7 +340,7 @@ def _tell_registered(made: list[Voice], as_json: bool, more: Mapping[str, Any] |
 
 
 def _lines(facts: Mapping[str, Any]) -> str:
-    """One line a fact that is known."""
+    """Write one line for each fact that is known."""
     known = ((key, value) for key, value in facts.items() if value not in (None, ""))
     return "\n".join(f"{key:<16} {_printable(value)}" for key, value in known)
 
@@ -336,5 +350,5 @@ def _cell(value: object) -> object:
 
 
 def _printable(value: object) -> str:
-    """Without what could steer a terminal: a voice file may be a stranger's."""
+    """Replace what could steer a terminal: a voice file may be a stranger's."""
     return "".join(letter if letter.isprintable() else " " for letter in str(value))

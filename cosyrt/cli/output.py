@@ -1,102 +1,110 @@
-"""Where audio goes: a file, standard output, or (cosyrt.playback.Player) a loudspeaker."""
+"""Where audio goes: a file, standard output or, by `cosyrt.playback.Player`, a loudspeaker."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import struct
+import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from cosyrt import playback
-from cosyrt.audio import FORMATS, Audio
-from cosyrt.cli.streams import standard_output
-from cosyrt.errors import AudioError
+from cosyrt.errors import AudioError, UsageError
 from cosyrt.files import check_target
 
+if TYPE_CHECKING:
+    from cosyrt.audio import Audio
+
+STDOUT = 1
 DEFAULT_FILE = "speech.wav"
 UNKNOWN_LENGTH = 0xFFFF_FFFF
 
 
 class Sink(Protocol):
-    """Takes audio piece by piece."""
+    """Where audio goes, chunk by chunk."""
 
     def write(self, audio: Audio) -> None:
-        """Take one piece, all of the same rate."""
+        """Take one chunk; all have the same sample rate."""
 
     def close(self) -> None:
-        """There is no more: finish."""
+        """Finish: no chunk follows."""
 
     def stop(self) -> None:
         """Leave off at once; nothing half-made remains."""
 
 
-class Collected:
-    """Keeps everything until the end, so that what appears is whole or does not appear."""
+class CollectingSink:
+    """Keeps every chunk until the end, so that a file appears whole or not at all."""
 
     def __init__(self, finish: Callable[[Audio], None]) -> None:
         self._finish = finish
         self._parts: list[Audio] = []
 
     def write(self, audio: Audio) -> None:
-        """Keep it."""
+        """Keep the chunk."""
         self._parts.append(audio)
 
     def close(self) -> None:
-        """Hand on all of it, joined."""
+        """Hand on all chunks, joined."""
+        from cosyrt.audio import Audio
+
         self._finish(Audio.join(self._parts))
 
     def stop(self) -> None:
-        """Forget what was made."""
+        """Forget the chunks."""
         self._parts.clear()
 
 
 class WavPipe:
-    """WAV into a stream as it is made, under a header of unknown length (as FFmpeg writes into pipes)."""
+    """Writes WAV into a stream while it is made; its header says no length, as FFmpeg's does in pipes."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._started = False
 
     def write(self, audio: Audio) -> None:
-        """Write the samples, 16-bit, and let the reader have them at once."""
+        """Write the samples in 16 bits and flush, so that the reader has them at once."""
         if not self._started:
             _write_all(self._stream, _open_wav_header(audio.rate))
             self._started = True
         _write_all(self._stream, audio.to_bytes("pcm"))
 
     def close(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: no sample is held back."""
 
     def stop(self) -> None:
-        """What the reader has cannot be taken back."""
+        """Do nothing: the reader has its samples already."""
 
 
 def into_file(path: Path) -> Sink:
-    """A file of the format that its name says.
+    """Open a sink for a file of the format that its name says.
 
     Raises:
         AudioError: no such format, or the file cannot be written: at once, before the work is done.
     """
+    from cosyrt.audio import FORMATS
+
     if path.suffix.removeprefix(".").lower() not in FORMATS:
         raise AudioError(f"{path} names no audio format; end it in .{', .'.join(FORMATS)}")
     try:
         check_target(path)
     except OSError as error:
         raise AudioError(f"cannot write {path}: {error.strerror or error}; give another file") from error
-    return Collected(lambda audio: audio.write(path))
+    return CollectingSink(lambda audio: audio.write(path))
 
 
 def into_stream(stream: BinaryIO, *, piecewise: bool) -> Sink:
-    """WAV into an open stream: piece by piece, or whole with its true length."""
+    """Open a sink that writes WAV into a stream: chunk by chunk, or whole with its true length."""
     if piecewise:
         return WavPipe(stream)
-    return Collected(lambda audio: _write_all(stream, audio.to_bytes("wav")))
+    return CollectingSink(lambda audio: _write_all(stream, audio.to_bytes("wav")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where the speech goes, and how that is told."""
+    """Where the speech goes, and the words for it."""
 
     sink: Sink
     described: str
@@ -106,12 +114,14 @@ class Target:
 
 
 def open_target(output: str | None, *, piecewise: bool) -> Target:
-    """The file or stream that was asked for, else a loudspeaker, else `speech.wav`.
+    """Open the file or stream that was asked for, else a loudspeaker, else `speech.wav`.
 
     Raises:
         UsageError: standard output is a terminal, or closed.
         AudioError: the file cannot be written.
     """
+    from cosyrt import playback
+
     if output == "-":
         sink = into_stream(standard_output(), piecewise=piecewise)
         return Target(sink=sink, described="standard output", is_stdout=True)
@@ -137,6 +147,30 @@ def deliver(chunks: Generator[Audio], sink: Sink) -> None:
         chunks.close()
 
 
+def standard_output() -> BinaryIO:
+    """Standard output as bytes, for a WAV file.
+
+    Raises:
+        UsageError: it is closed, or a terminal.
+    """
+    if sys.stdout is None:
+        raise UsageError("-o - writes to standard output, which is closed; give a file's name")
+    if sys.stdout.isatty():
+        raise UsageError("-o - writes a WAV file to a terminal; add > speech.wav, or | a player")
+    return sys.stdout.buffer
+
+
+def drop_output() -> None:
+    """Forget what standard output did not take, so that flushing it does not fail once more at exit."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+
+
 def _write_all(stream: BinaryIO, data: bytes) -> None:
     try:
         stream.write(data)
@@ -149,7 +183,7 @@ def _write_all(stream: BinaryIO, data: bytes) -> None:
 
 
 def _open_wav_header(rate: int) -> bytes:
-    """44 bytes: 16-bit mono PCM that goes on until the stream ends."""
+    """Write a header of 44 bytes: 16-bit mono PCM that goes on until the stream ends."""
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
     riff = struct.pack("<4sI4s", b"RIFF", UNKNOWN_LENGTH, b"WAVE")
     return riff + form + struct.pack("<4sI", b"data", UNKNOWN_LENGTH)

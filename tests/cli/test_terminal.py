@@ -1,10 +1,10 @@
-"""Tables on the terminal."""
+"""What a terminal shows: tables."""
 
 from __future__ import annotations
 
 import pytest
 
-from cosyrt.cli.table import table
+from cosyrt.cli.terminal import table
 
 
 def test_columns_are_as_wide_as_their_cells() -> None:
