@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cosyrt.audio import Audio, MelSpec, log_mel
+from cosyrt.audio import Audio
+from cosyrt.mel import MelSpec, log_mel
 
 COEFFICIENTS = 13
 DECIBELS = 10 / np.log(10) * np.sqrt(2)

@@ -24,9 +24,9 @@ from benchmarks.distance import distance_db
 from benchmarks.recogniser import Recogniser, interval, word_errors, words
 from benchmarks.report import machine, table, write_json
 from cosyrt import Audio, Pipeline, Voice
-from cosyrt.audio import log_mel
 from cosyrt.engine.session import Session
 from cosyrt.engine.vocoder_stream import AudioStream
+from cosyrt.mel import log_mel
 from cosyrt.text.pronounce import ArpabetPinyin
 from cosyrt.voice.reference import ENCODER_HZ, mel_spec, speech_tokens
 from recipes.builtin_voice.teacher import SAMPLE_HZ, Espeak, Flite

@@ -33,8 +33,8 @@ from cosyrt.text import split
 from cosyrt.text.arriving import whole_words
 from cosyrt.text.normalize import check_speakable, is_speakable, spoken_language
 from cosyrt.text.sentences import whole_sentences
+from cosyrt.text.split import readable
 from cosyrt.text.tokenizer import tokenizer_of
-from cosyrt.text.unread import readable
 from cosyrt.voice.conversion import source_tokens
 from cosyrt.voice.encoder import VoiceEncoder
 from cosyrt.voice.library import VoiceLibrary

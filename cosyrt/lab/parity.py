@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from cosyrt.accel.contract import Part, Precision
-from cosyrt.audio import log_mel
 from cosyrt.engine.stages import Stages
 from cosyrt.lab.workload import (
     Subject,
@@ -30,6 +29,7 @@ from cosyrt.lab.workload import (
     read_probabilities,
     samples_of,
 )
+from cosyrt.mel import log_mel
 from cosyrt.voice.reference import mel_spec
 
 NEPERS_TO_DB = 20 / np.log(10)

@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterable, Iterator
 
 from cosyrt.text.normalize import audible, is_speakable
+from cosyrt.text.scripts import HAN, KANA
 from cosyrt.text.sentences import is_finished
 
 LONGEST_WORD = 100
 _MARKS = "，。！？、；："
 # Hanzi and kana end anywhere; what else has no blank behind it yet may go on.
-_OPEN_WORD = re.compile(rf"\s?[^\s\u3040-\u30ff\u4e00-\u9fff{_MARKS}]*\Z")
+_OPEN_WORD = re.compile(rf"\s?[^\s{KANA}{HAN}{_MARKS}]*\Z")
 # Hanzi stay together up to a mark: their tokens are then those of the text as a whole.
 _WORD = re.compile(rf"\s*(?:[^\s{_MARKS}]{{1,{LONGEST_WORD}}}[{_MARKS}]*[”’」』）]*|[{_MARKS}]+)")
 

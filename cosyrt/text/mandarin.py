@@ -17,7 +17,6 @@ _FINALS = (
 INITIALS = tuple("z:" + initial for initial in _INITIALS)
 FINALS = tuple(f"z:{final}{tone}" for final in _FINALS for tone in "12345")
 
-HANZI = "\u3007\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f"
 _SYLLABLE = re.compile(r"(zh|ch|sh|[bpmfdtnlgkhjqxrzcs])?([a-zêü]+)([1-5])")
 # Interjections without a vowel, and the bare ê, are said with their nearest ordinary syllable.
 _BARE = {"n": "en", "ng": "en", "m": "mu", "hm": "heng", "hng": "heng", "ê": "ei"}

@@ -13,16 +13,17 @@ from functools import lru_cache
 
 from cosyrt.errors import TextError
 from cosyrt.text.rewrites import HAN_DIGITS, rewritten, symbols_in_chinese, symbols_in_english
+from cosyrt.text.scripts import HAN, HANGUL, KANA, LATIN
 from cosyrt.text.sentences import best_break, is_finished
 
 # Up to here wetext takes 0.1 ms a character; beyond, its time grows faster than the text, its memory too.
 _CHARACTERS_AT_ONCE = 200
 
 _SCRIPTS = {
-    "ja": re.compile(r"[\u3040-\u30ff]"),
-    "ko": re.compile(r"[\u1100-\u11ff\uac00-\ud7af]"),
-    "zh": re.compile(r"[\u4e00-\u9fff]"),
-    "en": re.compile(r"[A-Za-z\u00c0-\u024f]"),
+    "ja": re.compile(f"[{KANA}]"),
+    "ko": re.compile(f"[{HANGUL}]"),
+    "zh": re.compile(f"[{HAN}]"),
+    "en": re.compile(f"[{LATIN}]"),
 }
 _PARAGRAPH_END = re.compile(r"\n\s*\n")
 # Control characters, direction marks, joiners, broken characters and emoji: nothing that has a sound.

@@ -11,9 +11,9 @@ import unicodedata
 from collections.abc import Iterator
 
 from cosyrt.text import mandarin
-from cosyrt.text.capitals import ENGLISH_WORD, spelled_words
-from cosyrt.text.english import LETTERS, PHONES, English
+from cosyrt.text.english import ENGLISH_WORD, LETTERS, PHONES, English, spelled_words
 from cosyrt.text.rewrites import HAN_DIGITS
+from cosyrt.text.scripts import HAN, has_han
 from cosyrt.text.sentences import is_spelling
 
 BOUNDARY = "|"
@@ -21,7 +21,7 @@ FINAL_MARKS = (".", "?", "!")
 MARKS = (",", *FINAL_MARKS)
 
 _DIGITS_EN = "zero one two three four five six seven eight nine".split()
-_PARTS = re.compile(rf"(?P<english>{ENGLISH_WORD})|(?P<hanzi>[{mandarin.HANZI}]+)|(?P<mark>[,.?!])", re.ASCII)
+_PARTS = re.compile(rf"(?P<english>{ENGLISH_WORD})|(?P<hanzi>[{HAN}]+)|(?P<mark>[,.?!])", re.ASCII)
 # Inside a word a full stop is spelling (U.S., example.com), not a pause.
 _INNER_STOP = re.compile(r"(?<=[A-Za-z])\.(?=[A-Za-z])")
 _SPELLING = str.maketrans(
@@ -85,7 +85,7 @@ def _plain(text: str) -> str:
     text = text.translate(_SPELLING)  # before NFKC, which would turn … into three stops
     text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text))
     text = "".join(c for c in text if not unicodedata.combining(c)).translate(_SPELLING)
-    chinese = re.search(f"[{mandarin.HANZI}]", text) is not None
+    chinese = has_han(text)
     text = re.sub(r"\d", lambda digit: _digit(int(digit[0]), chinese), text)
     return _INNER_STOP.sub(" ", text)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import re
+import logging
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from cosyrt.errors import TextError
 from cosyrt.text.normalize import check_speakable, is_speakable, paragraphs
+from cosyrt.text.scripts import has_han
 from cosyrt.text.sentences import best_break, sentences
 
-_HANZI = re.compile(r"[\u4e00-\u9fff]")
 # No token is longer than this many characters in practice; bounds the work on text without any break.
 _CHARACTERS_PER_TOKEN = 16
+_LETTERS_SHOWN = 12  # in a message
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,32 @@ def split(text: str, count: Callable[[str], int], limits: Limits | None = None) 
     return list(_grouped(sentences(text), count, limits or Limits()))
 
 
+def readable(pieces: Iterator[str], unread: Callable[[str], str]) -> Iterator[str]:
+    """Pass on the pieces that the model can pronounce; warn once of letters that it cannot.
+
+    `unread` gives the letters of a piece for which the model has no sound.
+
+    Raises:
+        TextError: the model cannot read any of the text.
+    """
+    found, warned, lost = False, False, dict[str, None]()
+    for piece in pieces:
+        silent = unread(piece)
+        lost |= dict.fromkeys(silent)
+        sounds = is_speakable(piece.translate(dict.fromkeys(map(ord, silent))))
+        found = found or sounds
+        if found and lost and not warned:
+            warned = True
+            log.warning("this voice cannot read the letters %s: they are left out", _listed(lost))
+        if sounds:
+            yield piece
+    if lost and not found:
+        raise TextError(
+            f"this voice cannot read the letters {_listed(lost)}; "
+            "give it English or Chinese text, or use an official CosyVoice model"
+        )
+
+
 def _all_sentences(text: str) -> Iterator[str]:
     for paragraph in paragraphs(text):
         yield from sentences(paragraph)
@@ -79,7 +109,7 @@ def _all_sentences(text: str) -> Iterator[str]:
 
 def _grouped(parts: Iterator[str], count: Callable[[str], int], limits: Limits) -> Iterator[str]:
     def size(text: str) -> int:
-        return len(text) if _HANZI.search(text) else count(text)
+        return len(text) if has_han(text) else count(text)
 
     def fits(text: str) -> bool:
         return max(size(text), count(text)) <= limits.most
@@ -114,3 +144,7 @@ def _longest(text: str, size: Callable[[str], int], limit: int) -> int:
     """Characters of the longest beginning of the text that is within the limit, at least 1."""
     lengths = range(1, min(len(text), limit * _CHARACTERS_PER_TOKEN) + 1)
     return max(1, bisect_right(lengths, limit, key=lambda length: size(text[:length])))
+
+
+def _listed(letters: dict[str, None]) -> str:
+    return "".join(list(letters)[:_LETTERS_SHOWN]) + ("…" if len(letters) > _LETTERS_SHOWN else "")

@@ -1,17 +1,31 @@
-"""A recording → a voice. The steps are upstream's `frontend_zero_shot` (cosyvoice/cli/frontend.py)."""
+"""A recording → a voice. The steps are upstream's `frontend_zero_shot` (cosyvoice/cli/frontend.py).
+
+The prompt of a voice is cut so that the first chunk of a stream comes early. A stream may be cut on a grid of
+chunks that is counted from the first token of the prompt: how soon its first chunk ends depends on the
+prompt's length alone. With CosyVoice 2 and 3 (chunks of 25 tokens, at least 12 in the first) it is after 12
+tokens when 13 are left of the prompt over whole chunks, and after 36 when 14 are: one second later. So up to
+a second of the recording's silence is left out.
+
+Only silence: the transcript is given to the language model beside the tokens, and a prompt that lacks the
+sound of words it has is continued with those words, or mumbled. Some silence stays on either side, because
+the quiet beginning of an [f] and the closure of a last [t] count as silence by their level. It is taken from
+the beginning first: the end is what the models continue from.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cosyrt.audio import Audio, log_mel
+from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import AudioError
+from cosyrt.mel import log_mel
 from cosyrt.text.normalize import language_of, normalize
-from cosyrt.voice.prompt_cut import FirstEdge, best_cut
 from cosyrt.voice.reference import (
     ENCODER_HZ,
     MAX_REFERENCE_S,
@@ -27,13 +41,18 @@ from cosyrt.voice.reference import (
 from cosyrt.voice.voice import Origin, Voice
 
 Reference = Audio | str | Path
+# Length of a prompt in tokens → tokens after it at which the first chunk of a stream ends.
+FirstEdge = Callable[[int], int]
+
+SILENCE_BELOW_PEAK_DB = 40.0  # so far below the loudest token; quiet speech sounds are 30 dB below
+KEPT_TOKENS = 3  # of silence, on either side of the speech: 0.12 s
 
 
 class VoiceEncoder:
     """Reference audio → `Voice`, through the speech tokenizer and the speaker encoder of a model folder.
 
     `first_edge` says where a stream after a prompt of so many tokens is first cut: with it, silence is left
-    out of the prompt so that this is early (see `prompt_cut`).
+    out of the prompt so that this is early (see `best_cut`).
     """
 
     def __init__(self, folder: ModelFolder, first_edge: FirstEdge | None = None) -> None:
@@ -102,7 +121,7 @@ def read_reference(reference: Reference) -> Audio:
 
 
 def sha256_of(reference: Reference) -> str:
-    """Of a file's bytes; of a recording in memory, of its samples as little-endian float32.
+    """The SHA-256 of a file's bytes, or of the samples of a recording in memory as little-endian float32.
 
     Raises:
         AudioError: the file cannot be read.
@@ -114,3 +133,36 @@ def sha256_of(reference: Reference) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise AudioError(f"cannot read {reference}: {error.strerror or error}; check the path") from error
+
+
+def best_cut(
+    samples: Floats,  # [N] at least one for each token
+    tokens: int,
+    first_edge: FirstEdge,
+) -> slice:
+    """The tokens to keep so that the first chunk ends as early as leaving out silence allows."""
+    leading, trailing = _spare(_is_silent(samples, tokens))
+    cut = min(range(leading + trailing + 1), key=lambda cut: (first_edge(tokens - cut), cut))
+    start = min(cut, leading)
+    return slice(start, tokens - (cut - start))
+
+
+def _is_silent(
+    samples: Floats,  # [N]
+    tokens: int,
+) -> NDArray[np.bool_]:  # [tokens]
+    """Which tokens have a level far below the loudest."""
+    width = len(samples) // tokens
+    power = np.var(samples[: width * tokens].reshape(tokens, width), axis=1, dtype=np.float64)
+    silent: NDArray[np.bool_] = power <= power.max() * 10 ** (-SILENCE_BELOW_PEAK_DB / 10)
+    return silent
+
+
+def _spare(
+    silent: NDArray[np.bool_],  # [P]
+) -> tuple[int, int]:
+    """How many tokens may go at the beginning and at the end."""
+    speech = np.flatnonzero(~silent)
+    if not len(speech):
+        return 0, 0
+    return max(0, int(speech[0]) - KEPT_TOKENS), max(0, len(silent) - 1 - int(speech[-1]) - KEPT_TOKENS)

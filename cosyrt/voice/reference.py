@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosyrt.audio import Audio, MelSpec, whisper_log_mel
+from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.hyperyaml import Tagged
 from cosyrt.errors import AudioError, ConfigError, WeightsError, one_line
+from cosyrt.mel import MelSpec, whisper_log_mel
 from cosyrt.startup import runtime
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosyrt.audio import MelSpec, log_mel
+from cosyrt.mel import MelSpec, log_mel
 from cosyrt.text.pronounce import ArpabetPinyin
 from recipes.builtin_voice import texts_en, texts_zh
 from recipes.builtin_voice.align import unit_ends

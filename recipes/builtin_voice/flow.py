@@ -109,10 +109,9 @@ def losses(
     batch = len(mel)
     mask = attention_mask(valid, CONFIG.encoder.chunk_tokens if chunked else None)
     mu = model.encode(tokens, valid, mask).float()
-    real_up = valid.repeat_interleave(2, dim=1)
-    mask = real_up[:, None].float()
-    count = mask.sum() * mel.shape[1]
-    prior = ((mu - mel).abs() * mask).sum() / count
+    valid_frames = valid.repeat_interleave(2, dim=1)[:, None].float()
+    count = valid_frames.sum() * mel.shape[1]
+    prior = ((mu - mel).abs() * valid_frames).sum() / count
     asked = time_steps(CONFIG.steps)[:-1]  # the solver looks nowhere else
     t = asked[torch.from_numpy(random.integers(0, CONFIG.steps, batch))].to(mel)
     warmth = torch.from_numpy(random.random((batch, 1, 1), np.float32)).to(mel) * WARMEST
@@ -120,7 +119,7 @@ def losses(
     mixed = (1 - (1 - SIGMA_MIN) * t)[:, None, None] * noise + t[:, None, None] * mel
     velocity = model.velocity(
         mixed,
-        mask,
+        valid_frames,
         at_mel_rate(mask, model.config.encoder.up),
         mu,
         t,
@@ -128,7 +127,7 @@ def losses(
         prompts(mel, random),
     )
     wanted = mel - (1 - SIGMA_MIN) * noise
-    match = ((velocity.float() - wanted).abs() * mask).sum() / count
+    match = ((velocity.float() - wanted).abs() * valid_frames).sum() / count
     return {"loss": match + PRIOR_WEIGHT * prior, "match": match, "prior": prior}
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.audio import MelSpec, _filterbank
+from cosyrt.mel import MelSpec, mel_filterbank
 
 RESOLUTIONS = ((2048, 480), (1024, 240), (512, 120), (128, 32))  # transform size, hop
 CRITIC_RESOLUTIONS = ((1024, 240), (512, 120), (256, 60))
@@ -64,7 +64,7 @@ class LogMel(nn.Module):
     def __init__(self, spec: MelSpec = MEL_RESOLUTIONS[0]) -> None:
         super().__init__()
         self.spec = spec
-        self.register_buffer("bank", torch.as_tensor(_filterbank(self.spec)).clone(), persistent=False)
+        self.register_buffer("bank", torch.as_tensor(mel_filterbank(self.spec)).clone(), persistent=False)
 
     def forward(
         self,

@@ -97,7 +97,8 @@ def normalise(model: Tokenizer, corpus: data.Corpus) -> None:
 
 def whisper_features(samples: np.ndarray) -> np.ndarray:  # float32 [N] at 24 kHz -> [4 S, 128]
     """The official tokenizer's input for one whole utterance."""
-    from cosyrt.audio import Audio, whisper_log_mel
+    from cosyrt.audio import Audio
+    from cosyrt.mel import whisper_log_mel
 
     return whisper_log_mel(Audio(samples, 24_000).resample(16_000).samples, n_mels=128).T
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from cosyrt.audio import MelSpec, log_mel
+from cosyrt.mel import MelSpec, log_mel
 from cosyrt.models.vocoder import VocoderConfig
 from recipes.builtin_voice import corpus as data
 from recipes.builtin_voice import vocoder

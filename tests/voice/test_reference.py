@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosyrt.audio import Audio, MelSpec
+from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.hyperyaml import Tagged
 from cosyrt.errors import AudioError, ConfigError, ModelNotFound, WeightsError
+from cosyrt.mel import MelSpec
 from cosyrt.voice.reference import (
     check_reference,
     fingerprint,
