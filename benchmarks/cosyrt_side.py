@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from benchmarks.side import Given, Watch, hops, memory_mb, serve
+from cosyrt.accel.load import load
 from cosyrt.engine.decoding import Saying, speech_tokens
-from cosyrt.engine.family import SoundStream
+from cosyrt.engine.family import VocoderStreamLike
 from cosyrt.engine.mel_stream import MelStream
-from cosyrt.engine.pipeline import Pipeline, load
+from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.session import Session
 from cosyrt.lab.bench import way
 from cosyrt.voice.voice import Voice
@@ -37,11 +38,11 @@ class Ours:
         p, given = self.pipeline, self.given
         ratio = count / len(given.text)
         exactly = replace(
-            p.description.speaking, least_per_text=ratio, most_per_text=ratio, loop_tokens=1 << 30
+            p.model.settings.speaking, least_per_text=ratio, most_per_text=ratio, loop_tokens=1 << 30
         )
         saying = Saying(given.text.tolist(), given.prompt_text.tolist(), given.prompt_speech.tolist())
-        draw = torch.Generator(p.where).manual_seed(0)
-        return speech_tokens(p.stages, exactly, saying, draw, p.where)
+        draw = torch.Generator(p.model.device).manual_seed(0)
+        return speech_tokens(p.model.stages, exactly, saying, draw, p.model.device)
 
     def session(self, *, stream: bool) -> Session:
         """A fresh one; what belongs to the voice is kept with it."""
@@ -50,7 +51,9 @@ class Ours:
     def mels(self, *, stream: bool) -> MelStream:
         """Tokens to mel."""
         p = self.pipeline
-        made = p.description.mels(p.stages, p.description.flow, p.conditions.of(self.voice), chunked=stream)
+        made = p.model.settings.mel_stream(
+            p.model.stages, p.model.settings.flow, p.conditions.of(self.voice), chunked=stream
+        )
         assert isinstance(made, MelStream)
         return made
 
@@ -75,7 +78,7 @@ class Ours:
 
     def vocoder(self, frames: int) -> float:
         """Mel to samples."""
-        mel = torch.tensor(self.given.mel(frames), device=self.pipeline.where)[None]
+        mel = torch.tensor(self.given.mel(frames), device=self.pipeline.model.device)[None]
         watch = Watch()
         self.sound().push(mel, True)
         return watch.s
@@ -96,10 +99,10 @@ class Ours:
     def chunk(self, at: int) -> tuple[float, float]:
         """(seconds, seconds of audio) of the chunk of a stream that has that token: flow and vocoder."""
         start, end = hops(self.edges(), at)
-        tokens = self.given.speech(end + self.pipeline.plan.lookahead_tokens).tolist()
+        tokens = self.given.speech(end + self.pipeline.model.settings.chunking.lookahead_tokens).tolist()
         mels = self.arrived(start, tokens)
         sound = self.sound()
-        sound.push(torch.full((1, 80, 50), -6.0, device=self.pipeline.where), False)
+        sound.push(torch.full((1, 80, 50), -6.0, device=self.pipeline.model.device), False)
         watch = Watch()
         sound.push(mels.until(tokens, end), False)
         return watch.s, (end - start) / 25
@@ -108,13 +111,13 @@ class Ours:
         """A stream that has come to that token."""
         mels = self.mels(stream=True)
         for edge in takewhile(lambda edge: edge <= start, self.edges()):
-            mels.until(tokens[: edge + self.pipeline.plan.lookahead_tokens], edge)
+            mels.until(tokens[: edge + self.pipeline.model.settings.chunking.lookahead_tokens], edge)
         return mels
 
     def stream(self, count: int) -> float:
         """Flow and vocoder of a stream of so many tokens, with a voice that is known."""
         tokens = self.given.speech(count).tolist()
-        ahead = self.pipeline.plan.lookahead_tokens
+        ahead = self.pipeline.model.settings.chunking.lookahead_tokens
         mels, sound = self.mels(stream=True), self.sound()
         watch = Watch()
         for edge in takewhile(lambda edge: edge + ahead <= count, self.edges()):
@@ -124,18 +127,20 @@ class Ours:
 
     def edges(self) -> Iterator[int]:
         """Where its chunks end."""
-        return self.pipeline.plan.edges(len(self.voice.speech_tokens))
+        return self.pipeline.model.settings.chunking.edges(len(self.voice.speech_tokens))
 
-    def sound(self) -> SoundStream:
+    def sound(self) -> VocoderStreamLike:
         """Mel to samples, from the beginning."""
         p = self.pipeline
-        return p.description.sound(p.stages, p.description.vocoder, torch.Generator().manual_seed(0))
+        return p.model.settings.vocoder_stream(
+            p.model.stages, p.model.settings.vocoder, torch.Generator().manual_seed(0)
+        )
 
 
 def main(folder: str, name: str, threads: str, cache_gb: str = "") -> None:
     """Load, then answer."""
     torch.set_num_threads(int(threads))
-    side = Ours(load(folder, device="cpu", accelerate=way(name)))
+    side = Ours(load(folder, device="cpu", accelerate=way(name), plan=False))
     if cache_gb:
         side.pipeline.conditions.cache_bytes = int(float(cache_gb) * 1e9)
     names = ("llm", "flow", "vocoder", "utterance", "first_audio", "chunk", "stream", "write_mel")

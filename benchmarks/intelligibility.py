@@ -43,15 +43,15 @@ class Chain:
 
     def vocoder_copy(self, audio: Audio, _text: str) -> Audio:
         """The audio's own mel through the vocoder."""
-        mel = log_mel(audio.resample(self.tts.sample_rate).samples, mel_spec(self.tts.folder))
+        mel = log_mel(audio.resample(self.tts.sample_rate).samples, mel_spec(self.tts.model.folder))
         noise = torch.Generator().manual_seed(SEED)
-        vocoder = AudioStream(self.tts.stages, self.tts.description.vocoder, noise)
+        vocoder = AudioStream(self.tts.model.stages, self.tts.model.settings.vocoder, noise)
         samples = vocoder.push(torch.from_numpy(mel)[None].to(self.tts.device), True)
         return Audio(samples.cpu().numpy(), self.tts.sample_rate)
 
     def tokens_to_audio(self, audio: Audio, _text: str) -> Audio:
         """The audio's own speech tokens through flow and vocoder."""
-        tokens = speech_tokens(self.tts.folder, audio.resample(ENCODER_HZ).samples).tolist()
+        tokens = speech_tokens(self.tts.model.folder, audio.resample(ENCODER_HZ).samples).tolist()
         session = Session(self.tts, self.voice, 1.0, SEED, chunked=False, edges=False)
         return Audio(np.concatenate(list(session.piece(iter(tokens)))), self.tts.sample_rate)
 

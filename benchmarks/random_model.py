@@ -59,7 +59,7 @@ def write(folder: Path, *, small: bool) -> None:
     write_letters(words)
     (folder / "cosyvoice2.yaml").write_text(_description(small))
     opened = ModelFolder.open(folder)
-    config = cosyvoice2.describe(opened.description, opened.language_model())
+    config = cosyvoice2.read_settings(opened.description, opened.language_model())
     llm, flow = config.llm, config.flow
     assert isinstance(llm, LanguageModelConfig) and isinstance(flow, FlowConfig)
     torch.manual_seed(0)

@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.stages import Models, Stages
+from cosyrt.engine.model import Model
+from cosyrt.engine.stages import Stages
 
 Part = Literal["llm", "encode", "velocity", "vocode"]
 # What differs from float32: the order of sums; 16-bit weights and activations; weights of 8 bits or fewer.
@@ -34,8 +34,8 @@ class Availability(NamedTuple):
     reason: str = ""
 
 
-# (the part, folder, its networks, stages) → the same stages with the part's replaced
-Build = Callable[[Part, ModelFolder, Models, Stages], Stages]
+# (a part, a model) → the model's stages with those of the part replaced
+Build = Callable[[Part, Model], Stages]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,4 +64,6 @@ def size_of(stage: str, args: Sequence[Any]) -> int:
 
 def replaced(stages: Stages, part: Part, other: Stages) -> Stages:
     """The stages, with those of one part taken from the other ones."""
-    return stages._replace(**{name: getattr(other, name) for name in PARTS[part]})
+    given = {name: getattr(other, name) for name in PARTS[part]}
+    modules = {name: other.modules.get(name, ()) for name in PARTS[part]}
+    return stages._replace(**given, modules={**stages.modules, **modules})

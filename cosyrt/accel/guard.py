@@ -76,7 +76,7 @@ def guarded(
         watch = Watch(Event(model, part, planned.backend, ""), planned, config, workers, clock)
         for name in PARTS[part]:
             replaced[name] = watch.over(name, getattr(plain, name), getattr(fast, name))
-    return plain._replace(**replaced)
+    return plain.wrapped(**replaced)
 
 
 class Watch:

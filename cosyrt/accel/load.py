@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from cosyrt.accel.guard import given_up, guarded
 from cosyrt.accel.plan import fitting
 from cosyrt.accel.registry import accelerated
-from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine import pipeline
-from cosyrt.engine.pipeline import Accelerate, Pipeline
-from cosyrt.engine.stages import Models, Stages
+from cosyrt.engine.model import Accelerate, Model
+from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.stages import Stages
 from cosyrt.errors import kind_and_reason
 
 log = logging.getLogger(__name__)
@@ -28,32 +28,36 @@ def load(
 
     `device` is a torch device such as `cpu` or `cuda:0`; None takes CUDA when there is a GPU. A plan that
     `cosyrt tune` made for this model on this machine is used, unless `plan` is false or `accelerate` says
-    otherwise: it maps the plain stages to others, such as
-    `cosyrt.accel.backend.torchscript.archives()`. A part of a
-    plan that fails while it speaks runs the plain way from then on.
+    otherwise: it gives the stages to run a `Model` with, as `cosyrt.accel.backend.torchscript.archives()`
+    does. A part of a plan that fails while it speaks runs the plain way from then on.
 
     Raises:
         ModelError: the folder, its description or its weights cannot be used.
         UsageError: no such device.
     """
-    if accelerate is None and plan:
-        accelerate = planned
-    return pipeline.load(folder, device=device, accelerate=accelerate)
+    model = Model.open(folder, device)
+    if accelerate is not None:
+        stages = accelerate(model)
+    elif plan:
+        stages = planned(model)
+    else:
+        stages = model.plain
+    return Pipeline(replace(model, stages=stages))
 
 
-def planned(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+def planned(model: Model) -> Stages:
     """The stages of the plan for this model and device; the plain ones where there is none that holds."""
-    plan, objection = fitting(folder, next(models.flow.parameters()).device)
+    plan, objection = fitting(model.folder, model.device)
     if objection:
         log.warning(
-            "the plan for %s is not used, %s; make it again with: cosyrt tune", folder.path, objection
+            "the plan for %s is not used, %s; make it again with: cosyrt tune", model.folder.path, objection
         )
     if plan is None:
-        return stages
+        return model.plain
     parts = {part: one for part, one in plan.parts.items() if not given_up(plan.made_for["model"], part)}
     try:
-        fast = accelerated({part: one.backend for part, one in parts.items()})(folder, models, stages)
+        fast = accelerated({part: one.backend for part, one in parts.items()})(model)
     except Exception as error:  # a backend may raise anything: whatever it is, the plain way speaks
-        log.warning("the plan for %s is not used: %s", folder.path, kind_and_reason(error))
-        return stages
-    return guarded(plan.made_for["model"], stages, fast, parts)
+        log.warning("the plan for %s is not used: %s", model.folder.path, kind_and_reason(error))
+        return model.plain
+    return guarded(plan.made_for["model"], model.plain, fast, parts)

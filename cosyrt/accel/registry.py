@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import torch
 
 from cosyrt.accel.backend.cudagraph import CUDAGRAPHS
 from cosyrt.accel.backend.half_weights import BF16, FP16
@@ -19,9 +18,8 @@ from cosyrt.accel.contract import Backend, Part
 from cosyrt.errors import MissingDependency, UsageError
 
 if TYPE_CHECKING:
-    from cosyrt.checkpoint.folder import ModelFolder
-    from cosyrt.engine.pipeline import Accelerate
-    from cosyrt.engine.stages import Models, Stages
+    from cosyrt.engine.model import Accelerate, Model
+    from cosyrt.engine.stages import Stages
 
 log = logging.getLogger(__name__)
 
@@ -54,20 +52,19 @@ def accelerated(names: dict[Part, str] | str) -> Accelerate:
     choice = dict.fromkeys(backend(names).parts, names) if isinstance(names, str) else names
     chosen = {part: backend(name) for part, name in choice.items()}
 
-    def accelerate(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
-        device = next(models.llm.parameters()).device
+    def accelerate(model: Model) -> Stages:
         refused: list[UsageError] = []
         for part, one in chosen.items():
-            there = one.availability(torch.device(device))
+            there = one.availability(model.device)
             if not there.ok:
                 raise MissingDependency(f"{one.name}: {there.reason}")
             try:
-                stages = one.build(part, folder, models, stages)
+                model = replace(model, stages=one.build(part, model))
             except UsageError as error:
                 refused.append(error)
                 if names is choice or len(refused) == len(chosen):
                     raise
                 log.warning("%s runs the plain way: %s", part, error)
-        return stages
+        return model.stages
 
     return accelerate

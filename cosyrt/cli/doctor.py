@@ -104,7 +104,7 @@ def _reenact(
 ) -> None:
     """The case of the slow archive."""
     from cosyrt.checkpoint.folder import ModelFolder
-    from cosyrt.engine.pipeline import device_of
+    from cosyrt.engine.model import device_of
     from cosyrt.lab.examine import examine
 
     with progress_bar(hidden=as_json) as show:

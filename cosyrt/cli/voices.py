@@ -110,8 +110,10 @@ def add(
     _check_not_own(name, tts.voices)
     voice = tts.voice_from(clip, text, name, license=license, consent=consent)
     library.add(voice, overwrite=overwrite)
-    chunk_tokens = tts.plan.first_edge(len(voice.speech_tokens)) + tts.plan.lookahead_tokens
-    chunk = {"first_chunk_s": round(chunk_tokens / tts.description.rates.token_hz, 2)}
+    settings = tts.model.settings
+    chunking = settings.chunking
+    chunk_tokens = chunking.first_edge(len(voice.speech_tokens)) + chunking.lookahead_tokens
+    chunk = {"first_chunk_s": round(chunk_tokens / settings.rates.token_hz, 2)}
     _print_registered([voice], as_json, chunk)
 
 
@@ -222,7 +224,7 @@ def _library() -> VoiceLibrary:
 
 def _opened(folder: str | None) -> ModelFolder:
     from cosyrt.checkpoint.folder import ModelFolder
-    from cosyrt.engine.pipeline import BUILTIN
+    from cosyrt.engine.model import BUILTIN
 
     return ModelFolder.open(BUILTIN if folder is None else folder)
 

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cosyrt.accel.load import load
 from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.compat.flags import Flags
-from cosyrt.engine.pipeline import load
 from cosyrt.engine.prompts import transcript_tokens
 from cosyrt.errors import UsageError
 from cosyrt.voice.spk2info import spk2info_path, write_voices
@@ -87,7 +87,7 @@ class CosyVoice:
         """Write all voices into the folder, in a file that upstream reads as well."""
         tts = self.tts
         tokens = partial(transcript_tokens, encode=tts.tokenizer.encode)
-        write_voices(spk2info_path(tts.folder), tts.voices, tokens)
+        write_voices(spk2info_path(tts.model.folder), tts.voices, tokens)
 
     def inference_sft(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
@@ -10,9 +10,8 @@ from cosyrt.accel.backend import tensorrt
 from cosyrt.accel.backend.torchscript import archives
 from cosyrt.accel.contract import Part
 from cosyrt.accel.registry import accelerated
-from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.pipeline import Accelerate
-from cosyrt.engine.stages import Models, Stages
+from cosyrt.engine.model import Accelerate, Model
+from cosyrt.engine.stages import Stages
 from cosyrt.errors import MissingDependency, UsageError
 
 
@@ -43,7 +42,7 @@ class Flags:
         if self.trt_concurrent < 1:
             raise UsageError(f"trt_concurrent={self.trt_concurrent}: TensorRT needs one context at least")
 
-    def accelerate(self, folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+    def accelerate(self, model: Model) -> Stages:
         """What `cosyrt.load(accelerate=…)` takes.
 
         Raises:
@@ -62,5 +61,5 @@ class Flags:
         if self.load_trt:
             steps.append(partial(tensorrt.upstreams, self.fp16, self.trt_concurrent))
         for step in steps:
-            stages = step(folder, models, stages)
-        return stages
+            model = replace(model, stages=step(model))
+        return model.stages

@@ -106,7 +106,7 @@ class CosyvoiceRealTimeTTS:
 
     def _clean(self) -> None:
         """Give memory back to the device when little of it is free."""
-        if _memory_share(self.cosyvoice.tts.where) > CLEAN_ABOVE:
+        if _memory_share(self.cosyvoice.tts.model.device) > CLEAN_ABOVE:
             gc.collect()
             torch.cuda.empty_cache()
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.tensors import load_into
 from cosyrt.engine.decoding import SpeakingConfig
-from cosyrt.engine.family import Description, settings_errors, weightless
-from cosyrt.engine.stages import Models
+from cosyrt.engine.family import ModelSettings, settings_errors, weightless
+from cosyrt.engine.stages import Networks
 from cosyrt.engine.vocoder_stream import AudioStream
 from cosyrt.engine.window_stream import WindowPlan, WindowStream
 from cosyrt.models.regulated_flow import RegulatedFlow, RegulatedFlowConfig
@@ -28,49 +28,52 @@ from cosyrt.units import Rates
 LOOP_S = 4  # speech that goes round in a circle for so long is cut
 
 
-def build(folder: ModelFolder) -> tuple[Description, Models]:
-    """The description and the networks of a folder, weights loaded.
+def build(folder: ModelFolder) -> tuple[ModelSettings, Networks]:
+    """Read the settings of a folder and make its networks, weights loaded.
 
     Raises:
         ModelError: its description or its weights cannot be used.
     """
     with settings_errors("CosyVoice 1"):
-        description = describe(folder.description)
-        assert isinstance(description.llm, TransformerLMConfig)
-        assert isinstance(description.flow, RegulatedFlowConfig)
+        settings = read_settings(folder.description)
+        assert isinstance(settings.llm, TransformerLMConfig)
+        assert isinstance(settings.flow, RegulatedFlowConfig)
         with weightless():
-            models = Models(
-                llm=TransformerLM(description.llm),
-                flow=RegulatedFlow(description.flow),
-                vocoder=Vocoder(description.vocoder, SampledSource),
+            networks = Networks(
+                llm=TransformerLM(settings.llm),
+                flow=RegulatedFlow(settings.flow),
+                vocoder=Vocoder(settings.vocoder, SampledSource),
             )
-    load_into(models.llm, folder.tensors("llm"), file=folder.path / "llm")
-    load_into(models.flow, folder.tensors("flow"), file=folder.path / "flow")
-    load_into(models.vocoder, folder.tensors("hift"), file=folder.path / "hift")
-    return description, models
+    load_into(networks.llm, folder.tensors("llm"), file=folder.path / "llm")
+    load_into(networks.flow, folder.tensors("flow"), file=folder.path / "flow")
+    load_into(networks.vocoder, folder.tensors("hift"), file=folder.path / "hift")
+    return settings, networks
 
 
-def describe(settings: Mapping[str, Any]) -> Description:
-    """From the description of a folder."""
-    llm, flow, hift = (settings[part].args for part in ("llm", "flow", "hift"))
+def read_settings(description: Mapping[str, Any]) -> ModelSettings:
+    """Read the description of a folder."""
+    llm, flow, hift = (description[part].args for part in ("llm", "flow", "hift"))
     vocoder = VocoderConfig.from_description(hift)
-    rates = rates_of(settings, vocoder)
+    rates = rates_of(description, vocoder)
     plan = WindowPlan.at(rates.token_hz)
-    return Description(
+    return ModelSettings(
         llm=TransformerLMConfig.from_description(llm),
         flow=RegulatedFlowConfig.from_description(flow),
         vocoder=vocoder,
         speaking=speaking(llm, rates),
         rates=rates,
-        plan=plan,
-        mels=partial(WindowStream, rates=rates, plan=plan),
-        sound=StartedAudioStream,
+        chunking=plan,
+        mel_stream=partial(WindowStream, rates=rates, plan=plan),
+        vocoder_stream=StartedAudioStream,
     )
 
 
-def rates_of(settings: Mapping[str, Any], vocoder: VocoderConfig) -> Rates:
+def rates_of(description: Mapping[str, Any], vocoder: VocoderConfig) -> Rates:
     """A token of CosyVoice 1 is no whole number of mel frames."""
-    sample_hz, token_hz = RATE.of(settings, "sample_rate"), RATE.of(settings["flow"].args, "input_frame_rate")
+    sample_hz, token_hz = (
+        RATE.of(description, "sample_rate"),
+        RATE.of(description["flow"].args, "input_frame_rate"),
+    )
     frames = Fraction(sample_hz, token_hz * vocoder.samples_per_frame)
     return Rates(sample_hz=sample_hz, token_hz=token_hz, frames_per_token=frames)
 

@@ -10,9 +10,9 @@ from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.tensors import load_into
 from cosyrt.engine.chunks import ChunkPlan
 from cosyrt.engine.decoding import SpeakingConfig
-from cosyrt.engine.family import Description, settings_errors, weightless
+from cosyrt.engine.family import ModelSettings, settings_errors, weightless
 from cosyrt.engine.mel_stream import MelStream
-from cosyrt.engine.stages import Models
+from cosyrt.engine.stages import Networks
 from cosyrt.models.conformer import ConformerConfig
 from cosyrt.models.flow import Flow, FlowConfig, LookAheadConfig
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
@@ -27,47 +27,47 @@ BACKBONE = "llm.model.model."
 UNUSED_HEAD = "llm.model.lm_head.weight"
 
 
-def build(folder: ModelFolder) -> tuple[Description, Models]:
-    """The description and the networks of a folder, weights loaded.
+def build(folder: ModelFolder) -> tuple[ModelSettings, Networks]:
+    """Read the settings of a folder and make its networks, weights loaded.
 
     Raises:
         ModelError: its description or its weights cannot be used.
     """
     with settings_errors("CosyVoice 2"):
-        description = describe(folder.description, folder.language_model())
-        assert isinstance(description.llm, LanguageModelConfig)
-        assert isinstance(description.flow, FlowConfig)
+        settings = read_settings(folder.description, folder.language_model())
+        assert isinstance(settings.llm, LanguageModelConfig)
+        assert isinstance(settings.flow, FlowConfig)
         with weightless():
-            models = Models(
-                llm=SpeechLanguageModel(description.llm),
-                flow=Flow(description.flow),
-                vocoder=Vocoder(description.vocoder),
+            networks = Networks(
+                llm=SpeechLanguageModel(settings.llm),
+                flow=Flow(settings.flow),
+                vocoder=Vocoder(settings.vocoder),
             )
-    load_weights(models, folder)
-    return description, models
+    load_weights(networks, folder)
+    return settings, networks
 
 
-def describe(settings: Mapping[str, Any], backbone: Mapping[str, Any]) -> Description:
-    """From the description of a folder and the `config.json` of its language model."""
-    llm, flow, hift = (settings[part].args for part in ("llm", "flow", "hift"))
-    flow_config, known = FlowConfig.from_description(flow), rates(settings)
-    return Description(
+def read_settings(description: Mapping[str, Any], backbone: Mapping[str, Any]) -> ModelSettings:
+    """Read the description of a folder and the `config.json` of its language model."""
+    llm, flow, hift = (description[part].args for part in ("llm", "flow", "hift"))
+    flow_config, known = FlowConfig.from_description(flow), rates(description)
+    return ModelSettings(
         llm=LanguageModelConfig.from_description(llm, backbone),
         flow=flow_config,
         vocoder=VocoderConfig.from_description(hift),
         speaking=SpeakingConfig.from_description(llm),
         rates=known,
-        mels=partial(MelStream, rates=known),
-        plan=chunks(flow_config.encoder),
-        pronunciation=settings.get("pronunciation"),
+        mel_stream=partial(MelStream, rates=known),
+        chunking=chunks(flow_config.encoder),
+        pronunciation=description.get("pronunciation"),
     )
 
 
-def rates(settings: Mapping[str, Any]) -> Rates:
+def rates(description: Mapping[str, Any]) -> Rates:
     """The rates of a model whose mel frames are a whole number a token."""
-    flow = settings["flow"].args
+    flow = description["flow"].args
     return Rates(
-        sample_hz=RATE.of(settings, "sample_rate"),
+        sample_hz=RATE.of(description, "sample_rate"),
         token_hz=RATE.of(flow, "input_frame_rate"),
         frames_per_token=RATIO.of(flow, "token_mel_ratio"),
     )
@@ -78,15 +78,17 @@ def chunks(encoder: ConformerConfig | LookAheadConfig) -> ChunkPlan:
     return ChunkPlan(chunk_tokens=encoder.chunk_tokens, lookahead_tokens=encoder.lookahead_tokens)
 
 
-def load_weights(models: Models, folder: ModelFolder) -> None:
+def load_weights(networks: Networks, folder: ModelFolder) -> None:
     """Each network its file of the folder.
 
     Raises:
         ModelError: a file is missing, or does not belong to the description.
     """
-    load_into(models.llm, untied(folder.tensors("llm")), file=folder.path / "llm", rename=language_model_name)
-    load_into(models.flow, folder.tensors("flow"), file=folder.path / "flow")
-    load_into(models.vocoder, folder.tensors("hift"), file=folder.path / "hift")
+    load_into(
+        networks.llm, untied(folder.tensors("llm")), file=folder.path / "llm", rename=language_model_name
+    )
+    load_into(networks.flow, folder.tensors("flow"), file=folder.path / "flow")
+    load_into(networks.vocoder, folder.tensors("hift"), file=folder.path / "hift")
 
 
 def untied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

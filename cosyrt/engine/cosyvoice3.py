@@ -15,9 +15,9 @@ from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.causal_stream import CausalAudioStream
 from cosyrt.engine.cosyvoice2 import chunks, load_weights, rates
 from cosyrt.engine.decoding import SpeakingConfig
-from cosyrt.engine.family import Description, Sound, settings_errors, weightless
+from cosyrt.engine.family import ModelSettings, VocoderStreamMaker, settings_errors, weightless
 from cosyrt.engine.mel_stream import MelStream
-from cosyrt.engine.stages import Models, Stages
+from cosyrt.engine.stages import Networks, Stages
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.flow import NOISE_FRAMES, NOISE_SEED, DiTFlow, DiTFlowConfig
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
@@ -29,43 +29,43 @@ FILL_TOKEN = 3  # after the speech tokens: start, end, task, fill
 SILENT_TOKENS = frozenset((1, 2, 28, 29, 55, 248, 494, 2241, 2242, 2322, 2323))
 
 
-def build(folder: ModelFolder) -> tuple[Description, Models]:
-    """The description and the networks of a folder, weights loaded.
+def build(folder: ModelFolder) -> tuple[ModelSettings, Networks]:
+    """Read the settings of a folder and make its networks, weights loaded.
 
     Raises:
         ModelError: its description or its weights cannot be used.
     """
     with settings_errors("CosyVoice 3"):
-        description = describe(folder.description, folder.language_model())
-        assert isinstance(description.llm, LanguageModelConfig)
-        assert isinstance(description.flow, DiTFlowConfig)
+        settings = read_settings(folder.description, folder.language_model())
+        assert isinstance(settings.llm, LanguageModelConfig)
+        assert isinstance(settings.flow, DiTFlowConfig)
         with weightless():
-            models = Models(
-                llm=SpeechLanguageModel(description.llm),
-                flow=DiTFlow(description.flow),
-                vocoder=CausalVocoder(description.vocoder),
+            networks = Networks(
+                llm=SpeechLanguageModel(settings.llm),
+                flow=DiTFlow(settings.flow),
+                vocoder=CausalVocoder(settings.vocoder),
             )
-    load_weights(models, folder)
-    models.vocoder.f0_predictor.double()  # the source adds up its errors
-    return description, models
+    load_weights(networks, folder)
+    networks.vocoder.f0_predictor.double()  # the source adds up its errors
+    return settings, networks
 
 
-def describe(settings: Mapping[str, Any], backbone: Mapping[str, Any]) -> Description:
-    """From the description of a folder and the `config.json` of its language model."""
-    llm, flow, hift = (settings[part].args for part in ("llm", "flow", "hift"))
+def read_settings(description: Mapping[str, Any], backbone: Mapping[str, Any]) -> ModelSettings:
+    """Read the description of a folder and the `config.json` of its language model."""
+    llm, flow, hift = (description[part].args for part in ("llm", "flow", "hift"))
     vocoder, flow_config = VocoderConfig.from_description(hift), DiTFlowConfig.from_description(flow)
     if vocoder.lookahead_frames is None:
         raise KeyError("conv_pre_look_right")
-    known = rates(settings)
-    return Description(
+    known = rates(description)
+    return ModelSettings(
         llm=LanguageModelConfig.from_description(llm, backbone, shared_marks=True),
         flow=flow_config,
         vocoder=vocoder,
         speaking=speaking(llm),
         rates=known,
-        mels=partial(MelStream, rates=known),
-        plan=chunks(flow_config.encoder),
-        sound=sound(flow_config),
+        mel_stream=partial(MelStream, rates=known),
+        chunking=chunks(flow_config.encoder),
+        vocoder_stream=vocoder_stream(flow_config),
     )
 
 
@@ -75,7 +75,7 @@ def speaking(llm: Mapping[str, Any]) -> SpeakingConfig:
     return replace(config, fill_token=config.end_token + FILL_TOKEN, silent_tokens=SILENT_TOKENS)
 
 
-def sound(flow: DiTFlowConfig) -> Sound:
+def vocoder_stream(flow: DiTFlowConfig) -> VocoderStreamMaker:
     """A vocoder whose noise is the same for all utterances, by position, whatever the seed: as upstream's."""
 
     def stream(stages: Stages, config: VocoderConfig, generator: torch.Generator | None) -> CausalAudioStream:

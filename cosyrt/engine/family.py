@@ -25,7 +25,7 @@ from cosyrt.models.vocoder import VocoderConfig
 from cosyrt.units import Rates
 
 
-class MelMaker(Protocol):
+class MelStreamLike(Protocol):
     """Turns the speech tokens of one utterance to mel, chunk by chunk."""
 
     def until(
@@ -33,10 +33,10 @@ class MelMaker(Protocol):
         tokens: list[int],
         edge: int | None,
     ) -> Tensor:  # [1, 80, M] the frames that are new
-        """The mel up to that edge of the plan, whose look-ahead is there; None: all."""
+        """The mel up to that chunk boundary, whose look-ahead is there; None: all."""
 
 
-class SoundStream(Protocol):
+class VocoderStreamLike(Protocol):
     """Turns the mel of one utterance to samples, chunk by chunk."""
 
     def push(
@@ -48,24 +48,24 @@ class SoundStream(Protocol):
 
 
 # (stages, vocoder, random numbers for the noise of the source or None for none) → a stream of one utterance
-Sound = Callable[[Stages, VocoderConfig, torch.Generator | None], SoundStream]
-# (stages, flow, condition, chunked=whether in chunks of the plan) → the mel of one utterance
-Mels = Callable[..., MelMaker]
+VocoderStreamMaker = Callable[[Stages, VocoderConfig, torch.Generator | None], VocoderStreamLike]
+# (stages, flow, condition, chunked=whether in chunks) → the mel of one utterance
+MelStreamMaker = Callable[..., MelStreamLike]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Description:
-    """A model description, understood, and what its family does in its own way."""
+class ModelSettings:
+    """What a model description says, checked, and how its family is driven."""
 
     llm: LanguageModelConfig | TransformerLMConfig
     flow: FlowConfig | DiTFlowConfig | RegulatedFlowConfig
     vocoder: VocoderConfig
     speaking: SpeakingConfig
     rates: Rates
-    plan: ChunkPlan | WindowPlan
+    chunking: ChunkPlan | WindowPlan
     pronunciation: str | None = None
-    mels: Mels = field(compare=False)
-    sound: Sound = field(default=AudioStream, compare=False)
+    mel_stream: MelStreamMaker = field(compare=False)
+    vocoder_stream: VocoderStreamMaker = field(default=AudioStream, compare=False)
 
     def __post_init__(self) -> None:
         for what, one, other in (

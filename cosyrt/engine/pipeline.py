@@ -17,18 +17,14 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from cosyrt.audio import Audio
-from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.build import build
-from cosyrt.engine.family import Description
 from cosyrt.engine.mel_stream import Conditions
+from cosyrt.engine.model import Model
 from cosyrt.engine.prefetch import theirs
 from cosyrt.engine.prompts import Manner, without_instruction, without_opening, words_alone
 from cosyrt.engine.session import Session
-from cosyrt.engine.stages import Models, Stages, eager
-from cosyrt.errors import TextError, UsageError, VoiceError, one_line
+from cosyrt.errors import TextError, UsageError, VoiceError
 from cosyrt.text import split
 from cosyrt.text.arriving import whole_words
 from cosyrt.text.normalize import check_speakable, is_speakable, spoken_language
@@ -42,10 +38,6 @@ from cosyrt.voice.reference import fingerprint
 from cosyrt.voice.spk2info import voices_of
 from cosyrt.voice.voice import Voice
 
-BUILTIN = Path(__file__).parent.parent / "builtin"
-# (folder, its networks, their plain stages) → the stages to run
-Accelerate = Callable[[ModelFolder, Models, Stages], Stages]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
@@ -54,45 +46,6 @@ class Progress:
     pieces_done: int
     pieces: int
     seconds: float  # of audio made so far
-
-
-def load(
-    folder: str | Path | None = None, *, device: str | None = None, accelerate: Accelerate | None = None
-) -> Pipeline:
-    """Load a model folder in the official layout; without one, the built-in voice.
-
-    `device` is a torch device such as `cpu` or `cuda:0`; None takes CUDA when there is a GPU. `accelerate`
-    maps the plain stages to others, such as `cosyrt.accel.backend.torchscript.archives()`.
-
-    Raises:
-        ModelError: the folder, its description or its weights cannot be used.
-        UsageError: no such device.
-    """
-    where = device_of(device)
-    opened = ModelFolder.open(BUILTIN if folder is None else folder)
-    description, models = build(opened)
-    models = models.to(where)
-    stages = eager(models)
-    if accelerate is not None:
-        stages = accelerate(opened, models, stages)
-    return Pipeline(opened, description, stages, where)
-
-
-def device_of(name: str | None) -> torch.device:
-    """The device of that name; None takes CUDA when there is a GPU.
-
-    Raises:
-        UsageError: no such device.
-    """
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        there = torch.zeros(0, device=name)
-        there.cpu()  # what gives nothing back, such as `meta`, cannot speak
-    except (RuntimeError, AssertionError, ImportError) as error:
-        reason = one_line(str(error).partition(". ")[0], 200)  # torch goes on for a page
-        raise UsageError(f"the device {name!r} cannot be used: {reason}; try cpu") from error
-    return there.device
 
 
 def _parts(text: object) -> Iterator[str]:
@@ -111,40 +64,35 @@ def _read(audio: Audio | str | Path) -> Audio:
 class Pipeline:
     """A loaded model: says text, streams text, converts speech, makes voices."""
 
-    def __init__(
-        self, folder: ModelFolder, description: Description, stages: Stages, device: torch.device
-    ) -> None:
-        self.folder = folder
-        self.description = description
-        self.stages = stages
-        self.tokenizer = tokenizer_of(folder, description.pronunciation, description.llm.text_vocabulary)
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        folder, settings = model.folder, model.settings
+        self.tokenizer = tokenizer_of(folder, settings.pronunciation, settings.llm.text_vocabulary)
         self.voices: dict[str, Voice] = voices_of(folder)
         self.registered = VoiceLibrary()
         # On a CPU the language model and the flow compete for the same cores and gain nothing side by side.
-        self.overlap = device.type != "cpu"
-        self.where = device
-        self.conditions = Conditions(stages, device)
-        self.plan = description.plan
+        self.overlap = model.device.type != "cpu"
+        self.conditions = Conditions(model.stages, model.device)
 
     @property
     def family(self) -> str:
         """Which CosyVoice: `cosyvoice2`."""
-        return self.folder.family
+        return self.model.folder.family
 
     @property
     def device(self) -> str:
         """Where the models run."""
-        return str(self.where)
+        return str(self.model.device)
 
     @property
     def sample_rate(self) -> int:
         """Samples a second of all audio made here."""
-        return self.description.rates.sample_hz
+        return self.model.settings.rates.sample_hz
 
     @cached_property
     def encoder(self) -> VoiceEncoder:
         """Turns reference audio into voices; its ONNX sessions are made on first use and kept."""
-        return VoiceEncoder(self.folder, self.plan.first_edge)
+        return VoiceEncoder(self.model.folder, self.model.settings.chunking.first_edge)
 
     def voice_from(
         self,
@@ -178,13 +126,13 @@ class Pipeline:
         Raises:
             VoiceError: it is of another family, or its speech tokens are of another model.
         """
-        own, highest = fingerprint(self.folder), int(voice.speech_tokens.max(initial=0))
+        own, highest = fingerprint(self.model.folder), int(voice.speech_tokens.max(initial=0))
         wrong = ""
         if voice.family != self.family:
             wrong = f"is of {voice.family}, the model is {self.family}"
         elif own and voice.origin.speech_tokenizer not in ("", own):
             wrong = "was made with another speech tokenizer than this model's"
-        elif highest >= (vocabulary := self.description.flow.speech_vocabulary):
+        elif highest >= (vocabulary := self.model.settings.flow.speech_vocabulary):
             wrong = f"has the speech token {highest}, the model only {vocabulary}"
         if wrong:
             raise VoiceError(f"the voice {voice.name!r} {wrong}; make it again with this model")
@@ -198,7 +146,7 @@ class Pipeline:
         """
         if not self.voices:
             raise VoiceError(
-                f"{self.folder.path} comes without voices; give a reference clip and its transcript"
+                f"{self.model.folder.path} comes without voices; give a reference clip and its transcript"
             )
         language = spoken_language(text)
         fitting = (name for name, voice in self.voices.items() if voice.language == language)
@@ -289,7 +237,9 @@ class Pipeline:
     @property
     def interleaves(self) -> bool:
         """Whether the model can begin a sentence before it is complete."""
-        return self.description.speaking.fill_token is not None and self.description.pronunciation is None
+        return (
+            self.model.settings.speaking.fill_token is not None and self.model.settings.pronunciation is None
+        )
 
     def convert(
         self,
@@ -308,7 +258,7 @@ class Pipeline:
             VoiceNotFound: no such voice. ModelError: the folder lacks the speech tokenizer.
         """
         session = Session(self, self._voice(voice, ""), speed, seed, chunked=chunked, edges=False)
-        return Audio.join(self._audio(session.convert(source_tokens(self.folder, _read(source)))))
+        return Audio.join(self._audio(session.convert(source_tokens(self.model.folder, _read(source)))))
 
     def stream_conversion(
         self,
@@ -320,7 +270,7 @@ class Pipeline:
     ) -> Generator[Audio, None, None]:
         """The same as `convert(chunked=True)`, given out as soon as it is certain."""
         session = Session(self, self._voice(voice, ""), speed, seed, chunked=True, edges=True)
-        yield from self._audio(session.convert(source_tokens(self.folder, _read(source))))
+        yield from self._audio(session.convert(source_tokens(self.model.folder, _read(source))))
 
     def _audio(self, chunks: Generator[np.ndarray, None, None]) -> Generator[Audio, None, None]:
         with contextlib.closing(chunks):

@@ -47,7 +47,7 @@ class Session:
         _check(speed, seed)
         self.pipeline, self.voice, self.speed = pipeline, voice, float(speed)
         self.chunked, self.edges = chunked, edges
-        self.drawing = torch.Generator(pipeline.where).manual_seed(int(seed))
+        self.drawing = torch.Generator(pipeline.model.device).manual_seed(int(seed))
         self.noise = torch.Generator().manual_seed(int(seed))
         self.condition = pipeline.conditions.of(voice)
         self.prompt = prompt_of(voice, manner or Manner(), pipeline.tokenizer.encode)
@@ -66,20 +66,20 @@ class Session:
 
     def tokens(self, pieces: Iterator[str]) -> Generator[int, None, None]:
         """Speech tokens of one piece after another, END after each."""
-        p = self.pipeline
+        m, encode = self.pipeline.model, self.pipeline.tokenizer.encode
         for piece in pieces:
-            text = p.tokenizer.encode(piece)
+            text = encode(piece)
             saying = Saying(text, self.prompt.text, self.prompt.speech, self.speaker())
-            spoken = speech_tokens(p.stages, p.description.speaking, saying, self.drawing, p.where)
-            yield from without_long_silence(spoken, p.description.speaking)
+            spoken = speech_tokens(m.stages, m.settings.speaking, saying, self.drawing, m.device)
+            yield from without_long_silence(spoken, m.settings.speaking)
             yield END
 
     def speaker(self) -> torch.Tensor | None:  # [1, 192]
         """The speaker vector, if the language model is to hear it."""
-        p = self.pipeline
-        if not (p.description.speaking.hears_speaker and self.prompt.with_speaker):
+        model = self.pipeline.model
+        if not (model.settings.speaking.hears_speaker and self.prompt.with_speaker):
             return None
-        return torch.from_numpy(self.voice.speaker.copy())[None].to(p.where)
+        return torch.from_numpy(self.voice.speaker.copy())[None].to(model.device)
 
     def interleave(self, words: Iterator[str]) -> Generator[np.ndarray, None, None]:  # float32 [N] each
         """Audio of whole words, read while they are spoken."""
@@ -87,11 +87,11 @@ class Session:
 
     def interleaved_tokens(self, words: Iterator[str]) -> Generator[int, None, None]:
         """Speech tokens of one utterance after another, END after each."""
-        p = self.pipeline
+        m, encode = self.pipeline.model, self.pipeline.tokenizer.encode
         for utterance in utterances(words, least=LONG, most=LONGEST):
-            speaking = Interleaved(p.stages, p.description.speaking, self.prompt, self.drawing, p.where)
-            spoken = speaking.speak(chain.from_iterable(map(p.tokenizer.encode, utterance)))
-            yield from without_long_silence(spoken, p.description.speaking)
+            speaking = Interleaved(m.stages, m.settings.speaking, self.prompt, self.drawing, m.device)
+            spoken = speaking.speak(chain.from_iterable(map(encode, utterance)))
+            yield from without_long_silence(spoken, m.settings.speaking)
             yield END
 
     def convert(self, parts: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:  # float32 [N] each
@@ -100,16 +100,17 @@ class Session:
 
     def piece(self, tokens: Iterator[int]) -> Iterator[np.ndarray]:  # float32 [N] each
         """Audio of one piece: flow and vocoder run whenever the tokens reach an edge."""
-        p = self.pipeline
-        mels = p.description.mels(p.stages, p.description.flow, self.condition, chunked=self.chunked)
-        sound = p.description.sound(p.stages, p.description.vocoder, self.noise)
+        stages, settings = self.pipeline.model.stages, self.pipeline.model.settings
+        chunking = settings.chunking
+        mels = settings.mel_stream(stages, settings.flow, self.condition, chunked=self.chunked)
+        sound = settings.vocoder_stream(stages, settings.vocoder, self.noise)
         stretch = Stretch(self.speed)
         spoken: list[int] = []
-        edges = p.plan.edges(len(self.voice.speech_tokens)) if self.edges else iter(())
+        edges = chunking.edges(len(self.voice.speech_tokens)) if self.edges else iter(())
         edge = next(edges, None)
         for token in tokens:
             spoken.append(token)
-            if edge is not None and len(spoken) == edge + p.plan.lookahead_tokens:
+            if edge is not None and len(spoken) == edge + chunking.lookahead_tokens:
                 yield from _audible(sound.push(stretch.push(mels.until(spoken, edge), False), False))
                 edge = next(edges, None)
         yield from _audible(sound.push(stretch.push(mels.until(spoken, None), True), True))

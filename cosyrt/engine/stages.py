@@ -7,12 +7,13 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cosyrt.engine.times import tabulated
 from cosyrt.models.causal_vocoder import CausalVocoder
@@ -56,7 +57,7 @@ Vocode = Callable[..., Tensor]
 
 
 class Stages(NamedTuple):
-    """One way to run one model."""
+    """The callables that run one model, and the networks behind each."""
 
     new_cache: NewCache
     prefill: Prefill
@@ -69,25 +70,40 @@ class Stages(NamedTuple):
     excite: Excite
     vocode: Vocode
     regulate: Regulate | None = None  # CosyVoice 1
+    modules: Mapping[str, tuple[nn.Module, ...]] = MappingProxyType({})  # that each stage runs, by its name
+
+    def replacing(self, modules: Iterable[nn.Module], **stages: Callable[..., Any]) -> Stages:
+        """These stages with some of them replaced; `modules` are the networks that the new ones run."""
+        running = dict.fromkeys(stages, tuple(modules))
+        return self.wrapped(**stages)._replace(modules={**self.modules, **running})
+
+    def wrapped(self, **stages: Callable[..., Any]) -> Stages:
+        """These stages with some replaced by callables around them; the networks stay what they are."""
+        fields: dict[str, Any] = stages
+        return self._replace(**fields)
+
+    def every_module(self) -> list[nn.Module]:
+        """Every network that some stage runs, once."""
+        return list(dict.fromkeys(module for modules in self.modules.values() for module in modules))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Models:
+class Networks:
     """The three networks of one checkpoint."""
 
     llm: SpeechLanguageModel | TransformerLM
     flow: Flow | DiTFlow | RegulatedFlow
     vocoder: Vocoder | CausalVocoder
 
-    def to(self, device: torch.device) -> Models:
+    def to(self, device: torch.device) -> Networks:
         """The same networks on that device."""
         llm, flow, vocoder = self.llm.to(device), self.flow.to(device), self.vocoder.to(device)
         return replace(self, llm=llm, flow=flow, vocoder=vocoder)
 
 
-def eager(models: Models) -> Stages:
-    """The plain way: torch, one operation after another. Every faster way is held against this one."""
-    llm, flow, vocoder = models.llm.eval(), models.flow.eval(), models.vocoder.eval()
+def eager(networks: Networks) -> Stages:
+    """Run the networks by torch, one operation after another; faster stages are compared with these."""
+    llm, flow, vocoder = networks.llm.eval(), networks.flow.eval(), networks.vocoder.eval()
 
     def prefill(text: Tensor, speech: Tensor, cache: Cache, *speaker: Tensor) -> Tensor:
         x = llm.prompt(text, speech, *speaker)
@@ -121,7 +137,7 @@ def eager(models: Models) -> Stages:
         out: Tensor = flow.velocity(x, valid, mask, mu, timed(t), speaker, prompt, memory)
         return out
 
-    plain = Stages(
+    stages = Stages(
         new_cache=llm.empty_cache,
         prefill=prefill,
         step=step,
@@ -133,5 +149,11 @@ def eager(models: Models) -> Stages:
         excite=vocoder.excitation,
         vocode=vocoder.decode,
         regulate=flow.regulate if isinstance(flow, RegulatedFlow) else None,
+        modules={
+            **dict.fromkeys(("new_cache", "prefill", "step", "read"), (llm,)),
+            **dict.fromkeys(("encode", "velocity", "speaker", "regulate"), (flow,)),
+            **dict.fromkeys(("pitch", "excite", "vocode"), (vocoder,)),
+        },
     )
-    return Stages._make(stage and torch.inference_mode()(stage) for stage in plain)
+    named = {name: getattr(stages, name) for name in Stages._fields if name != "modules"}
+    return stages._replace(**{name: stage and torch.inference_mode()(stage) for name, stage in named.items()})

@@ -11,16 +11,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import median
 
 import torch
 
 from cosyrt.accel.backend.torchscript import archives
+from cosyrt.accel.load import load, planned
 from cosyrt.accel.registry import EAGER, accelerated
 from cosyrt.audio import Audio
-from cosyrt.engine.pipeline import Accelerate, Pipeline, load
+from cosyrt.engine.model import Accelerate
+from cosyrt.engine.pipeline import Pipeline
 from cosyrt.errors import CosyrtError, UsageError
 from cosyrt.lab.bench_report import AGAIN, Alone, Crowd, Report, Results, Run
 from cosyrt.lab.child import MB, Outcome, call_in_child
@@ -62,8 +64,6 @@ def way(name: str) -> Accelerate | None:
     if name == TORCHSCRIPT:
         return archives()
     if name == PLAN:
-        from cosyrt.accel.load import planned
-
         return planned
     return accelerated(name)
 
@@ -123,8 +123,7 @@ class Bench:
         plain = self.subject.pipeline
         if accelerate is None:
             return plain
-        stages = accelerate(plain.folder, self.subject.models, plain.stages)
-        return Pipeline(plain.folder, plain.description, stages, plain.where)
+        return Pipeline(replace(plain.model, stages=accelerate(plain.model)))
 
     @property
     def first(self) -> str:
@@ -138,7 +137,7 @@ class Bench:
             ModelError: the model has no voices and cannot make one.
         """
         voices = {text: voice or self._voice(text) for text in self.texts}
-        load = GpuLoad(self.subject.pipeline.where)
+        load = GpuLoad(self.subject.model.device)
         speakers = self._speakers(load)
         passes = self._measure(speakers, voices, load, on_step)
         alone = {name: self._alone(name, voices[self.texts[0]], on_step) for name in self.pipelines}
@@ -165,7 +164,7 @@ class Bench:
     @cached_property
     def _cloned(self) -> Voice:
         """A published model may come without voices: the built-in one lends it a clip."""
-        clip = load(None, device="cpu").say(REFERENCE)
+        clip = load(None, device="cpu", plan=False).say(REFERENCE)
         return self.subject.pipeline.voice_from(clip, REFERENCE)
 
     def _speakers(self, load: GpuLoad) -> dict[str, Speaker]:
@@ -216,11 +215,15 @@ class Bench:
 def alone(folder: str | None, device: str | None, name: str, text: str, voice: Voice) -> Alone:
     """In a fresh process: load the model one way, and say one text."""
     begin = time.perf_counter()
-    pipeline = load(folder, device=device, accelerate=way(name))
+    pipeline = load(folder, device=device, accelerate=way(name), plan=False)
     loaded = time.perf_counter()
     pipeline.say(text, voice=voice)
     said = time.perf_counter()
-    gpu = torch.cuda.max_memory_reserved(pipeline.where) / MB if pipeline.where.type == "cuda" else None
+    gpu = (
+        torch.cuda.max_memory_reserved(pipeline.model.device) / MB
+        if pipeline.model.device.type == "cuda"
+        else None
+    )
     return Alone(load_s=loaded - begin, first_call_s=said - loaded, gpu_peak_mb=gpu)
 
 

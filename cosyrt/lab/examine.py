@@ -21,8 +21,8 @@ import torch
 from cosyrt.accel.backend.torchscript import optimised
 from cosyrt.accel.torchscript.cosyvoice2 import flow_of, scripted
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.build import build
-from cosyrt.engine.stages import Models, eager
+from cosyrt.engine.model import build
+from cosyrt.engine.stages import Networks, eager
 from cosyrt.errors import SpeechError, UsageError
 from cosyrt.lab.reenact import Call, Scene, watch
 from cosyrt.models.flow import Flow, FlowConfig
@@ -118,14 +118,14 @@ def examine(
     if folder is not None and folder.family != "cosyvoice2":
         raise UsageError(f"the case is of CosyVoice 2, {folder.path} is {folder.family}; give another folder")
     on_step("measuring the encoder's share")
-    models, times = _full_size() if folder is None else (build(folder)[1], 1.0)
-    models = models.to(device)
-    share = share_of_work(models, times, device)
+    networks, times = _full_size() if folder is None else (build(folder)[1], 1.0)
+    networks = networks.to(device)
+    share = share_of_work(networks, times, device)
     with tempfile.TemporaryDirectory() as work:
-        archive = _archive(folder, models, Path(work))
+        archive = _archive(folder, networks, Path(work))
         scene = Scene(
             archive=str(archive),
-            config=asdict(flow_of(models).encoder.config),
+            config=asdict(flow_of(networks).encoder.config),
             ways=("eager", "eager again", "cosyrt"),
             lengths=LENGTHS,
             device=str(device),
@@ -181,9 +181,9 @@ def ratio(calls: list[Call], way: str) -> Ratio:
     return Ratio(value=float(pairs[:, 0].sum() / pairs[:, 1].sum()), low=float(low), high=float(high))
 
 
-def share_of_work(models: Models, layers_times: float, device: torch.device) -> Share:
+def share_of_work(networks: Networks, layers_times: float, device: torch.device) -> Share:
     """The encoder once, the velocity at every Euler step, the language model at every token."""
-    stages, flow = eager(models), flow_of(models)
+    stages, flow = eager(networks), flow_of(networks)
     tokens = torch.zeros(1, TOKENS, dtype=torch.long, device=device)
     valid = torch.ones_like(tokens).bool()
     mask = attention_mask(valid, None)
@@ -212,18 +212,20 @@ def _least(run: Callable[[], Any], device: torch.device, times: int = 3) -> floa
     return min(seconds)
 
 
-def _full_size() -> tuple[Models, float]:
+def _full_size() -> tuple[Networks, float]:
     """Networks of the published sizes, the language model cut short, and how many times it must be taken."""
     config = LanguageModelConfig()
     short = replace(config, layers=SAMPLED_LAYERS, text_vocabulary=1)
-    models = Models(llm=SpeechLanguageModel(short), flow=Flow(FlowConfig()), vocoder=Vocoder(VocoderConfig()))
-    return models, config.layers / SAMPLED_LAYERS
+    networks = Networks(
+        llm=SpeechLanguageModel(short), flow=Flow(FlowConfig()), vocoder=Vocoder(VocoderConfig())
+    )
+    return networks, config.layers / SAMPLED_LAYERS
 
 
-def _archive(folder: ModelFolder | None, models: Models, work: Path) -> Path:
+def _archive(folder: ModelFolder | None, networks: Networks, work: Path) -> Path:
     """The model's own archive, or one made of its encoder."""
     own = None if folder is None else folder.path / ARCHIVE
     if own is not None and own.is_file():
         return own
-    optimised(scripted(models), ("forward_chunk",)).save(str(work / ARCHIVE))
+    optimised(scripted(networks), ("forward_chunk",)).save(str(work / ARCHIVE))
     return work / ARCHIVE

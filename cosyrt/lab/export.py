@@ -24,8 +24,8 @@ from cosyrt.accel.torchscript.archive import DTYPES, methods, torch_release
 from cosyrt.accel.torchscript.manifest import Manifest, path_beside, sha256
 from cosyrt.accel.torchscript.stages import COMPONENTS, Component
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.build import build
-from cosyrt.engine.stages import Models
+from cosyrt.engine.model import build
+from cosyrt.engine.stages import Networks
 from cosyrt.errors import MissingDependency, UsageError, one_line
 from cosyrt.lab.proof import prove, write_cases
 
@@ -78,13 +78,13 @@ def export(
         raise MissingDependency(there.reason)
     out = out or folder.path
     with _workplace(out) as work:
-        _, models = build(folder)
-        for network in (models.llm, models.flow, models.vocoder):
+        _, networks = build(folder)
+        for network in (networks.llm, networks.flow, networks.vocoder):
             network.eval()
         return [
             made
             for component in components
-            for made in _component(folder, models, component, precisions, out, work, on_step)
+            for made in _component(folder, networks, component, precisions, out, work, on_step)
         ]
 
 
@@ -112,7 +112,7 @@ def _writing(out: Path) -> Iterator[None]:
 
 def _component(
     folder: ModelFolder,
-    models: Models,
+    networks: Networks,
     component: Component,
     precisions: Sequence[str],
     out: Path,
@@ -121,14 +121,14 @@ def _component(
 ) -> Iterator[Exported]:
     cases = work / "cases.pt"
     with torch.inference_mode():
-        made = list(component.cases(models))
+        made = list(component.cases(networks))
     with _writing(out):
         count = write_cases(cases, made)
     checkpoint = component.checkpoint(folder)
     checkpoint_sha256 = sha256(checkpoint)
     for precision in precisions:
         path = work / f"{component.name}.{precision}.zip"
-        module = copy.deepcopy(component.scripted(models)).to(DTYPES[precision])
+        module = copy.deepcopy(component.scripted(networks)).to(DTYPES[precision])
         script = optimised(module, component.keeps, partial(on_step, path.name))
         on_step(path.name, "save")
         with _writing(out):

@@ -154,7 +154,7 @@ def _vocode(subject: Subject, other: Stages, said: Utterance) -> Distances:
 def _audio(subject: Subject, plain: Tensor, mel: Tensor, way: Stages) -> float:
     if not mel.isfinite().all():
         return inf
-    spec = mel_spec(subject.pipeline.folder)
+    spec = mel_spec(subject.model.folder)
 
     def apart(a: Tensor, b: Tensor) -> float:
         one, two = (log_mel(x.float().cpu().numpy(), spec) for x in (a, b))

@@ -118,7 +118,7 @@ def trial(job: Job) -> Result:
     parity = _parity(subject, job, stages)
     if not parity.passed:
         return Result(build_s=build_s, parity=parity)
-    if subject.pipeline.where.type == "cuda":
+    if subject.model.device.type == "cuda":
         del stages  # makes room
         stages = _built(subject, job)  # graphs recorded so far do without TF32, which eager is timed with
     kept: dict[str, list[Call]] = {}
@@ -131,7 +131,7 @@ def _timings(subject: Subject, stages: Stages, job: Job, kept: dict[str, list[Ca
     parts = tuple(PARTS) if job.whole else tuple(job.parts)
     if job.whole:  # as `cosyrt.load` will run it
         planned = {part: Planned(backend=name, speedup=1.0) for part, name in job.parts.items()}
-        stages = guarded(str(subject.pipeline.folder.path), subject.plain, stages, planned)
+        stages = guarded(str(subject.model.folder.path), subject.plain, stages, planned)
     candidates = {
         EAGER: _measured(subject, subject.plain, parts),
         AGAIN: _measured(subject, subject.plain, parts),
@@ -142,8 +142,7 @@ def _timings(subject: Subject, stages: Stages, job: Job, kept: dict[str, list[Ca
 
 
 def _built(subject: Subject, job: Job) -> Stages:
-    accelerate = accelerated(dict(job.parts))
-    return accelerate(subject.pipeline.folder, subject.models, subject.plain)
+    return accelerated(dict(job.parts))(subject.model)
 
 
 def _parity(subject: Subject, job: Job, stages: Stages) -> Parity:

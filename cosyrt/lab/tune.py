@@ -21,7 +21,7 @@ from cosyrt.accel.contract import PARTS, Backend, Part, Precision
 from cosyrt.accel.plan import Plan, Planned, check_plans_folder, made_for, plan_path
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.pipeline import BUILTIN
+from cosyrt.engine.model import BUILTIN
 from cosyrt.errors import CosyrtError, SpeechError, UsageError
 from cosyrt.lab.child import Outcome, call_in_child
 from cosyrt.lab.parity import ORDER

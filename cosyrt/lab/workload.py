@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from cosyrt.accel.contract import PARTS, Part, size_of
-from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.decoding import Saying, speech_tokens
 from cosyrt.engine.interleave import Reader
 from cosyrt.engine.mel_stream import Condition
-from cosyrt.engine.pipeline import Pipeline, load
-from cosyrt.engine.stages import Models, Stages
+from cosyrt.engine.model import Model
+from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.stages import Stages
 from cosyrt.models.llm import MARK, SPEECH, START, TEXT
 from cosyrt.voice.voice import Voice
 
@@ -65,10 +65,9 @@ LENGTHS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A loaded model, its networks, and the plain way to run them."""
+    """A loaded model that is to be measured."""
 
     pipeline: Pipeline
-    models: Models
 
     @classmethod
     def open(cls, folder: str | None, device: str | None) -> Subject:
@@ -77,25 +76,23 @@ class Subject:
         Raises:
             ModelError: it cannot be used. UsageError: no such device.
         """
-        kept: list[Models] = []
+        return cls(pipeline=Pipeline(Model.open(folder, device)))
 
-        def keep(_: ModelFolder, models: Models, stages: Stages) -> Stages:
-            kept.append(models)
-            return stages
-
-        pipeline = load(folder, device=device, accelerate=keep)
-        return cls(pipeline=pipeline, models=kept[0])
+    @property
+    def model(self) -> Model:
+        """The loaded model."""
+        return self.pipeline.model
 
     @property
     def plain(self) -> Stages:
         """The eager stages."""
-        return self.pipeline.stages
+        return self.model.plain
 
     def voice(self, prompt_tokens: int) -> Voice:
         """A voice with a prompt of that length; its numbers are random, in the range of real ones."""
         random = np.random.default_rng(prompt_tokens)
-        flow = self.pipeline.description.flow
-        frames = self.pipeline.description.rates.frames(prompt_tokens)
+        flow = self.model.settings.flow
+        frames = self.model.settings.rates.frames(prompt_tokens)
         known = next(iter(self.pipeline.voices.values()), None)
         alike = random.standard_normal(flow.speaker_width, np.float32)
         mel = -6.0 + 2.0 * random.standard_normal((frames, flow.mel_bins), np.float32)
@@ -109,15 +106,15 @@ class Subject:
 
     def heard(self, voice: Voice) -> Tensor | None:  # [1, 192]
         """The speaker, if the language model is to hear it."""
-        if not self.pipeline.description.speaking.hears_speaker:
+        if not self.model.settings.speaking.hears_speaker:
             return None
-        return torch.from_numpy(voice.speaker.copy())[None].to(self.pipeline.where)
+        return torch.from_numpy(voice.speaker.copy())[None].to(self.model.device)
 
     def utterance(self, length: Length, number: int = 0) -> Utterance:
         """An utterance of that length; its speech tokens are drawn at random, with neighbours alike."""
         random = np.random.default_rng(number)
         voice = self.voice(length.prompt_tokens)
-        kinds = self.pipeline.description.flow.speech_vocabulary
+        kinds = self.model.settings.flow.speech_vocabulary
         speech = np.repeat(random.integers(0, kinds, length.speech_tokens), 2)[: length.speech_tokens]
         text = self.pipeline.tokenizer.encode(TEXTS[number % len(TEXTS)])
         words = -(-length.speech_tokens // LEAST_PER_TEXT)
@@ -139,8 +136,12 @@ class Subject:
         p = self.pipeline
         voice = self.voice(0)
         saying = Saying(p.tokenizer.encode(TEXTS[number % len(TEXTS)]), [], [], self.heard(voice))
-        draw = torch.Generator(p.where).manual_seed(number)
-        speech = list(islice(speech_tokens(p.stages, p.description.speaking, saying, draw, p.where), most))
+        draw = torch.Generator(p.model.device).manual_seed(number)
+        speech = list(
+            islice(
+                speech_tokens(p.model.stages, p.model.settings.speaking, saying, draw, p.model.device), most
+            )
+        )
         return Utterance(saying=saying, speech=speech, voice=voice, chunked=bool(number % 2))
 
 
@@ -180,9 +181,11 @@ def log_probabilities(
         return forced
 
     forced = stages._replace(prefill=force(stages.prefill), step=force(stages.step))
-    config = replace(p.description.speaking, least_per_text=1.0, most_per_text=100.0)
-    draw = torch.Generator(p.where).manual_seed(0)
-    for _ in islice(speech_tokens(forced, config, said.saying, draw, p.where), min(steps, len(said.speech))):
+    config = replace(p.model.settings.speaking, least_per_text=1.0, most_per_text=100.0)
+    draw = torch.Generator(p.model.device).manual_seed(0)
+    for _ in islice(
+        speech_tokens(forced, config, said.saying, draw, p.model.device), min(steps, len(said.speech))
+    ):
         pass
     return torch.cat(heard)
 
@@ -193,8 +196,8 @@ def read_probabilities(
     said: Utterance,
 ) -> Tensor:  # [reads, V]; none where the model reads no text while it speaks
     """What the language model expects after each read of text that arrives while it is spoken."""
-    config = subject.pipeline.description.speaking
-    reader = Reader(stages, subject.pipeline.where)
+    config = subject.model.settings.speaking
+    reader = Reader(stages, subject.model.device)
     heard: list[Tensor] = []
     reader.give([START], MARK)
     for block in range(0 if config.fill_token is None else BLOCKS_READ):
@@ -214,15 +217,17 @@ def mel_of(
 ) -> Tensor:  # [1, 80, M]
     """The mel of the given speech tokens; with `steps`, solved in that many steps of Euler's method."""
     p = subject.pipeline
-    d = p.description
+    d = p.model.settings
     config = d.flow if steps is None else replace(d.flow, steps=steps)
-    stream = d.mels(stages, config, Condition.of(said.voice, stages, p.where), chunked=said.chunked)
+    stream = d.mel_stream(
+        stages, config, Condition.of(said.voice, stages, p.model.device), chunked=said.chunked
+    )
     return torch.cat([stream.until(said.speech[:count], edge) for count, edge in _cuts(subject, said)], dim=2)
 
 
 def _cuts(subject: Subject, said: Utterance) -> Iterator[tuple[int, int | None]]:
     """(tokens that are there, edge up to which they become mel) of each chunk."""
-    plan = subject.pipeline.description.plan
+    plan = subject.model.settings.chunking
     if said.chunked:
         for edge in plan.edges(len(said.voice.speech_tokens)):
             if edge + plan.lookahead_tokens >= len(said.speech):
@@ -237,8 +242,8 @@ def samples_of(
     mel: Tensor,  # [1, 80, M]
 ) -> Tensor:  # [N]
     """The sound of a mel, its noise always the same."""
-    d = subject.pipeline.description
-    return d.sound(stages, d.vocoder, torch.Generator().manual_seed(NOISE_SEED)).push(mel, True)
+    d = subject.model.settings
+    return d.vocoder_stream(stages, d.vocoder, torch.Generator().manual_seed(NOISE_SEED)).push(mel, True)
 
 
 class Call(NamedTuple):
@@ -263,7 +268,7 @@ class Clock:
         self.clock = clock
         self.device = device
         names = [name for name in PARTS[part] if name != "new_cache"]
-        self.stages = stages._replace(**{name: self.timed(name, getattr(stages, name)) for name in names})
+        self.stages = stages.wrapped(**{name: self.timed(name, getattr(stages, name)) for name in names})
 
     def timed(self, name: str, stage: Callable[..., Tensor]) -> Callable[..., Tensor]:
         """The stage, each call of which is written down when its result is there."""
@@ -299,10 +304,10 @@ def calls_of(
     p = subject.pipeline
     if part == "llm":
         return list(_language_calls(subject, stages, said, clock))
-    timed = Clock(stages, part, p.where, clock)
+    timed = Clock(stages, part, p.model.device, clock)
     if part == "vocode":
-        frames = p.description.rates.frames(len(said.speech))
-        mel = torch.full((1, p.description.flow.mel_bins, frames), -6.0, device=p.where)
+        frames = p.model.settings.rates.frames(len(said.speech))
+        mel = torch.full((1, p.model.settings.flow.mel_bins, frames), -6.0, device=p.model.device)
         samples_of(subject, timed.stages, mel)
     else:
         mel_of(subject, timed.stages, said, EULER_TIMED)
@@ -314,7 +319,7 @@ def _language_calls(
 ) -> Iterator[Call]:
     last = max(0, len(said.speech) - 1 - STEPS_TIMED)
     for place in sorted({0, last // 2, last}):
-        timed = Clock(stages, "llm", subject.pipeline.where, clock)
+        timed = Clock(stages, "llm", subject.model.device, clock)
         log_probabilities(subject, timed.stages, said.after(place), 1 + STEPS_TIMED)
         yield from (call for call in timed.calls if not place or call.stage != "prefill")
 
@@ -323,7 +328,7 @@ def seconds_of(subject: Subject, part: Part, said: Utterance, calls: list[Call])
     """What the part takes for the whole utterance, with the like calls that were left out."""
     total = sum(call.seconds for call in calls)
     if part == "velocity":
-        return total * subject.pipeline.description.flow.steps / EULER_TIMED
+        return total * subject.model.settings.flow.steps / EULER_TIMED
     if part != "llm":
         return total
     steps = [call.seconds for call in calls if call.stage == "step"]

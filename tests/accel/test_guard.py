@@ -114,7 +114,7 @@ def test_a_step_that_raises_is_done_again(subject: Subject, fail_at: int) -> Non
 def test_a_state_of_16_bits_is_gone_on_from(subject: Subject, part: Part, stage: str) -> None:
     """When half weights are given up in the middle, the plain way goes on from caches that they made."""
     said = subject.utterance(STREAMED)
-    half = BACKENDS["bf16"].build(part, subject.pipeline.folder, subject.models, subject.plain)
+    half = BACKENDS["bf16"].build(part, subject.model)
     bad = Counted(getattr(half, stage), fail_at=12)
     stages = watched(subject.plain, half._replace(**{stage: bad}), part)
     run = mel_of if part == "velocity" else lambda s, way, u: log_probabilities(s, way, u, 24)
@@ -139,10 +139,10 @@ def test_a_backend_that_hangs_ends_the_utterance_and_not_the_next(
 
     def hangs(*args: Any) -> Tensor:
         release.wait(60)
-        return tiny.stages.velocity(*args)
+        return tiny.model.stages.velocity(*args)
 
     config = GuardConfig(hangs_s=0.2, hangs=0.0)
-    stages = watched(tiny.stages, tiny.stages._replace(velocity=hangs), "velocity", config=config)
+    stages = watched(tiny.model.stages, tiny.model.stages._replace(velocity=hangs), "velocity", config=config)
     tts = other(tiny, velocity=stages.velocity)
     with pytest.raises(SpeechError, match=r"velocity by odd did not answer.*say it again"):
         tts.say(SHORT)

@@ -34,8 +34,8 @@ def plan(tiny_folder: Path) -> Plan:
 
 def speaks_like(folder: Path, **options: object) -> torch.Tensor:
     tts = cosyrt.load(folder, device="cpu", **options)  # type: ignore[arg-type]
-    cache = tts.stages.new_cache(1, 16)
-    return tts.stages.prefill(torch.arange(5)[None], torch.zeros(1, 0, dtype=torch.long), cache)
+    cache = tts.model.stages.new_cache(1, 16)
+    return tts.model.stages.prefill(torch.arange(5)[None], torch.zeros(1, 0, dtype=torch.long), cache)
 
 
 def test_a_plan_that_fits_is_used(tiny_folder: Path, path: Path, plan: Plan) -> None:

@@ -13,8 +13,9 @@ from benchmarks import against_upstream, random_model
 from benchmarks.against_upstream import ASKED, LATE, STREAM, Comparison
 from benchmarks.cosyrt_side import Ours
 from benchmarks.side import Side, hops
+from cosyrt.accel.load import load
 from cosyrt.engine.mel_stream import MelStream
-from cosyrt.engine.pipeline import Pipeline, load
+from cosyrt.engine.pipeline import Pipeline
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pipeline(folder: Path) -> Pipeline:
-    return load(folder, device="cpu")
+    return load(folder, device="cpu", plan=False)
 
 
 def test_everything_that_is_asked_is_answered(pipeline: Pipeline) -> None:

@@ -12,6 +12,9 @@ from cosyrt.accel.contract import Availability
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.compat import AutoModel, CosyVoice, CosyVoice2
 from cosyrt.compat.flags import Flags
+from cosyrt.engine.model import Model
+from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.stages import Stages
 from cosyrt.errors import ArchiveError, CosyrtError, MissingDependency, UsageError
 from cosyrt.lab.export import export
 from tests import tiny1
@@ -77,11 +80,9 @@ def test_load_trt_runs_the_velocity(
     """Where TensorRT can be used the flag builds an engine of that precision for so many callers at once."""
     asked: list[object] = []
 
-    def build(
-        dtype: torch.dtype, part: str, folder: object, models: object, stages: object, contexts: int
-    ) -> object:
+    def build(dtype: torch.dtype, part: str, model: Model, contexts: int) -> Stages:
         asked.extend([dtype, part, contexts])
-        return stages
+        return model.stages
 
     monkeypatch.setattr(tensorrt, "availability", lambda kind, device: Availability(True))
     monkeypatch.setattr(tensorrt, "build", build)
@@ -100,7 +101,7 @@ def test_load_jit_runs_the_archives(own_folder: Path, clip: str) -> None:
         torch.manual_seed(0)
         spoken.append(next(model.inference_vc(clip, clip))["tts_speech"])
 
-    assert fast.tts.stages.encode is not plain.tts.stages.encode
+    assert fast.tts.model.stages.encode is not plain.tts.model.stages.encode
     assert torch.allclose(*spoken, atol=1e-3)
 
 
@@ -115,7 +116,7 @@ def test_load_jit_of_cosyvoice1_runs_all_three(tmp_path: Path, clip: str) -> Non
         spoken.append(next(model.inference_zero_shot("Hello.", "Hello there.", clip))["tts_speech"])
 
     for stage in ("step", "prefill", "encode"):
-        assert getattr(fast.tts.stages, stage) is not getattr(plain.tts.stages, stage)
+        assert getattr(fast.tts.model.stages, stage) is not getattr(plain.tts.model.stages, stage)
     assert torch.allclose(*spoken, atol=1e-3)
 
 
@@ -126,8 +127,6 @@ def test_load_jit_of_cosyvoice3_is_refused(tiny3_folder: Path) -> None:
     assert AutoModel(model_dir=str(tiny3_folder), load_jit=False).sample_rate == 24_000
 
 
-def test_without_flags_nothing_is_changed(spelling_folder: Path) -> None:
+def test_without_flags_nothing_is_changed(spelling: Pipeline) -> None:
     """The stages are the plain ones."""
-    stages, folder, models = object(), object(), object()
-
-    assert Flags().accelerate(folder, models, stages) is stages  # type: ignore[arg-type, comparison-overlap]
+    assert Flags().accelerate(spelling.model) is spelling.model.stages

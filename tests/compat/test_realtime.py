@@ -6,6 +6,7 @@ import gc
 import inspect
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def backend(spelling_folder: Path, clip: str) -> CosyvoiceRealTimeTTS:
 class Spy:
     """Stands where the pipeline stands: a piece of text is as many samples as it has characters."""
 
-    device, where = "cpu", None
+    device, model = "cpu", SimpleNamespace(device=None)
 
     def __init__(self, fail: bool = False) -> None:
         self.threads: set[str] = set()

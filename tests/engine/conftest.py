@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from cosyrt.engine.stages import Models, Stages, eager
+from cosyrt.engine.stages import Networks, Stages, eager
 from tests import tiny
 
 
 @pytest.fixture(scope="session")
-def models() -> Models:
-    return Models(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder())
+def networks() -> Networks:
+    return Networks(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder())
 
 
 @pytest.fixture(scope="session")
-def stages(models: Models) -> Stages:
-    return eager(models)
+def stages(networks: Networks) -> Stages:
+    return eager(networks)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Pipeline
@@ -34,17 +33,16 @@ def prompted(**changes: Any) -> Voice:
 
 def other(tiny: Pipeline, *, overlap: bool = False, **stages: Callable[..., Any]) -> Pipeline:
     """A pipeline of the same model with some of its stages replaced."""
-    made = Pipeline(tiny.folder, tiny.description, tiny.stages._replace(**stages), torch.device("cpu"))
+    made = Pipeline(replace(tiny.model, stages=tiny.model.stages._replace(**stages)))
     made.overlap = overlap
     return made
 
 
 def terse(tiny: Pipeline, per_text: float, **stages: Callable[..., Any]) -> Pipeline:
     """The same with at most so many speech tokens a text token, for long texts."""
-    made = other(tiny, **stages)
-    speaking = replace(tiny.description.speaking, least_per_text=per_text / 2, most_per_text=per_text)
-    made.description = replace(tiny.description, speaking=speaking)
-    return made
+    model = other(tiny, **stages).model
+    speaking = replace(model.settings.speaking, least_per_text=per_text / 2, most_per_text=per_text)
+    return Pipeline(replace(model, settings=replace(model.settings, speaking=speaking)))
 
 
 def joined(parts: Iterator[Audio]) -> np.ndarray:  # float32 [N]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cosyrt.engine.causal_stream import CausalAudioStream
-from cosyrt.engine.stages import Models, Stages, eager
+from cosyrt.engine.stages import Networks, Stages, eager
 from tests import tiny3
 
 FRAMES, HOP = 56, 480
@@ -20,7 +20,7 @@ TOLERANCE = {"atol": 1e-6, "rtol": 0.0}  # sums in another order; samples reach 
 def stages() -> Stages:
     vocoder = tiny3.vocoder()
     vocoder.f0_predictor.double()
-    return eager(Models(llm=tiny3.language_model(), flow=tiny3.flow(), vocoder=vocoder))
+    return eager(Networks(llm=tiny3.language_model(), flow=tiny3.flow(), vocoder=vocoder))
 
 
 def mel(frames: int) -> Tensor:  # [1, 80, M]

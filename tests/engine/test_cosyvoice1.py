@@ -15,7 +15,7 @@ from torch import Tensor
 import cosyrt
 from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.build import build
+from cosyrt.engine.model import build
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.errors import ConfigError, ModelNotFound, UsageError, WeightsError
 from cosyrt.text.ranked_tokenizer import WHISPER
@@ -50,7 +50,7 @@ class Asked:
     """What the language model is given before it speaks, and what it says."""
 
     def __init__(self, tiny1: Pipeline) -> None:
-        self.prefill, self.step = tiny1.stages.prefill, tiny1.stages.step
+        self.prefill, self.step = tiny1.model.stages.prefill, tiny1.model.stages.step
         self.prompts: list[tuple[Tensor, ...]] = []
         self.said: list[int] = []
         self.tts = other(tiny1, prefill=self.first, step=self.next)
@@ -66,15 +66,15 @@ class Asked:
 
 def test_the_sizes_and_weights_of_the_folder(tiny1_folder: Path) -> None:
     """The networks have the sizes that were described and the weights that were written."""
-    description, models = build(ModelFolder.open(tiny1_folder))
+    settings, networks = build(ModelFolder.open(tiny1_folder))
 
-    assert (description.llm, description.flow, description.vocoder) == (model.LLM, model.FLOW, model.VOCODER)
-    assert (description.rates.sample_hz, description.rates.samples_per_frame) == (22_050, 256)
-    assert description.rates.samples_per_token == 441
+    assert (settings.llm, settings.flow, settings.vocoder) == (model.LLM, model.FLOW, model.VOCODER)
+    assert (settings.rates.sample_hz, settings.rates.samples_per_frame) == (22_050, 256)
+    assert settings.rates.samples_per_token == 441
     for ours, written in (
-        (models.llm, model.language_model()),
-        (models.flow, model.flow()),
-        (models.vocoder, model.vocoder()),
+        (networks.llm, model.language_model()),
+        (networks.flow, model.flow()),
+        (networks.vocoder, model.vocoder()),
     ):
         for key, value in written.state_dict().items():
             torch.testing.assert_close(ours.state_dict()[key], value, atol=1e-6, rtol=1e-6)
@@ -177,7 +177,7 @@ def test_the_seed_decides(tiny1: Pipeline) -> None:
 
 def test_closing_the_stream_stops_the_models(tiny1: Pipeline) -> None:
     """After the first chunk nothing more is asked of the language model."""
-    counted = Counted(tiny1.stages.step)
+    counted = Counted(tiny1.model.stages.step)
     stream = other(tiny1, step=counted).stream(TEXT)
     next(stream)
     stream.close()
@@ -263,7 +263,7 @@ def test_the_25_hz_model(tmp_path: Path) -> None:
     asked = Asked(tts)
     parts = list(asked.tts.stream(TEXT))
 
-    assert tts.plan.first_edge(0) == 50
+    assert tts.model.settings.chunking.first_edge(0) == 50
     assert same(joined(iter(parts)), tts.say(TEXT, chunked=True).samples)
     assert abs(sum(part.seconds for part in parts) - (len(asked.said) + 1) / 25) < 0.1
 

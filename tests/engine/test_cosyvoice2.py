@@ -11,8 +11,8 @@ import torch
 
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.tensors import write_tensors
-from cosyrt.engine.build import build
 from cosyrt.engine.cosyvoice2 import BACKBONE, UNUSED_HEAD, language_model_name
+from cosyrt.engine.model import build
 from cosyrt.errors import ConfigError, ModelError, WeightsError
 from tests import tiny
 
@@ -40,18 +40,18 @@ def language_model_tensors(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_the_sizes_and_weights_of_the_folder(tiny_folder: Path) -> None:
     """The networks have the sizes that were described and the weights that were written."""
-    description, models = build(ModelFolder.open(tiny_folder))
+    settings, networks = build(ModelFolder.open(tiny_folder))
 
-    assert (description.llm, description.flow, description.vocoder) == (tiny.LLM, tiny.FLOW, tiny.VOCODER)
-    assert (description.speaking.least_per_text, description.speaking.most_per_text) == (
+    assert (settings.llm, settings.flow, settings.vocoder) == (tiny.LLM, tiny.FLOW, tiny.VOCODER)
+    assert (settings.speaking.least_per_text, settings.speaking.most_per_text) == (
         tiny.LEAST,
         tiny.MOST,
     )
-    assert (description.rates.sample_hz, description.pronunciation) == (24_000, "arpabet-pinyin")
+    assert (settings.rates.sample_hz, settings.pronunciation) == (24_000, "arpabet-pinyin")
     for ours, written in (
-        (models.llm, tiny.language_model()),
-        (models.flow, tiny.flow()),
-        (models.vocoder, tiny.vocoder()),
+        (networks.llm, tiny.language_model()),
+        (networks.flow, tiny.flow()),
+        (networks.vocoder, tiny.vocoder()),
     ):
         for key, value in written.state_dict().items():
             torch.testing.assert_close(ours.state_dict()[key], value, atol=1e-6, rtol=1e-6)
@@ -118,9 +118,9 @@ def test_the_text_head_and_the_embedding_are_one(folder: Path, keep: str) -> Non
     if keep != "embedding only":
         tensors[UNUSED_HEAD] = head
     write_tensors(folder / "llm.safetensors", tensors)
-    _, models = build(ModelFolder.open(folder))
+    _, networks = build(ModelFolder.open(folder))
 
-    assert torch.equal(models.llm.backbone.embed_tokens.weight, head)
+    assert torch.equal(networks.llm.backbone.embed_tokens.weight, head)
 
 
 def test_neither_head_nor_embedding(folder: Path) -> None:

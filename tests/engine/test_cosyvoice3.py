@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,11 @@ from torch import nn
 
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.hyperyaml import read_description
-from cosyrt.engine.build import build
 from cosyrt.engine.causal_stream import CausalAudioStream
-from cosyrt.engine.cosyvoice3 import describe, noise_state
+from cosyrt.engine.cosyvoice3 import noise_state, read_settings
 from cosyrt.engine.decoding import Saying, speech_tokens, without_long_silence
 from cosyrt.engine.mel_stream import Condition, MelStream
+from cosyrt.engine.model import build
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import eager
 from cosyrt.errors import ConfigError
@@ -42,13 +43,13 @@ TAGGED = "Hello [breath] there, [j][ǐ] friends."
 
 def test_the_sizes_and_weights_of_the_folder(tiny3_folder: Path) -> None:
     """The networks have the sizes that were described and the weights that were written."""
-    description, models = build(ModelFolder.open(tiny3_folder))
+    settings, networks = build(ModelFolder.open(tiny3_folder))
 
-    assert (description.llm, description.flow, description.vocoder) == (model.LLM, model.FLOW, model.VOCODER)
+    assert (settings.llm, settings.flow, settings.vocoder) == (model.LLM, model.FLOW, model.VOCODER)
     for ours, written in (
-        (models.llm, model.language_model()),
-        (models.flow, model.flow()),
-        (models.vocoder, model.vocoder()),
+        (networks.llm, model.language_model()),
+        (networks.flow, model.flow()),
+        (networks.vocoder, model.vocoder()),
     ):
         for key, value in written.state_dict().items():
             torch.testing.assert_close(ours.state_dict()[key].float(), value, atol=1e-6, rtol=1e-6)
@@ -56,20 +57,20 @@ def test_the_sizes_and_weights_of_the_folder(tiny3_folder: Path) -> None:
 
 def test_the_pitch_is_computed_in_float64(tiny3_folder: Path) -> None:
     """As upstream does: the phase of the source adds up the errors of the pitch."""
-    _, models = build(ModelFolder.open(tiny3_folder))
+    _, networks = build(ModelFolder.open(tiny3_folder))
 
-    assert {weight.dtype for weight in models.vocoder.f0_predictor.parameters()} == {torch.float64}
+    assert {weight.dtype for weight in networks.vocoder.f0_predictor.parameters()} == {torch.float64}
 
 
 def test_the_description_of_the_golden_set() -> None:
     """Upstream's own dialect is understood: marks among the speech tokens, chunks of 25, 4 frames ahead."""
     path = Path(__file__).parent.parent / "golden" / "cosyvoice3-small.yaml"
-    description = describe(read_description(path), PUBLISHED)
+    settings = read_settings(read_description(path), PUBLISHED)
 
-    assert description.llm == LanguageModelConfig(speech_vocabulary=120, shared_marks=True)
-    assert (description.flow.encoder.chunk_tokens, description.flow.encoder.lookahead_tokens) == (25, 3)
-    assert (description.vocoder.lookahead_frames, description.vocoder.pitch_channels) == (4, 32)
-    assert (description.speaking.end_token, description.speaking.fill_token) == (120, 123)
+    assert settings.llm == LanguageModelConfig(speech_vocabulary=120, shared_marks=True)
+    assert (settings.flow.encoder.chunk_tokens, settings.flow.encoder.lookahead_tokens) == (25, 3)
+    assert (settings.vocoder.lookahead_frames, settings.vocoder.pitch_channels) == (4, 32)
+    assert (settings.speaking.end_token, settings.speaking.fill_token) == (120, 123)
 
 
 def test_a_vocoder_that_is_not_causal(tiny3_folder: Path, tmp_path: Path) -> None:
@@ -115,11 +116,13 @@ def test_every_utterance_has_the_same_noise(tiny3: Pipeline) -> None:
     """The sound of given speech tokens depends on no seed, as upstream's."""
     mel = torch.randn(1, 80, 9, generator=torch.Generator().manual_seed(0))
     streams = [
-        tiny3.description.sound(tiny3.stages, tiny3.description.vocoder, torch.Generator().manual_seed(seed))
+        tiny3.model.settings.vocoder_stream(
+            tiny3.model.stages, tiny3.model.settings.vocoder, torch.Generator().manual_seed(seed)
+        )
         for seed in (1, 2)
     ]
     one, other = (stream.push(mel, True) for stream in streams)
-    silent = CausalAudioStream(tiny3.stages, tiny3.description.vocoder, None)
+    silent = CausalAudioStream(tiny3.model.stages, tiny3.model.settings.vocoder, None)
 
     assert torch.equal(one, other)
     assert (silent.push(mel, True) - one).abs().max() > 1e-4
@@ -127,22 +130,22 @@ def test_every_utterance_has_the_same_noise(tiny3: Pipeline) -> None:
 
 def test_the_least_length_masks_the_end_and_not_the_start(tiny3_folder: Path) -> None:
     """Upstream forbids the start mark (6561) while speech is too short, and lets the end (6562) come."""
-    description, models = build(ModelFolder.open(tiny3_folder))
-    end = description.llm.speech_vocabulary + 1
-    wanted = torch.full((1, models.llm.llm_decoder.out_features), -50.0)
+    settings, networks = build(ModelFolder.open(tiny3_folder))
+    end = settings.llm.speech_vocabulary + 1
+    wanted = torch.full((1, networks.llm.llm_decoder.out_features), -50.0)
     wanted[0, end] = 0.0
-    stages = eager(models)._replace(prefill=lambda *_: wanted, step=lambda *_: wanted)
+    stages = eager(networks)._replace(prefill=lambda *_: wanted, step=lambda *_: wanted)
     saying = Saying([1, 2, 3], [], [])
-    spoken = list(speech_tokens(stages, description.speaking, saying, torch.Generator(), torch.device("cpu")))
+    spoken = list(speech_tokens(stages, settings.speaking, saying, torch.Generator(), torch.device("cpu")))
 
     assert len(spoken) == model.LEAST * 3
-    assert max(spoken) < description.llm.speech_vocabulary
+    assert max(spoken) < settings.llm.speech_vocabulary
 
 
 def test_a_long_silence_is_cut_short() -> None:
     """Five silent tokens of a run are kept, a sound starts a new count; the language model heard them all."""
     folder = Path(__file__).parent.parent / "golden" / "cosyvoice3-small.yaml"
-    config = describe(read_description(folder), PUBLISHED).speaking
+    config = read_settings(read_description(folder), PUBLISHED).speaking
     tokens = [7, *[1, 28] * 4, 7, 2, 2, 2323, 2, 2, 2]
 
     assert list(without_long_silence(iter(tokens), config)) == [7, 1, 28, 1, 28, 1, 7, 2, 2, 2323, 2, 2]
@@ -154,7 +157,7 @@ def test_a_stream_is_the_whole(tiny3: Pipeline, prompt: int) -> None:
     random = np.random.default_rng(2)
     who = prompted(
         family="cosyvoice3",
-        speech_tokens=random.integers(0, tiny3.description.flow.speech_vocabulary, prompt),
+        speech_tokens=random.integers(0, tiny3.model.settings.flow.speech_vocabulary, prompt),
         mel=random.standard_normal((2 * prompt, 80)),
     )
     tts = terse(tiny3, 8)
@@ -168,13 +171,13 @@ def test_a_stream_is_the_whole(tiny3: Pipeline, prompt: int) -> None:
 @pytest.mark.parametrize("prompt", [0, 40])
 def test_the_mel_of_a_stream_is_one_masked_pass(tiny3: Pipeline, prompt: int, cache_bytes: int) -> None:
     """From keys, values and tails of each Euler step, or past the budget computed again: the same frames."""
-    condition = Condition.of(voice(prompt), tiny3.stages, torch.device("cpu"))
+    condition = Condition.of(voice(prompt), tiny3.model.stages, torch.device("cpu"))
     tokens = speech(90)
 
     def mels(cache_bytes: int) -> MelStream:
         condition.cache_bytes = cache_bytes
-        d = tiny3.description
-        return MelStream(tiny3.stages, d.flow, condition, chunked=True, rates=d.rates)
+        d = tiny3.model.settings
+        return MelStream(tiny3.model.stages, d.flow, condition, chunked=True, rates=d.rates)
 
     parts = in_parts(mels(cache_bytes), tokens)
     assert len(parts) >= 3
@@ -207,11 +210,9 @@ def test_the_end_of_the_prompt_is_there_in_every_mode(tiny3: Pipeline) -> None:
 
     def prefill(text: torch.Tensor, *rest: object) -> torch.Tensor:
         asked.append(text[0].tolist())
-        return tiny3.stages.prefill(text, *rest)  # type: ignore[arg-type]
+        return tiny3.model.stages.prefill(text, *rest)  # type: ignore[arg-type]
 
-    tts = Pipeline(
-        tiny3.folder, tiny3.description, tiny3.stages._replace(prefill=prefill), torch.device("cpu")
-    )
+    tts = Pipeline(replace(tiny3.model, stages=tiny3.model.stages._replace(prefill=prefill)))
     who = prompted(family="cosyvoice3")
     tts.say("Hello.", voice="ann")
     tts.say("Hello.", voice=who)
@@ -225,10 +226,10 @@ def test_the_end_of_the_prompt_is_there_in_every_mode(tiny3: Pipeline) -> None:
 
 def test_the_flow_is_the_dit(tiny3_folder: Path) -> None:
     """Its token encoder is the look-ahead alone."""
-    _, models = build(ModelFolder.open(tiny3_folder))
+    _, networks = build(ModelFolder.open(tiny3_folder))
 
-    assert isinstance(models.flow, DiTFlow)
-    assert [name for name, _ in models.flow.named_children()] == [
+    assert isinstance(networks.flow, DiTFlow)
+    assert [name for name, _ in networks.flow.named_children()] == [
         "input_embedding",
         "spk_embed_affine_layer",
         "pre_lookahead_layer",

@@ -17,7 +17,7 @@ from cosyrt.engine.decoding import SpeakingConfig
 from cosyrt.engine.interleave import Interleaved, Reader
 from cosyrt.engine.prompts import Prompt
 from cosyrt.engine.sampling import SamplingConfig
-from cosyrt.engine.stages import Models, Stages
+from cosyrt.engine.stages import Networks, Stages
 from cosyrt.errors import SpeechError
 from cosyrt.models.llm import MARK, SPEECH, START, TASK, TEXT, Cache
 
@@ -158,7 +158,7 @@ def test_what_is_not_a_number_is_told() -> None:
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=6))
-def test_reading_in_parts_is_reading_at_once(stages: Stages, models: Models, parts: list[int]) -> None:
+def test_reading_in_parts_is_reading_at_once(stages: Stages, networks: Networks, parts: list[int]) -> None:
     """The cache holds what was read: text and speech in any portions give the numbers of one pass."""
     total = sum(parts)
     numbers, kinds = [index % 7 for index in range(total)], [index % 2 for index in range(total)]
@@ -191,10 +191,10 @@ def test_the_cache_grows(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> Non
     assert narrow.cache.capacity < wide.cache.capacity
 
 
-def test_a_mixed_sequence_in_the_usual_order_is_the_usual_prompt(models: Models) -> None:
+def test_a_mixed_sequence_in_the_usual_order_is_the_usual_prompt(networks: Networks) -> None:
     """Start, text, task, speech by their kinds have the embeddings of `prompt`."""
     numbers = torch.tensor([[START, 4, 5, 6, TASK, 2, 3]])
     kinds = torch.tensor([[MARK, TEXT, TEXT, TEXT, MARK, SPEECH, SPEECH]])
-    usual = models.llm.prompt(numbers[:, 1:4], numbers[:, 5:])
+    usual = networks.llm.prompt(numbers[:, 1:4], numbers[:, 5:])
 
-    assert torch.equal(models.llm.mixed(numbers, kinds), usual)
+    assert torch.equal(networks.llm.mixed(numbers, kinds), usual)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cosyrt.engine.chunks import ChunkPlan
 from cosyrt.engine.mel_stream import Condition, Conditions, MelStream
-from cosyrt.engine.stages import Models, Stages
+from cosyrt.engine.stages import Networks, Stages
 from cosyrt.errors import SpeechError
 from cosyrt.models.flow import NOISE_FRAMES, fixed_noise, solve
 from cosyrt.models.layers import attention_mask
@@ -63,10 +63,10 @@ def in_parts(mels: MelStream, tokens: list[int]) -> list[Tensor]:  # [1, 80, M] 
 
 @torch.inference_mode()
 def one_pass(
-    models: Models, prompt_tokens: int, tokens: list[int], chunk: int | None
+    networks: Networks, prompt_tokens: int, tokens: list[int], chunk: int | None
 ) -> Tensor:  # [1, 80, M]
     """Prompt and tokens through encoder and solver once, the prompt's frames cut away."""
-    flow, who = models.flow, voice(prompt_tokens)
+    flow, who = networks.flow, voice(prompt_tokens)
     every = torch.tensor([who.speech_tokens.tolist() + tokens])
     valid = torch.ones_like(every, dtype=torch.bool)
     mu = flow.encode(every, valid, attention_mask(valid, chunk))
@@ -81,21 +81,21 @@ def one_pass(
 
 @pytest.mark.parametrize("prompt_tokens", PROMPTS)
 def test_the_stream_is_one_pass_with_the_chunk_mask(
-    stages: Stages, models: Models, prompt_tokens: int
+    stages: Stages, networks: Networks, prompt_tokens: int
 ) -> None:
     """Joined, the parts of a stream are the frames that one masked pass over all tokens gives."""
     tokens = speech(90)
     parts = in_parts(stream_of(stages, prompt_tokens, chunked=True), tokens)
 
     assert len(parts) >= 3
-    twin = one_pass(models, prompt_tokens, tokens, chunk=25)
+    twin = one_pass(networks, prompt_tokens, tokens, chunk=25)
     torch.testing.assert_close(torch.cat(parts, dim=2), twin, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("prompt_tokens", [0, 40])
 @pytest.mark.parametrize("cache_bytes", [0, 500_000])
 def test_a_full_cache_changes_nothing(
-    stages: Stages, models: Models, caplog: pytest.LogCaptureFixture, prompt_tokens: int, cache_bytes: int
+    stages: Stages, networks: Networks, caplog: pytest.LogCaptureFixture, prompt_tokens: int, cache_bytes: int
 ) -> None:
     """Past its budget, at once or later, the stream recomputes, says so once and gives the same frames."""
     tokens = speech(90)
@@ -103,7 +103,7 @@ def test_a_full_cache_changes_nothing(
     with caplog.at_level(logging.WARNING, logger="cosyrt"):
         parts = in_parts(mels, tokens)
 
-    twin = one_pass(models, prompt_tokens, tokens, chunk=25)
+    twin = one_pass(networks, prompt_tokens, tokens, chunk=25)
     torch.testing.assert_close(torch.cat(parts, dim=2), twin, atol=1e-4, rtol=0)
     assert [message.partition(" bytes=")[0] for message in caplog.messages] == [
         "stream cache full, computing some of the past again from here"
@@ -135,7 +135,7 @@ def test_nothing_is_computed_twice(stages: Stages) -> None:
     assert counted.tokens == [25, 50, 25, 30, 50, 25, 30]
 
 
-def test_streams_of_one_voice_do_not_meet(stages: Stages, models: Models) -> None:
+def test_streams_of_one_voice_do_not_meet(stages: Stages, networks: Networks) -> None:
     """Two streams that go on from the same kept prompt in turn are what each is alone."""
     conditions = Conditions(stages, CPU)
     who = voice(40)
@@ -147,7 +147,7 @@ def test_streams_of_one_voice_do_not_meet(stages: Stages, models: Models) -> Non
     parts = [(one.until(tokens[0], edge), other.until(tokens[1], edge)) for edge in edges]
 
     for mels, own in zip(zip(*parts, strict=True), tokens, strict=True):
-        twin = one_pass(models, 40, own, chunk=25)
+        twin = one_pass(networks, 40, own, chunk=25)
         torch.testing.assert_close(torch.cat(mels, dim=2), twin, atol=1e-4, rtol=0)
 
 
@@ -170,7 +170,7 @@ def test_pasts_of_voices_stay_within_the_budget(stages: Stages) -> None:
     assert conditions.bytes == 0
 
 
-def test_streams_share_the_budget(stages: Stages, models: Models) -> None:
+def test_streams_share_the_budget(stages: Stages, networks: Networks) -> None:
     """All that run at once keep to it together, also while some stand still; their frames stay what they are,
     and the last one has it for itself."""
     conditions, who, sizes = Conditions(stages, CPU), voice(40), []
@@ -187,7 +187,7 @@ def test_streams_share_the_budget(stages: Stages, models: Models) -> None:
     assert 3 * sizes[0] < sum(held) <= conditions.cache_bytes
     assert len(set(held)) == 1
     for mels, start in zip(streams, first, strict=True):
-        twin = one_pass(models, 40, speech(90), chunk=25)
+        twin = one_pass(networks, 40, speech(90), chunk=25)
         torch.testing.assert_close(
             torch.cat([start, mels.until(speech(90), None)], 2), twin, atol=1e-4, rtol=0
         )
@@ -230,14 +230,14 @@ def test_a_voice_may_lose_its_past_at_any_time(stages: Stages, monkeypatch: pyte
 
 @pytest.mark.parametrize("prompt_tokens", PROMPTS[:3])
 def test_without_the_mask_every_frame_sees_everything(
-    stages: Stages, models: Models, prompt_tokens: int
+    stages: Stages, networks: Networks, prompt_tokens: int
 ) -> None:
     """Unmasked it is one pass without a mask, and another mel than the masked one."""
     tokens = speech(60)
     mel = stream_of(stages, prompt_tokens, chunked=False).until(tokens, None)
 
-    torch.testing.assert_close(mel, one_pass(models, prompt_tokens, tokens, None), atol=1e-4, rtol=0)
-    assert (mel - one_pass(models, prompt_tokens, tokens, 25)).abs().max() > 1e-2
+    torch.testing.assert_close(mel, one_pass(networks, prompt_tokens, tokens, None), atol=1e-4, rtol=0)
+    assert (mel - one_pass(networks, prompt_tokens, tokens, 25)).abs().max() > 1e-2
 
 
 def test_each_part_has_the_frames_of_its_tokens(stages: Stages) -> None:

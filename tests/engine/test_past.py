@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cosyrt.engine.past import Given, Past, StepMemory
-from cosyrt.engine.stages import Models, Stages
+from cosyrt.engine.stages import Networks, Stages
 from tests.engine.test_mel_stream import in_parts, one_pass, speech, stream_of
 
 
@@ -60,7 +60,7 @@ def test_a_copy_forgets_by_itself() -> None:
 @pytest.mark.parametrize("prompt_tokens", [0, 40])
 @pytest.mark.parametrize("kept", [0, 3, 9])
 def test_a_stream_that_keeps_some_steps_is_the_same_stream(
-    stages: Stages, models: Models, prompt_tokens: int, kept: int
+    stages: Stages, networks: Networks, prompt_tokens: int, kept: int
 ) -> None:
     """Steps that forgot compute every frame again, the others the new ones; the mel is that of one pass."""
     watched = Watched(stages)
@@ -76,7 +76,7 @@ def test_a_stream_that_keeps_some_steps_is_the_same_stream(
     every = 2 * (prompt_tokens + 90)
 
     assert watched.frames == [every - 2 * done] * kept + [every] * (10 - kept)
-    twin = one_pass(models, prompt_tokens, tokens, chunk=25)
+    twin = one_pass(networks, prompt_tokens, tokens, chunk=25)
     torch.testing.assert_close(torch.cat([first, rest], dim=2), twin, atol=1e-4, rtol=0)
 
 

@@ -302,7 +302,7 @@ def test_the_device_is_looked_for_once(tiny: Pipeline, monkeypatch: pytest.Monke
 
 def test_a_voice_is_prepared_once_whatever_it_says(tiny: Pipeline) -> None:
     """Several pieces, several calls, one way of its speaker vector to the flow."""
-    counted = Counted(tiny.stages.speaker)
+    counted = Counted(tiny.model.stages.speaker)
     tts = other(tiny, speaker=counted)
     voice = prompted()
     for text in (f"{TEXT} {TEXT}", SHORT):

@@ -106,7 +106,7 @@ def test_streams_in_threads_do_not_meet(tiny: Pipeline) -> None:
 @pytest.mark.parametrize("overlap", [False, True])
 def test_closing_stops_the_language_model(tiny: Pipeline, overlap: bool) -> None:
     """After the first chunk is read and the stream closed, no further token is made."""
-    step = Counted(tiny.stages.step)
+    step = Counted(tiny.model.stages.step)
     tts = other(tiny, overlap=overlap, step=step)
     pieces = (f" Number {number}." for number in range(1_000_000))
     stream = tts.stream(pieces)
@@ -122,7 +122,7 @@ def test_closing_stops_the_language_model(tiny: Pipeline, overlap: bool) -> None
 @pytest.mark.parametrize("interleave", [False, True])
 def test_closing_does_not_wait_for_the_text(spelling: Pipeline, interleave: bool) -> None:
     """A chat model that thinks holds nobody up; its late words are not read, and no token is made of them."""
-    step, read = Counted(spelling.stages.step), Counted(spelling.stages.read)
+    step, read = Counted(spelling.model.stages.step), Counted(spelling.model.stages.read)
     thought, thinking = threading.Event(), threading.Event()
 
     def chat() -> Iterator[str]:
@@ -146,7 +146,7 @@ def test_closing_does_not_wait_for_the_text(spelling: Pipeline, interleave: bool
 
 def test_tokens_are_made_as_they_are_needed(tiny: Pipeline) -> None:
     """Without overlap the language model is no further than the first edge and its look-ahead."""
-    step = Counted(tiny.stages.step)
+    step = Counted(tiny.model.stages.step)
     stream = other(tiny, step=step).stream(TEXT)
     next(stream)
     stream.close()
@@ -159,7 +159,9 @@ def test_tokens_are_made_as_they_are_needed(tiny: Pipeline) -> None:
 def test_an_error_of_any_stage_reaches_the_caller(tiny: Pipeline, stage: str, overlap: bool) -> None:
     """What a stage raises comes out of `stream` and `say` as it is, and no thread stays behind."""
     for speak in (lambda tts: list(tts.stream(SHORT)), lambda tts: tts.say(SHORT)):
-        broken = other(tiny, overlap=overlap, **{stage: Counted(getattr(tiny.stages, stage), fail_at=1)})
+        broken = other(
+            tiny, overlap=overlap, **{stage: Counted(getattr(tiny.model.stages, stage), fail_at=1)}
+        )
         with pytest.raises(ZeroDivisionError, match="a broken stage"):
             speak(broken)
     assert [thread.name for thread in threading.enumerate() if thread.name == "cosyrt-ahead"] == []
@@ -168,9 +170,9 @@ def test_an_error_of_any_stage_reaches_the_caller(tiny: Pipeline, stage: str, ov
 @pytest.mark.parametrize("stage", ["pitch", "excite", "vocode"])
 def test_an_error_in_the_middle_of_a_stream(tiny: Pipeline, stage: str) -> None:
     """A stage that breaks later leaves the audio before it to the caller."""
-    stream = other(tiny, overlap=True, **{stage: Counted(getattr(tiny.stages, stage), fail_at=2)}).stream(
-        TEXT
-    )
+    stream = other(
+        tiny, overlap=True, **{stage: Counted(getattr(tiny.model.stages, stage), fail_at=2)}
+    ).stream(TEXT)
 
     assert len(next(stream).samples) > 0
     with pytest.raises(ZeroDivisionError, match="a broken stage"):
@@ -179,7 +181,7 @@ def test_an_error_in_the_middle_of_a_stream(tiny: Pipeline, stage: str) -> None:
 
 def test_models_that_fail_are_told(tiny: Pipeline) -> None:
     """Samples that are not finite are a SpeechError, not noise."""
-    broken = other(tiny, vocode=lambda mel, source: tiny.stages.vocode(mel, source) * torch.nan)
+    broken = other(tiny, vocode=lambda mel, source: tiny.model.stages.vocode(mel, source) * torch.nan)
 
     with pytest.raises(cosyrt.SpeechError, match="not finite"):
         broken.say(SHORT)

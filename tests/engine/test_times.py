@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.engine.stages import Models, eager
+from cosyrt.engine.stages import Networks, eager
 from cosyrt.engine.times import KEPT, tabulated
 from cosyrt.models.flow import time_steps
 from cosyrt.models.layers import attention_mask
@@ -19,7 +19,7 @@ FRAMES = 12
 def test_the_table_is_the_network(family: object) -> None:
     """With the table as without, to the last bit, in every family and at each of the ten times."""
     flow = family.flow()  # type: ignore[attr-defined]
-    stages = eager(Models(llm=tiny.language_model(), flow=flow, vocoder=tiny.vocoder()))
+    stages = eager(Networks(llm=tiny.language_model(), flow=flow, vocoder=tiny.vocoder()))
     x, mu, prompt = torch.randn(3, 2, 80, FRAMES, generator=torch.Generator().manual_seed(0))
     valid = torch.ones(2, 1, FRAMES)
     given = x, valid, attention_mask(valid[:, 0].bool(), None), mu

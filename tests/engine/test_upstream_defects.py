@@ -42,7 +42,8 @@ def threads() -> set[threading.Thread]:
 def test_c1_a_failing_thread_ends_the_stream_with_its_error(spelling: Pipeline, how: str) -> None:
     """The error comes out where the audio would: no waiting for ever, no other error in its place."""
     stages = {
-        stage: Counted(getattr(spelling.stages, stage), fail_at=3) for stage in ("step", "read", "velocity")
+        stage: Counted(getattr(spelling.model.stages, stage), fail_at=3)
+        for stage in ("step", "read", "velocity")
     }
     before = threads()
     with pytest.raises(ZeroDivisionError, match="a broken stage"):
@@ -54,7 +55,7 @@ def test_c1_a_failing_thread_ends_the_stream_with_its_error(spelling: Pipeline, 
 @pytest.mark.parametrize("how", STREAMS)
 def test_c2_closing_the_iterator_stops_the_work(spelling: Pipeline, how: str, overlap: bool) -> None:
     """After close no thread is left and no stage runs."""
-    stages = {stage: Counted(getattr(spelling.stages, stage)) for stage in ("step", "read", "velocity")}
+    stages = {stage: Counted(getattr(spelling.model.stages, stage)) for stage in ("step", "read", "velocity")}
     before = threads()
     stream = STREAMS[how](other(spelling, overlap=overlap, **stages))
     next(stream)
@@ -75,7 +76,7 @@ def test_c3_the_least_length_forbids_every_stop(stop: int) -> None:
 @pytest.mark.parametrize("stop", [0, 1, 2, 3, 199])
 def test_c3_the_least_length_of_cosyvoice3(tiny3: Pipeline, stop: int) -> None:
     """None of its two hundred stops ends an utterance before two tokens a text token."""
-    end = tiny3.description.speaking.end_token
+    end = tiny3.model.settings.speaking.end_token
     logp = torch.randn(1, end + 200, generator=torch.Generator().manual_seed(0))
     logp[0, end + stop] = 60.0
     words = len(tiny3.tokenizer.encode(SHORT))
@@ -97,7 +98,7 @@ def test_c9_conversion_aligns_tokens_and_mel(spelling: Pipeline) -> None:
 
     def velocity(*args: Any) -> Tensor:
         prompts.append(args[6])
-        return spelling.stages.velocity(*args)
+        return spelling.model.stages.velocity(*args)
 
     tts = other(spelling, velocity=velocity)
     uneven = Audio(NOISE.samples[: 24_000 + 333], 24_000)
@@ -122,7 +123,7 @@ def test_c11_an_instruction_reaches_the_model_whatever_the_voice(
     def prefill(text: Tensor, speech: Tensor, cache: Any) -> Tensor:
         read.append(spelling.tokenizer.decode(text[0].tolist()))
         assert speech.shape[1] == 0
-        return spelling.stages.prefill(text, speech, cache)
+        return spelling.model.stages.prefill(text, speech, cache)
 
     other(spelling, prefill=prefill).say(SHORT, voice=voice, instruction="Softly.")
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cosyrt.engine.stages import Models, Stages, eager
+from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.engine.vocoder_stream import PITCH_REACH_FRAMES, AudioStream, reach_frames
 from cosyrt.models.vocoder import VocoderConfig
 from tests import tiny
@@ -31,8 +31,8 @@ STAGES: dict[VocoderConfig, Stages] = {}
 
 def stages_of(config: VocoderConfig) -> Stages:
     if config not in STAGES:
-        models = Models(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder(config))
-        STAGES[config] = eager(models)
+        networks = Networks(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder(config))
+        STAGES[config] = eager(networks)
     return STAGES[config]
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cosyrt.engine.mel_stream import Condition
-from cosyrt.engine.stages import Models, Stages, eager
+from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.engine.window_stream import WindowPlan, WindowStream
 from cosyrt.units import Rates
 from cosyrt.voice.voice import Voice
@@ -26,7 +26,7 @@ TOKENS = torch.randint(0, 4_000, (183,), generator=torch.Generator().manual_seed
 
 @pytest.fixture(scope="module")
 def stages() -> Stages:
-    return eager(Models(llm=tiny1.language_model(), flow=tiny1.flow(), vocoder=tiny1.vocoder()))
+    return eager(Networks(llm=tiny1.language_model(), flow=tiny1.flow(), vocoder=tiny1.vocoder()))
 
 
 def voice(prompt_tokens: int) -> Voice:

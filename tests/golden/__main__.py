@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.build import build
+from cosyrt.engine.model import build
 from tests.golden.cosyvoice import CosyVoice
 from tests.golden.cosyvoice2 import CosyVoice2
 from tests.golden.cosyvoice3 import CosyVoice3
@@ -24,9 +24,9 @@ def compare(golden: Path, name: str) -> list[Row]:
     """Rebuild the weights as a model folder, load it the ordinary way, ask every question of the set."""
     with tempfile.TemporaryDirectory() as folder:
         write_folder(golden, name, Path(folder))
-        description, models = build(ModelFolder.open(folder))
+        settings, networks = build(ModelFolder.open(folder))
         with np.load(golden / f"{name}.npz") as arrays:
-            return FAMILIES[family_of(name)](dict(arrays), description, models).rows()
+            return FAMILIES[family_of(name)](dict(arrays), settings, networks).rows()
 
 
 def family_of(name: str) -> str:

@@ -44,14 +44,14 @@ class CosyVoice(Golden):
 
     def encoded(self) -> Tensor:  # [1, S, D]
         x = self.tensor("enc_in")
-        out: Tensor = self.models.flow.encoder(x, all_seen(x.shape[1], x))
+        out: Tensor = self.networks.flow.encoder(x, all_seen(x.shape[1], x))
         return out
 
     def windows(self, chunked: bool) -> UpstreamWindows:
         """A mel stream with the set's prompt and noise."""
-        d = self.description
+        d = self.settings
         windows = UpstreamWindows(
-            self.stages, d.flow, self.condition(), chunked=chunked, rates=d.rates, plan=d.plan
+            self.stages, d.flow, self.condition(), chunked=chunked, rates=d.rates, plan=d.chunking
         )
         windows.fresh = self.tensor("flow_noise")
         return windows

@@ -20,10 +20,10 @@ class CosyVoice2(Golden):
     def encoded(self, chunked: bool, held_back: int = 0) -> Tensor:  # [1, M, D]
         x = self.tensor("enc_in")
         heard, ahead = x[:, : x.shape[1] - held_back], x[:, x.shape[1] - held_back :] if held_back else None
-        chunk = self.description.flow.encoder.chunk_tokens if chunked else None
+        chunk = self.settings.flow.encoder.chunk_tokens if chunked else None
         mask = attention_mask(torch.ones(1, heard.shape[1], dtype=torch.bool), chunk)
-        out: Tensor = self.models.flow.encoder(
-            heard, mask, at_mel_rate(mask, self.models.flow.config.encoder.up), ahead
+        out: Tensor = self.networks.flow.encoder(
+            heard, mask, at_mel_rate(mask, self.networks.flow.config.encoder.up), ahead
         )
         return out
 
@@ -50,8 +50,8 @@ def _chunk_samples(golden: CosyVoice2) -> Tensor:
         e or golden.arrays["stream_token"].shape[1]
         for e in golden.upstream_edges(golden.arrays["stream_token"].shape[1])
     ]
-    hop = golden.description.rates.samples_per_token
-    held = FADE_FRAMES * golden.description.rates.samples_per_frame
+    hop = golden.settings.rates.samples_per_token
+    held = FADE_FRAMES * golden.settings.rates.samples_per_frame
     upto = torch.tensor([end * hop - held for end in ends[:-1]] + [ends[-1] * hop])
     return upto.diff(prepend=torch.zeros(1))
 

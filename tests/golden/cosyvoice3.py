@@ -27,7 +27,7 @@ class CosyVoice3(Golden):
 
     def audio(self) -> CausalAudioStream:
         """A stream of samples without noise."""
-        return CausalAudioStream(self.stages, self.description.vocoder, None)
+        return CausalAudioStream(self.stages, self.settings.vocoder, None)
 
     def unfinalized(self) -> Tensor:  # [N]
         """What upstream gives of a mel that goes on."""
@@ -53,7 +53,7 @@ class CosyVoice3(Golden):
     def chunk_samples(self) -> Tensor:  # [chunks]
         """How many samples upstream gives at a time."""
         total = self.arrays["stream_token"].shape[1]
-        rates = self.description.rates
+        rates = self.settings.rates
         held = HELD_BACK_FRAMES * rates.samples_per_frame
         edges = self.upstream_edges(total)
         upto = [total if end is None else end for end in edges]

@@ -14,7 +14,7 @@ class Held:
 
     def __init__(self, golden: Golden, frames: int) -> None:
         self.golden, self.frames = golden, frames
-        hop = golden.description.vocoder.samples_per_frame
+        hop = golden.settings.vocoder.samples_per_frame
         self.window = torch.from_numpy(np.hamming(2 * frames * hop))
         self.size = frames * hop
         self.mel: Tensor | None = None

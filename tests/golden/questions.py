@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cosyrt.engine.family import Description
+from cosyrt.engine.family import ModelSettings
 from cosyrt.engine.mel_stream import Condition, MelStream
-from cosyrt.engine.stages import Models, Stages, eager
+from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.models.layers import attention_mask
 from cosyrt.voice.voice import Voice
 
@@ -51,9 +51,9 @@ class Golden:
     family: ClassVar[str]
     asked: ClassVar[dict[str, tuple[Callable[[Any], Tensor], float]]]  # how, and the tolerance
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], description: Description, models: Models) -> None:
-        self.arrays, self.description, self.models = arrays, description, models
-        self.stages: Stages = eager(models)
+    def __init__(self, arrays: Mapping[str, np.ndarray], settings: ModelSettings, networks: Networks) -> None:
+        self.arrays, self.settings, self.networks = arrays, settings, networks
+        self.stages: Stages = eager(networks)
 
     def tensor(self, name: str) -> Tensor:
         """An input, tokens as int64."""
@@ -96,7 +96,7 @@ class Golden:
     def velocity(self, chunked: bool) -> Tensor:  # [2, 80, M]
         x = self.tensor("est_x")
         valid = torch.ones(2, x.shape[2], dtype=torch.bool)
-        mask = attention_mask(valid, self.description.flow.velocity.chunk_frames if chunked else None)
+        mask = attention_mask(valid, self.settings.flow.velocity.chunk_frames if chunked else None)
         inputs = (self.tensor(f"est_{name}") for name in ("mu", "t", "spks", "cond"))
         return self.stages.velocity(x, torch.ones(2, 1, x.shape[2]), mask, *inputs, None)
 
@@ -113,7 +113,7 @@ class Golden:
 
     def mels(self, chunked: bool) -> MelStream:
         """A mel stream with it."""
-        d = self.description
+        d = self.settings
         return MelStream(self.stages, d.flow, self.condition(), chunked=chunked, rates=d.rates)
 
     def mel(self, chunked: bool, held_back: int = 0) -> Tensor:  # [1, 80, M]
@@ -134,7 +134,7 @@ class Golden:
         for hop in HOPS:
             done += hop + pad
             pad = 0
-            if done + self.description.flow.encoder.lookahead_tokens > tokens:
+            if done + self.settings.flow.encoder.lookahead_tokens > tokens:
                 break
             edges.append(done)
         return [*edges, None]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.stages import Models, Stages
+from cosyrt.engine.model import Model
+from cosyrt.engine.stages import Stages
 from cosyrt.errors import MissingDependency, UsageError
 from cosyrt.lab import bench as benchmark
 from cosyrt.lab.bench import Bench, BenchConfig
@@ -21,27 +21,27 @@ from cosyrt.lab.child import Outcome
 QUICK = BenchConfig(passes=2, lengths=("short",))
 
 
-def same(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
-    return stages
+def same(model: Model) -> Stages:
+    return model.stages
 
 
-def absent(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+def absent(model: Model) -> Stages:
     raise MissingDependency("it is not installed")
 
 
-def greedy(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+def greedy(model: Model) -> Stages:
     raise torch.OutOfMemoryError("CUDA out of memory")
 
 
-def lazy(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+def lazy(model: Model) -> Stages:
     """Runs every vocoder call six times."""
 
     def vocode(*args: Any) -> Any:
         for _ in range(5):
-            stages.vocode(*args)
-        return stages.vocode(*args)
+            model.stages.vocode(*args)
+        return model.stages.vocode(*args)
 
-    return stages._replace(vocode=vocode)
+    return model.stages._replace(vocode=vocode)
 
 
 WAYS: dict[str, Callable[..., Stages] | None] = {
@@ -172,9 +172,9 @@ def test_a_model_without_voices_borrows_a_clip(
 
 def bench_voice(folder: Path) -> Any:
     """A loaded tiny model in place of the built-in one."""
-    from cosyrt.engine.pipeline import load
+    import cosyrt
 
-    return load(folder, device="cpu")
+    return cosyrt.load(folder, device="cpu", plan=False)
 
 
 def test_ways_have_names() -> None:

@@ -30,8 +30,8 @@ def test_what_was_recorded_while_verifying_is_not_timed(
         built.append(len(built))
         return built[-1]
 
-    pipeline = SimpleNamespace(folder=None, where=torch.device(device))
-    subject = SimpleNamespace(pipeline=pipeline, models=None, plain="plain", utterance=lambda *length: None)
+    model = SimpleNamespace(device=torch.device(device))
+    subject = SimpleNamespace(model=model, plain="plain", utterance=lambda *length: None)
     monkeypatch.setattr(torch, "set_num_threads", lambda count: None)  # it would outlive the test
     monkeypatch.setattr(trial, "Subject", SimpleNamespace(open=lambda *asked: subject))
     monkeypatch.setattr(trial, "accelerated", lambda names: accelerate)

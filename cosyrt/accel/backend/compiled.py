@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from cosyrt.accel.backend.graphs import LanguageGraph, VelocityGraph, VocoderGraph, remember
 from cosyrt.accel.backend.growing_cache import RoomyCache, apart
 from cosyrt.accel.contract import Part
-from cosyrt.engine.stages import Models, Stages, Vocode
+from cosyrt.engine.stages import Networks, Stages, Vocode
 from cosyrt.errors import UsageError
 from cosyrt.models.layers import Memory
 from cosyrt.models.llm import SpeechLanguageModel
@@ -33,7 +33,7 @@ Compile = Callable[[nn.Module, tuple[Tensor, ...]], Graph]
 
 
 def compiled_stages(
-    part: Part, models: Models, stages: Stages, compile: Compile, *, graphs: Literal[1, 2] = 2
+    part: Part, networks: Networks, stages: Stages, compile: Compile, *, graphs: Literal[1, 2] = 2
 ) -> Stages:
     """The stages, with one part run by a graph that `compile` makes.
 
@@ -45,16 +45,17 @@ def compiled_stages(
     """
     with torch.no_grad():
         if part == "llm":
-            return _language(models, stages, compile)
+            return _language(networks, stages, compile)
         if part == "velocity":
-            return stages._replace(velocity=_Velocity(models, compile, graphs))
+            velocity = _Velocity(networks, compile, graphs)
+            return stages.replacing((networks.flow,), velocity=velocity)
         if part == "vocode":
-            return stages._replace(vocode=_vocode(models, compile))
+            return stages.replacing((networks.vocoder,), vocode=_vocode(networks, compile))
     raise UsageError(f"there is no graph of the part {part}")
 
 
-def _language(models: Models, stages: Stages, compile: Compile) -> Stages:
-    llm = models.llm
+def _language(networks: Networks, stages: Stages, compile: Compile) -> Stages:
+    llm = networks.llm
     if not isinstance(llm, SpeechLanguageModel):
         raise UsageError("there is no graph of the language model of CosyVoice 1")
     where = llm.llm_decoder.weight.device
@@ -92,7 +93,7 @@ def _language(models: Models, stages: Stages, compile: Compile) -> Stages:
     def read(numbers: Tensor, kinds: Tensor, positions: Tensor, mask: Tensor, cache: RoomyCache) -> Tensor:
         return run(llm.mixed(numbers, kinds), positions, mask, cache)
 
-    return stages._replace(new_cache=new_cache, prefill=prefill, step=step, read=read)
+    return stages.replacing((llm,), new_cache=new_cache, prefill=prefill, step=step, read=read)
 
 
 def _language_example(llm: SpeechLanguageModel) -> tuple[Tensor, ...]:
@@ -108,9 +109,9 @@ def _language_example(llm: SpeechLanguageModel) -> tuple[Tensor, ...]:
 class _Velocity:
     """The velocity by a graph that goes on from a memory, and one without a memory where that is worth it."""
 
-    def __init__(self, models: Models, compile: Compile, graphs: Literal[1, 2]) -> None:
-        config, net = models.flow.config, models.flow.velocity
-        where = models.flow.spk_embed_affine_layer.weight.device
+    def __init__(self, networks: Networks, compile: Compile, graphs: Literal[1, 2]) -> None:
+        config, net = networks.flow.config, networks.flow.velocity
+        where = networks.flow.spk_embed_affine_layer.weight.device
         mel = torch.zeros(config.branches, config.mel_bins, EXAMPLE_FRAMES, device=where)
         self.module = VelocityGraph(net)
         self.empty, self.kinds = self.module.empty(*mel.shape[:2])
@@ -163,8 +164,8 @@ class _Velocity:
         return out
 
 
-def _vocode(models: Models, compile: Compile) -> Vocode:
-    vocoder = models.vocoder
+def _vocode(networks: Networks, compile: Compile) -> Vocode:
+    vocoder = networks.vocoder
     if not isinstance(vocoder, Vocoder):
         raise UsageError("there is no graph of the causal vocoder of CosyVoice 3")
     c = vocoder.config

@@ -21,10 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cosyrt.accel.backend.half_weights import availability as half_availability
-from cosyrt.accel.backend.half_weights import half_stages, narrow_models
+from cosyrt.accel.backend.half_weights import half_stages, narrow_networks
 from cosyrt.accel.contract import Availability, Backend, Part, Precision
-from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.stages import Models, NewCache, Stages, Step, Velocity
+from cosyrt.engine.model import Model
+from cosyrt.engine.stages import NewCache, Stages, Step, Velocity
 from cosyrt.engine.times import tabulated
 from cosyrt.errors import UsageError
 from cosyrt.models.dit import DiT
@@ -218,29 +218,23 @@ class GraphedVelocity:
             return self.known[size](given)
 
 
-def build(
-    dtype: torch.dtype | None,
-    part: Part,
-    folder: ModelFolder,
-    models: Models,
-    stages: Stages,
-    record: Record | None = None,
-) -> Stages:
+def build(dtype: torch.dtype | None, part: Part, model: Model, record: Record | None = None) -> Stages:
     """One part by graphs, in 16 bits if a type is given.
 
     Raises:
         UsageError: CosyVoice 1, whose velocity would hear the padding and whose keys depend on the distance.
     """
-    if not isinstance(models.llm, SpeechLanguageModel):
+    networks, stages = model.networks, model.stages
+    if not isinstance(networks.llm, SpeechLanguageModel):
         raise UsageError(f"there is no CUDA graph of the part {part} of CosyVoice 1")
     if dtype is not None:
-        narrow = narrow_models(part, models, dtype)
-        stages, models = half_stages(part, narrow, models, stages, dtype), narrow
-    record = record or Recorder(next(models.flow.parameters()).device)
+        networks = narrow_networks(part, networks, dtype)
+        stages = half_stages(part, networks, model, dtype)
+    record = record or Recorder(model.device)
     if part == "llm":
         slots = Slots(stages.new_cache, stages.step, record)
         return stages._replace(new_cache=slots.new_cache, step=slots.step)
-    module = cast(Any, models.flow.velocity)
+    module = cast(Any, networks.flow.velocity)
     return stages._replace(velocity=GraphedVelocity(module, stages.velocity, record))
 
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from cosyrt.accel.contract import Availability, Backend, Part, replaced
-from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.stages import Models, NewCache, Stages, eager
+from cosyrt.engine.model import Model
+from cosyrt.engine.stages import Networks, NewCache, Stages, eager
 
 TIME_ARGUMENT = 4  # of `velocity`: half precision ruins its sinusoids
 HEAD = "llm_decoder"  # 8 bits of mantissa are too coarse to tell likely tokens apart
@@ -86,30 +86,30 @@ def narrow_cache(new_cache: NewCache, dtype: torch.dtype) -> NewCache:
     return narrow
 
 
-def narrow_models(part: Part, models: Models, dtype: torch.dtype) -> Models:
+def narrow_networks(part: Part, networks: Networks, dtype: torch.dtype) -> Networks:
     """The same networks, the one that the part runs with weights of that type."""
     if part == "llm":
-        llm: Any = narrowed(models.llm, dtype, wide=(HEAD,))
-        return replace(models, llm=llm)
-    flow: Any = narrowed(models.flow, dtype)
-    return replace(models, flow=flow)
+        llm: Any = narrowed(networks.llm, dtype, wide=(HEAD,))
+        return replace(networks, llm=llm)
+    flow: Any = narrowed(networks.flow, dtype)
+    return replace(networks, flow=flow)
 
 
-def half_stages(part: Part, narrow: Models, models: Models, stages: Stages, dtype: torch.dtype) -> Stages:
+def half_stages(part: Part, narrow: Networks, model: Model, dtype: torch.dtype) -> Stages:
     """The stages, one part run by the narrow networks."""
     other = eager(narrow)
     if part == "llm":
-        new_cache = narrow_cache(eager(models).new_cache, dtype)
+        new_cache = narrow_cache(model.plain.new_cache, dtype)
         other = other._replace(new_cache=new_cache, prefill=cast(other.prefill, dtype))
     else:
         velocity = cast(other.velocity, dtype, keep=(TIME_ARGUMENT,))
         other = other._replace(encode=cast(other.encode, dtype), velocity=velocity)
-    return replaced(stages, part, other)
+    return replaced(model.stages, part, other)
 
 
-def half(dtype: torch.dtype, part: Part, folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+def half(dtype: torch.dtype, part: Part, model: Model) -> Stages:
     """One part with weights and activations of that type."""
-    return half_stages(part, narrow_models(part, models, dtype), models, stages, dtype)
+    return half_stages(part, narrow_networks(part, model.networks, dtype), model, dtype)
 
 
 def supported(kind: str) -> bool:

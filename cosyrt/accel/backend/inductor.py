@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from cosyrt.accel.backend.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, Graph, compiled_stages
 from cosyrt.accel.cache_folder import inductor_folder
 from cosyrt.accel.contract import Availability, Backend, Part
-from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.stages import Models, Stages
+from cosyrt.engine.model import Model
+from cosyrt.engine.stages import Stages
 
 COMPILERS = ("g++", "clang++", "cl")
 LONGEST = 1024  # frames of the longest call while it is built; the ranges end before
@@ -61,7 +61,7 @@ def stretched(example: tuple[Tensor, ...], frames: int) -> list[Tensor]:
     return [arg.new_ones([longer.get(size, size) for size in arg.shape]) for arg in example]
 
 
-def build(part: Part, folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+def build(part: Part, model: Model) -> Stages:
     """One part compiled.
 
     Raises:
@@ -69,7 +69,8 @@ def build(part: Part, folder: ModelFolder, models: Models, stages: Stages) -> St
     """
     # Beside the plans it outlives a restart, and the child in which it is compiled for the first time.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(inductor_folder()))
-    return compiled_stages(part, models, stages, compiled, graphs=1)  # each takes half a minute
+    # Each graph takes half a minute.
+    return compiled_stages(part, model.networks, model.stages, compiled, graphs=1)
 
 
 def availability(device: torch.device) -> Availability:

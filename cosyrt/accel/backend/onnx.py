@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from cosyrt.accel.backend.compiled import compiled_stages
 from cosyrt.accel.contract import Availability, Backend, Part
-from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.stages import Models, Stages
+from cosyrt.engine.model import Model
+from cosyrt.engine.stages import Stages
 from cosyrt.errors import UsageError, one_line
 from cosyrt.startup import runtime
 
@@ -79,13 +79,13 @@ def export(
             raise UsageError(f"ONNX of opset {OPSET} cannot say this graph: {reason}") from error
 
 
-def build(part: Part, folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+def build(part: Part, model: Model) -> Stages:
     """One part run by ONNX Runtime.
 
     Raises:
         UsageError: there is no graph of that part of this family.
     """
-    return compiled_stages(part, models, stages, Session)
+    return compiled_stages(part, model.networks, model.stages, Session)
 
 
 def availability(device: torch.device) -> Availability:

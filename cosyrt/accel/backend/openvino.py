@@ -24,8 +24,8 @@ from cosyrt.accel.backend.compiled import compiled_stages
 from cosyrt.accel.backend.half_weights import supported
 from cosyrt.accel.contract import Availability, Backend, Part, Precision
 from cosyrt.accel.graph_files import kept
-from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.stages import Models, Stages
+from cosyrt.engine.model import Model
+from cosyrt.engine.stages import Stages
 from cosyrt.startup import runtime
 
 GROUP = 64  # weights of 4 bits that share a scale
@@ -170,7 +170,7 @@ def _constant(number: NDArray[np.int8], bits: int) -> Any:
     return ops.constant(packed)
 
 
-def build(bits: int, bf16: bool, part: Part, folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+def build(bits: int, bf16: bool, part: Part, model: Model) -> Stages:
     """One part run by OpenVINO.
 
     Raises:
@@ -179,9 +179,9 @@ def build(bits: int, bf16: bool, part: Part, folder: ModelFolder, models: Models
 
     def compile(module: nn.Module, example: tuple[Tensor, ...]) -> Compiled:
         name = f"{type(module).__name__}{len(example)}-{bits}"  # one with a memory has more arguments
-        return Compiled(kept(folder, name, lambda: converted(module, example, bits)), bf16)
+        return Compiled(kept(model.folder, name, lambda: converted(module, example, bits)), bf16)
 
-    return compiled_stages(part, models, stages, compile)
+    return compiled_stages(part, model.networks, model.stages, compile)
 
 
 def availability(bf16: bool, device: torch.device) -> Availability:

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from cosyrt.accel.contract import Availability, Backend, Part, replaced
-from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.stages import Models, Stages, eager
+from cosyrt.engine.model import Model
+from cosyrt.engine.stages import Stages, eager
 
 LEVELS = 127
 
@@ -73,11 +73,11 @@ def with_int8(module: nn.Module, keep: tuple[str, ...] = ()) -> nn.Module:
     return copy.deepcopy(module, memo)
 
 
-def int8(part: Part, folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+def int8(part: Part, model: Model) -> Stages:
     """The language model with int8 weights; its caches stay float32."""
-    narrow: Any = with_int8(models.llm, keep=("llm_decoder",))
-    other = eager(replace(models, llm=narrow))
-    return replaced(stages, part, other)
+    narrow: Any = with_int8(model.networks.llm, keep=("llm_decoder",))
+    other = eager(replace(model.networks, llm=narrow))
+    return replaced(model.stages, part, other)
 
 
 def availability(device: torch.device) -> Availability:

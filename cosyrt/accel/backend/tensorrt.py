@@ -29,8 +29,8 @@ from cosyrt.accel.backend.onnx import MISSING as ONNX_MISSING
 from cosyrt.accel.backend.onnx import export
 from cosyrt.accel.contract import Availability, Backend, Part, Precision
 from cosyrt.accel.engine_files import engine_path, kept
-from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.stages import Models, Stages, Velocity
+from cosyrt.engine.model import Model
+from cosyrt.engine.stages import Stages, Velocity
 from cosyrt.errors import MissingDependency, UsageError
 from cosyrt.models.layers import Memory
 
@@ -230,9 +230,7 @@ def within(fast: Velocity, plain: Velocity, rows: int) -> Velocity:
     return velocity
 
 
-def build(
-    dtype: torch.dtype, part: Part, folder: ModelFolder, models: Models, stages: Stages, contexts: int = 1
-) -> Stages:
+def build(dtype: torch.dtype, part: Part, model: Model, contexts: int = 1) -> Stages:
     """The velocity run by TensorRT, for as many callers at once as there are contexts.
 
     Raises:
@@ -243,12 +241,13 @@ def build(
         import tensorrt as trt
 
         device = example[0].device
-        path = engine_path(folder, device, dtype, trt.__version__)
+        path = engine_path(model.folder, device, dtype, trt.__version__)
         with torch.cuda.device(device):  # TensorRT builds for, and reads onto, the card that is current
             return kept(path, Engine, partial(made, module, example, dtype)).opened(contexts, device)
 
-    other = compiled_stages(part, models, stages, compile, graphs=1)  # an engine takes minutes
-    return stages._replace(velocity=within(other.velocity, stages.velocity, models.flow.config.branches))
+    stages, flow = model.stages, model.networks.flow
+    other = compiled_stages(part, model.networks, stages, compile, graphs=1)  # an engine takes minutes
+    return stages._replace(velocity=within(other.velocity, stages.velocity, flow.config.branches))
 
 
 def availability(kind: str | None, device: torch.device) -> Availability:
@@ -262,17 +261,17 @@ def availability(kind: str | None, device: torch.device) -> Availability:
     return Availability(True) if kind is None else half_availability(kind, device)
 
 
-def upstreams(fp16: bool, contexts: int, folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+def upstreams(fp16: bool, contexts: int, model: Model) -> Stages:
     """What `load_trt=True` of upstream asks for.
 
     Raises:
         MissingDependency: it cannot run here, and what to do.
         UsageError: TensorRT cannot read or build the graph.
     """
-    there = availability(None, next(models.flow.parameters()).device)
+    there = availability(None, model.device)
     if not there.ok:
         raise MissingDependency(f"load_trt=True: {there.reason}, or leave it out")
-    return build(torch.float16 if fp16 else torch.float32, "velocity", folder, models, stages, contexts)
+    return build(torch.float16 if fp16 else torch.float32, "velocity", model, contexts)
 
 
 def _backend(name: str, precision: Precision, kind: str | None, dtype: torch.dtype) -> Backend:

@@ -20,12 +20,11 @@ from cosyrt.accel.contract import PARTS, Availability, Backend, Part, replaced
 from cosyrt.accel.torchscript.archive import DTYPES, Archive, remedy
 from cosyrt.accel.torchscript.cases import TOLERANCE, distance
 from cosyrt.accel.torchscript.stages import COMPONENTS, INSTEAD, Component
-from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.stages import Models, Stages, eager
+from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.errors import ArchiveError, MissingDependency, UsageError
 
 if TYPE_CHECKING:
-    from cosyrt.engine.pipeline import Accelerate
+    from cosyrt.engine.model import Accelerate, Model
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,8 @@ def archives(precision: str = "fp32", where: str | Path | None = None) -> Accele
         MissingDependency: this Python or torch cannot run TorchScript.
     """
 
-    def accelerate(folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+    def accelerate(model: Model) -> Stages:
+        folder, networks = model.folder, model.networks
         there = availability()
         if not there.ok:
             raise MissingDependency(there.reason)
@@ -59,7 +59,7 @@ def archives(precision: str = "fp32", where: str | Path | None = None) -> Accele
         components = COMPONENTS[folder.family]
         if not components:
             raise UsageError(INSTEAD[folder.family])
-        device = next(models.flow.parameters()).device
+        device = model.device
         if precision == "fp16" and device.type == "cpu":
             log.warning("float16 archives are a hundred times slower than float32 ones on a CPU; take fp32")
         at = folder.path if where is None else Path(where)
@@ -73,24 +73,26 @@ def archives(precision: str = "fp32", where: str | Path | None = None) -> Accele
             for component in components
         ]
         for component, archive in zip(components, opened, strict=True):
-            models = swapped(component, models, archive)
-        archived = eager(models)
+            networks = swapped(component, networks, archive)
+        archived = eager(networks)
         names = {name for component in components for name in component.stages}
-        return stages._replace(**{name: getattr(archived, name) for name in names})
+        run = {name: (*archived.modules[name], *(archive.module for archive in opened)) for name in names}
+        given = {name: getattr(archived, name) for name in names}
+        return model.stages._replace(**given, modules={**model.stages.modules, **run})
 
     return accelerate
 
 
-def swapped(component: Component, models: Models, archive: Archive) -> Models:
+def swapped(component: Component, networks: Networks, archive: Archive) -> Networks:
     """The same networks with the archive in the component's place, tried once against the plain one.
 
     Raises:
         ArchiveError: it takes other arguments, or gives something else: without a manifest it may be of any
             checkpoint.
     """
-    other = component.swap(models, archive)
-    device = next(models.flow.parameters()).device
-    plain, ours = (component.trial(eager(each), device) for each in (models, other))
+    other = component.swap(networks, archive)
+    device = next(networks.flow.parameters()).device
+    plain, ours = (component.trial(eager(each), device) for each in (networks, other))
     error = distance([ours], [plain])
     if not error <= TOLERANCE[archive.precision]:
         raise ArchiveError(
@@ -114,18 +116,19 @@ def optimised(
         return torch.jit.optimize_for_inference(frozen, other_methods=list(keeps))
 
 
-def build(part: Part, folder: ModelFolder, models: Models, stages: Stages) -> Stages:
+def build(part: Part, model: Model) -> Stages:
     """One part by TorchScript, compiled here and now: nothing is written, and no archive is needed.
 
     Raises:
         UsageError: there is nothing of that part to compile in this family.
     """
+    folder, networks = model.folder, model.networks
     components = [one for one in COMPONENTS[folder.family] if set(one.stages) <= set(PARTS[part])]
     if not components:
         usual = f"TorchScript has no part {part} of {folder.family}, see docs/accel.md"
         raise UsageError(INSTEAD.get(folder.family, usual))
     for component in components:
-        module = copy.deepcopy(component.scripted(models))
+        module = copy.deepcopy(component.scripted(networks))
         archive = Archive(
             path=folder.path / f"{component.name}.fp32.zip",  # what it would be called; it is not there
             component=component.name,
@@ -133,8 +136,8 @@ def build(part: Part, folder: ModelFolder, models: Models, stages: Stages) -> St
             module=optimised(module, component.keeps),
             manifest=None,
         )
-        models = swapped(component, models, archive)
-    return replaced(stages, part, eager(models))
+        networks = swapped(component, networks, archive)
+    return replaced(model.stages, part, eager(networks))
 
 
 TORCHSCRIPT = Backend(

@@ -17,7 +17,7 @@ from cosyrt.accel.torchscript.archive import Archive, remedy
 from cosyrt.accel.torchscript.cases import LENGTHS, Case
 from cosyrt.accel.torchscript.scripted_transformer import ScriptedConformer, ScriptedTransformer
 from cosyrt.accel.torchscript.swap import with_module
-from cosyrt.engine.stages import Models, Stages
+from cosyrt.engine.stages import Networks, Stages
 from cosyrt.errors import ArchiveError
 from cosyrt.models.conformer import Conformer
 from cosyrt.models.layers import attention_mask, valid_positions
@@ -30,42 +30,42 @@ CAUSAL = 1  # the chunk of a position that hears itself and those before
 CALLS = (23, 1, 1, 1)  # positions a call: what is read at once, then token by token
 
 
-def lm_of(models: Models) -> TransformerLM:
+def lm_of(networks: Networks) -> TransformerLM:
     """The language model of CosyVoice 1."""
-    assert isinstance(models.llm, TransformerLM)
-    return models.llm
+    assert isinstance(networks.llm, TransformerLM)
+    return networks.llm
 
 
-def flow_of(models: Models) -> RegulatedFlow:
+def flow_of(networks: Networks) -> RegulatedFlow:
     """The flow of CosyVoice 1."""
-    assert isinstance(models.flow, RegulatedFlow)
-    return models.flow
+    assert isinstance(networks.flow, RegulatedFlow)
+    return networks.flow
 
 
-def scripted_text_encoder(models: Models) -> nn.Module:
+def scripted_text_encoder(networks: Networks) -> nn.Module:
     """`llm.text_encoder` as TorchScript compiles it."""
-    return ScriptedConformer(lm_of(models).text_encoder, CAUSAL)
+    return ScriptedConformer(lm_of(networks).text_encoder, CAUSAL)
 
 
-def scripted_flow_encoder(models: Models) -> nn.Module:
+def scripted_flow_encoder(networks: Networks) -> nn.Module:
     """`flow.encoder` as TorchScript compiles it."""
-    return ScriptedConformer(flow_of(models).encoder, None)
+    return ScriptedConformer(flow_of(networks).encoder, None)
 
 
-def scripted_lm(models: Models) -> nn.Module:
+def scripted_lm(networks: Networks) -> nn.Module:
     """`llm.llm` as TorchScript compiles it."""
-    return ScriptedTransformer(lm_of(models).llm)
+    return ScriptedTransformer(lm_of(networks).llm)
 
 
-def text_encoder_cases(models: Models) -> Iterator[Case]:
+def text_encoder_cases(networks: Networks) -> Iterator[Case]:
     """Every length, padded now and then."""
-    lm = lm_of(models)
+    lm = lm_of(networks)
     return conformer_cases(lm.text_encoder, lm.config.text.inputs, CAUSAL)
 
 
-def flow_encoder_cases(models: Models) -> Iterator[Case]:
+def flow_encoder_cases(networks: Networks) -> Iterator[Case]:
     """Every length, padded now and then."""
-    flow = flow_of(models)
+    flow = flow_of(networks)
     return conformer_cases(flow.encoder, flow.config.encoder.inputs, None)
 
 
@@ -79,9 +79,9 @@ def conformer_cases(encoder: Conformer, inputs: int, chunk: int | None) -> Itera
         yield Case("forward", (x, lengths, 1, -1), [encoder(x, attention_mask(valid, chunk)), valid[:, None]])
 
 
-def lm_cases(models: Models) -> Iterator[Case]:
+def lm_cases(networks: Networks) -> Iterator[Case]:
     """Whole sequences, then what is read at once and token by token, from both kinds of cache."""
-    lm = lm_of(models)
+    lm = lm_of(networks)
     draw, inputs = torch.Generator().manual_seed(0), lm.config.speech.inputs
     for length in LENGTHS:
         x, cache = torch.randn(1, length, inputs, generator=draw), lm.empty_cache(1, length)
@@ -113,22 +113,22 @@ def as_upstream(cache: list[Tensor] | RelativeCache, past: int) -> Tensor:  # [L
     return torch.cat([keys[:, 0, :, :past], values[:, 0, :, :past]], dim=-1)
 
 
-def swap_text_encoder(models: Models, archive: Archive) -> Models:
+def swap_text_encoder(networks: Networks, archive: Archive) -> Networks:
     """The same networks, the text encoder's place taken by the archive."""
-    lm = lm_of(models)
-    return replace(models, llm=with_module(lm, "text_encoder", ArchivedConformer(archive)))
+    lm = lm_of(networks)
+    return replace(networks, llm=with_module(lm, "text_encoder", ArchivedConformer(archive)))
 
 
-def swap_flow_encoder(models: Models, archive: Archive) -> Models:
+def swap_flow_encoder(networks: Networks, archive: Archive) -> Networks:
     """The same networks, the encoder's place taken by the archive."""
-    flow = flow_of(models)
-    return replace(models, flow=with_module(flow, "encoder", ArchivedConformer(archive)))
+    flow = flow_of(networks)
+    return replace(networks, flow=with_module(flow, "encoder", ArchivedConformer(archive)))
 
 
-def swap_lm(models: Models, archive: Archive) -> Models:
+def swap_lm(networks: Networks, archive: Archive) -> Networks:
     """The same networks, the place of the stack that speaks taken by the archive."""
-    lm = lm_of(models)
-    return replace(models, llm=with_module(lm, "llm", ArchivedTransformer(archive)))
+    lm = lm_of(networks)
+    return replace(networks, llm=with_module(lm, "llm", ArchivedTransformer(archive)))
 
 
 def try_text(stages: Stages, device: torch.device) -> Tensor:

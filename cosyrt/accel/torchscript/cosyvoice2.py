@@ -16,7 +16,7 @@ from cosyrt.accel.torchscript.archive import Archive, remedy
 from cosyrt.accel.torchscript.cases import LENGTHS, Case
 from cosyrt.accel.torchscript.scripted import ScriptedUpsampleConformer
 from cosyrt.accel.torchscript.swap import with_module
-from cosyrt.engine.stages import Models, Stages
+from cosyrt.engine.stages import Networks, Stages
 from cosyrt.errors import ArchiveError
 from cosyrt.models.conformer import UpsampleConformer
 from cosyrt.models.flow import Flow
@@ -27,20 +27,20 @@ log = logging.getLogger(__name__)
 CHUNKS = (25, 50, 25, 2)  # tokens a call, one after another
 
 
-def flow_of(models: Models) -> Flow:
+def flow_of(networks: Networks) -> Flow:
     """The flow of CosyVoice 2."""
-    assert isinstance(models.flow, Flow)
-    return models.flow
+    assert isinstance(networks.flow, Flow)
+    return networks.flow
 
 
-def scripted(models: Models) -> nn.Module:
+def scripted(networks: Networks) -> nn.Module:
     """The encoder as TorchScript compiles it."""
-    return ScriptedUpsampleConformer(flow_of(models).encoder)
+    return ScriptedUpsampleConformer(flow_of(networks).encoder)
 
 
-def cases(models: Models) -> Iterator[Case]:
+def cases(networks: Networks) -> Iterator[Case]:
     """Whole and chunked, with and without what follows, padded, and chunk after chunk from a memory."""
-    encoder = flow_of(models).encoder
+    encoder = flow_of(networks).encoder
     draw = torch.Generator().manual_seed(0)
     for number, length in enumerate(LENGTHS):
         for streaming in (False, True):
@@ -78,14 +78,14 @@ def _chunk_by_chunk(encoder: UpsampleConformer, draw: torch.Generator) -> Iterat
         start = end
 
 
-def swap(models: Models, archive: Archive) -> Models:
+def swap(networks: Networks, archive: Archive) -> Networks:
     """The same networks, the encoder's place taken by the archive.
 
     Raises:
         ArchiveError: it takes other arguments.
     """
-    flow = flow_of(models)
-    return replace(models, flow=with_module(flow, "encoder", ArchivedEncoder(flow.encoder, archive)))
+    flow = flow_of(networks)
+    return replace(networks, flow=with_module(flow, "encoder", ArchivedEncoder(flow.encoder, archive)))
 
 
 def trial(stages: Stages, device: torch.device) -> Tensor:

@@ -13,7 +13,7 @@ from cosyrt.accel.torchscript import cosyvoice1, cosyvoice2
 from cosyrt.accel.torchscript.archive import Archive
 from cosyrt.accel.torchscript.cases import Case
 from cosyrt.checkpoint.folder import ModelFolder, WeightsFile
-from cosyrt.engine.stages import Models, Stages
+from cosyrt.engine.stages import Networks, Stages
 
 SPEAKING = ("new_cache", "prefill", "step", "read")
 
@@ -26,10 +26,10 @@ class Component:
     part: WeightsFile  # the file its weights are in
     needs: tuple[str, ...]  # methods without which it cannot be run: upstream's own
     keeps: tuple[str, ...]  # methods kept beside forward
-    scripted: Callable[[Models], nn.Module]
-    cases: Callable[[Models], Iterator[Case]]
+    scripted: Callable[[Networks], nn.Module]
+    cases: Callable[[Networks], Iterator[Case]]
     stages: tuple[str, ...]  # that it is part of
-    swap: Callable[[Models, Archive], Models]
+    swap: Callable[[Networks, Archive], Networks]
     trial: Callable[[Stages, torch.device], Tensor]  # a short call, to tell an archive of other weights
 
     def checkpoint(self, folder: ModelFolder) -> Path:

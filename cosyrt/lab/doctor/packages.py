@@ -37,7 +37,7 @@ def version_mismatch(patient: Patient) -> Finding:
 
 def _mismatches(patient: Patient) -> Iterator[tuple[str, str, str]]:
     """(what was seen, the experiment, the fix) of each."""
-    model = str(patient.subject.pipeline.folder.path)
+    model = str(patient.subject.model.folder.path)
     if patient.plan_objection:
         changed = ", ".join(patient.changed) or "none"
         yield (
@@ -67,7 +67,7 @@ def _difference(patient: Patient, path: Path) -> str:
 
 
 def _checkpoint(patient: Patient, path: Path) -> Path:
-    folder = patient.subject.pipeline.folder
+    folder = patient.subject.model.folder
     component, _ = named(path)
     return next(one for one in COMPONENTS[folder.family] if one.name == component).checkpoint(folder)
 

@@ -63,7 +63,7 @@ class Patient:
             MissingDependency, ArchiveError: the way cannot be used here.
         """
         subject = Subject.open(folder, device)
-        where = subject.pipeline.where
+        where = subject.model.device
         stages, objection = _run(subject, way, archives)
         return cls(
             subject=subject,
@@ -113,25 +113,25 @@ def shares_of(subject: Subject) -> dict[Part, float]:
 
 def _run(subject: Subject, way: str, archives: Path | None) -> tuple[Stages, str]:
     """The stages that way, and what speaks against the plan if it was asked for and is not used."""
-    folder, plain = subject.pipeline.folder, subject.plain
+    model, plain = subject.model, subject.plain
     if way == EAGER:
         return plain, ""
     if way != PLAN:
         accelerate = by_archives(where=archives) if way == "torchscript" and archives else accelerated(way)
-        return accelerate(folder, subject.models, plain), ""
-    plan, objection = fitting(folder, subject.pipeline.where)
+        return accelerate(model), ""
+    plan, objection = fitting(model.folder, model.device)
     if plan is None:
         return plain, objection
     try:
         names = {part: planned.backend for part, planned in plan.parts.items()}
-        return accelerated(names)(folder, subject.models, plain), ""
+        return accelerated(names)(model), ""
     except Exception as error:  # as in `cosyrt.load`, where the plain way speaks then
         return plain, kind_and_reason(error)
 
 
 def _found(subject: Subject, archives: Path | None) -> tuple[Path, ...]:
     """The TorchScript archives of this model that lie there."""
-    folder = subject.pipeline.folder
+    folder = subject.model.folder
     known = {component.name for component in COMPONENTS[folder.family]}
     named = ((path, NAME.fullmatch(path.name)) for path in sorted((archives or folder.path).glob("*.zip")))
     return tuple(path for path, match in named if match and match["component"] in known)

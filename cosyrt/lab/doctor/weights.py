@@ -92,7 +92,7 @@ def conversions(patient: Patient, part: Part) -> tuple[int, int]:
     known = {tensor.data_ptr() for tensor in _weights(modules_of(patient.stages))}
     converted = _Converted(known)
     watched = {name: _under(converted, getattr(patient.stages, name)) for name in PARTS[part]}
-    replace(patient, stages=patient.stages._replace(**watched)).seconds(part, LENGTHS[0])
+    replace(patient, stages=patient.stages.wrapped(**watched)).seconds(part, LENGTHS[0])
     return converted.count, converted.nbytes
 
 

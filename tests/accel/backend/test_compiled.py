@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cosyrt.accel.backend.compiled import compiled_stages
 from cosyrt.engine.interleave import Reader
 from cosyrt.engine.mel_stream import Condition, MelStream
-from cosyrt.engine.stages import Models, Stages, eager
+from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.models.llm import SPEECH
 from cosyrt.units import Rates
 from cosyrt.voice.voice import Voice
@@ -39,14 +39,14 @@ class Compiler:
         return graph
 
 
-def models_with(guidance: float) -> Models:
+def networks_with(guidance: float) -> Networks:
     """The tiny networks, whose flow is guided or not."""
     flow = tiny.flow()
     flow.config = replace(flow.config, guidance=guidance)
-    return Models(llm=tiny.language_model(), flow=flow, vocoder=tiny.vocoder())
+    return Networks(llm=tiny.language_model(), flow=flow, vocoder=tiny.vocoder())
 
 
-def mels(models: Models, stages: Stages, *, chunked: bool) -> Tensor:  # [1, 80, M]
+def mels(networks: Networks, stages: Stages, *, chunked: bool) -> Tensor:  # [1, 80, M]
     """Of 40 tokens after a prompt of 30, whole or in three chunks."""
     draw = np.random.default_rng(0)
     voice = Voice(
@@ -56,7 +56,7 @@ def mels(models: Models, stages: Stages, *, chunked: bool) -> Tensor:  # [1, 80,
         mel=draw.standard_normal((60, 80)),
     )
     condition = Condition.of(voice, stages, torch.device("cpu"))
-    stream = MelStream(stages, models.flow.config, condition, chunked=chunked, rates=Rates())
+    stream = MelStream(stages, networks.flow.config, condition, chunked=chunked, rates=Rates())
     tokens = draw.integers(0, tiny.SPEECH_VOCABULARY, 80).tolist()
     edges = (20, 45, None) if chunked else (None,)
     return torch.cat([stream.until(tokens, edge) for edge in edges], dim=2)
@@ -66,11 +66,11 @@ def mels(models: Models, stages: Stages, *, chunked: bool) -> Tensor:  # [1, 80,
 @pytest.mark.parametrize("guidance", [0.0, 0.7])
 def test_a_velocity_by_graphs_is_the_velocity(guidance: float, graphs: Literal[1, 2]) -> None:
     """Guided or not, whole or streamed: the same mel, and rows as many as there are branches."""
-    models, compiler = models_with(guidance), Compiler()
-    plain = eager(models)
-    fast = compiled_stages("velocity", models, plain, compiler, graphs=graphs)
+    networks, compiler = networks_with(guidance), Compiler()
+    plain = eager(networks)
+    fast = compiled_stages("velocity", networks, plain, compiler, graphs=graphs)
     for chunked in (False, True):
-        want, got = (mels(models, stages, chunked=chunked) for stages in (plain, fast))
+        want, got = (mels(networks, stages, chunked=chunked) for stages in (plain, fast))
         torch.testing.assert_close(got, want, atol=1e-4, rtol=0)
 
     rows = 1 if guidance == 0 else 2
@@ -80,8 +80,8 @@ def test_a_velocity_by_graphs_is_the_velocity(guidance: float, graphs: Literal[1
 
 def test_a_mel_in_one_piece_brings_nothing_back() -> None:
     """Its graph has no keys and values among its results; the other has."""
-    models, compiler = models_with(0.7), Compiler()
-    compiled_stages("velocity", models, eager(models), compiler)
+    networks, compiler = networks_with(0.7), Compiler()
+    compiled_stages("velocity", networks, eager(networks), compiler)
     goes_on, whole = compiler.examples
 
     assert len(whole) == 7 < len(goes_on)
@@ -100,18 +100,18 @@ def heard(stages: Stages) -> Tensor:  # [S, 2, V]
 
 def test_rows_may_stand_at_different_positions() -> None:
     """Each row's keys and values go to its own positions, also when the room for them grows."""
-    models = models_with(0.0)
-    plain = eager(models)
-    fast = compiled_stages("llm", models, plain, Compiler())
+    networks = networks_with(0.0)
+    plain = eager(networks)
+    fast = compiled_stages("llm", networks, plain, Compiler())
 
     torch.testing.assert_close(heard(fast), heard(plain), atol=1e-4, rtol=0)
 
 
 def test_text_is_read_while_it_is_spoken() -> None:
     """Several positions at once behind a past, in a cache that the reader made larger."""
-    models = models_with(0.0)
-    plain = eager(models)
-    fast = compiled_stages("llm", models, plain, Compiler())
+    networks = networks_with(0.0)
+    plain = eager(networks)
+    fast = compiled_stages("llm", networks, plain, Compiler())
     readers = [Reader(stages, torch.device("cpu")) for stages in (plain, fast)]
     for end in range(5):
         for reader in readers:

@@ -29,7 +29,7 @@ from cosyrt.accel.contract import Part
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.engine import interleave
 from cosyrt.engine.pipeline import Pipeline
-from cosyrt.engine.stages import Models, eager
+from cosyrt.engine.stages import Networks, eager
 from cosyrt.errors import UsageError
 from cosyrt.lab.parity import verify
 from cosyrt.lab.workload import Length, Subject
@@ -50,7 +50,7 @@ def itself(run: Run) -> Run:
 @pytest.mark.parametrize("part", PARTS)
 def test_every_part_equals_eager(subject: Subject, part: Part) -> None:
     """Whole and streamed: the exact class."""
-    stages = build(None, part, subject.pipeline.folder, subject.models, subject.plain, record=itself)
+    stages = build(None, part, subject.model, record=itself)
     parity = verify(subject, part, "exact", stages, [subject.utterance(length) for length in SAID])
 
     assert parity.passed, parity.why
@@ -59,9 +59,7 @@ def test_every_part_equals_eager(subject: Subject, part: Part) -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_in_16_bits_it_stays_within_its_class(subject: Subject, part: Part) -> None:
     """The places have the type of the weights, what goes in and out does not."""
-    stages = build(
-        torch.bfloat16, part, subject.pipeline.folder, subject.models, subject.plain, record=itself
-    )
+    stages = build(torch.bfloat16, part, subject.model, record=itself)
     parity = verify(subject, part, "half", stages, [subject.utterance(Length(31, 0, False))])
 
     assert parity.passed, parity.why
@@ -138,8 +136,8 @@ def test_a_graph_is_recorded_on_the_card_of_the_model(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("part", PARTS)
 def test_those_who_speak_at_once_do_not_hear_each_other(spelling: Pipeline, part: Part) -> None:
     """Each has places of its own, or takes what is his from shared ones before another comes."""
-    models = Models(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder())
-    stages = build(None, part, spelling.folder, models, spelling.stages, record=itself)
+    networks = Networks(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder())
+    stages = build(None, part, replace(spelling.model, networks=networks), record=itself)
     fast = other(spelling, **{name: getattr(stages, name) for name in BACKEND_PARTS[part]})
     words = ("One two.", "Two one.", "Ten six.", "Six ten.")
     with ThreadPoolExecutor(len(words)) as pool:
@@ -150,7 +148,7 @@ def test_those_who_speak_at_once_do_not_hear_each_other(spelling: Pipeline, part
 
 
 def slots() -> Slots:
-    stages = eager(Models(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder()))
+    stages = eager(Networks(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder()))
     return Slots(stages.new_cache, stages.step, itself)
 
 
@@ -179,9 +177,9 @@ def test_capacities_are_few(positions: int, capacity: int) -> None:
 
 def test_there_is_none_of_cosyvoice_1(subject: Subject) -> None:
     """Its velocity norms over all frames and would hear the padding: one line, no wrong sound."""
-    other = replace(subject.models, llm=tiny1.language_model())
+    other = replace(subject.model.networks, llm=tiny1.language_model())
     with pytest.raises(UsageError, match="no CUDA graph of the part llm of CosyVoice 1"):
-        build(None, "llm", subject.pipeline.folder, other, subject.plain)
+        build(None, "llm", replace(subject.model, networks=other))
 
 
 @pytest.mark.parametrize("name", ["cudagraphs", "cudagraphs-bf16", "cudagraphs-fp16"])
@@ -200,7 +198,7 @@ def test_recorded_graphs_equal_eager(tiny_folder: Path, name: str, part: Part) -
     one, subject = BACKENDS[name], Subject.open(str(tiny_folder), f"cuda:{torch.cuda.device_count() - 1}")
     if not one.availability(torch.device("cuda")).ok:
         pytest.skip(one.availability(torch.device("cuda")).reason)
-    stages = one.build(part, subject.pipeline.folder, subject.models, subject.plain)
+    stages = one.build(part, subject.model)
     said = [subject.utterance(length) for length in (*SAID, *SAID)]
     parity = verify(subject, part, one.precision, stages, said)
 
@@ -212,8 +210,8 @@ def test_text_that_is_read_while_spoken_is_said_the_same(
 ) -> None:
     """There a cache grows, to a larger place, and is read without a graph."""
     monkeypatch.setattr(interleave, "ROOM", 8)
-    models = Models(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder())
-    stages = build(None, "llm", spelling.folder, models, spelling.stages, record=itself)
+    networks = Networks(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder())
+    stages = build(None, "llm", replace(spelling.model, networks=networks), record=itself)
     fast = other(spelling, **{name: getattr(stages, name) for name in BACKEND_PARTS["llm"]})
     words = ["one two ", "three."]
     plain, ours = (joined(tts.stream(iter(words), interleave=True)) for tts in (spelling, fast))

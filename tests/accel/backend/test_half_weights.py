@@ -19,7 +19,7 @@ SAID = [Length(31, 0, False), Length(66, 31, True)]
 def test_every_part_equals_eager_within_its_class(subject: Subject, kind: str, part: str) -> None:
     """Whole and streamed, with a prompt and without: call, solve, sound and expectation keep the limits."""
     backend = BACKENDS[kind]
-    stages = backend.build(part, subject.pipeline.folder, subject.models, subject.plain)  # type: ignore[arg-type]
+    stages = backend.build(part, subject.model)  # type: ignore[arg-type]
     parity = verify(subject, part, "half", stages, [subject.utterance(length) for length in SAID])  # type: ignore[arg-type]
 
     assert parity.passed, parity.why

@@ -15,7 +15,7 @@ from cosyrt.accel.registry import BACKENDS
 from cosyrt.engine.stages import eager
 from cosyrt.models.layers import attention_mask
 from cosyrt.models.unet import CausalUNet, UNetConfig
-from tests.accel.backend.test_compiled import mels, models_with
+from tests.accel.backend.test_compiled import mels, networks_with
 
 CPU = torch.device("cpu")
 SMALL = UNetConfig(channels=8, head_width=4, heads=2, blocks=1, middle=0)  # each block is a minute of g++
@@ -56,16 +56,19 @@ def test_a_velocity_equals_eager_at_other_lengths() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_nothing_is_compiled_in_use() -> None:
     """Whole and streamed, short and long, after a prompt, in another thread: all was compiled before."""
-    models = models_with(guidance=0.0)  # one row: its convolutions have several ways
+    networks = networks_with(guidance=0.0)  # one row: its convolutions have several ways
     torch.manual_seed(0)
-    models.flow.decoder["estimator"] = CausalUNet(SMALL).requires_grad_(False)
-    stages = eager(models)
-    fast = compiled_stages("velocity", models, stages, compiled, graphs=1)
+    networks.flow.decoder["estimator"] = CausalUNet(SMALL).requires_grad_(False)
+    stages = eager(networks)
+    fast = compiled_stages("velocity", networks, stages, compiled, graphs=1)
     before = graphs_made()
     for chunked in (False, True):
-        want = mels(models, stages, chunked=chunked)
+        want = mels(networks, stages, chunked=chunked)
         with ThreadPoolExecutor(1) as other:
-            spoken = mels(models, fast, chunked=chunked), other.submit(mels, models, fast, chunked=chunked)
+            spoken = (
+                mels(networks, fast, chunked=chunked),
+                other.submit(mels, networks, fast, chunked=chunked),
+            )
             for got in (spoken[0], spoken[1].result()):
                 torch.testing.assert_close(got, want, atol=1e-4, rtol=0)
 

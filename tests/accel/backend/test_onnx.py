@@ -22,7 +22,7 @@ SAID = [Length(31, 0, False), Length(110, 31, True)]
 def test_every_part_equals_eager(subject: Subject, part: str) -> None:
     """Whole and streamed over several chunks: the exact class."""
     backend = BACKENDS["onnxruntime"]
-    stages = backend.build(part, subject.pipeline.folder, subject.models, subject.plain)  # type: ignore[arg-type]
+    stages = backend.build(part, subject.model)  # type: ignore[arg-type]
     parity = verify(subject, part, "exact", stages, [subject.utterance(length) for length in SAID])  # type: ignore[arg-type]
 
     assert parity.passed, parity.why
@@ -32,7 +32,7 @@ def test_every_part_equals_eager(subject: Subject, part: str) -> None:
 def test_the_velocity_of_cosyvoice_3_equals_eager(tiny3_folder: Path) -> None:
     """The exporter takes no size of a norm that is not fixed."""
     subject = Subject.open(str(tiny3_folder), "cpu")
-    stages = build("velocity", subject.pipeline.folder, subject.models, subject.plain)
+    stages = build("velocity", subject.model)
     parity = verify(subject, "velocity", "exact", stages, [subject.utterance(length) for length in SAID])
 
     assert parity.passed, parity.why

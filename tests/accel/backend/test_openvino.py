@@ -32,7 +32,7 @@ def test_every_part_equals_eager_within_its_class(subject: Subject, name: str) -
         pytest.skip(one.availability(CPU).reason)
     said = [subject.utterance(Length(31, 0, False)), subject.utterance(Length(110, 31, True))]
     for part in one.parts:
-        stages = one.build(part, subject.pipeline.folder, subject.models, subject.plain)
+        stages = one.build(part, subject.model)
         parity = verify(subject, part, one.precision, stages, said)
 
         assert parity.passed, f"{part}: {parity.why}"
@@ -106,8 +106,7 @@ def test_in_bf16_a_stream_keeps_half_as_much(subject: Subject) -> None:
         pytest.skip(one.availability(CPU).reason)
     kept = {}
     for name in ("plain", "fast"):
-        folder, models, plain = subject.pipeline.folder, subject.models, subject.plain
-        stages = plain if name == "plain" else one.build("velocity", folder, models, plain)
+        stages = subject.plain if name == "plain" else one.build("velocity", subject.model)
         memory, mel = Memory(), torch.zeros(2, 80, 6)
         mask = torch.ones(2, 6, 6, dtype=torch.bool)
         stages.velocity(mel, mel[:, :1] + 1, mask, mel, torch.zeros(2), mel[:, :, 0], mel, memory.begin())

@@ -46,7 +46,7 @@ def test_only_linear_layers_change() -> None:
 
 def test_the_language_model_expects_nearly_the_same(subject: Subject) -> None:
     """Token by token on given speech, within the limits of the quantised class."""
-    stages = BACKENDS["int8"].build("llm", subject.pipeline.folder, subject.models, subject.plain)
+    stages = BACKENDS["int8"].build("llm", subject.model)
     parity = verify(subject, "llm", "quantised", stages, [subject.utterance(Length(40, 20, False))])
 
     assert parity.passed, parity.why

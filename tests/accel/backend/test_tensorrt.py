@@ -22,7 +22,7 @@ from cosyrt.accel.backend.onnx import export
 from cosyrt.accel.backend.tensorrt import MOST_FRAMES, MOST_PAST, Engine, Typed, bounds, free_sizes, within
 from cosyrt.accel.contract import Part
 from cosyrt.accel.registry import BACKENDS
-from cosyrt.engine.stages import Models, Stages
+from cosyrt.engine.stages import Networks, Stages
 from cosyrt.errors import UsageError
 from cosyrt.lab.parity import relative, verify
 from cosyrt.lab.workload import Length, Subject
@@ -202,13 +202,12 @@ def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, subject: Subject, co
     monkeypatch.setenv("COSYRT_PLANS", str(tmp_path / "plans"))
     engines: list[Engine] = []
 
-    def stages(part: Part, models: Models, stages: Stages, compile: Compile, graphs: int) -> Stages:
+    def stages(part: Part, networks: Networks, stages: Stages, compile: Compile, graphs: int) -> Stages:
         engines.append(compile(nn.Identity(), (torch.zeros(2, device=META),)))  # type: ignore[arg-type]
         return stages
 
     monkeypatch.setattr(tensorrt, "compiled_stages", stages)
-    p = subject.pipeline
-    tensorrt.build(torch.float32, "velocity", p.folder, subject.models, subject.plain, contexts)
+    tensorrt.build(torch.float32, "velocity", subject.model, contexts)
     return engines
 
 
@@ -252,7 +251,7 @@ def test_the_engine_equals_eager(tiny_folder: Path, name: str) -> None:
     if not one.availability(CUDA).ok:
         pytest.skip(one.availability(CUDA).reason)
     subject = Subject.open(str(tiny_folder), f"cuda:{torch.cuda.device_count() - 1}")
-    stages = one.build("velocity", subject.pipeline.folder, subject.models, subject.plain)
+    stages = one.build("velocity", subject.model)
     said = [subject.utterance(Length(31, 0, False)), subject.utterance(Length(110, 31, True))]
     parity = verify(subject, "velocity", one.precision, stages, said)
 

@@ -15,13 +15,13 @@ from cosyrt.accel.torchscript.archive import Archive
 from cosyrt.accel.torchscript.scripted_transformer import ScriptedTransformer
 from cosyrt.accel.torchscript.stages import COMPONENTS
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.stages import Models, Stages, eager
+from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.errors import ArchiveError
 from cosyrt.lab.export import Exported, export, optimised
 from tests.tiny1 import flow, language_model, vocoder
 
-MODELS = Models(llm=language_model(), flow=flow(), vocoder=vocoder())
-PLAIN = eager(MODELS)
+NETWORKS = Networks(llm=language_model(), flow=flow(), vocoder=vocoder())
+PLAIN = eager(NETWORKS)
 LLM = COMPONENTS["cosyvoice"][1]
 TEXT = "Hello to you."
 
@@ -38,7 +38,7 @@ class AsUpstream(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.inner = ScriptedTransformer(MODELS.llm.llm)  # type: ignore[arg-type]
+        self.inner = ScriptedTransformer(NETWORKS.llm.llm)  # type: ignore[arg-type]
 
     def forward(self, xs: Tensor, xs_lens: Tensor) -> tuple[Tensor, Tensor]:
         return self.inner(xs, xs_lens)
@@ -90,7 +90,7 @@ def test_it_says_the_same(exported1: list[Exported], tiny1_folder: Path, tiny1: 
 
 def test_upstreams_language_model_speaks_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Through its own cache, copied at every step, which is said once."""
-    stages = eager(swapped(LLM, MODELS, theirs(tmp_path, ("forward_chunk",))))
+    stages = eager(swapped(LLM, NETWORKS, theirs(tmp_path, ("forward_chunk",))))
 
     assert torch.allclose(spoken(stages), spoken(PLAIN), atol=1e-5)
     assert "copies its cache at every step" in caplog.text
@@ -106,7 +106,7 @@ def test_a_language_model_without_forward_chunk_is_refused(tmp_path: Path) -> No
 
 def test_two_at_once_are_refused_by_upstreams(tmp_path: Path) -> None:
     """Its cache has no place for a batch."""
-    stages = eager(swapped(LLM, MODELS, theirs(tmp_path, ("forward_chunk",))))
+    stages = eager(swapped(LLM, NETWORKS, theirs(tmp_path, ("forward_chunk",))))
     text = torch.tensor([[5, 3], [2, 1]])
 
     with pytest.raises(ArchiveError, match="takes one sequence and one token at a time"):

@@ -14,15 +14,15 @@ from cosyrt.accel.torchscript.archive import Archive
 from cosyrt.accel.torchscript.cosyvoice2 import ArchivedEncoder
 from cosyrt.accel.torchscript.scripted import ScriptedUpsampleConformer
 from cosyrt.accel.torchscript.stages import COMPONENTS
-from cosyrt.engine.stages import Models, Stages, eager
+from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.errors import ArchiveError
 from cosyrt.lab.export import Exported, optimised
 from cosyrt.models.conformer import UpsampleConformer
 from cosyrt.models.layers import Memory, attention_mask
 from tests.tiny import SPEECH_VOCABULARY, flow, language_model, vocoder
 
-MODELS = Models(llm=language_model(), flow=flow(), vocoder=vocoder())
-PLAIN = eager(MODELS)
+NETWORKS = Networks(llm=language_model(), flow=flow(), vocoder=vocoder())
+PLAIN = eager(NETWORKS)
 TOKENS = torch.randint(0, SPEECH_VOCABULARY, (1, 78), generator=torch.Generator().manual_seed(0))
 
 
@@ -52,7 +52,7 @@ class OlderUpstream(torch.nn.Module):
 
 def installed(archive: Archive) -> Stages:
     (component,) = COMPONENTS["cosyvoice2"]
-    return eager(swapped(component, MODELS, archive))
+    return eager(swapped(component, NETWORKS, archive))
 
 
 def ours(exported: dict[str, Exported], tiny_folder: Path, precision: str = "fp32") -> Stages:
@@ -115,14 +115,14 @@ def encoded_masks() -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("chunk", [None, 25, 10])
 def test_upstreams_is_asked_in_its_own_words(tmp_path: Path, chunk: int | None) -> None:
     """streaming=False, streaming=True; a mask it has no word for is left to the plain encoder."""
-    stages = installed(theirs(AsUpstream(MODELS.flow.encoder), tmp_path))
+    stages = installed(theirs(AsUpstream(NETWORKS.flow.encoder), tmp_path))
 
     assert torch.allclose(encoded(stages, chunk), encoded(PLAIN, chunk), atol=1e-6)
 
 
 def test_upstreams_words_for_masks(tmp_path: Path) -> None:
     """Padding does not confuse them."""
-    encoder = ArchivedEncoder(MODELS.flow.encoder, theirs(AsUpstream(MODELS.flow.encoder), tmp_path))
+    encoder = ArchivedEncoder(NETWORKS.flow.encoder, theirs(AsUpstream(NETWORKS.flow.encoder), tmp_path))
     valid = torch.arange(60) < torch.tensor([60, 31])[:, None]
     flags = [encoder.flag(attention_mask(valid, chunk), valid.sum(dim=1)) for chunk in (None, 25, 10)]
 
@@ -134,7 +134,7 @@ def test_upstreams_cannot_stream_from_a_memory_and_says_so(
 ) -> None:
     """The plain encoder fills the memory then; it is told once, when the archive is loaded."""
     with caplog.at_level(logging.WARNING, "cosyrt"):
-        stages = installed(theirs(AsUpstream(MODELS.flow.encoder), tmp_path))
+        stages = installed(theirs(AsUpstream(NETWORKS.flow.encoder), tmp_path))
     memory = Memory()
 
     assert torch.allclose(encoded(stages, 25, memory), encoded(PLAIN, 25), atol=1e-6)

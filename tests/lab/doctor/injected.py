@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import eager
 from cosyrt.lab.doctor.patient import Patient
 from cosyrt.lab.export import Exported
@@ -115,16 +116,17 @@ def compiles_per_length(patient: Patient, use: Injector) -> Patient:
 
 def constant_elsewhere(patient: Patient, use: Injector) -> Patient:
     """A vocoder with a constant that did not move with it."""
-    vocoder = copy.deepcopy(patient.subject.models.vocoder)
+    vocoder = copy.deepcopy(patient.subject.model.networks.vocoder)
     vocoder.table = torch.zeros(64, device="meta")
-    models = replace(patient.subject.models, vocoder=vocoder)
-    subject = Subject(pipeline=patient.subject.pipeline, models=models)
-    return replace(patient, subject=subject, stages=eager(models))
+    networks = replace(patient.subject.model.networks, vocoder=vocoder)
+    model = replace(patient.subject.model, networks=networks)
+    subject = Subject(pipeline=Pipeline(model))
+    return replace(patient, subject=subject, stages=eager(networks))
 
 
 def autocast_inside(patient: Patient, use: Injector) -> Patient:
     """A velocity wrapped in autocast, as upstream's fp16."""
-    velocity = eager(patient.subject.models).velocity  # its own, since it keeps what it makes of the times
+    velocity = eager(patient.subject.model.networks).velocity  # its own: it keeps what it makes of the times
 
     def cast(*args: Any) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):

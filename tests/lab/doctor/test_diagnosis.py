@@ -47,7 +47,7 @@ def test_a_healthy_set_up_is_silent(healthy: Patient, exported: dict[str, Export
     paths = tuple(each.path for each in exported.values())
     subject = healthy.subject
     accelerate = archives(where=paths[0].parent)
-    stages = accelerate(subject.pipeline.folder, subject.models, subject.plain)
+    stages = accelerate(subject.model)
     with fuser():
         found = diagnose(replace(healthy, archives=paths, stages=stages))
 

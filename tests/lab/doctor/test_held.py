@@ -38,8 +38,8 @@ def test_what_holds_a_network_does_not_matter() -> None:
 def test_all_networks_of_the_plain_stages_are_found(subject: Subject) -> None:
     """Every weight of the model is among what they hold."""
     held = {id(tensor) for module in modules_of(subject.plain) for _, tensor in tensors_of(module)}
-    models = subject.models
-    used = [models.llm.parameters(), models.flow.parameters(), models.vocoder.parameters()]
+    networks = subject.model.networks
+    used = [networks.llm.parameters(), networks.flow.parameters(), networks.vocoder.parameters()]
 
     assert all(id(weight) in held for weights in used for weight in weights)
 
@@ -55,7 +55,7 @@ def test_a_constant_that_is_no_buffer_has_a_name() -> None:
 def test_the_constants_of_an_archive_are_found(subject: Subject, exported: dict[str, Exported]) -> None:
     """Freezing made them of its weights."""
     accelerate = archives(where=exported["fp32"].path.parent)
-    stages = accelerate(subject.pipeline.folder, subject.models, subject.plain)
+    stages = accelerate(subject.model)
     names = [name for module in modules_of([stages.encode]) for name, _ in tensors_of(module)]
 
     assert names.count("a constant of the archive") > 10

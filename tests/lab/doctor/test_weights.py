@@ -28,7 +28,7 @@ def test_conversions_are_counted_at_every_call(healthy: Patient) -> None:
 def test_half_weights_are_not_autocast(healthy: Patient) -> None:
     """Weights of 16 bits, activations cast at the border: no weight is converted in a call."""
     subject = healthy.subject
-    stages = half(torch.bfloat16, "velocity", subject.pipeline.folder, subject.models, subject.plain)
+    stages = half(torch.bfloat16, "velocity", subject.model)
 
     assert autocast(replace(healthy, stages=stages)).status == "ruled out"
 
@@ -54,6 +54,6 @@ def test_a_damaged_archive_is_not_called_mislabelled(healthy: Patient, tmp_path:
 def test_eight_bit_weights_are_not_autocast(healthy: Patient) -> None:
     """Integers are made once, when the way is built."""
     subject = healthy.subject
-    stages = accelerated({"llm": "int8"})(subject.pipeline.folder, subject.models, subject.plain)
+    stages = accelerated({"llm": "int8"})(subject.model)
 
     assert autocast(replace(healthy, stages=stages)).status == "ruled out"

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine import build as table
-from cosyrt.engine.build import build
+from cosyrt.engine.model import BUILDERS, build
 from cosyrt.errors import ConfigError
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.vocoder import Vocoder
@@ -96,7 +95,7 @@ def write_backbone(path: Path, **changes: object) -> None:
 
 def test_a_family_that_is_not_known(tiny3_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is refused in one line that says what it is and what is known."""
-    monkeypatch.delitem(table.FAMILIES, "cosyvoice3")
+    monkeypatch.delitem(BUILDERS, "cosyvoice3")
 
     with pytest.raises(ConfigError, match=r"tiny is a cosyvoice3 model; this version runs .*cosyvoice2"):
         build(ModelFolder.open(tiny3_folder))

@@ -1,0 +1,90 @@
+"""A loaded model as one value: the folder it was read from, its networks, and the stages that run them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.engine import cosyvoice1, cosyvoice2, cosyvoice3
+from cosyrt.engine.family import ModelSettings
+from cosyrt.engine.stages import Networks, Stages, eager
+from cosyrt.errors import ConfigError, UsageError, one_line
+
+BUILTIN = Path(__file__).parent.parent / "builtin"
+Builder = Callable[[ModelFolder], tuple[ModelSettings, Networks]]
+BUILDERS: dict[str, Builder] = {
+    "cosyvoice": cosyvoice1.build,
+    "cosyvoice2": cosyvoice2.build,
+    "cosyvoice3": cosyvoice3.build,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """Everything that is known of one loaded model. Loading, tuning, measuring and diagnosing all take it."""
+
+    folder: ModelFolder
+    settings: ModelSettings
+    networks: Networks
+    plain: Stages  # the networks run by torch, operation by operation
+    stages: Stages  # what speech is made with: the plain stages, or faster ones in place of some
+    device: torch.device
+
+    @classmethod
+    def open(cls, folder: str | Path | None = None, device: str | None = None) -> Model:
+        """Load a model folder, or the built-in voice without one; its stages are the plain ones.
+
+        Raises:
+            ModelError: the folder, its description or its weights cannot be used.
+            UsageError: no such device.
+        """
+        torch_device = device_of(device)
+        opened = ModelFolder.open(BUILTIN if folder is None else folder)
+        settings, networks = build(opened)
+        networks = networks.to(torch_device)
+        plain = eager(networks)
+        return cls(
+            folder=opened,
+            settings=settings,
+            networks=networks,
+            plain=plain,
+            stages=plain,
+            device=torch_device,
+        )
+
+
+# An acceleration: a model → stages for it, which take the place of its own. `cosyrt.load` takes one.
+Accelerate = Callable[[Model], Stages]
+
+
+def build(folder: ModelFolder) -> tuple[ModelSettings, Networks]:
+    """Read the settings of a folder and make its networks, weights loaded.
+
+    Raises:
+        ModelError: the folder is of a family not known here, or its description or weights cannot be used.
+    """
+    if folder.family not in BUILDERS:
+        known = ", ".join(BUILDERS)
+        raise ConfigError(f"{folder.path} is a {folder.family} model; this version runs {known}")
+    return BUILDERS[folder.family](folder)
+
+
+def device_of(name: str | None) -> torch.device:
+    """The device of that name; None takes CUDA when there is a GPU.
+
+    Raises:
+        UsageError: no such device.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        there = torch.zeros(0, device=name)
+        there.cpu()  # what gives nothing back, such as `meta`, cannot speak
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = one_line(str(error).partition(". ")[0], 200)  # torch goes on for a page
+        raise UsageError(f"the device {name!r} cannot be used: {reason}; try cpu") from error
+    return there.device
