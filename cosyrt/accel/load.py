@@ -6,9 +6,6 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from cosyrt.accel.guard import given_up, guarded
-from cosyrt.accel.plan import fitting
-from cosyrt.accel.registry import accelerated
 from cosyrt.engine.model import Accelerate, Model
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Stages
@@ -47,6 +44,8 @@ def load(
 
 def planned(model: Model) -> Stages:
     """The stages of the plan for this model and device; the plain ones where there is none that holds."""
+    from cosyrt.accel.plan import fitting
+
     plan, objection = fitting(model.folder, model.device)
     if objection:
         log.warning(
@@ -54,6 +53,9 @@ def planned(model: Model) -> Stages:
         )
     if plan is None:
         return model.plain
+    from cosyrt.accel.guard import given_up, guarded
+    from cosyrt.accel.registry import accelerated
+
     parts = {part: one for part, one in plan.parts.items() if not given_up(plan.made_for["model"], part)}
     try:
         fast = accelerated({part: one.backend for part, one in parts.items()})(model)

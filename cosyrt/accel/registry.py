@@ -1,19 +1,13 @@
-"""Every backend there is, and what runs all parts of a model with one of them."""
+"""The names of all backends, and the acceleration that runs parts of a model with some of them."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from cosyrt.accel.backend.cudagraph import CUDAGRAPHS
-from cosyrt.accel.backend.half_weights import BF16, FP16
-from cosyrt.accel.backend.inductor import INDUCTOR
-from cosyrt.accel.backend.onnx import ONNX
-from cosyrt.accel.backend.openvino import OPENVINO
-from cosyrt.accel.backend.quantize import INT8
-from cosyrt.accel.backend.tensorrt import TENSORRT
-from cosyrt.accel.backend.torchscript import TORCHSCRIPT
 from cosyrt.accel.contract import Backend, Part
 from cosyrt.errors import MissingDependency, UsageError
 
@@ -24,10 +18,41 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EAGER = "eager"  # the name of no backend at all
-BACKENDS: dict[str, Backend] = {
-    backend.name: backend
-    for backend in (BF16, FP16, INT8, *OPENVINO, ONNX, INDUCTOR, TORCHSCRIPT, *CUDAGRAPHS, *TENSORRT)
+MODULES: Mapping[str, str] = {  # backend → its module in `cosyrt.accel.backend`
+    "bf16": "half_weights",
+    "fp16": "half_weights",
+    "int8": "quantize",
+    "openvino": "openvino",
+    "openvino-bf16": "openvino",
+    "openvino-int8": "openvino",
+    "openvino-int4": "openvino",
+    "onnxruntime": "onnx",
+    "inductor": "inductor",
+    "torchscript": "torchscript",
+    "cudagraphs": "cudagraph",
+    "cudagraphs-bf16": "cudagraph",
+    "cudagraphs-fp16": "cudagraph",
+    "tensorrt": "tensorrt",
+    "tensorrt-fp16": "tensorrt",
 }
+
+
+class _Backends(Mapping[str, Backend]):
+    """Every backend by its name. A backend's module is imported when it is asked for, and not before."""
+
+    def __getitem__(self, name: str) -> Backend:
+        module = import_module(f"cosyrt.accel.backend.{MODULES[name]}")
+        found: dict[str, Backend] = {one.name: one for one in module.BACKENDS}
+        return found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(MODULES)
+
+    def __len__(self) -> int:
+        return len(MODULES)
+
+
+BACKENDS: Mapping[str, Backend] = _Backends()
 
 
 def backend(name: str) -> Backend:
@@ -36,13 +61,13 @@ def backend(name: str) -> Backend:
     Raises:
         UsageError: there is none.
     """
-    if name not in BACKENDS:
-        raise UsageError(f"no backend {name!r}; there are {', '.join([EAGER, *BACKENDS])}")
+    if name not in MODULES:
+        raise UsageError(f"no backend {name!r}; there are {', '.join([EAGER, *MODULES])}")
     return BACKENDS[name]
 
 
 def accelerated(names: dict[Part, str] | str) -> Accelerate:
-    """What `cosyrt.load(accelerate=…)` takes: each part with its backend, or all that it can run with one.
+    """An acceleration for `cosyrt.load`: each part with its backend, or all that one backend can run with it.
 
     Raises:
         UsageError: an unknown backend; or (when the model is loaded) a part that it cannot run of this model,

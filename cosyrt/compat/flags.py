@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
-from cosyrt.accel.backend import tensorrt
-from cosyrt.accel.backend.torchscript import archives
 from cosyrt.accel.contract import Part
 from cosyrt.accel.registry import accelerated
 from cosyrt.engine.model import Accelerate, Model
@@ -53,12 +51,16 @@ class Flags:
         """
         steps: list[Accelerate] = []
         if self.load_jit:
+            from cosyrt.accel.backend.torchscript import archives
+
             steps.append(archives("fp16" if self.fp16 else "fp32"))
         if self.fp16:
             elsewhere = {"encode": self.load_jit, "velocity": self.load_trt}  # in 16 bits, too
             halves = [part for part in ("llm", "encode", "velocity") if not elsewhere.get(part)]
             steps.append(accelerated(cast(dict[Part, str], dict.fromkeys(halves, "fp16"))))
         if self.load_trt:
+            from cosyrt.accel.backend import tensorrt
+
             steps.append(partial(tensorrt.upstreams, self.fp16, self.trt_concurrent))
         for step in steps:
             model = replace(model, stages=step(model))

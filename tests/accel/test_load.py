@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 import torch
 
 import cosyrt
+from cosyrt.accel.backend import quantize
 from cosyrt.accel.plan import Plan, Planned, made_for, plan_path
 from cosyrt.accel.registry import BACKENDS, accelerated
 from cosyrt.checkpoint.folder import ModelFolder
@@ -36,6 +40,20 @@ def speaks_like(folder: Path, **options: object) -> torch.Tensor:
     tts = cosyrt.load(folder, device="cpu", **options)  # type: ignore[arg-type]
     cache = tts.model.stages.new_cache(1, 16)
     return tts.model.stages.prefill(torch.arange(5)[None], torch.zeros(1, 0, dtype=torch.long), cache)
+
+
+def test_nothing_is_imported_that_is_not_needed(tiny_folder: Path, tmp_path: Path) -> None:
+    """Loading without a plan imports no backend, nothing of `lab`, and no runtime but torch."""
+    code = (
+        "import sys, cosyrt; cosyrt.load(sys.argv[1], device='cpu').say('Hello.');"
+        "print(*(name for name in sys.modules if name.startswith(('cosyrt.lab', 'cosyrt.accel.backend', "
+        "'onnx', 'openvino', 'tensorrt'))))"
+    )
+    command = [sys.executable, "-c", code, str(tiny_folder)]
+    environment = {**os.environ, "COSYRT_PLANS": str(tmp_path)}
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+
+    assert done.stdout.split() == []
 
 
 def test_a_plan_that_fits_is_used(tiny_folder: Path, path: Path, plan: Plan) -> None:
@@ -97,7 +115,7 @@ def test_a_backend_that_breaks_is_ignored_in_one_line(
     def full(*_: object) -> Stages:
         raise OSError("[Errno 28] No space left\non device")
 
-    monkeypatch.setitem(BACKENDS, "int8", replace(BACKENDS["int8"], build=full))
+    monkeypatch.setattr(quantize, "BACKENDS", (replace(BACKENDS["int8"], build=full),))
     plain = speaks_like(tiny_folder)
     plan.write(path)
     with caplog.at_level(logging.WARNING):

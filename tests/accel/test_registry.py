@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import cosyrt
 from cosyrt.accel.contract import PARTS
-from cosyrt.accel.registry import BACKENDS, accelerated, backend
+from cosyrt.accel.registry import BACKENDS, MODULES, accelerated, backend
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import MissingDependency, UsageError
 from tests.engine.pipelines import SHORT
@@ -24,6 +25,17 @@ def test_parts_are_stages_and_overlap_nowhere() -> None:
 
     assert set(names) <= set(Stages._fields)
     assert len(names) == len(set(names))
+
+
+def test_every_backend_is_listed() -> None:
+    """The names in the table are those that the modules define, in their order."""
+    defined = [
+        one.name
+        for module in dict.fromkeys(MODULES.values())
+        for one in import_module(f"cosyrt.accel.backend.{module}").BACKENDS
+    ]
+
+    assert defined == list(MODULES) == [one.name for one in BACKENDS.values()]
 
 
 def test_an_unknown_name_is_told_the_known_ones() -> None:

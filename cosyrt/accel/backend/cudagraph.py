@@ -256,7 +256,7 @@ def _backend(name: str, precision: Precision, kind: str | None, dtype: torch.dty
     )
 
 
-CUDAGRAPHS = (
+BACKENDS = (
     _backend("cudagraphs", "exact", None, None),
     _backend("cudagraphs-bf16", "half", "bf16", torch.bfloat16),
     _backend("cudagraphs-fp16", "half", "fp16", torch.float16),

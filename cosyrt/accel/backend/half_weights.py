@@ -127,7 +127,7 @@ def availability(kind: str, device: torch.device) -> Availability:
     return Availability(True)
 
 
-BF16, FP16 = (
+BACKENDS = tuple(
     Backend(
         name=kind,
         precision="half",

@@ -84,11 +84,13 @@ def availability(device: torch.device) -> Availability:
     return Availability(True)
 
 
-INDUCTOR = Backend(
-    name="inductor",
-    precision="exact",
-    parts=("velocity",),
-    availability=availability,
-    build=build,
-    predicts=lambda device: 1.2,
+BACKENDS = (
+    Backend(
+        name="inductor",
+        precision="exact",
+        parts=("velocity",),
+        availability=availability,
+        build=build,
+        predicts=lambda device: 1.2,
+    ),
 )

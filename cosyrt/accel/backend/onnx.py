@@ -97,11 +97,13 @@ def availability(device: torch.device) -> Availability:
     return Availability(True)
 
 
-ONNX = Backend(
-    name="onnxruntime",
-    precision="exact",
-    parts=("llm", "velocity", "vocode"),
-    availability=availability,
-    build=build,
-    predicts=lambda device: 1.1,
+BACKENDS = (
+    Backend(
+        name="onnxruntime",
+        precision="exact",
+        parts=("llm", "velocity", "vocode"),
+        availability=availability,
+        build=build,
+        predicts=lambda device: 1.1,
+    ),
 )

@@ -209,7 +209,7 @@ def _backend(
     )
 
 
-OPENVINO = (
+BACKENDS = (
     _backend("openvino", "exact", ("llm", "velocity", "vocode"), 32, False, 1.2),
     _backend("openvino-bf16", "half", ("velocity", "vocode"), 32, True, 2.5),
     _backend("openvino-int8", "quantised", ("llm",), 8, False, 3.0),

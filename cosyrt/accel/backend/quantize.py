@@ -92,11 +92,13 @@ def availability(device: torch.device) -> Availability:
     return Availability(True)
 
 
-INT8 = Backend(
-    name="int8",
-    precision="quantised",
-    parts=("llm",),
-    availability=availability,
-    build=int8,
-    predicts=lambda device: 2.5,
+BACKENDS = (
+    Backend(
+        name="int8",
+        precision="quantised",
+        parts=("llm",),
+        availability=availability,
+        build=int8,
+        predicts=lambda device: 2.5,
+    ),
 )

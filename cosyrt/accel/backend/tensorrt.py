@@ -286,7 +286,7 @@ def _backend(name: str, precision: Precision, kind: str | None, dtype: torch.dty
     )
 
 
-TENSORRT = (
+BACKENDS = (
     _backend("tensorrt", "exact", None, torch.float32),
     _backend("tensorrt-fp16", "half", "fp16", torch.float16),
 )

@@ -140,11 +140,13 @@ def build(part: Part, model: Model) -> Stages:
     return replaced(model.stages, part, eager(networks))
 
 
-TORCHSCRIPT = Backend(
-    name="torchscript",
-    precision="exact",
-    parts=("llm", "encode"),
-    availability=lambda device: availability(),
-    build=build,
-    predicts=lambda device: 1.1,  # by the book; what it came to is told in docs/accel.md
+BACKENDS = (
+    Backend(
+        name="torchscript",
+        precision="exact",
+        parts=("llm", "encode"),
+        availability=lambda device: availability(),
+        build=build,
+        predicts=lambda device: 1.1,  # by the book; what it came to is told in docs/accel.md
+    ),
 )

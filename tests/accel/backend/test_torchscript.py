@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import cosyrt
-from cosyrt.accel.backend.torchscript import TORCHSCRIPT, archives, availability
+from cosyrt.accel.backend.torchscript import archives, availability, build
 from cosyrt.accel.contract import PARTS, Part
 from cosyrt.accel.torchscript.archive import Archive
 from cosyrt.audio import Audio
@@ -108,7 +108,7 @@ def test_the_backend_equals_eager(tmp_path: Path, family: Any) -> None:
     subject = Subject.open(str(tmp_path / "model"), "cpu")
     parts: list[Part] = ["encode"] if family is tiny else ["encode", "llm"]
     for part in parts:
-        stages = TORCHSCRIPT.build(part, subject.model)
+        stages = build(part, subject.model)
         said = [subject.utterance(Length(31, 0, False)), subject.utterance(Length(80, 31, True))]
         parity = verify(subject, part, "exact", stages, said)
 
@@ -121,7 +121,7 @@ def test_the_backend_equals_eager(tmp_path: Path, family: Any) -> None:
 def test_what_a_family_has_not_is_refused(subject: Subject, tiny3_folder: Path) -> None:
     """The language model of CosyVoice 2, all of CosyVoice 3: one line."""
     with pytest.raises(UsageError, match="TorchScript has no part llm of cosyvoice2"):
-        TORCHSCRIPT.build("llm", subject.model)
+        build("llm", subject.model)
     three = replace(subject.model, folder=ModelFolder.open(tiny3_folder))
     with pytest.raises(UsageError, match="CosyVoice 3 has no encoder"):
-        TORCHSCRIPT.build("encode", three)
+        build("encode", three)
