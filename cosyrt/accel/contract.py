@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
+from torch import Tensor
 
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
+from cosyrt.models.velocity import FlowInputs
 
 Part = Literal["llm", "encode", "velocity", "vocode"]
 # What differs from float32: the order of sums; 16-bit weights and activations; weights of 8 bits or fewer.
@@ -57,9 +59,16 @@ class Backend:
 
 
 def size_of(stage: str, args: Sequence[Any]) -> int:
-    """What a call grows with: of a step the positions it looks back on, of any other its first argument."""
-    size: int = args[2].shape[-1] if stage == "step" else args[0].numel()
-    return size
+    """Number that the cost of a call grows with: positions a step attends to, else values of its input."""
+    if stage == "step":
+        return int(args[2].shape[-1])
+    return first_tensor(args).numel()
+
+
+def first_tensor(args: Sequence[Any]) -> Tensor:
+    """First tensor of the arguments of a stage."""
+    tensor: Tensor = args[0].x if isinstance(args[0], FlowInputs) else args[0]
+    return tensor
 
 
 def replaced(stages: Stages, part: Part, other: Stages) -> Stages:

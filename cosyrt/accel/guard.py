@@ -23,11 +23,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from cosyrt.accel.contract import PARTS, Part, size_of
+from cosyrt.accel.contract import PARTS, Part, first_tensor, size_of
 from cosyrt.accel.plan import Planned
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError, kind_and_reason, one_line
-from cosyrt.models.layers import Memory
+from cosyrt.models.layers import StreamCache
 from cosyrt.models.llm import Cache
 
 log = logging.getLogger(__name__)
@@ -107,13 +107,13 @@ class Watch:
         def call(*args: Any) -> Tensor:
             if self.over_with:
                 return plainly(plain, args)
-            kept = [(memory, memory.slots()) for memory in args if isinstance(memory, Memory)]
+            kept = [(stream, stream.slots()) for stream in args if isinstance(stream, StreamCache)]
             out = self.tried(name, fast, args)
             if out is not None:
                 return out
-            for memory, slots in kept:
-                memory.fill(slots)
-                memory.begin()
+            for stream, slots in kept:
+                stream.restore(slots)
+                stream.begin()
             return plainly(plain, args)
 
         return call
@@ -128,7 +128,7 @@ class Watch:
         limit = max(self.config.hangs_s, self.config.hangs * (expected or 0.0))
         begin = self.clock()
         try:
-            out: Tensor = self.workers.run(as_here(lambda: fast(*args), args[0].device), limit)
+            out: Tensor = self.workers.run(as_here(lambda: fast(*args), first_tensor(args).device), limit)
         except Hung:
             self.give_up("hung", f"no answer in {limit:.0f} s")
             raise SpeechError(
@@ -178,9 +178,9 @@ def as_here(call: Callable[[], Tensor], device: torch.device) -> Callable[[], Te
 def plainly(plain: Callable[..., Any], args: tuple[Any, ...]) -> Tensor:
     """The plain stage on a state that another one may have left in 16 bits."""
     narrow = [cache for cache in args if isinstance(cache, Cache) and cache.keys.dtype != torch.float32]
-    for memory in args:
-        if isinstance(memory, Memory) and any(slot.element_size() < 4 for slot in memory.slots()):
-            memory.fill([slot.float() for slot in memory.slots()])
+    for stream in args:
+        if isinstance(stream, StreamCache) and any(slot.element_size() < 4 for slot in stream.slots()):
+            stream.restore([slot.float() for slot in stream.slots()])
     if not narrow:
         out: Tensor = plain(*args)
         return out

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cosyrt.engine.stages import Stages
-from cosyrt.models.layers import Memory
+from cosyrt.models.layers import StreamCache
 from cosyrt.models.source import PITCH_LOOKAHEAD_FRAMES, Phase, phase_after
 from cosyrt.models.vocoder import VocoderConfig
 
@@ -27,7 +27,7 @@ class CausalAudioStream:
         self.source: Tensor | None = None  # [1, 1, N] excitation of the first of them
         self.pitched = 0  # frames of `mel` whose excitation is known
         self.phase: Phase | None = None
-        self.pitch_memory, self.memory = Memory(), Memory()
+        self.pitch_cache, self.cache = StreamCache(), StreamCache()
 
     def push(
         self,
@@ -49,7 +49,7 @@ class CausalAudioStream:
             return
         assert self.mel is not None
         ahead = None if last else self.mel[:, :, upto:]
-        pitch = self.stages.pitch(self.mel[:, :, self.pitched : upto], ahead, self.pitch_memory.begin())
+        pitch = self.stages.pitch(self.mel[:, :, self.pitched : upto], ahead, self.pitch_cache.begin())
         source = self.stages.excite(pitch, self.noise(fresh), self.phase)
         self.phase = phase_after(self.config.source, pitch, self.phase)
         self.source = source if self.source is None else torch.cat([self.source, source], dim=2)
@@ -69,7 +69,7 @@ class CausalAudioStream:
         hop = self.config.samples_per_frame
         ahead = None if last else self.mel[:, :, end:]
         source = self.source[:, :, : (end + (0 if last else 1)) * hop]
-        samples = self.stages.vocode(self.mel[:, :, :end], source, ahead, self.memory.begin())
+        samples = self.stages.vocode(self.mel[:, :, :end], source, ahead, self.cache.begin())
         self.mel, self.source = self.mel[:, :, end:], self.source[:, :, end * hop :]
         self.pitched -= end
         return samples[0]

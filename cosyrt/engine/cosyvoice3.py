@@ -19,8 +19,9 @@ from cosyrt.engine.family import ModelSettings, VocoderStreamMaker, settings_err
 from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.stages import Networks, Stages
 from cosyrt.models.causal_vocoder import CausalVocoder
-from cosyrt.models.flow import NOISE_FRAMES, NOISE_SEED, DiTFlow, DiTFlowConfig
+from cosyrt.models.flow import DiTFlow, DiTFlowConfig
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
+from cosyrt.models.solver import NOISE_FRAMES, NOISE_SEED
 from cosyrt.models.source import PITCH_LOOKAHEAD_FRAMES
 from cosyrt.models.vocoder import VocoderConfig
 

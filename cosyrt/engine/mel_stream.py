@@ -18,12 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cosyrt.engine.past import Past, StepMemory
+from cosyrt.engine.past import Past, StepCache
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
 from cosyrt.machine.memory import cache_bytes
-from cosyrt.models.flow import NOISE_FRAMES, DiTFlowConfig, FlowConfig, fixed_noise, solve
+from cosyrt.models.flow import DiTFlowConfig, FlowConfig
 from cosyrt.models.layers import at_mel_rate, attention_mask
+from cosyrt.models.solver import NOISE_FRAMES, SolverState, begin, fixed_noise, solve
 from cosyrt.units import Rates
 from cosyrt.voice.voice import Voice
 
@@ -168,7 +169,7 @@ class MelStream:
         past = self.condition.past
         if past is None:
             c = self.config
-            past = Past(velocity=[StepMemory() for _ in range(c.steps)])
+            past = Past(velocity=[StepCache() for _ in range(c.steps)])
             alone = max(0, self.condition.tokens.shape[1] - c.encoder.lookahead_tokens)
             last = alone // c.encoder.chunk_tokens * c.encoder.chunk_tokens
             at_once = PROMPT_CHUNKS * c.encoder.chunk_tokens
@@ -186,35 +187,56 @@ class MelStream:
         past: Past | None,
     ) -> Tensor:  # [1, 80, M]
         """Frames of the tokens from `start` to `end`: encode, then solve from the fixed noise."""
-        c, up = self.config, self.config.encoder.up
+        up = self.config.encoder.up
         if end * up > NOISE_FRAMES:
             token_hz = self.rates.token_hz
             raise SpeechError(
                 f"one piece of text became {end / token_hz:.0f} s of speech with its prompt, "
                 f"{NOISE_FRAMES / up / token_hz:.0f} s is the most; split the text or choose a shorter prompt"
             )
-        mask = self.mask(start, end)
-        ahead = tokens[:, end : end + c.encoder.lookahead_tokens] if end < tokens.shape[1] else None
-        new = tokens[:, start:end]
-        memory = None if past is None else past.encoder.begin()
-        mu = self.stages.encode(new, torch.ones_like(new).bool(), mask, ahead, memory)
-        frames = slice(start * up, end * up)
-        mel = solve(
-            self.stages.velocity
-            if past is None
-            else past.through(self.stages.velocity, self.whole(past, end)),
+        state = self.begin(tokens, start, end, past)
+        mel = solve(self.stages.velocity, state)
+        if past is not None:
+            past.tokens = end
+        return mel
+
+    def begin(
+        self,
+        tokens: Tensor,  # [1, P + S]
+        start: int,
+        end: int,
+        past: Past | None,
+    ) -> SolverState:
+        """Encode the tokens from `start` to `end`; what is returned waits for its first Euler step."""
+        c, up = self.config, self.config.encoder.up
+        frames, mask = slice(start * up, end * up), self.mask(start, end)
+        if past is not None:
+            past.mask = self.whole(past, end)
+        return begin(
             self.noise[:, :, frames],
             at_mel_rate(mask, up),
-            mu,
+            self.encoded(tokens, start, end, mask, past),
             self.condition.speaker,
             self.prompt(frames),
             steps=c.steps,
             guidance=c.guidance,
-            memories=None if past is None else past.velocity,
+            past=past,
         )
-        if past is not None:
-            past.tokens = end
-        return mel
+
+    def encoded(
+        self,
+        tokens: Tensor,  # [1, P + S]
+        start: int,
+        end: int,
+        mask: Tensor,  # [1, end - start, end]
+        past: Past | None,
+    ) -> Tensor:  # [1, 80, M]
+        """Encoding of the tokens from `start` to `end`."""
+        reach = self.config.encoder.lookahead_tokens
+        ahead = tokens[:, end : end + reach] if end < tokens.shape[1] else None
+        new = tokens[:, start:end]
+        cache = None if past is None else past.encoder.begin()
+        return self.stages.encode(new, torch.ones_like(new).bool(), mask, ahead, cache)
 
     def mask(self, start: int, end: int) -> Tensor:  # [1, end - start, end]
         """Where the tokens from `start` to `end` look."""

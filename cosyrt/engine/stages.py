@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from cosyrt.engine.times import tabulated
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.flow import DiTFlow, Flow
-from cosyrt.models.layers import Memory
+from cosyrt.models.layers import StreamCache
 from cosyrt.models.llm import SpeechLanguageModel
 from cosyrt.models.regulated_flow import RegulatedFlow
 from cosyrt.models.source import Phase
 from cosyrt.models.transformer_lm import TransformerLM
+from cosyrt.models.velocity import FlowInputs, Velocity
 from cosyrt.models.vocoder import Vocoder
 
 Cache = Any  # the language model's own (models/llm.py, models/transformer_lm.py); no one else looks in
@@ -37,22 +38,19 @@ Step = Callable[[Tensor, Tensor, Tensor, Cache], Tensor]
 #  → log-probabilities [B, V] after the last; fills the cache there. Not of CosyVoice 1
 Read = Callable[[Tensor, Tensor, Tensor, Tensor, Cache], Tensor]
 # (tokens [B, S], valid [B, S], mask [B, S, past + S], tokens that follow [B, lookahead] or None,
-#  memory of the past or None) → mu [B, 80, M]; of CosyVoice 1 [B, 80, S], for `regulate`, and no past
-Encode = Callable[[Tensor, Tensor, Tensor, Tensor | None, Memory | None], Tensor]
+#  cache of the past or None) → mu [B, 80, M]; of CosyVoice 1 [B, 80, S], for `regulate`, and no past
+Encode = Callable[[Tensor, Tensor, Tensor, Tensor | None, StreamCache | None], Tensor]
 # (encoded [B, 80, S], pairs of tokens and the frames they become) → mu [B, 80, M]
 Regulate = Callable[[Tensor, Sequence[tuple[int, int]]], Tensor]
-# (x [B, 80, M], valid [B, 1, M], mask [B, M, past + M], mu [B, 80, M], t [B] on the host (times.py),
-#  speaker [B, 80], prompt [B, 80, M], memory of the past at this t or None) → [B, 80, M]
-Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Memory | None], Tensor]
 # speaker vector [B, 192] → [B, 80]
 Speaker = Callable[[Tensor], Tensor]
 # mel [B, 80, M] → pitch in Hz [B, M]; of a causal vocoder also (…, mel that follows [B, 80, lookahead] or
-# None, memory of the past or None)
+# None, cache of the past or None)
 Pitch = Callable[..., Tensor]
 # (pitch [B, M], noise [B, N, H] or None, phase before) → excitation [B, 1, N]
 Excite = Callable[[Tensor, Tensor | None, Phase | None], Tensor]
 # (mel [B, 80, M], excitation [B, 1, N]) → samples [B, N]; of a causal vocoder also (…, mel that follows
-# [B, 80, lookahead] or None, memory of the past or None), see models/causal_vocoder.py
+# [B, 80, lookahead] or None, cache of the past or None), see models/causal_vocoder.py
 Vocode = Callable[..., Tensor]
 
 
@@ -124,17 +122,8 @@ def eager(networks: Networks) -> Stages:
 
     timed = tabulated(flow.velocity.timed)
 
-    def velocity(
-        x: Tensor,
-        valid: Tensor,
-        mask: Tensor,
-        mu: Tensor,
-        t: Tensor,
-        speaker: Tensor,
-        prompt: Tensor,
-        memory: Memory | None = None,
-    ) -> Tensor:
-        out: Tensor = flow.velocity(x, valid, mask, mu, timed(t), speaker, prompt, memory)
+    def velocity(inputs: FlowInputs, cache: StreamCache | None) -> Tensor:
+        out: Tensor = flow.velocity(inputs._replace(t=timed(inputs.t)), cache)
         return out
 
     stages = Stages(

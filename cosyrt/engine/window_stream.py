@@ -20,8 +20,8 @@ from torch import Tensor
 
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.stages import Stages
-from cosyrt.models.flow import NOISE_FRAMES, fixed_noise, solve
 from cosyrt.models.regulated_flow import RegulatedFlowConfig
+from cosyrt.models.solver import NOISE_FRAMES, begin, fixed_noise, solve
 from cosyrt.units import Rates
 
 HOP_S, LONGEST_HOP_S = 2, 4
@@ -96,8 +96,7 @@ class WindowStream:
         """One window, without the overlap that the next one takes over."""
         c, prompt = self.condition, self.condition.mel.shape[2]
         frames = self.rates.frames(len(tokens))
-        mel = solve(
-            self.stages.velocity,
+        state = begin(
             self.start(frames),
             all_seen(prompt + frames, c.mel),
             self.mu(tokens, frames),
@@ -105,7 +104,8 @@ class WindowStream:
             F.pad(c.mel, (0, frames)),
             steps=self.config.steps,
             guidance=self.config.guidance,
-        )[:, :, prompt:]
+        )
+        mel = solve(self.stages.velocity, state)[:, :, prompt:]
         if self.kept is not None:
             mel = torch.cat([self.fade(self.kept, mel[:, :, : self.overlap]), mel[:, :, self.overlap :]], 2)
         if not last:

@@ -28,6 +28,7 @@ from cosyrt.lab.reenact import Call, Scene, watch
 from cosyrt.models.flow import Flow, FlowConfig
 from cosyrt.models.layers import at_mel_rate, attention_mask
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
+from cosyrt.models.velocity import FlowInputs
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
 
 TOKENS, RATE_HZ = 125, 25  # 5 s of speech
@@ -190,12 +191,12 @@ def share_of_work(networks: Networks, layers_times: float, device: torch.device)
     mu = stages.encode(tokens, valid, mask, None, None)
     both = torch.cat([mu, mu])
     wide = at_mel_rate(mask, flow.config.encoder.up).expand(2, -1, -1)
-    asked = (both, both[:, :1], wide, both, both[:, 0, 0], both[:, :, 0], both, None)
+    inputs = FlowInputs(both, both[:, :1], wide, both, both[:, 0, 0], both[:, :, 0], both)
     cache, one = stages.new_cache(1, TOKENS), tokens[0, :1]
     shown = torch.ones(1, 1, 1, TOKENS, dtype=torch.bool, device=device)
     return Share(
         encoder_s=_least(lambda: stages.encode(tokens, valid, mask, None, None), device),
-        velocity_s=flow.config.steps * _least(lambda: stages.velocity(*asked), device),
+        velocity_s=flow.config.steps * _least(lambda: stages.velocity(inputs, None), device),
         language_model_s=TOKENS * layers_times * _least(lambda: stages.step(one, one, shown, cache), device),
     )
 

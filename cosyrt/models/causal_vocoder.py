@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.models.layers import CausalConv, Memory, with_ahead
+from cosyrt.models.layers import CausalConv, StreamCache, with_ahead
 from cosyrt.models.source import CausalPitchPredictor, Phase, SteppedSource
 from cosyrt.models.vocoder import LAST_SLOPE, LOG_MAGNITUDE_LIMIT, Snake, VocoderConfig
 
@@ -34,12 +34,12 @@ class CausalResidualBlock(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, C, T]
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, C, T]
         for conv1, conv2, act1, act2 in zip(
             self.convs1, self.convs2, self.activations1, self.activations2, strict=True
         ):
-            x = x + conv2(act2(conv1(act1(x), memory)), memory)
+            x = x + conv2(act2(conv1(act1(x), cache)), cache)
         return x
 
 
@@ -53,9 +53,9 @@ class Up(CausalConv):
     def forward(
         self,
         x: Tensor,  # [B, C, T]
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, C', factor · T]
-        return super().forward(x.repeat_interleave(self.factor, dim=2), memory)
+        return super().forward(x.repeat_interleave(self.factor, dim=2), cache)
 
 
 class Down(nn.Conv1d):
@@ -67,15 +67,15 @@ class Down(nn.Conv1d):
     def forward(
         self,
         x: Tensor,  # [B, C, J]
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, C', J / factor]
         factor = self.stride[0]
         if factor == 1:
             return super().forward(x)
-        if memory is None:
+        if cache is None:
             return super().forward(F.pad(x, (factor - 1, 0)))
         # At the start there is one frame more, at position 0: it takes the place of a remembered one.
-        joined = memory.behind(x, factor)
+        joined = cache.left_context(x, factor)
         return super().forward(joined[:, :, joined.shape[2] % factor :])
 
 
@@ -113,10 +113,10 @@ class CausalVocoder(nn.Module):
         self,
         mel: Tensor,  # [B, 80, M]
         ahead: Tensor | None = None,  # [B, 80, lookahead] frames that follow; None: nothing follows
-        memory: Memory | None = None,  # of the frames before these
+        cache: StreamCache | None = None,  # of the frames before these
     ) -> Tensor:  # [B, M] Hz
         """Pitch of every frame."""
-        pitch: Tensor = self.f0_predictor(mel, ahead, memory)
+        pitch: Tensor = self.f0_predictor(mel, ahead, cache)
         return pitch
 
     def excitation(
@@ -134,28 +134,28 @@ class CausalVocoder(nn.Module):
         mel: Tensor,  # [B, 80, M]
         excitation: Tensor,  # [B, 1, N], and the frame after them where something follows
         ahead: Tensor | None = None,  # [B, 80, lookahead] frames that follow; None: nothing follows
-        memory: Memory | None = None,  # of the frames before these
+        cache: StreamCache | None = None,  # of the frames before these
     ) -> Tensor:  # [B, N] samples in [-limit, limit]
         """Filter the excitation into speech.
 
         Half a transform less one hop (4 samples) wait for the next frame where something follows.
         """
         c = self.config
-        start = memory is None or memory.empty
+        start = cache is None or cache.empty
         own = mel.shape[2] * c.samples_per_frame
-        source = self.spectrum(excitation[:, 0, :own], excitation[:, 0, own:], memory)
+        source = self.spectrum(excitation[:, 0, :own], excitation[:, 0, own:], cache)
         x = self.conv_pre(with_ahead(mel, ahead, self.lookahead))
         for i, (up, down, block) in enumerate(
             zip(self.ups, self.source_downs, self.source_resblocks, strict=True)
         ):
-            x = up(F.leaky_relu(x, c.slope), memory)
+            x = up(F.leaky_relu(x, c.slope), cache)
             if start and i == len(self.ups) - 1:
                 x = F.pad(x, (1, 0), mode="reflect")  # the centred transform has one frame more
-            x = x + block(down(source, memory), memory)
+            x = x + block(down(source, cache), cache)
             branches = self.resblocks[i * len(c.kernels) : (i + 1) * len(c.kernels)]
-            x = torch.stack([branch(x, memory) for branch in branches]).mean(0)
-        x = self.conv_post(F.leaky_relu(x, LAST_SLOPE), memory)
-        return self.waveform(x, memory, more=ahead is not None)
+            x = torch.stack([branch(x, cache) for branch in branches]).mean(0)
+        x = self.conv_post(F.leaky_relu(x, LAST_SLOPE), cache)
+        return self.waveform(x, cache, more=ahead is not None)
 
     def window(
         self,
@@ -168,15 +168,16 @@ class CausalVocoder(nn.Module):
         self,
         samples: Tensor,  # [B, N] excitation
         following: Tensor,  # [B, half a transform or more], or of no samples where nothing follows
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, 2F, J] real parts, then imaginary parts
         """Centred transform of the excitation, always in float32: reflected where it begins and ends."""
         c = self.config
         half = c.transform_size // 2
         before = samples[:, 1 : half + 1].flip(1)
-        if memory is not None:
-            kept = memory.behind(samples[:, None], half - c.transform_hop)[:, 0, : half - c.transform_hop]
-            before = before if memory.empty else kept
+        if cache is not None:
+            reach = half - c.transform_hop
+            kept = cache.left_context(samples[:, None], reach)[:, 0, :reach]
+            before = before if cache.empty else kept
         after = following[:, :half] if following.shape[1] else samples[:, -half - 1 : -1].flip(1)
         with torch.autocast(samples.device.type, enabled=False):
             z = torch.stft(
@@ -192,7 +193,7 @@ class CausalVocoder(nn.Module):
     def waveform(
         self,
         x: Tensor,  # [B, 2F, J] log magnitudes, then raw phases
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
         *,
         more: bool = False,
     ) -> Tensor:  # [B, N]
@@ -200,11 +201,11 @@ class CausalVocoder(nn.Module):
         c = self.config
         overlap = c.transform_size // c.transform_hop - 1
         left = right = c.transform_size // 2 - c.transform_hop  # samples that a neighbour still adds to
-        if memory is None or memory.empty:
+        if cache is None or cache.empty:
             left = 0
-        if memory is not None:
-            joined = memory.behind(x, overlap)
-            x = joined[:, :, overlap:] if memory.empty else joined
+        if cache is not None:
+            joined = cache.left_context(x, overlap)
+            x = joined[:, :, overlap:] if cache.empty else joined
         bins = c.transform_size // 2 + 1
         with torch.autocast(x.device.type, enabled=False):
             magnitude = x[:, :bins].float().clamp(max=LOG_MAGNITUDE_LIMIT).exp()

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.models.layers import CausalConv, Memory
+from cosyrt.models.layers import CausalConv, StreamCache
 from cosyrt.ranges import CHUNK, LAYERS, SIZE
 
 LAYER_NORM_EPS = 1e-12  # inside the blocks; the norms around them keep torch's 1e-5
@@ -102,10 +102,10 @@ class LookAhead(nn.Module):
         self,
         x: Tensor,  # [B, S, D]
         context: Tensor | None = None,  # [B, lookahead, D] what follows; None: silence follows
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, S, D]
         ahead = F.pad(x, (0, 0, 0, self.lookahead)) if context is None else torch.cat([x, context], dim=1)
-        attended: Tensor = self.conv2(F.leaky_relu(self.conv1(ahead.transpose(1, 2))), memory)
+        attended: Tensor = self.conv2(F.leaky_relu(self.conv1(ahead.transpose(1, 2))), cache)
         return x + attended.transpose(1, 2)
 
 
@@ -120,9 +120,9 @@ class Up(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, S, D]
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, M, D]
-        out: Tensor = self.conv(x.repeat_interleave(self.factor, dim=1).transpose(1, 2), memory)
+        out: Tensor = self.conv(x.repeat_interleave(self.factor, dim=1).transpose(1, 2), cache)
         return out.transpose(1, 2)
 
 
@@ -179,11 +179,11 @@ class RelativeAttention(nn.Module):
         x: Tensor,  # [B, T, D]
         mask: Tensor,  # [B, 1, T, K] True where a position may look
         distance: Tensor,  # [T + K - 1, D]
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, T, D]
         q, k, v = (self.split(proj(x)) for proj in (self.linear_q, self.linear_k, self.linear_v))
-        if memory is not None:
-            k, v = memory.since_start(k), memory.since_start(v)
+        if cache is not None:
+            k, v = cache.append(k), cache.append(v)
         p = self.split(self.linear_pos(distance)[None])
         scale = 1 / sqrt(q.shape[-1])
         far = by_distance((q + self.pos_bias_v[:, None]) @ p.transpose(-2, -1)) * scale
@@ -225,9 +225,9 @@ class Block(nn.Module):
         x: Tensor,  # [B, T, D]
         mask: Tensor,  # [B, 1, T, K]
         distance: Tensor,  # [T + K - 1, D]
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, T, D]
-        x = x + self.self_attn(self.norm_mha(x), mask, distance, memory)
+        x = x + self.self_attn(self.norm_mha(x), mask, distance, cache)
         out: Tensor = x + self.feed_forward(self.norm_ff(x))
         return out
 
@@ -274,12 +274,12 @@ class UpsampleConformer(nn.Module):
         mask: Tensor,  # [B, S, past + S] True where a token may look
         sees_up: Tensor,  # [B, M, past + M] True where a frame may look
         context: Tensor | None = None,  # [B, lookahead, D] embeddings of the tokens that follow
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, M, D]
         ahead = None if context is None else self.embed(context)
-        x = self.pre_lookahead_layer(self.embed(x), ahead, memory)
-        x = self.through(self.encoders, x, mask, memory)
-        x = self.through(self.up_encoders, self.up_embed(self.up_layer(x, memory)), sees_up, memory)
+        x = self.pre_lookahead_layer(self.embed(x), ahead, cache)
+        x = self.through(self.encoders, x, mask, cache)
+        x = self.through(self.up_encoders, self.up_embed(self.up_layer(x, cache)), sees_up, cache)
         out: Tensor = self.after_norm(x)
         return out
 
@@ -288,10 +288,10 @@ class UpsampleConformer(nn.Module):
         blocks: nn.ModuleList,
         x: Tensor,  # [B, T, D]
         mask: Tensor,  # [B, T, K]
-        memory: Memory | None,
+        cache: StreamCache | None,
     ) -> Tensor:  # [B, T, D]
         """Run one stack of blocks; they share their table of distances."""
         distance = distances(mask.shape[1], mask.shape[2], x.shape[2], x)
         for block in blocks:
-            x = block(x, mask[:, None], distance, memory)
+            x = block(x, mask[:, None], distance, cache)
         return x

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.models.layers import CausalConv, Memory, time_waves
+from cosyrt.models.layers import CausalConv, StreamCache, time_waves
+from cosyrt.models.velocity import FlowInputs
 from cosyrt.ranges import CHUNK, LAYERS, SIZE
 
 TIME_WAVES = 256
@@ -86,11 +87,11 @@ class PositionEmbedding(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, M, D]
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, M, D]
         x = x.transpose(1, 2)
         for conv, activation in (self.conv1, self.conv2):
-            x = activation(conv(x, memory))
+            x = activation(conv(x, cache))
         return x.transpose(1, 2)
 
 
@@ -106,10 +107,10 @@ class InputEmbedding(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, M, inputs]
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, M, D]
         x = self.proj(x)
-        out: Tensor = x + self.conv_pos_embed(x, memory)
+        out: Tensor = x + self.conv_pos_embed(x, cache)
         return out
 
 
@@ -159,13 +160,13 @@ class Attention(nn.Module):
         x: Tensor,  # [B, M, D]
         mask: Tensor,  # [B, 1, M, K]
         rope: tuple[Tensor, Tensor],  # cos and sin, each [M, E / 2]
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, M, D]
         split = (-1, (self.heads, -1))
         q, k, v = (proj(x).unflatten(*split).transpose(1, 2) for proj in (self.to_q, self.to_k, self.to_v))
         q, k = first_head_rotated(q, rope), first_head_rotated(k, rope)
-        if memory is not None:
-            k, v = memory.since_start(k), memory.since_start(v)
+        if cache is not None:
+            k, v = cache.append(k), cache.append(v)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         out: Tensor = self.to_out[0](attended.transpose(1, 2).flatten(2))
         return out
@@ -245,10 +246,10 @@ class Block(nn.Module):
         time: Tensor,  # [B, 6 · D] what `attn_norm` makes of the time
         mask: Tensor,  # [B, 1, M, K]
         rope: tuple[Tensor, Tensor],
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, M, D]
         shift, scale, gate, ff_shift, ff_scale, ff_gate = self.attn_norm.apart(time)
-        x = x + gate * self.attn(self.norm(x, shift, scale), mask, rope, memory)
+        x = x + gate * self.attn(self.norm(x, shift, scale), mask, rope, cache)
         out: Tensor = x + ff_gate * self.ff(self.norm(x, ff_shift, ff_scale))
         return out
 
@@ -291,23 +292,18 @@ class DiT(nn.Module):
 
     def forward(
         self,
-        x: Tensor,  # [B, 80, M] noisy mel at time t
-        valid: Tensor,  # [B, 1, M] 1 where the frame is not padding
-        mask: Tensor,  # [B, M, K] True where a frame may look: whole or chunked
-        mu: Tensor,  # [B, 80, M] token encoding
-        t: Tensor,  # [B] 0 is noise, 1 is mel; or [B, P], what `timed` makes of it
-        speaker: Tensor,  # [B, 80]
-        prompt: Tensor,  # [B, 80, M] prompt mel, zero after it
-        memory: Memory | None = None,  # of the frames before these, at the same t
+        inputs: FlowInputs,
+        cache: StreamCache | None = None,  # of the frames before these, at the same t
         rope: tuple[Tensor, Tensor] | None = None,  # what `rope` makes of the frames; None: it is made here
     ) -> Tensor:  # [B, 80, M]
-        everywhere = speaker[:, :, None].expand(-1, -1, x.shape[2])
-        timed, total = t if t.ndim == 2 else self.timed(t), mask.shape[2]
+        x, valid, mask, mu, t, _, prompt = inputs
+        timed = t if t.ndim == 2 else self.timed(t)
         times = torch.split(timed, [part.parts * self.config.width for part in self.modulations], dim=1)
-        rope = rope or self.rope(total - x.shape[2], total)
-        y = self.input_embed(torch.cat([x, prompt, mu, everywhere], dim=1).transpose(1, 2), memory)
+        rope = rope or self.rope(inputs.past, inputs.past + inputs.frames)
+        known = torch.cat([x, prompt, mu, inputs.speaker_frames()], dim=1)
+        y = self.input_embed(known.transpose(1, 2), cache)
         for block, time in zip(self.transformer_blocks, times[:-1], strict=True):
-            y = block(y, time, mask[:, None], rope, memory)
+            y = block(y, time, mask[:, None], rope, cache)
         scale, shift = self.norm_out.apart(times[-1])  # the other way round than in the blocks
         out: Tensor = self.proj_out(self.norm(y, shift, scale))
         return out.transpose(1, 2) * valid

@@ -1,30 +1,23 @@
-"""speech tokens → mel: an encoder, then an Euler solver over a velocity function.
+"""speech tokens → mel: the encoder and the velocity of CosyVoice 2 and 3; `solver.py` brings them together.
 
 Shapes: B batch · S speech tokens · M mel frames · D encoder width.
-Source: flow matching (arXiv:2210.02747) with classifier-free guidance (arXiv:2207.12598) as in CosyVoice 2
-(arXiv:2412.10117) and 3 (arXiv:2505.17589); upstream's `flow/flow.py` and `flow/flow_matching.py`.
+Source: CosyVoice 2 (arXiv:2412.10117) and 3 (arXiv:2505.17589); upstream's `flow/flow.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cosyrt.models.conformer import ConformerConfig, LookAhead, UpsampleConformer
 from cosyrt.models.dit import DiT, DiTConfig
-from cosyrt.models.layers import Memory, at_mel_rate
+from cosyrt.models.layers import StreamCache, at_mel_rate
 from cosyrt.models.unet import CausalUNet, UNetConfig
 from cosyrt.ranges import CHUNK, LEVEL, LOOKAHEAD, RATIO, SIZE, STEPS
-
-Velocity = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Memory | None], Tensor]
-NOISE_FRAMES = 15_000  # upstream draws this much once, so a frame's noise depends on its position alone
-NOISE_SEED = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,13 +147,13 @@ class Flow(SpeakerFlow):
         valid: Tensor,  # [B, S] True where a token is not padding
         mask: Tensor,  # [B, S, past + S] True where a token may look: whole or chunked
         ahead: Tensor | None = None,  # [B, lookahead] tokens that follow; None: nothing follows
-        memory: Memory | None = None,  # of the tokens before these
+        cache: StreamCache | None = None,  # of the tokens before these
     ) -> Tensor:  # [B, 80, M]
         """What the tokens say the mel should be, at the mel's rate."""
         x = self.input_embedding(tokens) * valid[..., None]
         context = None if ahead is None else self.input_embedding(ahead)
         wide = at_mel_rate(mask, self.config.encoder.up)
-        mu: Tensor = self.encoder_proj(self.encoder(x, mask, wide, context, memory))
+        mu: Tensor = self.encoder_proj(self.encoder(x, mask, wide, context, cache))
         return mu.transpose(1, 2)
 
 
@@ -189,91 +182,10 @@ class DiTFlow(SpeakerFlow):
         valid: Tensor,  # [B, S] True where a token is not padding
         mask: Tensor,  # [B, S, past + S] of no use here: a token sees the few around it
         ahead: Tensor | None = None,  # [B, lookahead] tokens that follow; None: nothing follows
-        memory: Memory | None = None,  # of the tokens before these
+        cache: StreamCache | None = None,  # of the tokens before these
     ) -> Tensor:  # [B, 80, M]
         """What the tokens say the mel should be, at the mel's rate."""
         x = self.input_embedding(tokens) * valid[..., None]
         context = None if ahead is None else self.input_embedding(ahead)
-        mu: Tensor = self.pre_lookahead_layer(x, context, memory)
+        mu: Tensor = self.pre_lookahead_layer(x, context, cache)
         return mu.repeat_interleave(self.config.encoder.up, dim=1).transpose(1, 2)
-
-
-@cache
-def fixed_noise() -> Tensor:  # [1, 80, NOISE_FRAMES]
-    """The noise every utterance starts from: the same for all, by position, as upstream draws it."""
-    return torch.randn(1, 80, NOISE_FRAMES, generator=torch.Generator().manual_seed(NOISE_SEED))
-
-
-def time_steps(steps: int) -> Tensor:  # [steps + 1] from 0 to 1
-    """Cosine schedule: small steps first, where the path bends. On the host, where it is looked up."""
-    return 1 - torch.cos(torch.linspace(0, 1, steps + 1) * 0.5 * torch.pi)
-
-
-class Pair(NamedTuple):
-    """What a velocity is given beside the mel and the time: with the conditions, then without them.
-
-    Without guidance what it does without them counts for nothing: then there is no second half.
-    """
-
-    valid: Tensor  # [2B or B, 1, M]
-    mask: Tensor  # [2B or B, M, past + M]
-    mu: Tensor  # [2B or B, 80, M]
-    speaker: Tensor  # [2B or B, 80]
-    prompt: Tensor  # [2B or B, 80, M]
-
-    @classmethod
-    def of(
-        cls,
-        mask: Tensor,  # [B, M, past + M]
-        mu: Tensor,  # [B, 80, M]
-        speaker: Tensor,  # [B, 80]
-        prompt: Tensor,  # [B, 80, M]
-        guidance: float,
-    ) -> Pair:
-        """Both branches in one batch, the same for all steps of a solve."""
-        if guidance == 0:
-            return cls(torch.ones_like(mu[:, :1]), mask, mu, speaker, prompt)
-
-        def beside_zero(y: Tensor) -> Tensor:
-            return torch.cat([y, torch.zeros_like(y)])
-
-        valid = torch.ones_like(mu[:, :1]).repeat(2, 1, 1)
-        return cls(valid, torch.cat([mask, mask]), *map(beside_zero, (mu, speaker, prompt)))
-
-
-def guided(
-    velocity: Velocity,
-    x: Tensor,  # [B, 80, M]
-    pair: Pair,
-    t: Tensor,  # [] time
-    guidance: float,
-    memory: Memory | None = None,
-) -> Tensor:  # [B, 80, M]
-    """Velocity pushed away from what the model would do without conditions; both branches in one batch."""
-    both = x if guidance == 0 else torch.cat([x, x])
-    v = velocity(both, pair.valid, pair.mask, pair.mu, t.expand(len(both)), pair.speaker, pair.prompt, memory)
-    if guidance == 0:
-        return v
-    conditional, free = v.chunk(2)
-    return (1 + guidance) * conditional - guidance * free
-
-
-def solve(
-    velocity: Velocity,
-    noise: Tensor,  # [B, 80, M]
-    mask: Tensor,  # [B, M, past + M]
-    mu: Tensor,  # [B, 80, M]
-    speaker: Tensor,  # [B, 80]
-    prompt: Tensor,  # [B, 80, M]
-    *,
-    steps: int,
-    guidance: float,
-    memories: Sequence[Memory] | None = None,  # of the frames before these, one a step
-) -> Tensor:  # [B, 80, M] mel
-    """Euler's method from noise to mel along the guided velocity."""
-    x, times, pair = noise, time_steps(steps), Pair.of(mask, mu, speaker, prompt, guidance)
-    for i in range(steps):
-        memory = None if memories is None else memories[i].begin()
-        v = guided(velocity, x, pair, times[i], guidance, memory)
-        x = x + (times[i + 1] - times[i]) * v
-    return x

@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from cosyrt.models.layers import Memory
+from cosyrt.models.layers import StreamCache
 from cosyrt.models.unet import (
     ResidualBlock,
     Stages,
@@ -24,6 +24,7 @@ from cosyrt.models.unet import (
     block_by_block,
     timed_blocks,
 )
+from cosyrt.models.velocity import FlowInputs
 from cosyrt.ranges import BLOCKS, LAYERS, SIZE
 
 NORM_GROUPS = 8
@@ -67,7 +68,7 @@ class FullConvBlock(nn.Module):
         self,
         x: Tensor,  # [B, C, M]
         valid: Tensor,  # [B, 1, M]
-        memory: Memory | None = None,  # none: it looks both ways
+        cache: StreamCache | None = None,  # none: it looks both ways
     ) -> Tensor:  # [B, C', M]
         out: Tensor = self.block(x * valid) * valid
         return out
@@ -141,18 +142,13 @@ class FullUNet(nn.Module):
 
     def forward(
         self,
-        x: Tensor,  # [B, 80, M] noisy mel at time t
-        valid: Tensor,  # [B, 1, M] 1 where the frame is not padding
-        mask: Tensor,  # [B, M, M] True where a frame may look
-        mu: Tensor,  # [B, 80, M] token encoding
-        t: Tensor,  # [B] 0 is noise, 1 is mel; or [B, P], what `timed` makes of it
-        speaker: Tensor,  # [B, 80]
-        prompt: Tensor,  # [B, 80, M] prompt mel, zero after it
-        memory: Memory | None = None,  # none: every frame may hear every other
+        inputs: FlowInputs,
+        cache: StreamCache | None = None,  # none: every frame may look at every other
     ) -> Tensor:  # [B, 80, M]
-        assert memory is None, "this U-Net looks both ways and cannot go on from a past"
+        assert cache is None, "this U-Net looks both ways and cannot go on from a past"
+        x, valid, mask, mu, t, _, prompt = inputs
         times = block_by_block(self, t if t.ndim == 2 else self.timed(t))
-        x = torch.cat([x, mu, speaker[:, :, None].expand(-1, -1, x.shape[2]), prompt], dim=1)
+        x = torch.cat([x, mu, inputs.speaker_frames(), prompt], dim=1)
         levels: list[tuple[Tensor, Tensor]] = [(valid, mask[:, None])]
         skips: list[Tensor] = []
         for down in cast(Stages, self.down_blocks):

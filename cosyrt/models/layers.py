@@ -1,4 +1,4 @@
-"""What several models share: causal convolution and the masks that say who may look at whom.
+"""What several models share: causal convolution, its cache between chunks, and attention masks.
 
 Shapes: B batch · T positions · C channels.
 Source: upstream's `utils/mask.py` and `flow/decoder.py`.
@@ -13,98 +13,108 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 TIME_SCALE = 1000.0
-GROWTH = 2  # a memory that is full takes room for this part of it more
+GROWTH = 2  # a slot that is full grows by one part in this many more than it needs
 
 
-class Memory:
-    """What earlier positions left behind for later ones: a slot for each place that asks, in that order.
+class StreamCache:
+    """What earlier positions left behind for later ones, so that a causal network continues where it stopped.
 
-    A causal network whose places ask in the same order every time goes on exactly where it stopped. The
-    memory belongs to the caller; a network without one starts from nothing.
+    The cache belongs to the caller; a network that is given none starts from nothing.
     """
+
+    # A slot per call site, numbered by the order of the calls within one forward pass: a network makes the
+    # same calls in the same order every time. There are two kinds:
+    # - left context of a causal convolution: the last positions of its input [B, C, reach]
+    # - keys or values of an attention: all positions so far [B, H, past, E], stored with room for more
+    # The slots of each network, in order (of a U-Net's stage: 2 convolutions, keys, values of each block):
+    # - CausalUNet: stage down, convolution; stages in the middle; stage up, convolution; convolution
+    # - DiT: 2 convolutions of the position embedding, then keys, values of each block
+    # - UpsampleConformer: look-ahead, keys, values of each block, up-sampling, keys, values of each block
+    # - LookAhead, CausalPitchPredictor: left contexts only
+    # - CausalVocoder: left contexts, the overlap of both transforms among them
 
     def __init__(self) -> None:
         self._slots: list[Tensor] = []
         self._used: list[int] = []  # positions of each slot that are filled
-        self._turn = 0
+        self._next_slot = 0
         self.empty = True  # whether nothing came before what is being computed now
 
-    def begin(self) -> Memory:
-        """The same memory, before the first place asks."""
-        self._turn = 0
+    def begin(self) -> StreamCache:
+        """Start a forward pass: the next call site is the first one."""
+        self._next_slot = 0
         self.empty = not self._slots
         return self
 
-    def behind(
+    def left_context(
         self,
         x: Tensor,  # [B, C, T]
         reach: int,
     ) -> Tensor:  # [B, C, reach + T]
-        """The last `reach` positions before x (zeros at the start), then x."""
-        call = self._next()
-        past = self._slots[call] if call < len(self._slots) else x.new_zeros(*x.shape[:2], reach)
+        """Put the last `reach` positions before x (zeros at the start) in front of x."""
+        slot = self._take_slot()
+        past = self._slots[slot] if slot < len(self._slots) else x.new_zeros(*x.shape[:2], reach)
         joined = torch.cat([past, x], dim=2)
-        self._keep(call, joined[:, :, joined.shape[2] - reach :].clone(), reach)
+        self._keep(slot, joined[:, :, joined.shape[2] - reach :].clone(), reach)
         return joined
 
-    def since_start(
+    def append(
         self,
-        x: Tensor,  # [B, H, T, E]
+        x: Tensor,  # [B, H, T, E] keys or values
     ) -> Tensor:  # [B, H, past + T, E]
-        """Everything this place was ever given, x last."""
-        call = self._next()
-        used = self._used[call] if call < len(self._slots) else 0
+        """Append keys or values, and return all that this call site was ever given."""
+        slot = self._take_slot()
+        used = self._used[slot] if slot < len(self._slots) else 0
         total = used + x.shape[2]
-        if call == len(self._slots) or total > self._slots[call].shape[2]:
-            ahead = total // GROWTH if used else 0  # what is given once needs no more; what grows, grows on
-            room = x.new_empty(*x.shape[:2], total + ahead, x.shape[3])
+        if slot == len(self._slots) or total > self._slots[slot].shape[2]:
+            spare = total // GROWTH if used else 0  # what is given once needs no more; what grows, grows on
+            larger = x.new_empty(*x.shape[:2], total + spare, x.shape[3])
             if used:
-                room[:, :, :used] = self._slots[call][:, :, :used]
-            self._keep(call, room, used)
-        self._slots[call][:, :, used:total] = x
-        self._used[call] = total
-        return self._slots[call][:, :, :total]
+                larger[:, :, :used] = self._slots[slot][:, :, :used]
+            self._keep(slot, larger, used)
+        self._slots[slot][:, :, used:total] = x
+        self._used[slot] = total
+        return self._slots[slot][:, :, :total]
 
-    def copy(self) -> Memory:
-        """A memory that may go on by itself; until it does, it takes no room of its own."""
-        other = Memory()
-        other.fill(self.slots())  # full to the brim: the first thing it is given makes it move out
+    def copy(self) -> StreamCache:
+        """Copy for a stream of its own; it shares storage until it is appended to."""
+        other = StreamCache()
+        other.restore(self.slots())  # full to the brim, so the first append allocates
         return other
 
     def slots(self) -> list[Tensor]:
-        """What was left behind at each place, in the order they ask: [B, C, reach] or [B, H, past, E]."""
+        """Filled part of each slot: [B, C, reach] or [B, H, past, E]."""
         return [slot[:, :, :used] for slot, used in zip(self._slots, self._used, strict=True)]
 
-    def fill(self, slots: list[Tensor]) -> None:
-        """Leave this behind instead."""
+    def restore(self, slots: list[Tensor]) -> None:
+        """Replace the content by these slots."""
         self._slots, self._used = slots, [slot.shape[2] for slot in slots]
 
     @property
     def bytes(self) -> int:
-        """What it takes."""
+        """Size in bytes."""
         return sum(slot.nbytes for slot in self._slots)
 
-    def _next(self) -> int:
-        self._turn += 1
-        return self._turn - 1
+    def _take_slot(self) -> int:
+        self._next_slot += 1
+        return self._next_slot - 1
 
-    def _keep(self, call: int, slot: Tensor, used: int) -> None:
-        if call == len(self._slots):
-            self._slots.append(slot)
+    def _keep(self, slot: int, tensor: Tensor, used: int) -> None:
+        if slot == len(self._slots):
+            self._slots.append(tensor)
             self._used.append(used)
-        self._slots[call] = slot
+        self._slots[slot] = tensor
 
 
 def at_mel_rate(
     mask: Tensor,  # [B, S, K]
     up: int,
 ) -> Tensor:  # [B, up · S, up · K]
-    """The same view, frame by frame: the frames of a token look where their token looks."""
+    """Repeat a mask over tokens for the mel frames that each token becomes."""
     return mask.repeat_interleave(up, dim=1).repeat_interleave(up, dim=2)
 
 
 class CausalConv(nn.Conv1d):
-    """A convolution that sees the past only: what is left of its input is remembered, or zero."""
+    """Convolution over the past only; what is left of its input comes from the cache, or is zero."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, dilation: int = 1, groups: int = 1) -> None:
         super().__init__(inputs, outputs, kernel, dilation=dilation, groups=groups)
@@ -112,10 +122,10 @@ class CausalConv(nn.Conv1d):
     def forward(
         self,
         x: Tensor,  # [B, C, T]
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, C', T]
         reach = (self.kernel_size[0] - 1) * self.dilation[0]
-        return super().forward(F.pad(x, (reach, 0)) if memory is None else memory.behind(x, reach))
+        return super().forward(F.pad(x, (reach, 0)) if cache is None else cache.left_context(x, reach))
 
 
 def with_ahead(
@@ -123,7 +133,7 @@ def with_ahead(
     ahead: Tensor | None,  # [B, C, reach or more] what follows; None: nothing does
     reach: int,
 ) -> Tensor:  # [B, C, T + reach]
-    """A sequence and what a convolution that looks ahead sees behind its end: zeros where nothing is."""
+    """Append the positions that a look-ahead convolution reaches: zeros where nothing follows."""
     return F.pad(x, (0, reach)) if ahead is None else torch.cat([x, ahead[:, :, :reach]], dim=2)
 
 
@@ -131,7 +141,7 @@ def time_waves(
     t: Tensor,  # [B] 0 is noise, 1 is mel
     width: int,
 ) -> Tensor:  # [B, D] sines, then cosines
-    """The time as sinusoids, in float32: half precision ruins them."""
+    """Sinusoids of the time, in float32: half precision ruins them."""
     half = width // 2
     rates = torch.exp(torch.arange(half, device=t.device) * (-log(10_000.0) / (half - 1)))
     angles = TIME_SCALE * t.float()[:, None] * rates
@@ -142,7 +152,7 @@ def valid_positions(
     lengths: Tensor,  # [B]
     longest: int,
 ) -> Tensor:  # [B, T] True where a position is not padding
-    """Which positions of a padded batch are real."""
+    """Mask of the positions of a padded batch that are not padding."""
     return torch.arange(longest, device=lengths.device) < lengths[:, None]
 
 
@@ -151,7 +161,7 @@ def attention_mask(
     chunk: int | None,
     start: int = 0,
 ) -> Tensor:  # [B, T - start, T] True where a position from `start` on may look
-    """Everything that is real or, with a chunk size, only what lies in one's own chunk or before it."""
+    """Mask of attention: all valid positions or, with a chunk size, those of the own chunk and before."""
     mask = valid[:, None, :].expand(-1, valid.shape[1] - start, -1)
     if chunk is None:
         return mask

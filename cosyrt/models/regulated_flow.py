@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from cosyrt.models.conformer import BlocksConfig, Conformer
 from cosyrt.models.flow import SolverConfig, SpeakerFlow, solver_settings
 from cosyrt.models.full_unet import FullUNet, FullUNetConfig
-from cosyrt.models.layers import Memory
+from cosyrt.models.layers import StreamCache
 from cosyrt.ranges import RATIO
 
 
@@ -93,10 +93,10 @@ class RegulatedFlow(SpeakerFlow):
         valid: Tensor,  # [B, S] True where a token is not padding
         mask: Tensor,  # [B, S, S] True where a token may look
         ahead: Tensor | None = None,  # none: every token may hear those that follow
-        memory: Memory | None = None,  # none, for the same reason
+        cache: StreamCache | None = None,  # none, for the same reason
     ) -> Tensor:  # [B, 80, S]
         """What the tokens say the mel should be, at the tokens' rate: `regulate` follows."""
-        assert ahead is None and memory is None, "this encoder looks both ways"
+        assert ahead is None and cache is None, "this encoder looks both ways"
         x = self.input_embedding(tokens) * valid[..., None]
         encoded: Tensor = self.encoder_proj(self.encoder(x, mask))
         return encoded.transpose(1, 2)

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.models.layers import CausalConv, Memory, time_waves
+from cosyrt.models.layers import CausalConv, StreamCache, time_waves
+from cosyrt.models.velocity import FlowInputs
 from cosyrt.ranges import BLOCKS, CHUNK, LAYERS, SIZE
 
 Stages = Iterable[nn.ModuleList]  # what a list of stages holds; torch's types know only of modules
@@ -92,10 +93,10 @@ class ConvBlock(nn.Module):
         self,
         x: Tensor,  # [B, C, M]
         valid: Tensor,  # [B, 1, M]
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, C', M]
         conv, _, norm, activation = self.block
-        out: Tensor = activation(norm(conv(x * valid, memory))) * valid
+        out: Tensor = activation(norm(conv(x * valid, cache))) * valid
         return out
 
 
@@ -120,10 +121,10 @@ class ResidualBlock(nn.Module):
         x: Tensor,  # [B, C, M]
         valid: Tensor,  # [B, 1, M]
         time: Tensor,  # [B, C'] what `mlp` makes of the time
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, C', M]
-        h = self.block1(x, valid, memory) + time[:, :, None]
-        out: Tensor = self.block2(h, valid, memory) + self.res_conv(x * valid)
+        h = self.block1(x, valid, cache) + time[:, :, None]
+        out: Tensor = self.block2(h, valid, cache) + self.res_conv(x * valid)
         return out
 
 
@@ -159,12 +160,12 @@ class Attention(nn.Module):
         self,
         x: Tensor,  # [B, M, C]
         mask: Tensor,  # [B, 1, M, K]
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, M, C]
         split = (-1, (self.heads, -1))
         q, k, v = (proj(x).unflatten(*split).transpose(1, 2) for proj in (self.to_q, self.to_k, self.to_v))
-        if memory is not None:
-            k, v = memory.since_start(k), memory.since_start(v)
+        if cache is not None:
+            k, v = cache.append(k), cache.append(v)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         out: Tensor = self.to_out[0](attended.transpose(1, 2).flatten(2))
         return out
@@ -215,9 +216,9 @@ class TransformerBlock(nn.Module):
         self,
         x: Tensor,  # [B, M, C]
         mask: Tensor,  # [B, 1, M, K]
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, M, C]
-        x = x + self.attn1(self.norm1(x), mask, memory)
+        x = x + self.attn1(self.norm1(x), mask, cache)
         out: Tensor = x + self.ff(self.norm3(x))
         return out
 
@@ -253,25 +254,20 @@ class CausalUNet(nn.Module):
 
     def forward(
         self,
-        x: Tensor,  # [B, 80, M] noisy mel at time t
-        valid: Tensor,  # [B, 1, M] 1 where the frame is not padding
-        mask: Tensor,  # [B, M, K] True where a frame may look: whole or chunked
-        mu: Tensor,  # [B, 80, M] token encoding
-        t: Tensor,  # [B] 0 is noise, 1 is mel; or [B, P], what `timed` makes of it
-        speaker: Tensor,  # [B, 80]
-        prompt: Tensor,  # [B, 80, M] prompt mel, zero after it
-        memory: Memory | None = None,  # of the frames before these, at the same t
+        inputs: FlowInputs,
+        cache: StreamCache | None = None,  # of the frames before these, at the same t
     ) -> Tensor:  # [B, 80, M]
+        x, valid, mask, mu, t, _, prompt = inputs
         head_mask = mask[:, None]
         times = block_by_block(self, t if t.ndim == 2 else self.timed(t))
-        x = torch.cat([x, mu, speaker[:, :, None].expand(-1, -1, x.shape[2]), prompt], dim=1)
+        x = torch.cat([x, mu, inputs.speaker_frames(), prompt], dim=1)
         (down,), (up,) = cast(Stages, self.down_blocks), cast(Stages, self.up_blocks)
-        skip = self.run(down, x, valid, head_mask, next(times), memory)
-        x = down[2](skip * valid, memory)
+        skip = self.run(down, x, valid, head_mask, next(times), cache)
+        x = down[2](skip * valid, cache)
         for middle in cast(Stages, self.mid_blocks):
-            x = self.run(middle, x, valid, head_mask, next(times), memory)
-        x = self.run(up, torch.cat([x, skip], dim=1), valid, head_mask, next(times), memory)
-        x = self.final_block(up[2](x * valid, memory), valid, memory)
+            x = self.run(middle, x, valid, head_mask, next(times), cache)
+        x = self.run(up, torch.cat([x, skip], dim=1), valid, head_mask, next(times), cache)
+        x = self.final_block(up[2](x * valid, cache), valid, cache)
         out: Tensor = self.final_proj(x * valid) * valid
         return out
 
@@ -282,10 +278,10 @@ class CausalUNet(nn.Module):
         valid: Tensor,  # [B, 1, M]
         mask: Tensor,  # [B, 1, M, K]
         time: Tensor,  # [B, C']
-        memory: Memory | None,
+        cache: StreamCache | None,
     ) -> Tensor:  # [B, C', M]
         """One stage without its closing convolution."""
-        x = stage[0](x, valid, time, memory).transpose(1, 2)
+        x = stage[0](x, valid, time, cache).transpose(1, 2)
         for block in cast(nn.ModuleList, stage[1]):
-            x = block(x, mask, memory)
+            x = block(x, mask, cache)
         return x.transpose(1, 2)

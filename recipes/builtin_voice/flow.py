@@ -16,9 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cosyrt.models.conformer import ConformerConfig
-from cosyrt.models.flow import Flow, FlowConfig, fixed_noise, solve, time_steps
+from cosyrt.models.flow import Flow, FlowConfig
 from cosyrt.models.layers import at_mel_rate, attention_mask, valid_positions
+from cosyrt.models.solver import begin, fixed_noise, solve, time_steps
 from cosyrt.models.unet import UNetConfig
+from cosyrt.models.velocity import FlowInputs
 from recipes.builtin_voice.corpus import (
     FLOW_MEL,
     MEL,
@@ -117,15 +119,16 @@ def losses(
     warmth = torch.from_numpy(random.random((batch, 1, 1), np.float32)).to(mel) * WARMEST
     noise = torch.randn_like(mel) * warmth
     mixed = (1 - (1 - SIGMA_MIN) * t)[:, None, None] * noise + t[:, None, None] * mel
-    velocity = model.velocity(
-        mixed,
-        valid_frames,
-        at_mel_rate(mask, model.config.encoder.up),
-        mu,
-        t,
-        model.speaker(speaker),
-        prompts(mel, random),
+    inputs = FlowInputs(
+        x=mixed,
+        valid=valid_frames,
+        mask=at_mel_rate(mask, model.config.encoder.up),
+        mu=mu,
+        t=t,
+        speaker=model.speaker(speaker),
+        prompt=prompts(mel, random),
     )
+    velocity = model.velocity(inputs)
     wanted = mel - (1 - SIGMA_MIN) * noise
     match = ((velocity.float() - wanted).abs() * valid_frames).sum() / count
     return {"loss": match + PRIOR_WEIGHT * prior, "match": match, "prior": prior}
@@ -156,8 +159,7 @@ def copy(
     mu = model.encode(tokens, valid, mask)
     noise = fixed_noise()[:, :, : mu.shape[2]] * model.config.temperature
     speaker = model.speaker(torch.from_numpy(vector)[None])
-    mel = solve(
-        model.velocity,
+    state = begin(
         noise,
         at_mel_rate(mask, model.config.encoder.up),
         mu,
@@ -166,7 +168,7 @@ def copy(
         steps=model.config.steps,
         guidance=model.config.guidance,
     )
-    return mu, mel
+    return mu, solve(model.velocity, state)
 
 
 def train(options: argparse.Namespace) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.engine.past import Given, Past, StepMemory
+from cosyrt.engine.past import Past, StepCache
 from cosyrt.engine.stages import Networks, Stages
+from cosyrt.models.layers import StreamCache
+from cosyrt.models.velocity import FlowInputs
 from tests.engine.test_mel_stream import in_parts, one_pass, speech, stream_of
 
 
@@ -21,35 +21,35 @@ class Watched:
         self.plain = stages.velocity
         self.stages = stages._replace(velocity=self.velocity)
 
-    def velocity(self, x: Tensor, *rest: Any) -> Tensor:
-        self.frames.append(x.shape[2])
-        return self.plain(x, *rest)
+    def velocity(self, inputs: FlowInputs, cache: StreamCache | None) -> Tensor:
+        self.frames.append(inputs.frames)
+        return self.plain(inputs, cache)
 
 
 def filled() -> Past:
-    """Three steps with 4 kB of keys each, and what they were given."""
-    past = Past(velocity=[StepMemory() for _ in range(3)])
-    for memory in past.velocity:
-        memory.since_start(torch.zeros(1, 2, 50, 10))
+    """Three steps with 4 kB of keys each, and their inputs."""
+    past = Past(velocity=[StepCache() for _ in range(3)])
+    for cache in past.velocity:
+        cache.append(torch.zeros(1, 2, 50, 10))
         x = torch.zeros(1, 4, 5)
-        memory.given = Given(x, x[:, :1], x, x)
+        cache.inputs = FlowInputs(x, x[:, :1], x, x, x, x, x)
     return past
 
 
-def test_steps_forget_from_the_last_one_as_far_as_needed() -> None:
-    """A budget takes as many steps as it must; what they were given stays."""
+def test_steps_are_dropped_from_the_last_one_as_far_as_needed() -> None:
+    """A budget costs as many steps as it must; their inputs stay."""
     past = filled()
     assert past.bytes == 3 * (4000 + 260)
     past.shrink(past.bytes)
     assert past.kept == 3
     past.shrink(past.bytes - 1)
-    assert [memory.kept for memory in past.velocity] == [True, True, False]
+    assert [cache.kept for cache in past.velocity] == [True, True, False]
     past.shrink(0)
     assert past.kept == 0 and past.bytes == 3 * 260
 
 
-def test_a_copy_forgets_by_itself() -> None:
-    """What a stream drops, the voice's own past keeps."""
+def test_a_copy_drops_steps_of_its_own() -> None:
+    """Steps that a stream drops, the voice's own past keeps."""
     past = filled()
     copy = past.copy()
     copy.shrink(0)
@@ -62,14 +62,14 @@ def test_a_copy_forgets_by_itself() -> None:
 def test_a_stream_that_keeps_some_steps_is_the_same_stream(
     stages: Stages, networks: Networks, prompt_tokens: int, kept: int
 ) -> None:
-    """Steps that forgot compute every frame again, the others the new ones; the mel is that of one pass."""
+    """Dropped steps compute every frame again, the others the new ones; the mel is that of one pass."""
     watched = Watched(stages)
     mels = stream_of(watched.stages, prompt_tokens, chunked=True)
     tokens = speech(90)
     first = mels.until(tokens[:38], 35 if prompt_tokens else 25)
     assert mels.past is not None
-    for memory in mels.past.velocity[kept:]:
-        memory.forget()
+    for cache in mels.past.velocity[kept:]:
+        cache.drop()
     watched.frames.clear()
     done = mels.past.tokens
     rest = mels.until(tokens, None)

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from cosyrt.engine.stages import Networks, eager
 from cosyrt.engine.times import KEPT, tabulated
-from cosyrt.models.flow import time_steps
 from cosyrt.models.layers import attention_mask
+from cosyrt.models.solver import time_steps
+from cosyrt.models.velocity import FlowInputs
 from tests import tiny, tiny1, tiny3
 
 FRAMES = 12
@@ -22,12 +23,12 @@ def test_the_table_is_the_network(family: object) -> None:
     stages = eager(Networks(llm=tiny.language_model(), flow=flow, vocoder=tiny.vocoder()))
     x, mu, prompt = torch.randn(3, 2, 80, FRAMES, generator=torch.Generator().manual_seed(0))
     valid = torch.ones(2, 1, FRAMES)
-    given = x, valid, attention_mask(valid[:, 0].bool(), None), mu
+    mask = attention_mask(valid[:, 0].bool(), None)
     for _ in range(2):
         for t in time_steps(10)[:-1]:
-            rest = t.expand(2), x[:, :, 0], prompt
+            inputs = FlowInputs(x, valid, mask, mu, t.expand(2), x[:, :, 0], prompt)
             with torch.inference_mode():
-                assert torch.equal(stages.velocity(*given, *rest, None), flow.velocity(*given, *rest, None))
+                assert torch.equal(stages.velocity(inputs, None), flow.velocity(inputs))
 
 
 def test_each_time_is_computed_once() -> None:

@@ -20,7 +20,9 @@ from cosyrt.engine.decoding import Saying
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.prompts import Prompt
 from cosyrt.errors import SpeechError, TextError
+from cosyrt.models.layers import StreamCache
 from cosyrt.models.llm import SPEECH
+from cosyrt.models.velocity import FlowInputs
 from tests.engine.pipelines import SHORT, Counted, other, prompted, same, terse
 from tests.engine.test_decoding import Script as Whole
 from tests.engine.test_interleave import CONFIG, Script, layout
@@ -96,9 +98,9 @@ def test_c9_conversion_aligns_tokens_and_mel(spelling: Pipeline) -> None:
     """The prompt's mel ends where its tokens do, and the speech has two frames a source token."""
     prompts: list[Tensor] = []
 
-    def velocity(*args: Any) -> Tensor:
-        prompts.append(args[6])
-        return spelling.model.stages.velocity(*args)
+    def velocity(inputs: FlowInputs, cache: StreamCache | None) -> Tensor:
+        prompts.append(inputs.prompt)
+        return spelling.model.stages.velocity(inputs, cache)
 
     tts = other(spelling, velocity=velocity)
     uneven = Audio(NOISE.samples[: 24_000 + 333], 24_000)

@@ -14,6 +14,8 @@ from torch import Tensor
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.engine.window_stream import WindowPlan, WindowStream
+from cosyrt.models.layers import StreamCache
+from cosyrt.models.velocity import FlowInputs
 from cosyrt.units import Rates
 from cosyrt.voice.voice import Voice
 from tests import tiny1
@@ -103,9 +105,9 @@ def test_a_window_costs_the_same_however_long_the_past(stages: Stages) -> None:
     """Prompt, hop and overlap are all that a window is given."""
     seen: list[int] = []
 
-    def velocity(x: Tensor, *rest: Any) -> Tensor:
-        seen.append(x.shape[2])
-        return stages.velocity(x, *rest)
+    def velocity(inputs: FlowInputs, cache: StreamCache | None) -> Tensor:
+        seen.append(inputs.frames)
+        return stages.velocity(inputs, cache)
 
     parts_of(windows(stages._replace(velocity=velocity), 31), TOKENS)
     frames = seen[:: tiny1.FLOW.steps]
@@ -118,10 +120,10 @@ def test_windows_share_prompt_and_overlap(stages: Stages) -> None:
     starts: list[Tensor] = []
     mus: list[Tensor] = []
 
-    def velocity(x: Tensor, valid: Tensor, mask: Tensor, mu: Tensor, *rest: Any) -> Tensor:
-        starts.append(x[:1])
-        mus.append(mu[:1])
-        return stages.velocity(x, valid, mask, mu, *rest)
+    def velocity(inputs: FlowInputs, cache: StreamCache | None) -> Tensor:
+        starts.append(inputs.x[:1])
+        mus.append(inputs.mu[:1])
+        return stages.velocity(inputs, cache)
 
     stream = windows(stages._replace(velocity=velocity), 31)
     parts_of(stream, TOKENS)

@@ -14,6 +14,7 @@ from cosyrt.engine.family import ModelSettings
 from cosyrt.engine.mel_stream import Condition, MelStream
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.models.layers import attention_mask
+from cosyrt.models.velocity import FlowInputs
 from cosyrt.voice.voice import Voice
 
 FLOAT32 = 1e-4  # of an array's largest value: what two correct float32 implementations differ by
@@ -97,8 +98,9 @@ class Golden:
         x = self.tensor("est_x")
         valid = torch.ones(2, x.shape[2], dtype=torch.bool)
         mask = attention_mask(valid, self.settings.flow.velocity.chunk_frames if chunked else None)
-        inputs = (self.tensor(f"est_{name}") for name in ("mu", "t", "spks", "cond"))
-        return self.stages.velocity(x, torch.ones(2, 1, x.shape[2]), mask, *inputs, None)
+        rest = (self.tensor(f"est_{name}") for name in ("mu", "t", "spks", "cond"))
+        inputs = FlowInputs(x, torch.ones(2, 1, x.shape[2]), mask, *rest)
+        return self.stages.velocity(inputs, None)
 
     def condition(self) -> Condition:
         """The set's prompt."""

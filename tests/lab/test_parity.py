@@ -13,6 +13,8 @@ from torch import Tensor
 from cosyrt.accel.contract import PARTS, Part
 from cosyrt.lab.parity import Distances, Parity, divergence, verify, why_not
 from cosyrt.lab.workload import Length, Subject
+from cosyrt.models.layers import StreamCache
+from cosyrt.models.velocity import FlowInputs
 
 STREAMED = Length(110, 31, True)
 
@@ -88,8 +90,8 @@ def test_both_ways_are_compared_without_tf32(
 def test_a_lost_chunk_mask_is_caught_in_the_stream(subject: Subject) -> None:
     """Frames that see what they should not are right in a whole utterance, and wrong in a streamed one."""
 
-    def all_seeing(x: Tensor, valid: Tensor, mask: Tensor, *rest: Any) -> Tensor:
-        return subject.plain.velocity(x, valid, torch.ones_like(mask), *rest)
+    def all_seeing(inputs: FlowInputs, cache: StreamCache | None) -> Tensor:
+        return subject.plain.velocity(inputs._replace(mask=torch.ones_like(inputs.mask)), cache)
 
     stages = subject.plain._replace(velocity=all_seeing)
 

@@ -15,6 +15,7 @@ from cosyrt.lab import bench, reenact
 from cosyrt.lab.bench import alone
 from cosyrt.lab.parity import verify
 from cosyrt.lab.workload import Clock, Length, Subject, calls_of, read_probabilities, seconds_of
+from cosyrt.models.velocity import FlowInputs
 from tests.accel.fake_cuda import SECOND, Cards
 
 SAID = Length(61, 31, False)
@@ -86,8 +87,8 @@ def test_reading_while_speaking_is_verified(subject: Subject) -> None:
 def test_the_card_of_the_model_is_waited_for(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not the first one, which has nothing to do: before a call, and after it."""
     cards = Cards(monkeypatch)
-    fast = subject.plain._replace(velocity=lambda x, *rest: x)
-    Clock(fast, "velocity", SECOND).stages.velocity(*[torch.zeros(1)] * 7, None)
+    fast = subject.plain._replace(velocity=lambda inputs, cache: inputs.x)
+    Clock(fast, "velocity", SECOND).stages.velocity(FlowInputs(*[torch.zeros(1)] * 7), None)
 
     assert cards.settled == [SECOND, SECOND]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cosyrt.models.causal_vocoder import CausalVocoder, Down
-from cosyrt.models.layers import Memory
+from cosyrt.models.layers import StreamCache
 from tests import tiny3
 
 HOP, LOOKAHEAD = 480, 4
@@ -34,12 +34,12 @@ def inputs(frames: int = FRAMES) -> tuple[Tensor, Tensor]:  # mel [1, 80, M], ex
 
 def in_parts(vocoder: CausalVocoder, mel: Tensor, source: Tensor, ends: list[int]) -> list[Tensor]:
     """One call a part, each given what follows as far as it looks; the last is given nothing."""
-    memory, parts = Memory(), []
+    cache, parts = StreamCache(), []
     for start, end in zip([0, *ends], [*ends, mel.shape[2]], strict=True):
         last = end == mel.shape[2]
         ahead = None if last else mel[:, :, end : end + LOOKAHEAD]
         around = source[:, :, start * HOP : (end + (not last)) * HOP]
-        parts.append(vocoder.decode(mel[:, :, start:end], around, ahead, memory.begin()))
+        parts.append(vocoder.decode(mel[:, :, start:end], around, ahead, cache.begin()))
     return parts
 
 
@@ -82,9 +82,9 @@ def test_the_pitch_in_parts_is_the_pitch(vocoder: CausalVocoder) -> None:
     """Three frames of look-ahead and a memory: the float32 numbers of one pass, as it runs in float64."""
     precise = tiny3.vocoder()
     precise.f0_predictor.double()
-    mel, memory = inputs()[0], Memory()
+    mel, cache = inputs()[0], StreamCache()
     parts = [
-        precise.f0(mel[:, :, start:end], None if end == FRAMES else mel[:, :, end:], memory.begin())
+        precise.f0(mel[:, :, start:end], None if end == FRAMES else mel[:, :, end:], cache.begin())
         for start, end in ((0, 1), (1, 12), (12, 37), (37, FRAMES))
     ]
 
@@ -100,8 +100,8 @@ def test_a_strided_convolution_goes_on(factor: int) -> None:
     torch.manual_seed(0)
     down = Down(4, 2, factor)
     x = torch.randn(1, 4, 60 * factor + 1)
-    memory, cut = Memory(), 20 * factor + 1
-    parts = [down(x[:, :, :cut], memory.begin()), down(x[:, :, cut:], memory.begin())]
+    cache, cut = StreamCache(), 20 * factor + 1
+    parts = [down(x[:, :, :cut], cache.begin()), down(x[:, :, cut:], cache.begin())]
 
     whole = down(x)
     assert whole.shape[2] == (60 if factor > 1 else 61)

@@ -14,7 +14,7 @@ from cosyrt.models.conformer import (
     UpsampleConformer,
     distances,
 )
-from cosyrt.models.layers import Memory, attention_mask
+from cosyrt.models.layers import StreamCache, attention_mask
 from tests import tiny
 
 WIDTH, HEADS = 8, 2
@@ -79,9 +79,9 @@ def test_relative_attention_goes_on_where_it_stopped(attention: RelativeAttentio
     """With the past in a memory the later rows are those of the slow formula over everything."""
     x = torch.randn(1, 7, WIDTH, generator=torch.Generator().manual_seed(1))
     mask = attention_mask(torch.ones(1, 7, dtype=torch.bool), 3)
-    memory = Memory()
+    cache = StreamCache()
     parts = [
-        attention(x[:, a:b], mask[:, None, a:b, :b], distances(b - a, b, WIDTH, x), memory.begin())
+        attention(x[:, a:b], mask[:, None, a:b, :b], distances(b - a, b, WIDTH, x), cache.begin())
         for a, b in ((0, 3), (3, 6), (6, 7))
     ]
 
@@ -115,14 +115,14 @@ def run(encoder: UpsampleConformer, x: Tensor, chunk: int | None, context: Tenso
 def test_chunks_with_their_look_ahead_are_one_masked_pass(encoder: UpsampleConformer) -> None:
     """Chunk by chunk with a memory and the next tokens as context: the frames of one pass with the mask."""
     x = torch.randn(1, 21, 32, generator=torch.Generator().manual_seed(2))
-    memory, parts = Memory(), []
+    cache, parts = StreamCache(), []
     for start, end in ((0, 5), (5, 15), (15, 21)):
         mask, sees_up = (
             attention_mask(torch.ones(1, rate * end, dtype=torch.bool), rate * 5, rate * start)
             for rate in (1, 2)
         )
         context = x[:, end : end + 3] if end < 21 else None
-        parts.append(encoder(x[:, start:end], mask, sees_up, context, memory.begin()))
+        parts.append(encoder(x[:, start:end], mask, sees_up, context, cache.begin()))
 
     torch.testing.assert_close(torch.cat(parts, dim=1), run(encoder, x, 5), atol=1e-5, rtol=0)
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from cosyrt.models.dit import DiT, ModulatedNorm, first_head_rotated
-from cosyrt.models.layers import Memory, attention_mask, valid_positions
+from cosyrt.models.layers import StreamCache, attention_mask, valid_positions
+from cosyrt.models.velocity import FlowInputs
 from tests import tiny3
 from tests.models.test_unet import CHUNK, FRAMES, cut, inputs
 
@@ -17,18 +18,18 @@ def dit() -> DiT:
     return tiny3.flow().velocity
 
 
-def run(dit: DiT, given: dict[str, Tensor], chunk: int | None, start: int = 0, **more: Memory) -> Tensor:
+def run(dit: DiT, given: dict[str, Tensor], chunk: int | None, start: int = 0, **more: StreamCache) -> Tensor:
     end = start + given["x"].shape[2]
     mask = attention_mask(torch.ones(given["x"].shape[0], end, dtype=torch.bool), chunk, start)
-    velocity: Tensor = dit(valid=torch.ones_like(given["x"][:, :1]), mask=mask, **given, **more)
+    velocity: Tensor = dit(FlowInputs(valid=torch.ones_like(given["x"][:, :1]), mask=mask, **given), **more)
     return velocity
 
 
-def test_chunks_with_a_memory_are_one_masked_pass(dit: DiT) -> None:
+def test_chunks_with_a_cache_are_one_masked_pass(dit: DiT) -> None:
     """Chunk by chunk the velocity is that of one pass with the chunk mask: positions go on, too."""
-    given, memory = inputs(2), Memory()
+    given, cache = inputs(2), StreamCache()
     parts = [
-        run(dit, cut(given, start, end), CHUNK, start, memory=memory.begin())
+        run(dit, cut(given, start, end), CHUNK, start, cache=cache.begin())
         for start, end in ((0, 8), (8, 16), (16, 24))
     ]
 
@@ -50,7 +51,7 @@ def test_padding_is_not_heard(dit: DiT, chunk: int | None) -> None:
     """A shorter sequence of a batch is what it is alone, whatever fills the rest; the rest is zero."""
     given, length = inputs(2), FRAMES - 5
     valid = valid_positions(torch.tensor([FRAMES, length]), FRAMES)
-    together = dit(valid=valid[:, None].float(), mask=attention_mask(valid, chunk), **given)
+    together = dit(FlowInputs(valid=valid[:, None].float(), mask=attention_mask(valid, chunk), **given))
     alone = run(dit, {name: value[1:] for name, value in cut(given, 0, length).items()}, chunk)
 
     torch.testing.assert_close(together[1:, :, :length], alone, atol=1e-5, rtol=0)

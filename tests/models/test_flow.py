@@ -1,10 +1,8 @@
-"""Tokens to mel: the solver, and what a frame may know."""
+"""Tokens to mel: what a frame may know, and how many steps a description asks for."""
 
 from __future__ import annotations
 
 import re
-from itertools import pairwise
-from math import cos, pi
 from pathlib import Path
 
 import pytest
@@ -12,8 +10,9 @@ import torch
 from torch import Tensor
 
 from cosyrt.checkpoint.hyperyaml import read_description
-from cosyrt.models.flow import NOISE_FRAMES, Flow, FlowConfig, Pair, fixed_noise, guided, solve, time_steps
-from cosyrt.models.layers import Memory, at_mel_rate, attention_mask
+from cosyrt.models.flow import Flow, FlowConfig
+from cosyrt.models.layers import StreamCache, at_mel_rate, attention_mask
+from cosyrt.models.solver import begin, fixed_noise, solve
 from tests import tiny, tiny3
 
 CHUNK = 10
@@ -37,8 +36,7 @@ def mel(flow: Flow, given: Tensor, chunk: int | None = CHUNK, ahead: Tensor | No
     mu = flow.encode(given, valid, mask, ahead)
     speaker = flow.speaker(torch.ones(1, 192))
     noise = fixed_noise()[:, :, : mu.shape[2]]
-    return solve(
-        flow.velocity,
+    state = begin(
         noise,
         at_mel_rate(mask, flow.config.encoder.up),
         mu,
@@ -47,6 +45,7 @@ def mel(flow: Flow, given: Tensor, chunk: int | None = CHUNK, ahead: Tensor | No
         steps=4,
         guidance=0.7,
     )
+    return solve(flow.velocity, state)
 
 
 @pytest.mark.parametrize("more", [1, 7, 20])
@@ -95,11 +94,6 @@ def test_the_speaker_counts_by_direction(flow: Flow) -> None:
     torch.testing.assert_close(flow.speaker(vector * 7), flow.speaker(vector))
 
 
-def test_cosine_time_steps() -> None:
-    """From 0 to 1, small steps first: 1 - cos(πi/2n)."""
-    assert time_steps(10).tolist() == pytest.approx([1 - cos(pi * i / 20) for i in range(11)], abs=1e-6)
-
-
 @pytest.mark.parametrize(("setting", "steps"), [("", 10), ("n_timesteps: 2", 2)])
 def test_a_description_may_ask_for_fewer_steps(setting: str, steps: int, tmp_path: Path) -> None:
     """Upstream's descriptions do not say how many: ten."""
@@ -108,53 +102,6 @@ def test_a_description_may_ask_for_fewer_steps(setting: str, steps: int, tmp_pat
     path.write_text(re.sub(r"( +)(inference_cfg_rate: .*)", rf"\1\2\n\1{setting}", text), "utf-8")
 
     assert FlowConfig.from_description(read_description(path)["flow"].args).steps == steps
-
-
-@pytest.mark.parametrize("guidance", [0.7, 0.0])
-def test_guidance_pushes_away_from_the_unconditioned(flow: Flow, guidance: float) -> None:
-    """(1 + g) times the velocity with conditions less g times that without, run one after the other."""
-    random = torch.Generator().manual_seed(7)
-    x, mu, prompt = torch.randn(3, 1, 80, 12, generator=random)
-    speaker, t = torch.randn(1, 80, generator=random), torch.tensor(0.3)
-    mask, valid = attention_mask(torch.ones(1, 12).bool(), None), torch.ones(1, 1, 12)
-    with_, without = (
-        flow.velocity(x, valid, mask, scale * mu, t[None], scale * speaker, scale * prompt)
-        for scale in (1, 0)
-    )
-
-    out = guided(flow.velocity, x, Pair.of(mask, mu, speaker, prompt, guidance), t, guidance)
-    torch.testing.assert_close(out, (1 + guidance) * with_ - guidance * without, atol=1e-5, rtol=0)
-
-
-def test_the_solver_follows_the_velocity() -> None:
-    """Along v = k(t) · mu without guidance, Euler's sum over the cosine steps, each at its left end."""
-    mu, x = torch.randn(2, 1, 80, 5)
-    times = [1 - cos(pi * i / 8) for i in range(5)]
-
-    def velocity(y: Tensor, valid: Tensor, mask: Tensor, mu: Tensor, t: Tensor, *rest: object) -> Tensor:
-        return (1 + t)[:, None, None] * mu
-
-    out = solve(
-        velocity,
-        x,
-        torch.ones(1, 5, 5).bool(),
-        mu,
-        torch.zeros(1, 80),
-        torch.zeros_like(mu),
-        steps=4,
-        guidance=0,
-    )
-    total = sum((after - at) * (1 + at) for at, after in pairwise(times))
-    torch.testing.assert_close(out, x + total * mu, atol=1e-5, rtol=0)
-
-
-def test_the_noise_is_upstreams() -> None:
-    """Drawn from seed 0 at full length, whatever the global random numbers are."""
-    torch.manual_seed(0)
-    drawn = torch.randn(1, 80, NOISE_FRAMES)
-    torch.manual_seed(1)
-
-    assert torch.equal(fixed_noise(), drawn)
 
 
 def test_the_flow_of_cosyvoice_3_looks_three_tokens_ahead() -> None:
@@ -172,8 +119,8 @@ def test_the_flow_of_cosyvoice_3_looks_three_tokens_ahead() -> None:
 
 
 def test_chunks_of_cosyvoice_3_with_their_look_ahead_are_one_pass() -> None:
-    """With what follows and a memory of what came before, parts of the tokens give the whole mu."""
-    flow, memory = tiny3.flow(), Memory()
+    """With what follows and a cache of what came before, parts of the tokens give the whole mu."""
+    flow, cache = tiny3.flow(), StreamCache()
     tokens = torch.randint(0, tiny3.SPEECH_VOCABULARY, (1, 12), generator=torch.Generator().manual_seed(0))
     valid = torch.ones_like(tokens, dtype=torch.bool)
     mask = attention_mask(valid, None)
@@ -183,7 +130,7 @@ def test_chunks_of_cosyvoice_3_with_their_look_ahead_are_one_pass() -> None:
             valid[:, start:end],
             mask,
             tokens[:, end : end + 3] if end < 12 else None,
-            memory.begin(),
+            cache.begin(),
         )
         for start, end in ((0, 5), (5, 9), (9, 12))
     ]

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from cosyrt.models.full_unet import FullUNet, FullUNetConfig
-from cosyrt.models.layers import Memory
+from cosyrt.models.layers import StreamCache
+from cosyrt.models.velocity import FlowInputs
 from tests import tiny1
 
 LAST = -1
@@ -21,7 +22,7 @@ def run(unet: FullUNet, frames: int, batch: int = 1, changed: int | None = None)
         x[:, :, changed] += 1
     mask = torch.ones(batch, frames, frames, dtype=torch.bool)
     t, speaker = torch.full((batch,), 0.3), torch.ones(batch, 80)
-    out: Tensor = unet(x, torch.ones(batch, 1, frames), mask, mu, t, speaker, prompt)
+    out: Tensor = unet(FlowInputs(x, torch.ones(batch, 1, frames), mask, mu, t, speaker, prompt))
     return out
 
 
@@ -53,7 +54,7 @@ def test_the_first_frame_hears_the_last() -> None:
 
     assert (run(unet, 12) - run(unet, 12, changed=LAST))[:, :, 0].abs().max() > 1e-4
     with pytest.raises(AssertionError, match="looks both ways"):
-        unet(*[torch.ones(1)] * 7, Memory())
+        unet(FlowInputs(*[torch.ones(1)] * 7), StreamCache())
 
 
 def test_a_batch_is_its_rows() -> None:

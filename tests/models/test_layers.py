@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosyrt.models.layers import CausalConv, Memory, attention_mask, valid_positions, with_ahead
+from cosyrt.models.layers import CausalConv, StreamCache, attention_mask, valid_positions, with_ahead
 
 
 @given(
@@ -32,8 +32,8 @@ def test_a_causal_convolution_goes_on_where_it_stopped(parts: list[int], kernel:
     torch.manual_seed(0)
     conv = CausalConv(3, 4, kernel)
     x = torch.randn(2, 3, sum(parts))
-    memory = Memory()
-    out = torch.cat([conv(part, memory.begin()) for part in x.split(parts, dim=2)], dim=2)
+    cache = StreamCache()
+    out = torch.cat([conv(part, cache.begin()) for part in x.split(parts, dim=2)], dim=2)
 
     torch.testing.assert_close(out, conv(x), atol=1e-5, rtol=0)
 
@@ -55,65 +55,65 @@ def test_everything_since_the_start(parts: list[int]) -> None:
     """Two places that ask in turn each get back all they were ever given, in order."""
     torch.manual_seed(0)
     x, y = torch.randn(2, 1, 2, sum(parts), 3)
-    memory, at = Memory(), 0
+    cache, at = StreamCache(), 0
     for part in parts:
-        memory.begin()
+        cache.begin()
         for given_ in (x, y):
-            got = memory.since_start(given_[:, :, at : at + part])
+            got = cache.append(given_[:, :, at : at + part])
             assert torch.equal(got, given_[:, :, : at + part])
         at += part
 
 
 def test_a_copy_goes_on_by_itself() -> None:
     """What a copy is given does not reach the original, nor the other way round."""
-    memory = Memory()
+    cache = StreamCache()
     x = torch.randn(1, 2, 4, 3)
-    memory.since_start(x)
-    copy = memory.copy()
+    cache.append(x)
+    copy = cache.copy()
     one, two = torch.randn(2, 1, 2, 1, 3)
 
-    assert torch.equal(memory.begin().since_start(one), torch.cat([x, one], dim=2))
-    assert torch.equal(copy.begin().since_start(two), torch.cat([x, two], dim=2))
-    assert torch.equal(memory.begin().since_start(two)[:, :, 4:], torch.cat([one, two], dim=2))
+    assert torch.equal(cache.begin().append(one), torch.cat([x, one], dim=2))
+    assert torch.equal(copy.begin().append(two), torch.cat([x, two], dim=2))
+    assert torch.equal(cache.begin().append(two)[:, :, 4:], torch.cat([one, two], dim=2))
 
 
 @pytest.mark.parametrize("positions", [1, 5])
 def test_memory_counts_its_bytes(positions: int) -> None:
     """What is given once takes no room ahead, what grows at most half as much again."""
-    memory = Memory()
-    assert memory.bytes == 0
-    memory.since_start(torch.zeros(1, 2, positions, 3))
-    assert memory.bytes == 4 * 6 * positions
-    memory.begin().since_start(torch.zeros(1, 2, positions, 3))
+    cache = StreamCache()
+    assert cache.bytes == 0
+    cache.append(torch.zeros(1, 2, positions, 3))
+    assert cache.bytes == 4 * 6 * positions
+    cache.begin().append(torch.zeros(1, 2, positions, 3))
     filled = 2 * 4 * 6 * positions
 
-    assert memory.copy().bytes == filled <= memory.bytes <= 1.5 * filled
+    assert cache.copy().bytes == filled <= cache.bytes <= 1.5 * filled
 
 
 def test_a_copy_takes_no_room_until_it_grows() -> None:
     """Every utterance of a voice begins with a copy of its prompt's past, which may be gigabytes."""
-    memory = Memory()
-    memory.since_start(torch.zeros(1, 2, 5, 3))
-    copy = memory.copy()
-    shared = [slot.data_ptr() for slot in memory.slots()]
+    cache = StreamCache()
+    cache.append(torch.zeros(1, 2, 5, 3))
+    copy = cache.copy()
+    shared = [slot.data_ptr() for slot in cache.slots()]
 
     assert [slot.data_ptr() for slot in copy.slots()] == shared
-    copy.begin().since_start(torch.ones(1, 2, 1, 3))
+    copy.begin().append(torch.ones(1, 2, 1, 3))
     assert [slot.data_ptr() for slot in copy.slots()] != shared
-    assert not memory.slots()[0].any()
+    assert not cache.slots()[0].any()
 
 
 def test_dilated_and_grouped_convolutions_go_on() -> None:
     """A dilated convolution remembers as far as it reaches; groups of channels stay apart."""
     torch.manual_seed(0)
     conv = CausalConv(4, 4, 3, dilation=5, groups=2).requires_grad_(False)
-    x, memory = torch.randn(1, 4, 30), Memory()
-    parts = [conv(x[:, :, start:end], memory.begin()) for start, end in ((0, 3), (3, 17), (17, 30))]
+    x, cache = torch.randn(1, 4, 30), StreamCache()
+    parts = [conv(x[:, :, start:end], cache.begin()) for start, end in ((0, 3), (3, 17), (17, 30))]
     other_half = conv(torch.cat([x[:, :2], -x[:, 2:]], dim=1))
 
     torch.testing.assert_close(torch.cat(parts, dim=2), conv(x))
     assert torch.equal(other_half[:, :2], conv(x)[:, :2])
-    assert memory.begin().empty is False and Memory().begin().empty is True
+    assert cache.begin().empty is False and StreamCache().begin().empty is True
 
 
 def test_what_follows() -> None:

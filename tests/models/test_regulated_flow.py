@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cosyrt.models.layers import Memory
+from cosyrt.models.layers import StreamCache
 from cosyrt.models.regulated_flow import LengthRegulator
 from tests import tiny1
 
@@ -38,4 +38,4 @@ def test_the_encoder_hears_what_follows() -> None:
 
     assert (flow.encode(tokens, valid, mask) - flow.encode(changed, valid, mask))[:, :, 0].abs().max() > 1e-5
     with pytest.raises(AssertionError, match="both ways"):
-        flow.encode(tokens, valid, mask, None, Memory())
+        flow.encode(tokens, valid, mask, None, StreamCache())

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.models.layers import Memory, attention_mask, valid_positions
+from cosyrt.models.layers import StreamCache, attention_mask, valid_positions
 from cosyrt.models.unet import CausalUNet
+from cosyrt.models.velocity import FlowInputs
 from tests import tiny
 
 FRAMES, CHUNK = 24, 8
@@ -39,19 +40,19 @@ def cut(given: dict[str, Tensor], start: int, end: int) -> dict[str, Tensor]:
 
 
 def run(
-    unet: CausalUNet, given: dict[str, Tensor], chunk: int | None, start: int = 0, **more: Memory
+    unet: CausalUNet, given: dict[str, Tensor], chunk: int | None, start: int = 0, **more: StreamCache
 ) -> Tensor:
     end = start + given["x"].shape[2]
     mask = attention_mask(torch.ones(given["x"].shape[0], end, dtype=torch.bool), chunk, start)
-    velocity: Tensor = unet(valid=torch.ones_like(given["x"][:, :1]), mask=mask, **given, **more)
+    velocity: Tensor = unet(FlowInputs(valid=torch.ones_like(given["x"][:, :1]), mask=mask, **given), **more)
     return velocity
 
 
-def test_chunks_with_a_memory_are_one_masked_pass(unet: CausalUNet) -> None:
+def test_chunks_with_a_cache_are_one_masked_pass(unet: CausalUNet) -> None:
     """Chunk by chunk the velocity is that of one pass with the chunk mask."""
-    given, memory = inputs(2), Memory()
+    given, cache = inputs(2), StreamCache()
     parts = [
-        run(unet, cut(given, start, end), CHUNK, start, memory=memory.begin())
+        run(unet, cut(given, start, end), CHUNK, start, cache=cache.begin())
         for start, end in ((0, 8), (8, 16), (16, 24))
     ]
 
@@ -72,7 +73,7 @@ def test_padding_is_not_heard(unet: CausalUNet, chunk: int | None) -> None:
     """A short row of a padded batch gives what it gives alone, and nothing where the padding is."""
     given = inputs(2)
     valid = valid_positions(torch.tensor([FRAMES, 14]), FRAMES)
-    velocity = unet(valid=valid[:, None].float(), mask=attention_mask(valid, chunk), **given)
+    velocity = unet(FlowInputs(valid=valid[:, None].float(), mask=attention_mask(valid, chunk), **given))
     alone = run(unet, cut({name: value[1:] for name, value in given.items()}, 0, 14), chunk)
 
     torch.testing.assert_close(velocity[1:, :, :14], alone, atol=1e-5, rtol=0)

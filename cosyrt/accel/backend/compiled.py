@@ -13,13 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.accel.backend.graphs import LanguageGraph, VelocityGraph, VocoderGraph, remember
+from cosyrt.accel.backend.graphs import LanguageGraph, VelocityGraph, VocoderGraph, keep
 from cosyrt.accel.backend.growing_cache import RoomyCache, apart
 from cosyrt.accel.contract import Part
 from cosyrt.engine.stages import Networks, Stages, Vocode
 from cosyrt.errors import UsageError
-from cosyrt.models.layers import Memory
+from cosyrt.models.layers import StreamCache
 from cosyrt.models.llm import SpeechLanguageModel
+from cosyrt.models.velocity import FlowInputs
 from cosyrt.models.vocoder import Vocoder
 
 # Prime, so that no size of a model is taken for one of these: whoever must know which sizes are free asks.
@@ -37,8 +38,8 @@ def compiled_stages(
 ) -> Stages:
     """The stages, with one part run by a graph that `compile` makes.
 
-    The velocity has two `graphs` unless that takes too long to compile: one goes on from a memory, the other,
-    for a mel in one piece, has none to bring back.
+    The velocity has two `graphs` unless that takes too long to compile: one resumes from a stream cache, the
+    other, for a mel in one piece, has none to bring back.
 
     Raises:
         UsageError: there is no graph of that part of this family.
@@ -97,7 +98,7 @@ def _language(networks: Networks, stages: Stages, compile: Compile) -> Stages:
 
 
 def _language_example(llm: SpeechLanguageModel) -> tuple[Tensor, ...]:
-    """Arguments of a call, of any sizes."""
+    """Flat arguments of a call, of any sizes."""
     past, new = EXAMPLE_PAST, EXAMPLE_POSITIONS
     where = llm.llm_decoder.weight.device
     sides = [layer for side in llm.empty_cache(1, past) for layer in side.unbind()]
@@ -107,7 +108,7 @@ def _language_example(llm: SpeechLanguageModel) -> tuple[Tensor, ...]:
 
 
 class _Velocity:
-    """The velocity by a graph that goes on from a memory, and one without a memory where that is worth it."""
+    """Velocity by a graph that resumes from a cache, and by one without a cache where that is worth it."""
 
     def __init__(self, networks: Networks, compile: Compile, graphs: Literal[1, 2]) -> None:
         config, net = networks.flow.config, networks.flow.velocity
@@ -115,11 +116,11 @@ class _Velocity:
         mel = torch.zeros(config.branches, config.mel_bins, EXAMPLE_FRAMES, device=where)
         self.module = VelocityGraph(net)
         self.empty, self.kinds = self.module.empty(*mel.shape[:2])
-        self.looks_back = "since start" in self.kinds
+        self.looks_back = "keys or values" in self.kinds
         past = EXAMPLE_PAST if self.looks_back else 0
-        self.goes_on = compile(self.module, (*self.example(mel, past), *self.blank(past)))
+        self.resuming = compile(self.module, (*self.example(mel, past), *self.blank(past)))
         self.whole: Graph | None = None
-        if graphs == 2 and self.module.remembers:
+        if graphs == 2 and self.module.has_cache:
             self.whole = compile(VelocityGraph(net, whole=True), self.example(mel, 0))
 
     def example(
@@ -127,40 +128,30 @@ class _Velocity:
         mel: Tensor,  # [B, 80, M]
         past: int,
     ) -> tuple[Tensor, ...]:
-        """Arguments of a call after so many frames, the memory left out."""
+        """Flat arguments of a call after that many frames, without the cache."""
         mask = mel.new_ones(len(mel), EXAMPLE_FRAMES, past + EXAMPLE_FRAMES, dtype=torch.bool)
-        time, speaker = self.module.time(torch.zeros(len(mel))), mel[:, :, 0]
-        places = self.module.places(past, past + EXAMPLE_FRAMES)
-        return (mel, mel[:, :1] + 1, mask, mel + 1, time, speaker, mel + 2, *places)
+        time, speaker = self.module.timed(torch.zeros(len(mel))), mel[:, :, 0]
+        inputs = FlowInputs(mel, mel[:, :1] + 1, mask, mel + 1, time, speaker, mel + 2)
+        return (*inputs, *self.module.positions(past, past + EXAMPLE_FRAMES))
 
     def blank(self, past: int) -> list[Tensor]:
-        """The slots of so many frames, of zeros."""
+        """Cache slots of zeros for that many frames."""
         return [
-            slot.new_zeros(*slot.shape[:2], past, slot.shape[3]) if kind == "since start" else slot
+            slot.new_zeros(*slot.shape[:2], past, slot.shape[3]) if kind == "keys or values" else slot
             for slot, kind in zip(self.empty, self.kinds, strict=True)
         ]
 
     @torch.inference_mode()
-    def __call__(
-        self,
-        x: Tensor,  # [B, 80, M]
-        valid: Tensor,  # [B, 1, M]
-        mask: Tensor,  # [B, M, K]
-        mu: Tensor,  # [B, 80, M]
-        t: Tensor,  # [B]
-        speaker: Tensor,  # [B, 80]
-        prompt: Tensor,  # [B, 80, M]
-        memory: Memory | None = None,
-    ) -> Tensor:  # [B, 80, M]
-        places = self.module.places(mask.shape[2] - x.shape[2], mask.shape[2])
-        time = self.module.time(t)
-        if memory is None and self.whole is not None:
-            return self.whole(x, valid, mask, mu, time, speaker, prompt, *places)[0]
-        slots = [] if memory is None else memory.slots()
+    def __call__(self, inputs: FlowInputs, cache: StreamCache | None) -> Tensor:  # [B, 80, M]
+        positions = self.module.positions(inputs.past, inputs.past + inputs.frames)
+        inputs = inputs._replace(t=self.module.timed(inputs.t))
+        if cache is None and self.whole is not None:
+            return self.whole(*inputs, *positions)[0]
+        slots = [] if cache is None else cache.slots()
         if not slots and self.looks_back:
-            mask, slots = F.pad(mask, (UNSEEN, 0)), self.blank(UNSEEN)
-        out, *new = self.goes_on(x, valid, mask, mu, time, speaker, prompt, *places, *slots)
-        remember(memory, self.kinds, new)
+            inputs, slots = inputs._replace(mask=F.pad(inputs.mask, (UNSEEN, 0))), self.blank(UNSEEN)
+        out, *new = self.resuming(*inputs, *positions, *slots)
+        keep(cache, self.kinds, new)
         return out
 
 

@@ -2,7 +2,7 @@
 
 A graph runs at fixed places on fixed sizes. So a step has caches of a few sizes at places of their own, and
 sees all of its cache, what is not there yet being masked; a velocity is recorded for a few lengths, and what
-is shorter is padded. What goes on from a memory (streams) has another size every time and runs without.
+is shorter is padded. What resumes from a stream cache has another size every time and runs without.
 Source: torch.cuda.CUDAGraph; buckets as in gpt-fast and vLLM.
 
 Shapes: B batch · M mel frames · W = M rounded up · K positions a step sees · V speech vocabulary with stops.
@@ -24,13 +24,14 @@ from cosyrt.accel.backend.half_weights import availability as half_availability
 from cosyrt.accel.backend.half_weights import half_stages, narrow_networks
 from cosyrt.accel.contract import Availability, Backend, Part, Precision
 from cosyrt.engine.model import Model
-from cosyrt.engine.stages import NewCache, Stages, Step, Velocity
+from cosyrt.engine.stages import NewCache, Stages, Step
 from cosyrt.engine.times import tabulated
 from cosyrt.errors import UsageError
 from cosyrt.models.dit import DiT
-from cosyrt.models.layers import Memory
+from cosyrt.models.layers import StreamCache
 from cosyrt.models.llm import Cache, SpeechLanguageModel
 from cosyrt.models.unet import CausalUNet
+from cosyrt.models.velocity import FlowInputs, Velocity
 
 LEAST_POSITIONS = 256  # caches have this capacity, or twice, four times … of it
 LEAST_FRAMES, MOST_FRAMES = 64, 2048  # what is longer waits for arithmetic, not for launches
@@ -145,18 +146,18 @@ def rounded_capacity(positions: int) -> int:
 class Frames:
     """A velocity for one length; what is shorter is padded with frames that no other frame sees."""
 
-    def __init__(self, module: CausalUNet | DiT, given: tuple[Tensor, ...], record: Record) -> None:
-        self.places = tuple(tensor.clone() for tensor in given)
+    def __init__(self, module: CausalUNet | DiT, inputs: FlowInputs, record: Record) -> None:
+        self.inputs = FlowInputs(*(tensor.clone() for tensor in inputs))  # where the graph reads them
         self.module = module
         self.graph = record(self.run)
 
     def run(self) -> Tensor:
-        """The network on what is at the places."""
-        out: Tensor = self.module(*self.places)
+        """Run the network on what lies in its inputs."""
+        out: Tensor = self.module(self.inputs)
         return out
 
-    def __call__(self, given: tuple[Tensor, ...]) -> Tensor:  # [B, 80, W]
-        for place, tensor in zip(self.places, given, strict=True):
+    def __call__(self, inputs: FlowInputs) -> Tensor:  # [B, 80, W]
+        for place, tensor in zip(self.inputs, inputs, strict=True):
             place.copy_(tensor)
         return self.graph().clone()
 
@@ -179,7 +180,7 @@ def widened(
 
 
 class GraphedVelocity:
-    """The stage: whole utterances by graphs, what has a memory or is very long the plain way."""
+    """Velocity by graphs for whole utterances; with a stream cache or very long, the plain one."""
 
     def __init__(self, module: CausalUNet | DiT, plain: Velocity, record: Record) -> None:
         self.module, self.plain, self.record = module, plain, record
@@ -190,32 +191,25 @@ class GraphedVelocity:
         self.lock = Lock()
 
     @torch.inference_mode()
-    def __call__(
-        self,
-        x: Tensor,  # [B, 80, M]
-        valid: Tensor,  # [B, 1, M]
-        mask: Tensor,  # [B, M, K]
-        mu: Tensor,  # [B, 80, M]
-        t: Tensor,  # [B]
-        speaker: Tensor,  # [B, 80]
-        prompt: Tensor,  # [B, 80, M]
-        memory: Memory | None = None,
-    ) -> Tensor:  # [B, 80, M]
-        length = x.shape[2]
-        if memory is not None or length > MOST_FRAMES:
-            return self.plain(x, valid, mask, mu, t, speaker, prompt, memory)
-        more = rounded_frames(length) - length
-        x, valid, mu, prompt = (F.pad(mel.to(self.dtype), (0, more)) for mel in (x, valid, mu, prompt))
-        given = (x, valid, widened(mask, more), mu, self.timed(t), speaker.to(self.dtype), prompt)
-        return self.run(given)[:, :, :length].float()
+    def __call__(self, inputs: FlowInputs, cache: StreamCache | None) -> Tensor:  # [B, 80, M]
+        if cache is not None or inputs.frames > MOST_FRAMES:
+            return self.plain(inputs, cache)
+        return self.run(self.padded(inputs))[:, :, : inputs.frames].float()
 
-    def run(self, given: tuple[Tensor, ...]) -> Tensor:  # [B, 80, W]
-        """The graph of that size, which is recorded when it is first asked for."""
-        size = (given[0].shape[0], given[0].shape[2])
+    def padded(self, inputs: FlowInputs) -> FlowInputs:  # of W frames
+        """The inputs in the type of the network, with frames that no other frame looks at."""
+        more = rounded_frames(inputs.frames) - inputs.frames
+        x, valid, mask, mu, t, speaker, prompt = inputs
+        x, valid, mu, prompt = (F.pad(mel.to(self.dtype), (0, more)) for mel in (x, valid, mu, prompt))
+        return FlowInputs(x, valid, widened(mask, more), mu, self.timed(t), speaker.to(self.dtype), prompt)
+
+    def run(self, inputs: FlowInputs) -> Tensor:  # [B, 80, W]
+        """Replay the graph of that size, which is recorded when it is first asked for."""
+        size = (len(inputs.x), inputs.frames)
         with self.lock:
             if size not in self.known:
-                self.known[size] = Frames(self.module, given, self.record)
-            return self.known[size](given)
+                self.known[size] = Frames(self.module, inputs, self.record)
+            return self.known[size](inputs)
 
 
 def build(dtype: torch.dtype | None, part: Part, model: Model, record: Record | None = None) -> Stages:

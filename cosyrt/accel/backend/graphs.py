@@ -1,7 +1,7 @@
 """The heavy calls of a model as modules that can be traced: tensors in, tensors out, state included.
 
-The networks are the model's own; here they are only given a memory that is made of tensors, and all that
-depends on the time, computed before. The mask of who sees whom is an input of every graph, never a flag.
+The networks are the model's own; here their stream cache is made of tensors, and all that depends on the time
+alone is computed before. The attention mask is an input of every graph, never a flag.
 
 Shapes: B batch · M mel frames · T positions of a call · K = past + T positions to look at · R positions of a
 past that there is room for · L layers · H query heads · G key/value heads · E head width · D width ·
@@ -21,69 +21,70 @@ from torch import Tensor, nn
 from cosyrt.engine.times import tabulated
 from cosyrt.models.dit import DiT
 from cosyrt.models.full_unet import FullUNet
-from cosyrt.models.layers import Memory
+from cosyrt.models.layers import StreamCache
 from cosyrt.models.llm import Layer, SpeechLanguageModel
 from cosyrt.models.unet import CausalUNet
+from cosyrt.models.velocity import FlowInputs
 from cosyrt.models.vocoder import Vocoder
 
-Kind = Literal["behind", "since start"]
+SlotKind = Literal["left context", "keys or values"]  # as in models/layers.py
 
 
-class TensorMemory(Memory):
-    """A memory whose slots are tensors of a graph: given in order, and what is new given back in order."""
+class TensorCache(StreamCache):
+    """Stream cache of a graph: slots come in as tensors, and what is new goes out as tensors, in order."""
 
-    def __init__(self, given: list[Tensor] | None) -> None:
+    def __init__(self, slots: list[Tensor] | None) -> None:
         super().__init__()
-        self.given = given  # None: nothing is known yet, each place starts from nothing
-        self.new: list[Tensor] = []
-        self.kinds: list[Kind] = []
+        self.slots_in = slots  # None: nothing is known yet, every call site starts from nothing
+        self.slots_out: list[Tensor] = []
+        self.kinds: list[SlotKind] = []
 
-    def behind(
+    def left_context(
         self,
         x: Tensor,  # [B, C, T]
         reach: int,
     ) -> Tensor:  # [B, C, reach + T]
-        """The last positions before x, then x; the last of both are for the next call."""
-        past = x.new_zeros(*x.shape[:2], reach) if self.given is None else self.given[len(self.new)]
+        """Put the last positions before x in front of x; the last of both go out."""
+        past = x.new_zeros(*x.shape[:2], reach) if self.slots_in is None else self.slots_in[len(self.kinds)]
         joined = torch.cat([past, x], dim=2)
-        self.kinds.append("behind")
-        self.new.append(joined[:, :, -reach:])
+        self.kinds.append("left context")
+        self.slots_out.append(joined[:, :, -reach:])
         return joined
 
-    def since_start(
+    def append(
         self,
-        x: Tensor,  # [B, H, T, E]
+        x: Tensor,  # [B, H, T, E] keys or values
     ) -> Tensor:  # [B, H, past + T, E]
-        """Everything of this place, x last; only x is new."""
-        past = x[:, :, :0] if self.given is None else self.given[len(self.new)]
-        self.kinds.append("since start")
-        self.new.append(x)
+        """Append keys or values to those that came in; only the new ones go out."""
+        past = x[:, :, :0] if self.slots_in is None else self.slots_in[len(self.kinds)]
+        self.kinds.append("keys or values")
+        self.slots_out.append(x)
         return torch.cat([past, x], dim=2)
 
 
-def remember(memory: Memory | None, kinds: list[Kind], new: list[Tensor]) -> None:
-    """Keep what a graph gave back, as the plain network would have."""
-    if memory is None:
+def keep(cache: StreamCache | None, kinds: list[SlotKind], new: list[Tensor]) -> None:
+    """Write what a graph gave out to the cache, as the plain network would have."""
+    if cache is None:
         return
     for kind, tensor in zip(kinds, new, strict=True):
-        if kind == "behind":
-            memory.behind(tensor, tensor.shape[2])
+        if kind == "left context":
+            cache.left_context(tensor, tensor.shape[2])
         else:
-            memory.since_start(tensor)
+            cache.append(tensor)
 
 
 class VelocityGraph(nn.Module):
-    """A velocity that takes what it makes of time and place, and its memory as tensors; `whole`: without one.
+    """Velocity network over flat tensors: inputs, what it makes of time and positions, and the cache's slots.
 
     Sinusoids of a graph in bf16 put the velocity 23 % off, and angles that grow with the position more and
-    more: both stay outside, in float32.
+    more: both stay outside, in float32. `whole`: without a cache.
     """
 
     def __init__(self, velocity: CausalUNet | DiT | FullUNet, *, whole: bool = False) -> None:
         super().__init__()
-        self.remembers = not whole and not isinstance(velocity, FullUNet)  # that one looks both ways
+        self.has_cache = not whole and not isinstance(velocity, FullUNet)  # that one looks both ways
         self.inner = velocity
-        self.time = torch.inference_mode()(tabulated(velocity.timed))
+        self.timed = torch.inference_mode()(tabulated(velocity.timed))
 
     def forward(
         self,
@@ -91,36 +92,37 @@ class VelocityGraph(nn.Module):
         valid: Tensor,  # [B, 1, M]
         mask: Tensor,  # [B, M, K]
         mu: Tensor,  # [B, 80, M]
-        time: Tensor,  # [B, P]
+        time: Tensor,  # [B, P] what `timed` makes of the time
         speaker: Tensor,  # [B, 80]
         prompt: Tensor,  # [B, 80, M]
-        *rest: Tensor,  # what `places` makes of the frames, then the slots of the memory
-    ) -> tuple[Tensor, ...]:  # [B, 80, M] and what is new of the memory
+        *rest: Tensor,  # what `positions` makes of the frames, then the slots of the cache
+    ) -> tuple[Tensor, ...]:  # [B, 80, M] and what is new in the cache
+        inputs = FlowInputs(x, valid, mask, mu, time, speaker, prompt)
         rope, slots = (rest[:2], rest[2:]) if isinstance(self.inner, DiT) else ((), rest)
-        memory = TensorMemory(list(slots)) if self.remembers else None
-        out = self.inner(x, valid, mask, mu, time, speaker, prompt, memory, *((rope,) if rope else ()))
-        return (out,) if memory is None else (out, *memory.new)
+        cache = TensorCache(list(slots)) if self.has_cache else None
+        out = self.inner(inputs, cache, *((rope,) if rope else ()))
+        return (out,) if cache is None else (out, *cache.slots_out)
 
     @torch.inference_mode()
-    def places(self, start: int, end: int) -> tuple[Tensor, ...]:
-        """What the frames of that range take of where they stand: [M, E / 2] twice of a DiT, else nothing."""
+    def positions(self, start: int, end: int) -> tuple[Tensor, ...]:
+        """Rotary positions of those frames: of a DiT two tensors [M, E / 2], of a U-Net none."""
         return self.inner.rope(start, end) if isinstance(self.inner, DiT) else ()
 
-    def empty(self, batch: int, bins: int) -> tuple[list[Tensor], list[Kind]]:
-        """The slots of nothing, and their kinds, found by one short call."""
-        if not self.remembers:
+    def empty(self, batch: int, bins: int) -> tuple[list[Tensor], list[SlotKind]]:
+        """Slots of an empty cache and their kinds, found by one short call."""
+        if not self.has_cache:
             return [], []
-        memory, frames = TensorMemory(None), 4
+        cache, frames = TensorCache(None), 4
         where = next(self.inner.parameters()).device
         mel = torch.zeros(batch, bins, frames, device=where)
         mask = torch.ones(batch, frames, frames, dtype=torch.bool, device=where)
-        time = self.time(torch.zeros(batch))
-        self.inner(mel, mel[:, :1] + 1, mask, mel, time, mel[:, :, 0], mel, memory)
+        time = self.timed(torch.zeros(batch))
+        self.inner(FlowInputs(mel, mel[:, :1] + 1, mask, mel, time, mel[:, :, 0], mel), cache)
         slots = [
-            torch.zeros_like(new) if kind == "behind" else new[:, :, :0]
-            for new, kind in zip(memory.new, memory.kinds, strict=True)
+            torch.zeros_like(new) if kind == "left context" else new[:, :, :0]
+            for new, kind in zip(cache.slots_out, cache.kinds, strict=True)
         ]
-        return slots, memory.kinds
+        return slots, cache.kinds
 
 
 class LanguageGraph(nn.Module):

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from cosyrt.accel.contract import Availability, Backend, Part, replaced
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Networks, NewCache, Stages, eager
+from cosyrt.models.velocity import FlowInputs
 
-TIME_ARGUMENT = 4  # of `velocity`: half precision ruins its sinusoids
 HEAD = "llm_decoder"  # 8 bits of mantissa are too coarse to tell likely tokens apart
 
 
-class Wide(nn.Module):
+class Float32Layer(nn.Module):
     """A layer that stays in float32 among narrower ones."""
 
     def __init__(self, plain: nn.Module) -> None:
@@ -55,25 +55,25 @@ def narrowed(module: nn.Module, dtype: torch.dtype, wide: tuple[str, ...] = ()) 
     narrow = copy.deepcopy(module, memo)
     for name in wide:
         parent, _, leaf = name.rpartition(".")
-        setattr(narrow.get_submodule(parent), leaf, Wide(narrow.get_submodule(name)))
+        setattr(narrow.get_submodule(parent), leaf, Float32Layer(narrow.get_submodule(name)))
     return narrow
 
 
-def cast(
-    stage: Callable[..., Tensor], dtype: torch.dtype, keep: tuple[int, ...] = ()
-) -> Callable[..., Tensor]:
-    """The stage, given floating-point tensors as `dtype` (but those at `keep`) and giving back float32."""
+def cast(stage: Callable[..., Tensor], dtype: torch.dtype) -> Callable[..., Tensor]:
+    """A stage that computes in `dtype` between floating-point tensors of float32."""
 
     def called(*args: Any) -> Tensor:
-        narrow = (
-            value.to(dtype)
-            if isinstance(value, Tensor) and value.is_floating_point() and number not in keep
-            else value
-            for number, value in enumerate(args)
-        )
-        return stage(*narrow).float()
+        return stage(*(narrowed_argument(value, dtype) for value in args)).float()
 
     return called
+
+
+def narrowed_argument(value: Any, dtype: torch.dtype) -> Any:
+    """Convert floating-point tensors to `dtype`; the time stays, half precision ruins its sinusoids."""
+    if isinstance(value, FlowInputs):
+        narrow = FlowInputs(*(narrowed_argument(tensor, dtype) for tensor in value))
+        return narrow._replace(t=value.t)
+    return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
 def narrow_cache(new_cache: NewCache, dtype: torch.dtype) -> NewCache:
@@ -102,8 +102,7 @@ def half_stages(part: Part, narrow: Networks, model: Model, dtype: torch.dtype) 
         new_cache = narrow_cache(model.plain.new_cache, dtype)
         other = other._replace(new_cache=new_cache, prefill=cast(other.prefill, dtype))
     else:
-        velocity = cast(other.velocity, dtype, keep=(TIME_ARGUMENT,))
-        other = other._replace(encode=cast(other.encode, dtype), velocity=velocity)
+        other = other._replace(encode=cast(other.encode, dtype), velocity=cast(other.velocity, dtype))
     return replaced(model.stages, part, other)
 
 

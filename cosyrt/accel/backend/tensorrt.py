@@ -1,7 +1,7 @@
 """TensorRT 10 and 11: the velocity as one engine for all lengths, built from the graph that ONNX has of it.
 
 Precision is written in the graph (a strongly typed network): the switch for 16 bits and the flag of explicit
-batches, which upstream's builder uses, are gone in TensorRT 11. The chunk mask and the memory are inputs, so
+batches, which upstream's builder uses, are gone in TensorRT 11. Chunk mask and stream cache are inputs, so
 that streams run on the engine too. An engine is kept in the user's cache folder (`engine_files.py`).
 Source: the TensorRT Python API, release 10 (kept in 11).
 
@@ -30,9 +30,10 @@ from cosyrt.accel.backend.onnx import export
 from cosyrt.accel.contract import Availability, Backend, Part, Precision
 from cosyrt.accel.engine_files import engine_path, kept
 from cosyrt.engine.model import Model
-from cosyrt.engine.stages import Stages, Velocity
+from cosyrt.engine.stages import Stages
 from cosyrt.errors import MissingDependency, UsageError
-from cosyrt.models.layers import Memory
+from cosyrt.models.layers import StreamCache
+from cosyrt.models.velocity import FlowInputs, Velocity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,7 +143,7 @@ class Context:
                 f"there is no memory on {device} for TensorRT to run in; free some, or ask for fewer contexts"
             )
         self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self.nothing = torch.zeros(1, device=device)  # has a place in memory, as an input of no size has not
+        self.nothing = torch.zeros(1, device=device)  # has a place in cache, as an input of no size has not
 
     def run(self, given: dict[str, Tensor], wanted: dict[str, torch.dtype]) -> list[Tensor]:
         """One call; what comes back belongs to the caller and is ordered on his stream."""
@@ -211,21 +212,11 @@ class Engine:
 
 
 def within(fast: Velocity, plain: Velocity, rows: int) -> Velocity:
-    """The fast one for what an engine was built for: so many rows, its profile's lengths; else the plain."""
+    """Velocity by an engine for the rows and lengths that it was built for, else the plain one."""
 
-    def velocity(
-        x: Tensor,  # [B, 80, M]
-        valid: Tensor,  # [B, 1, M]
-        mask: Tensor,  # [B, M, K]
-        mu: Tensor,  # [B, 80, M]
-        t: Tensor,  # [B]
-        speaker: Tensor,  # [B, 80]
-        prompt: Tensor,  # [B, 80, M]
-        memory: Memory | None = None,
-    ) -> Tensor:  # [B, 80, M]
-        frames, past = x.shape[2], mask.shape[2] - x.shape[2]
-        fits = len(x) == rows and frames <= MOST_FRAMES and past <= MOST_PAST
-        return (fast if fits else plain)(x, valid, mask, mu, t, speaker, prompt, memory)
+    def velocity(inputs: FlowInputs, cache: StreamCache | None) -> Tensor:  # [B, 80, M]
+        fits = len(inputs.x) == rows and inputs.frames <= MOST_FRAMES and inputs.past <= MOST_PAST
+        return (fast if fits else plain)(inputs, cache)
 
     return velocity
 

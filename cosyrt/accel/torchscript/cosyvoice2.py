@@ -20,7 +20,7 @@ from cosyrt.engine.stages import Networks, Stages
 from cosyrt.errors import ArchiveError
 from cosyrt.models.conformer import UpsampleConformer
 from cosyrt.models.flow import Flow
-from cosyrt.models.layers import Memory, at_mel_rate, attention_mask, valid_positions
+from cosyrt.models.layers import StreamCache, at_mel_rate, attention_mask, valid_positions
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def scripted(networks: Networks) -> nn.Module:
 
 
 def cases(networks: Networks) -> Iterator[Case]:
-    """Whole and chunked, with and without what follows, padded, and chunk after chunk from a memory."""
+    """Whole and chunked, with and without what follows, padded, and chunk after chunk from a cache."""
     encoder = flow_of(networks).encoder
     draw = torch.Generator().manual_seed(0)
     for number, length in enumerate(LENGTHS):
@@ -64,16 +64,16 @@ def _at_once(
 
 
 def _chunk_by_chunk(encoder: UpsampleConformer, draw: torch.Generator) -> Iterator[Case]:
-    c, memory, start = encoder.config, Memory(), 0
+    c, cache, start = encoder.config, StreamCache(), 0
     x = torch.randn(1, sum(CHUNKS) + c.lookahead_tokens, c.width, generator=draw)
     for number, tokens in enumerate(CHUNKS):
         end = start + tokens
         mask = attention_mask(torch.ones(1, end, dtype=torch.bool), c.chunk_tokens, start)
         last = number == len(CHUNKS) - 1
         new, context = x[:, start:end], x[:, end : end if last else end + c.lookahead_tokens]
-        before = [slot.clone() for slot in memory.slots()]
-        y = encoder(new, mask, at_mel_rate(mask, c.up), None if last else context, memory.begin())
-        after = [slot.clone() for slot in memory.slots()]
+        before = [slot.clone() for slot in cache.slots()]
+        y = encoder(new, mask, at_mel_rate(mask, c.up), None if last else context, cache.begin())
+        after = [slot.clone() for slot in cache.slots()]
         yield Case("forward_chunk", (new, mask, context, before), [y, *after])
         start = end
 
@@ -121,20 +121,20 @@ class ArchivedEncoder(nn.Module):
         mask: Tensor,  # [B, S, past + S]
         sees_up: Tensor,  # [B, M, past + M]
         context: Tensor | None = None,  # [B, lookahead, D]
-        memory: Memory | None = None,
+        cache: StreamCache | None = None,
     ) -> Tensor:  # [B, M, D]
         half = x.to(self.archive.dtype)
         ahead = half[:, :0] if context is None else context.to(self.archive.dtype)
         y: Tensor
         if self.streams:
-            y, after = self.archive.call("forward_chunk", half, mask, ahead, memory.slots() if memory else [])
-            if memory is not None:
-                memory.fill(after)
+            y, after = self.archive.call("forward_chunk", half, mask, ahead, cache.slots() if cache else [])
+            if cache is not None:
+                cache.restore(after)
             return y.to(x.dtype)
         lengths = mask.any(dim=1).sum(dim=1)
         streaming = self.flag(mask, lengths)
-        if memory is not None or streaming is None:
-            y = self.plain(x, mask, sees_up, context, memory)
+        if cache is not None or streaming is None:
+            y = self.plain(x, mask, sees_up, context, cache)
             return y
         y, _ = self.archive.call("forward", half, lengths, ahead, 0, -1, streaming)
         return y.to(x.dtype)

@@ -100,7 +100,7 @@ class ScriptedConv(nn.Module):
 
 
 class ScriptedUpsampleConformer(nn.Module):
-    """`flow.encoder` of CosyVoice 2. `forward` is upstream's; `forward_chunk` goes on from a memory."""
+    """`flow.encoder` of CosyVoice 2. `forward` is upstream's; `forward_chunk` goes on from a cache."""
 
     def __init__(self, plain: UpsampleConformer) -> None:
         super().__init__()
@@ -135,32 +135,32 @@ class ScriptedUpsampleConformer(nn.Module):
         xs: Tensor,  # [B, S, D] embeddings of the new tokens
         mask: Tensor,  # [B, S, past + S] True where a token may look
         context: Tensor,  # [B, lookahead, D] what follows, or of no length
-        memory: list[Tensor],
+        cache: list[Tensor],
     ) -> tuple[Tensor, list[Tensor]]:  # [B, M, D] and the memory for the tokens that follow
         """The tokens after those of the memory; empty, there are none before."""
-        if len(memory) == 0:
-            memory = self.nothing_before(xs)
+        if len(cache) == 0:
+            cache = self.nothing_before(xs)
         later = 1 + 2 * len(self.encoders)  # where the slots of the mel's rate begin
         x = self.embed(xs)
         if context.shape[1] > 0:
             ahead = torch.cat([x, self.embed(context)], dim=1)
         else:
             ahead = F.pad(x, (0, 0, 0, self.lookahead))
-        attended, tail = self.ahead_tail(F.leaky_relu(self.ahead_conv(ahead.transpose(1, 2))), memory[0])
+        attended, tail = self.ahead_tail(F.leaky_relu(self.ahead_conv(ahead.transpose(1, 2))), cache[0])
         kept = [tail]
         x = x + attended.transpose(1, 2)
         distance = distances(mask.shape[1], mask.shape[2], x.shape[2], x)
         for i, block in enumerate(self.encoders):
-            x, k, v = block(x, mask[:, None], distance, memory[1 + 2 * i], memory[2 + 2 * i])
+            x, k, v = block(x, mask[:, None], distance, cache[1 + 2 * i], cache[2 + 2 * i])
             kept += [k, v]
-        wide, tail = self.up_conv(x.repeat_interleave(self.up, dim=1).transpose(1, 2), memory[later])
+        wide, tail = self.up_conv(x.repeat_interleave(self.up, dim=1).transpose(1, 2), cache[later])
         kept.append(tail)
         x = self.up_embed(wide.transpose(1, 2))
         mask = mask.repeat_interleave(self.up, dim=1).repeat_interleave(self.up, dim=2)
         distance = distances(mask.shape[1], mask.shape[2], x.shape[2], x)
         for i, block in enumerate(self.up_encoders):
             j = later + 1 + 2 * i
-            x, k, v = block(x, mask[:, None], distance, memory[j], memory[j + 1])
+            x, k, v = block(x, mask[:, None], distance, cache[j], cache[j + 1])
             kept += [k, v]
         return self.after_norm(x), kept
 
@@ -168,10 +168,10 @@ class ScriptedUpsampleConformer(nn.Module):
         """The memory of no tokens."""
         b = xs.shape[0]
         none = xs.new_zeros([b, self.heads, 0, self.width // self.heads])
-        memory = [xs.new_zeros([b, self.width, 2])]
+        cache = [xs.new_zeros([b, self.width, 2])]
         for _ in self.encoders:
-            memory += [none, none]
-        memory.append(xs.new_zeros([b, self.width, 2 * self.up]))
+            cache += [none, none]
+        cache.append(xs.new_zeros([b, self.width, 2 * self.up]))
         for _ in self.up_encoders:
-            memory += [none, none]
-        return memory
+            cache += [none, none]
+        return cache

@@ -33,6 +33,7 @@ from cosyrt.engine.stages import Networks, eager
 from cosyrt.errors import UsageError
 from cosyrt.lab.parity import verify
 from cosyrt.lab.workload import Length, Subject
+from cosyrt.models.velocity import FlowInputs
 from tests import tiny, tiny1, tiny3
 from tests.accel.fake_cuda import FIRST, SECOND, Cards
 from tests.engine.pipelines import Counted, joined, other, same
@@ -71,7 +72,7 @@ def test_the_velocity_of_cosyvoice_3_may_be_padded() -> None:
     graphed = GraphedVelocity(velocity, velocity, itself)
     given = of_length(37)
     with torch.inference_mode():
-        torch.testing.assert_close(graphed(*given), velocity(*given), atol=1e-5, rtol=0)
+        torch.testing.assert_close(graphed(given, None), velocity(given), atol=1e-5, rtol=0)
 
 
 def test_no_frame_sees_padding_and_padding_sees_something() -> None:
@@ -82,11 +83,11 @@ def test_no_frame_sees_padding_and_padding_sees_something() -> None:
     assert not wide[:, :, 2:].any() and wide.any(dim=2).all()
 
 
-def of_length(frames: int) -> tuple[Tensor, ...]:
-    """Arguments of a velocity, each length with other numbers."""
+def of_length(frames: int) -> FlowInputs:
+    """Inputs of a velocity, each length with other numbers."""
     x, mu, prompt = torch.randn(3, 2, 80, frames, generator=torch.Generator().manual_seed(frames))
     valid, mask = torch.ones(2, 1, frames), torch.ones(2, frames, frames, dtype=torch.bool).tril()
-    return (x, valid, mask, mu, torch.tensor([0.3, 0.3]), x[:, :, 0], prompt)
+    return FlowInputs(x, valid, mask, mu, torch.tensor([0.3, 0.3]), x[:, :, 0], prompt)
 
 
 def test_a_length_is_recorded_once() -> None:
@@ -94,19 +95,21 @@ def test_a_length_is_recorded_once() -> None:
     velocity, recorded = tiny.flow().velocity, Counted(itself)
     graphed = GraphedVelocity(velocity, velocity, recorded)
     with torch.inference_mode():
-        found = [(frames, graphed(*of_length(frames))) for frames in (70, 79, 97, 70)]
+        found = [(frames, graphed(of_length(frames), None)) for frames in (70, 79, 97, 70)]
         for frames, out in found:
-            torch.testing.assert_close(out, velocity(*of_length(frames)), atol=1e-5, rtol=0)
+            torch.testing.assert_close(out, velocity(of_length(frames)), atol=1e-5, rtol=0)
 
     assert recorded.calls == 2
 
 
 def test_what_is_very_long_runs_the_plain_way() -> None:
     """Its graph would hold memory for ever and save nothing to speak of."""
-    velocity, plain = tiny.flow().velocity, Counted(lambda x, *rest: x)
+    velocity, plain = tiny.flow().velocity, Counted(lambda inputs, cache: inputs.x)
     long = torch.zeros(2, 80, MOST_FRAMES + 1)
 
-    assert GraphedVelocity(velocity, plain, itself)(long, *of_length(3)[1:]) is long and plain.calls == 1
+    inputs = of_length(3)._replace(x=long)
+
+    assert GraphedVelocity(velocity, plain, itself)(inputs, None) is long and plain.calls == 1
 
 
 def test_lengths_are_few_and_little_is_padding() -> None:

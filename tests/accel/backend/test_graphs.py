@@ -8,21 +8,22 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cosyrt.accel.backend.graphs import LanguageGraph, VelocityGraph, VocoderGraph, remember
+from cosyrt.accel.backend.graphs import LanguageGraph, VelocityGraph, VocoderGraph, keep
 from cosyrt.models.flow import DiTFlow, Flow
-from cosyrt.models.layers import Memory, attention_mask
+from cosyrt.models.layers import StreamCache, attention_mask
+from cosyrt.models.velocity import FlowInputs
 from tests import tiny, tiny3
 
 CHUNKS = (50, 100, 33)
 
 
 @pytest.mark.parametrize("make", [tiny.flow, tiny3.flow], ids=["unet", "dit"])
-def test_a_velocity_goes_on_from_tensors_as_from_a_memory(make: Callable[[], Flow | DiTFlow]) -> None:
-    """Chunk after chunk the graph gives what the network gives, and leaves the same memory behind."""
+def test_a_velocity_resumes_from_tensors_as_from_a_cache(make: Callable[[], Flow | DiTFlow]) -> None:
+    """Chunk after chunk the graph gives what the network gives, and leaves the same cache behind."""
     velocity = make().velocity
     graph = VelocityGraph(velocity)
     draw = torch.Generator().manual_seed(0)
-    plain, ours, start = Memory(), Memory(), 0
+    plain, ours, start = StreamCache(), StreamCache(), 0
     with torch.inference_mode():
         empty, kinds = graph.empty(2, 80)
         for frames in CHUNKS:
@@ -30,11 +31,11 @@ def test_a_velocity_goes_on_from_tensors_as_from_a_memory(make: Callable[[], Flo
             x, mu, prompt = (torch.randn(2, 80, frames, generator=draw) for _ in range(3))
             t, speaker = torch.tensor([0.3, 0.3]), x[:, :, 0]
             mask, valid = attention_mask(torch.ones(2, end).bool(), 50, start), torch.ones(2, 1, frames)
-            want = velocity(x, valid, mask, mu, t, speaker, prompt, plain.begin())
-            past = ours.slots() or empty
-            places = graph.places(start, end)
-            got, *new = graph(x, valid, mask, mu, graph.time(t), speaker, prompt, *places, *past)
-            remember(ours.begin(), kinds, new)
+            inputs = FlowInputs(x, valid, mask, mu, t, speaker, prompt)
+            want = velocity(inputs, plain.begin())
+            past, positions = ours.slots() or empty, graph.positions(start, end)
+            got, *new = graph(*inputs._replace(t=graph.timed(t)), *positions, *past)
+            keep(ours.begin(), kinds, new)
             start = end
 
             assert torch.allclose(got, want, atol=1e-5)
@@ -42,14 +43,14 @@ def test_a_velocity_goes_on_from_tensors_as_from_a_memory(make: Callable[[], Flo
             assert torch.allclose(one, two, atol=1e-5)
 
 
-def test_without_a_memory_nothing_is_kept() -> None:
+def test_without_a_cache_nothing_is_kept() -> None:
     """A whole utterance starts from nothing and leaves nothing behind."""
     graph = VelocityGraph(tiny.flow().velocity)
     with torch.inference_mode():
         empty, kinds = graph.empty(2, 80)
 
-    remember(None, kinds, empty)
-    assert set(kinds) == {"behind", "since start"}
+    keep(None, kinds, empty)
+    assert set(kinds) == {"left context", "keys or values"}
 
 
 def test_the_language_model_reads_its_past_from_tensors() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cosyrt.accel.backend.half_weights import HEAD, Wide, narrowed, supported
+from cosyrt.accel.backend.half_weights import HEAD, Float32Layer, narrowed, supported
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.lab.parity import verify
 from cosyrt.lab.workload import Length, Subject
+from cosyrt.models.layers import StreamCache
+from cosyrt.models.velocity import FlowInputs
 from tests import tiny
 
 SAID = [Length(31, 0, False), Length(66, 31, True)]
@@ -34,16 +36,16 @@ def test_weights_are_narrow_and_the_head_is_the_models_own() -> None:
     others = {p.dtype for name, p in narrow.named_parameters() if not name.startswith(HEAD)}
 
     assert others == {torch.bfloat16}
-    assert isinstance(head, Wide) and head.plain.weight is model.llm_decoder.weight
+    assert isinstance(head, Float32Layer) and head.plain.weight is model.llm_decoder.weight
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
 def test_time_in_half_precision_would_be_noticed(subject: Subject) -> None:
     """The velocity that is given a time rounded to 8 bits does not pass: the check is not blind."""
 
-    def rounded(x: torch.Tensor, *args: torch.Tensor) -> torch.Tensor:
-        valid, mask, mu, t, *rest = args
-        return subject.plain.velocity(x, valid, mask, mu, (1000 * t).bfloat16().float() / 1000 + 0.02, *rest)
+    def rounded(inputs: FlowInputs, cache: StreamCache | None) -> torch.Tensor:
+        t = (1000 * inputs.t).bfloat16().float() / 1000 + 0.02
+        return subject.plain.velocity(inputs._replace(t=t), cache)
 
     stages = subject.plain._replace(velocity=rounded)
 

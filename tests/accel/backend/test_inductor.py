@@ -33,11 +33,11 @@ def test_a_velocity_equals_eager_at_other_lengths() -> None:
         x, mu, prompt = torch.randn(3, 2, 80, frames)
         empty, kinds = module.empty(2, 80)
         slots = (
-            torch.randn(*slot.shape[:2], past if kind == "since start" else slot.shape[2], *slot.shape[3:])
+            torch.randn(*slot.shape[:2], past if kind == "keys or values" else slot.shape[2], *slot.shape[3:])
             for slot, kind in zip(empty, kinds, strict=True)
         )
         mask = attention_mask(torch.ones(2, past + frames).bool(), 50, past)
-        time = module.time(torch.full((2,), 0.3))
+        time = module.timed(torch.full((2,), 0.3))
         return (x, torch.ones(2, 1, frames), mask, mu, time, x[:, :, 0], prompt, *slots)
 
     with torch.inference_mode():

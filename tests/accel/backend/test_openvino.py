@@ -16,7 +16,8 @@ from cosyrt.accel.registry import BACKENDS
 from cosyrt.lab.parity import verify
 from cosyrt.lab.workload import Length, Subject
 from cosyrt.models.dit import Block, DiT, DiTConfig
-from cosyrt.models.layers import Memory
+from cosyrt.models.layers import StreamCache
+from cosyrt.models.velocity import FlowInputs
 
 installed = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is an extra")
 CPU = torch.device("cpu")
@@ -107,10 +108,11 @@ def test_in_bf16_a_stream_keeps_half_as_much(subject: Subject) -> None:
     kept = {}
     for name in ("plain", "fast"):
         stages = subject.plain if name == "plain" else one.build("velocity", subject.model)
-        memory, mel = Memory(), torch.zeros(2, 80, 6)
+        cache, mel = StreamCache(), torch.zeros(2, 80, 6)
         mask = torch.ones(2, 6, 6, dtype=torch.bool)
-        stages.velocity(mel, mel[:, :1] + 1, mask, mel, torch.zeros(2), mel[:, :, 0], mel, memory.begin())
-        kept[name] = {slot.dim(): slot for slot in memory.slots()}
+        inputs = FlowInputs(mel, mel[:, :1] + 1, mask, mel, torch.zeros(2), mel[:, :, 0], mel)
+        stages.velocity(inputs, cache.begin())
+        kept[name] = {slot.dim(): slot for slot in cache.slots()}
 
     assert (kept["plain"][4].dtype, kept["fast"][4].dtype) == (torch.float32, torch.bfloat16)
     assert kept["fast"][3].dtype == torch.float32
@@ -140,8 +142,8 @@ def test_in_bf16_a_late_frame_is_as_good_as_an_early_one() -> None:
 def velocity_given(module: VelocityGraph, frames: int) -> tuple[Tensor, ...]:
     """Arguments of that many frames in one piece."""
     x, mu, prompt = torch.randn(3, 2, 80, frames)
-    mask, time = torch.ones(2, frames, frames).bool(), module.time(torch.full((2,), 0.3))
-    return (x, x[:, :1] * 0 + 1, mask, mu, time, x[:, :, 0], prompt, *module.places(0, frames))
+    mask, time = torch.ones(2, frames, frames).bool(), module.timed(torch.full((2,), 0.3))
+    return (x, x[:, :1] * 0 + 1, mask, mu, time, x[:, :, 0], prompt, *module.positions(0, frames))
 
 
 def off(graph: backend.Compiled, module: VelocityGraph, given: tuple[Tensor, ...]) -> float:

@@ -28,6 +28,7 @@ from cosyrt.lab.parity import relative, verify
 from cosyrt.lab.workload import Length, Subject
 from cosyrt.models.flow import DiTFlow, Flow
 from cosyrt.models.layers import attention_mask
+from cosyrt.models.velocity import FlowInputs
 from tests import tiny, tiny3
 from tests.accel.fake_cuda import FIRST, Cards
 
@@ -71,12 +72,12 @@ def given(module: VelocityGraph, frames: int, past: int) -> tuple[Tensor, ...]:
     x, mu, prompt = torch.randn(3, ROWS, 80, frames, generator=draw)
     empty, kinds = module.empty(ROWS, 80)
     shapes = (
-        (*slot.shape[:2], past if kind == "since start" else slot.shape[2], *slot.shape[3:])
+        (*slot.shape[:2], past if kind == "keys or values" else slot.shape[2], *slot.shape[3:])
         for slot, kind in zip(empty, kinds, strict=True)
     )
     slots = [torch.randn(shape, generator=draw) for shape in shapes]
     mask = attention_mask(torch.ones(ROWS, past + frames).bool(), 50, past)
-    time = module.time(torch.full((ROWS,), 0.3))
+    time = module.timed(torch.full((ROWS,), 0.3))
     return (x, torch.ones(ROWS, 1, frames), mask, mu, time, x[:, :, 0], prompt, *slots)
 
 
@@ -131,11 +132,11 @@ def test_what_an_engine_was_not_built_for_runs_the_plain_way(
     called: list[str] = []
 
     def velocity(name: str) -> object:
-        return lambda x, *rest: called.append(name) or x
+        return lambda inputs, cache: called.append(name) or inputs.x
 
     x = torch.empty(rows, 80, frames, device="meta")
     mask = torch.empty(rows, frames, past + frames, device="meta")
-    within(velocity("fast"), velocity("plain"), 2)(x, x, mask, x, x, x, x, None)  # type: ignore[arg-type]
+    within(velocity("fast"), velocity("plain"), 2)(FlowInputs(x, x, mask, x, x, x, x), None)  # type: ignore[arg-type]
 
     assert called == [way]
 

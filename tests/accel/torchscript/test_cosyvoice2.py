@@ -18,7 +18,7 @@ from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.errors import ArchiveError
 from cosyrt.lab.export import Exported, optimised
 from cosyrt.models.conformer import UpsampleConformer
-from cosyrt.models.layers import Memory, attention_mask
+from cosyrt.models.layers import StreamCache, attention_mask
 from tests.tiny import SPEECH_VOCABULARY, flow, language_model, vocoder
 
 NETWORKS = Networks(llm=language_model(), flow=flow(), vocoder=vocoder())
@@ -67,9 +67,9 @@ def theirs(module: torch.nn.Module, folder: Path) -> Archive:
     return Archive.open(path, checkpoint=path)
 
 
-def encoded(stages: Stages, chunk: int | None, memory: Memory | None = None) -> Tensor:
+def encoded(stages: Stages, chunk: int | None, cache: StreamCache | None = None) -> Tensor:
     valid = torch.ones_like(TOKENS).bool()
-    return stages.encode(TOKENS, valid, attention_mask(valid, chunk), None, memory)
+    return stages.encode(TOKENS, valid, attention_mask(valid, chunk), None, cache)
 
 
 @pytest.mark.parametrize("chunk", [None, 25, 10])
@@ -82,14 +82,14 @@ def test_ours_takes_any_mask(exported: dict[str, Exported], tiny_folder: Path, c
 
 def test_ours_goes_on_from_a_memory(exported: dict[str, Exported], tiny_folder: Path) -> None:
     """Two chunks from a memory are the chunked whole, and a copied memory goes on by itself."""
-    stages, memory, whole = ours(exported, tiny_folder), Memory(), encoded(PLAIN, 25)
+    stages, cache, whole = ours(exported, tiny_folder), StreamCache(), encoded(PLAIN, 25)
     valid = torch.ones_like(TOKENS).bool()
     first = stages.encode(
-        TOKENS[:, :50], valid[:, :50], attention_mask(valid[:, :50], 25), TOKENS[:, 50:53], memory.begin()
+        TOKENS[:, :50], valid[:, :50], attention_mask(valid[:, :50], 25), TOKENS[:, 50:53], cache.begin()
     )
     rest = TOKENS[:, 50:], valid[:, 50:], attention_mask(valid, 25, 50), None
-    copied = stages.encode(*rest, memory.copy().begin())
-    second = stages.encode(*rest, memory.begin())
+    copied = stages.encode(*rest, cache.copy().begin())
+    second = stages.encode(*rest, cache.begin())
 
     assert torch.allclose(torch.cat([first, second], dim=2), whole, atol=1e-6)
     assert torch.equal(copied, second)
@@ -135,10 +135,10 @@ def test_upstreams_cannot_stream_from_a_memory_and_says_so(
     """The plain encoder fills the memory then; it is told once, when the archive is loaded."""
     with caplog.at_level(logging.WARNING, "cosyrt"):
         stages = installed(theirs(AsUpstream(NETWORKS.flow.encoder), tmp_path))
-    memory = Memory()
+    cache = StreamCache()
 
-    assert torch.allclose(encoded(stages, 25, memory), encoded(PLAIN, 25), atol=1e-6)
-    assert memory.bytes > 0
+    assert torch.allclose(encoded(stages, 25, cache), encoded(PLAIN, 25), atol=1e-6)
+    assert cache.bytes > 0
     assert [record.message.partition(" ")[2] for record in caplog.records] == [
         "has no memory: in streams the plain encoder works"
     ]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cosyrt.accel.torchscript.scripted import ScriptedUpsampleConformer
-from cosyrt.models.layers import Memory, attention_mask, valid_positions
+from cosyrt.models.layers import StreamCache, attention_mask, valid_positions
 from tests.tiny import flow
 
 ENCODER = flow().encoder
@@ -61,8 +61,8 @@ def test_forward_is_the_plain_encoder(streaming: bool, followed: bool) -> None:
 
 
 def test_chunks_go_on_where_the_last_stopped() -> None:
-    """Chunk by chunk from a list of tensors is what the plain encoder does from its memory."""
-    x, theirs, ours, start = draw(1, 78, 32), Memory(), [], 0
+    """Chunk by chunk from a list of tensors is what the plain encoder does from its cache."""
+    x, theirs, ours, start = draw(1, 78, 32), StreamCache(), [], 0
     for end in (25, 75, 78):
         mask = attention_mask(torch.ones(1, end).bool(), 25, start)
         follows = x[:, end : end + 3]

@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cosyrt.accel.contract import first_tensor
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import eager
 from cosyrt.lab.doctor.patient import Patient
@@ -54,7 +55,7 @@ class Injector:
         """The stage, each call of which takes so many seconds by its first argument."""
 
         def call(*args: Any) -> Tensor:
-            self.clock.now += seconds(args[0])
+            self.clock.now += seconds(first_tensor(args))
             return stage(*args)
 
         return call

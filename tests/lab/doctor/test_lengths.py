@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.accel.contract import PARTS
+from cosyrt.accel.contract import PARTS, first_tensor
 from cosyrt.lab.doctor.lengths import (
     AGAIN,
     RESPECIALISED,
@@ -63,7 +63,7 @@ def test_the_velocity_is_slow_at_lengths_that_the_encoder_has_seen(healthy: Pati
 def _costs(clock: Clock) -> Any:
     def costs(stage: Any, seconds: Any) -> Any:
         def call(*args: Any) -> Tensor:
-            clock.now += seconds(args[0])
+            clock.now += seconds(first_tensor(args))
             return stage(*args)
 
         return call

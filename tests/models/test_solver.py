@@ -1,0 +1,79 @@
+"""The solver: guidance, Euler's steps, and the noise that every utterance starts from."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import cos, pi
+
+import pytest
+import torch
+from torch import Tensor
+
+from cosyrt.models.layers import StreamCache, attention_mask
+from cosyrt.models.solver import NOISE_FRAMES, begin, both_branches, fixed_noise, guided, solve, time_steps
+from cosyrt.models.velocity import FlowInputs
+from tests import tiny
+
+FRAMES = 12
+
+
+def drawn(frames: int = FRAMES) -> FlowInputs:
+    """Inputs of one row, all of them random."""
+    random = torch.Generator().manual_seed(7)
+    x, mu, prompt = torch.randn(3, 1, 80, frames, generator=random)
+    mask = attention_mask(torch.ones(1, frames).bool(), None)
+    speaker = torch.randn(1, 80, generator=random)
+    return FlowInputs(x, torch.ones(1, 1, frames), mask, mu, torch.tensor([0.3]), speaker, prompt)
+
+
+def test_cosine_time_steps() -> None:
+    """From 0 to 1, small steps first: 1 - cos(πi/2n)."""
+    assert time_steps(10).tolist() == pytest.approx([1 - cos(pi * i / 20) for i in range(11)], abs=1e-6)
+
+
+@pytest.mark.parametrize("guidance", [0.7, 0.0])
+def test_guidance_pushes_away_from_the_unconditional_velocity(guidance: float) -> None:
+    """(1 + g) times the velocity with conditions less g times that without, run one after the other."""
+    velocity, inputs = tiny.flow().velocity, drawn()
+    free = inputs._replace(mu=0 * inputs.mu, speaker=0 * inputs.speaker, prompt=0 * inputs.prompt)
+    wanted = (1 + guidance) * velocity(inputs) - guidance * velocity(free)
+
+    out = guided(velocity(both_branches(inputs, guidance)), guidance)
+    torch.testing.assert_close(out, wanted, atol=1e-5, rtol=0)
+
+
+def along_mu(inputs: FlowInputs, cache: StreamCache | None) -> Tensor:
+    """Velocity in the direction of mu that grows with the time."""
+    return (1 + inputs.t)[:, None, None] * inputs.mu
+
+
+def test_the_solver_follows_the_velocity() -> None:
+    """Along v = k(t) · mu without guidance, Euler's sum over the cosine steps, each at its left end."""
+    x, _, mask, mu, _, speaker, prompt = drawn()
+    times = [1 - cos(pi * i / 8) for i in range(5)]
+
+    out = solve(along_mu, begin(x, mask, mu, speaker, prompt, steps=4, guidance=0))
+    total = sum((after - at) * (1 + at) for at, after in pairwise(times))
+    torch.testing.assert_close(out, x + total * mu, atol=1e-5, rtol=0)
+
+
+def test_a_solve_may_wait_after_any_step() -> None:
+    """Step by step, with anything in between, the mel is that of all steps at once."""
+    x, _, mask, mu, _, speaker, prompt = drawn()
+    state = begin(x, mask, mu, speaker, prompt, steps=4, guidance=0.7)
+    for step in range(4):
+        assert not state.done and state.step == step
+        state.advance(along_mu(*state.call()))
+
+    assert state.done
+    whole = solve(along_mu, begin(x, mask, mu, speaker, prompt, steps=4, guidance=0.7))
+    assert torch.equal(state.x, whole)
+
+
+def test_the_noise_is_upstreams() -> None:
+    """Drawn from seed 0 at full length, whatever the global random numbers are."""
+    torch.manual_seed(0)
+    noise = torch.randn(1, 80, NOISE_FRAMES)
+    torch.manual_seed(1)
+
+    assert torch.equal(fixed_noise(), noise)
