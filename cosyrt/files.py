@@ -1,14 +1,60 @@
-"""Writing files so that they appear whole or not at all."""
+"""Where a user's files are kept, and how they are written so that they appear whole or not at all."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+CACHE_VARIABLE = "COSYRT_PLANS"
+
+
+def data_folder() -> Path:
+    """Where this system keeps a user's data of `cosyrt`: XDG on Linux, the known folders elsewhere.
+
+    Raises:
+        RuntimeError: this user has no home folder.
+    """
+    from platformdirs import user_data_path
+
+    return _absolute(user_data_path("cosyrt", appauthor=False))
+
+
+def cache_folder() -> Path:
+    """Where plans, artifacts and digests are kept: beside `COSYRT_PLANS`, else in the user's cache folder.
+
+    For a user without a home folder it is one in which nothing can be found or written.
+    """
+    from platformdirs import user_cache_path
+
+    if given := os.environ.get(CACHE_VARIABLE):
+        return Path(given).parent
+    try:
+        return _absolute(user_cache_path("cosyrt", appauthor=False))
+    except RuntimeError:
+        return Path(os.devnull, "cosyrt")
+
+
+def _absolute(path: Path) -> Path:
+    """Older releases of platformdirs give a relative path where there is no home folder."""
+    if not path.is_absolute():
+        raise RuntimeError("no home folder")
+    return path
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file as hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -28,7 +74,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def create_file(path: Path, data: bytes) -> None:
-    """The same under a name that is free: of several programs at once, one succeeds.
+    """Write a file whole under a name that is free: of several programs at once, one succeeds.
 
     Raises:
         FileExistsError: the name is taken. OSError: as above.
@@ -60,12 +106,12 @@ def check_target(path: Path) -> None:
 
 
 def _is_special(path: Path) -> bool:
-    """A pipe or a device."""
+    """Whether there is a pipe or a device."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _is_folder(path: Path) -> bool:
-    """As `Path.is_dir`, which hides that a name is too long."""
+    """Whether there is a folder; unlike `Path.is_dir` this does not hide that a name is too long."""
     try:
         path.stat()
     except FileNotFoundError:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cosyrt.files import check_target, create_file, replace_file
+from cosyrt.files import cache_folder, check_target, create_file, data_folder, replace_file
 
 
 def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -56,3 +56,27 @@ def test_what_could_not_be_written_is_told(tmp_path: Path, name: str) -> None:
     with pytest.raises(OSError) as before:
         check_target(tmp_path / name)
     assert before.value.errno == when_written.value.errno
+
+
+def homeless(*_: object, **__: object) -> Path:
+    """platformdirs of a user without a home folder: recent releases raise, older ones give this."""
+    return Path("~/.cache/cosyrt")
+
+
+def test_the_cache_of_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is found there and nothing can be written, rather than files in the current folder."""
+    monkeypatch.delenv("COSYRT_PLANS")
+    monkeypatch.setattr("platformdirs.user_cache_path", homeless)
+    assert not (cache_folder() / "plans").exists()
+    with pytest.raises(OSError):
+        (cache_folder() / "plans").mkdir(parents=True)
+
+    monkeypatch.setattr("platformdirs.user_data_path", homeless)
+    with pytest.raises(RuntimeError):
+        data_folder()
+
+
+def test_the_cache_lies_beside_the_plans(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """COSYRT_PLANS moves all that is kept."""
+    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path / "plans"))
+    assert cache_folder() == tmp_path

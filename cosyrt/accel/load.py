@@ -48,9 +48,7 @@ def planned(model: Model) -> Stages:
 
     plan, objection = fitting(model.folder, model.device)
     if objection:
-        log.warning(
-            "the plan for %s is not used, %s; make it again with: cosyrt tune", model.folder.path, objection
-        )
+        log.warning("the plan for %s is not used: %s", model.folder.path, objection)
     if plan is None:
         return model.plain
     from cosyrt.accel.guard import given_up, guarded

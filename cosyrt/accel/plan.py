@@ -1,7 +1,8 @@
 """Which backend runs which part of a model on this machine, as `tune` found out, and whether it still holds.
 
-A plan is a JSON file in the user's cache folder, one for a model and a kind of device. It says for what it
-was made; where anything of that has changed it is stale, and the model runs the plain way.
+A plan is a JSON file in the user's cache folder, one for a model, a kind of device and, on a processor, a
+number of threads. It says for what it was made; where anything of that has changed it is stale, and the model
+runs the plain way.
 """
 
 from __future__ import annotations
@@ -9,26 +10,21 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import cast, get_args
 
 import torch
 
 import cosyrt
-from cosyrt.accel.cache_folder import plans_folder
 from cosyrt.accel.contract import Part
-from cosyrt.accel.fingerprint import fingerprint, made_of
+from cosyrt.accel.fingerprint import as_file_name, code_digest, device_name, fingerprint, versions
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import UsageError
-from cosyrt.files import check_target, replace_file
+from cosyrt.files import CACHE_VARIABLE, cache_folder, check_target, replace_file
 
 FORMAT = 2  # of the file, of the parts, and of what a size means
-PACKAGES = ("torch", "openvino", "onnx", "onnxruntime", "tensorrt", "numpy")
-CODE = ("models/**/*.py", "engine/**/*.py", "accel/**/*.py")  # of the package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +87,12 @@ class Plan:
         return ""
 
 
+def plans_folder() -> Path:
+    """Where plans are kept: `COSYRT_PLANS`, else in the user's cache folder."""
+    given = os.environ.get(CACHE_VARIABLE)
+    return Path(given) if given else cache_folder() / "plans"
+
+
 def check_plans_folder() -> None:
     """Make it and see that it can be written, before the minutes whose result it is to keep.
 
@@ -109,72 +111,79 @@ def check_plans_folder() -> None:
 
 
 def plan_path(folder: ModelFolder, device: torch.device) -> Path:
-    """Where the plan of a model on a kind of device is, or would be."""
-    return plans_folder() / f"{fingerprint(folder)}-{kind_of(device)}.json"
+    """Where the plan of a model on a kind of device is, or would be, for the threads of this process."""
+    threads = f"-{torch.get_num_threads()}threads" if device.type == "cpu" else ""
+    return plans_folder() / f"{fingerprint(folder)}-{kind_of(device)}{threads}.json"
 
 
 def kind_of(device: torch.device) -> str:
     """A kind of device, as part of a file's name: a machine may have several kinds of cards."""
     if device.type != "cuda":
         return device.type
-    return "cuda-" + "".join(c if c.isalnum() else "-" for c in torch.cuda.get_device_name(device))
+    return "cuda-" + as_file_name(torch.cuda.get_device_name(device))
 
 
 def fitting(folder: ModelFolder, device: torch.device) -> tuple[Plan | None, str]:
-    """The plan of a model on a device if it holds now; else None and why not, if one was made."""
-    try:
-        if not any(name.endswith(".json") for name in os.listdir(plans_folder())):
-            return None, ""  # and no weights need to be read for their digest
-    except OSError:
-        return None, ""
-    path = plan_path(folder, device)
+    """The plan of a model on a device if it holds now; else None, why not, and how to make one that does.
+
+    The reason is empty where no plan was ever made.
+    """
+    if not _has_plans():
+        return None, ""  # and no weights need to be read for their digest
+    path, again = plan_path(folder, device), f"cosyrt tune {folder.path}"
     plan = Plan.read(path)
-    if plan is None:
-        return None, f"{path} cannot be read" if os.path.exists(path) else ""
-    changed = plan.stale(made_for(folder, device))
-    return (None, changed) if changed else (plan, "")
+    if plan is not None:
+        changed = plan.stale(made_for(folder, device))
+        return (None, f"{changed}; make it again with: {again}") if changed else (plan, "")
+    if os.path.exists(path):
+        return None, f"{path} cannot be read; make it again with: {again}"
+    if measured := sorted(_threads_measured(folder, device)):
+        threads = torch.get_num_threads()
+        return None, (
+            f"it was measured with {_counted(measured)}, and this process has {threads}; "
+            f"make one for {threads} with: OMP_NUM_THREADS={threads} {again}"
+        )
+    return None, ""
+
+
+def _has_plans() -> bool:
+    try:
+        return any(name.endswith(".json") for name in os.listdir(plans_folder()))
+    except OSError:
+        return False
+
+
+def _threads_measured(folder: ModelFolder, device: torch.device) -> Iterator[int]:
+    """The numbers of threads for which there is a plan of this model on this processor."""
+    if device.type != "cpu":
+        return
+    for path in plans_folder().glob(f"{fingerprint(folder)}-{kind_of(device)}-*threads.json"):
+        plan = Plan.read(path)
+        if plan is not None and plan.made_for.get("threads", "").isdecimal():
+            yield int(plan.made_for["threads"])
+
+
+def _counted(threads: list[int]) -> str:
+    """`1 thread`, `2 threads`, `1 or 2 threads`."""
+    return " or ".join(map(str, threads)) + (" thread" if threads == [1] else " threads")
 
 
 def made_for(folder: ModelFolder, device: torch.device) -> dict[str, str]:
-    """All that a plan depends on, as it is now."""
+    """Everything that a plan depends on, as it is now."""
     return surroundings(device) | {"model": fingerprint(folder)}
 
 
 def surroundings(device: torch.device) -> dict[str, str]:
-    """All of that but the model."""
+    """Everything that a plan depends on except the model.
+
+    Threads matter on a processor alone: a GPU runs all parts of a plan, and one thread feeds it.
+    """
+    threads = {"threads": str(torch.get_num_threads())} if device.type == "cpu" else {}
     return {
         "plan format": str(FORMAT),
         "device": device_name(device),
-        "threads": str(torch.get_num_threads()),
-        "cosyrt": f"{cosyrt.__version__} {made_of(cosyrt.__version__, CODE)}",
+        **threads,
+        "cosyrt": f"{cosyrt.__version__} {code_digest('models', 'engine', 'accel')}",
         "python": platform.python_version(),
-        **{package: _version(package) for package in PACKAGES},
+        **versions(),
     }
-
-
-def device_name(device: torch.device) -> str:
-    """The processor or the GPU, and what of it torch uses."""
-    if device.type == "cuda":
-        properties = torch.cuda.get_device_properties(device)
-        return f"{properties.name} {properties.total_memory >> 20} MB CUDA {torch.version.cuda}"
-    if device.type == "cpu":
-        return f"{_processor()} {torch.backends.cpu.get_cpu_capability()}"
-    return f"{device.type} on {platform.machine()}"
-
-
-@cache
-def _processor() -> str:
-    """The name of the CPU; where the system does not tell, its kind."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

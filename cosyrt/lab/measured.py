@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cosyrt.accel.cache_folder import plans_folder
-from cosyrt.accel.plan import Plan, surroundings
+from cosyrt.accel.plan import Plan, plans_folder, surroundings
 
 if TYPE_CHECKING:
     from cosyrt.lab.advice import Verdict

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def this_machine() -> Machine:
     total, free = ram_bytes()
     return Machine(
         system=f"{platform.system()} {platform.machine()}",
-        cpu=Cpu(name=_cpu_name(), cores=usable_cores(), instruction_sets=_instruction_sets()),
+        cpu=Cpu(name=cpu_name(), cores=usable_cores(), instruction_sets=_instruction_sets()),
         ram_mb=total and total // MB,
         ram_free_mb=free and free // MB,
         gpus=gpus,
@@ -108,7 +109,9 @@ def _cpuinfo(*names: str) -> str:
     return next((value.strip() for name, _, value in fields if name.strip() in names), "")
 
 
-def _cpu_name() -> str:
+@cache
+def cpu_name() -> str:
+    """The name of the processor; where the system does not tell, its kind."""
     return _cpuinfo("model name", "Model") or platform.processor() or platform.machine()
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cosyrt.errors import UsageError, VoiceError, VoiceNotFound
-from cosyrt.files import check_target
+from cosyrt.files import check_target, data_folder
 from cosyrt.voice.voice import Voice
 
 SUFFIX = ".safetensors"
@@ -208,19 +207,9 @@ def default_folder() -> Path:
     """
     given = os.environ.get(FOLDER_VARIABLE)
     try:
-        return Path(given).expanduser() if given else _user_data() / "cosyrt" / "voices"
+        return Path(given).expanduser() if given else data_folder() / "voices"
     except RuntimeError as error:
         raise VoiceError(f"this user has no home folder; set {FOLDER_VARIABLE} to a folder") from error
-
-
-def _user_data() -> Path:
-    """By the conventions of Windows (known folders), macOS, and XDG elsewhere."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support"
-    given = os.environ.get("XDG_DATA_HOME", "")
-    return Path(given) if Path(given).is_absolute() else Path.home() / ".local" / "share"
 
 
 @contextmanager

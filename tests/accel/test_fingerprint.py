@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from cosyrt.accel import fingerprint as module
-from cosyrt.accel.cache_folder import digests_folder
-from cosyrt.accel.fingerprint import file_digest, fingerprint
+from cosyrt.accel.fingerprint import as_file_name, code_digest, file_digest, fingerprint, versions
 from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.files import cache_folder
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_a_file_is_read_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     path = copy / "llm.safetensors"
     digest = file_digest(path)
     module._digest.cache_clear()
-    monkeypatch.setattr(module.hashlib, "file_digest", None)  # reading would fail
+    monkeypatch.setattr(module, "file_sha256", None)  # reading would fail
 
     assert file_digest(path) == digest
     os.utime(path, ns=(1, 1))
@@ -75,7 +75,7 @@ def test_a_file_is_read_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_damaged_note_is_written_again(copy: Path, note: str) -> None:
     """Nothing that lies in the cache can give a wrong digest."""
     digest = file_digest(copy / "llm.safetensors")
-    (path,) = digests_folder().iterdir()
+    (path,) = (cache_folder() / "digests").iterdir()
     path.write_text(note, encoding="latin-1")
     module._digest.cache_clear()
 
@@ -91,3 +91,42 @@ def test_without_a_cache_it_is_read_each_time(
 
     assert len(file_digest(file)) == 64
     assert "cannot be kept" in caplog.text
+
+
+def test_every_source_file_of_a_package_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A changed byte, another file, another place or another release gives another digest."""
+    package = tmp_path / "cosyrt"
+    (package / "accel" / "backend").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.setattr(module.cosyrt, "__file__", str(package / "__init__.py"))
+
+    def digest() -> str:
+        code_digest.cache_clear()
+        return code_digest("models", "accel")
+
+    found = [digest()]
+    (package / "accel" / "backend" / "new.py").write_text("1")
+    found.append(digest())
+    (package / "accel" / "backend" / "new.py").write_text("2")
+    found.append(digest())
+    (package / "accel" / "backend" / "new.py").rename(package / "accel" / "new.py")
+    found.append(digest())
+    (package / "engine.py").write_text("3")
+    same = digest()
+    monkeypatch.setattr(module.cosyrt, "__version__", "99")
+    found.append(digest())
+    code_digest.cache_clear()
+
+    assert len(set(found)) == 5 and same == found[3]
+
+
+def test_versions_name_what_is_not_there() -> None:
+    """Every package that runs models is named, installed or not."""
+    assert versions()["torch"] == module.torch.__version__.partition("+")[0] or "+" in versions()["torch"]
+    assert all(versions().values())
+
+
+@pytest.mark.parametrize("name", ["NVIDIA RTX 4090 24564 MB CUDA 12.8", "a/b", "..\\c"])
+def test_a_name_of_a_file_has_no_strange_characters(name: str) -> None:
+    """Letters, digits, dots and dashes."""
+    assert set(as_file_name(name)) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")

@@ -81,6 +81,24 @@ def test_a_stale_plan_is_ignored_in_one_line(
     assert "torch was 1.0" in line and "cosyrt tune" in line
 
 
+def test_a_plan_of_other_threads_is_ignored_in_one_line(
+    tiny_folder: Path, path: Path, plan: Plan, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The line says for how many threads a plan was measured, and how to make one for those there are."""
+    plain, threads = speaks_like(tiny_folder), torch.get_num_threads()
+    plan.write(path)
+    torch.set_num_threads(threads + 1)
+    try:
+        with caplog.at_level(logging.WARNING):
+            found = speaks_like(tiny_folder)
+    finally:
+        torch.set_num_threads(threads)
+
+    torch.testing.assert_close(found, plain)
+    (line,) = caplog.messages
+    assert f"OMP_NUM_THREADS={threads + 1} cosyrt tune {tiny_folder}" in line
+
+
 def test_a_damaged_plan_is_ignored_in_one_line(
     tiny_folder: Path, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

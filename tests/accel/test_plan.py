@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from cosyrt.accel.plan import Plan, Planned, fitting, made_for, plan_path
+from cosyrt.accel.plan import Plan, Planned, fitting, made_for, plan_path, plans_folder, surroundings
 from cosyrt.checkpoint.folder import ModelFolder
 
 CPU = torch.device("cpu")
@@ -85,7 +87,7 @@ def test_it_depends_on_machine_model_and_versions(tiny_folder: Path) -> None:
     key = made_for(folder, CPU)
 
     assert set(key) >= {"model", "device", "threads", "torch", "openvino", "onnxruntime"}
-    assert key["model"] in plan_path(folder, CPU).name and plan_path(folder, CPU).name.endswith("-cpu.json")
+    assert plan_path(folder, CPU).name == f"{key['model']}-cpu-{key['threads']}threads.json"
 
 
 def test_each_kind_of_card_has_a_plan_of_its_own(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +114,8 @@ def test_a_plan_that_fits_and_the_objections(
     assert fitting(folder, CPU) == (plan, "")
 
     replace(plan, made_for=plan.made_for | {"torch": "1.0"}).write(plan_path(folder, CPU))
-    assert "torch was 1.0" in fitting(folder, CPU)[1]
+    objection = fitting(folder, CPU)[1]
+    assert re.fullmatch(r"torch was 1\.0 and is .*; make it again with: cosyrt tune .*", objection)
 
     plan_path(folder, CPU).write_text("[" * 100_000)
     assert "cannot be read" in fitting(folder, CPU)[1]
@@ -120,3 +123,55 @@ def test_a_plan_that_fits_and_the_objections(
     monkeypatch.setenv("COSYRT_PLANS", str(tmp_path / "plans" / "file" / "below"))
     (tmp_path / "plans" / "file").touch()
     assert fitting(folder, CPU) == (None, "")
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of threads of this process until the test ends."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_each_number_of_threads_has_a_plan_of_its_own(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, threads: Callable[[int], None]
+) -> None:
+    """The plan measured for the threads of this process is used; without one, a line says how to make it."""
+    folder = ModelFolder.open(tiny_folder)
+    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path / "plans"))
+    plans = {}
+    for count in (1, 3):
+        threads(count)
+        plans[count] = replace(PLAN, made_for=made_for(folder, CPU), speedup=float(count))
+        plans[count].write(plan_path(folder, CPU))
+
+    for count in (1, 3):
+        threads(count)
+        assert fitting(folder, CPU) == (plans[count], "")
+    threads(2)
+    assert fitting(folder, CPU) == (
+        None,
+        "it was measured with 1 or 3 threads, and this process has 2; "
+        f"make one for 2 with: OMP_NUM_THREADS=2 cosyrt tune {tiny_folder}",
+    )
+
+
+def test_threads_do_not_matter_on_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
+) -> None:
+    """A plan of a graphics card depends on the card, whatever the processor's share in the work is."""
+    monkeypatch.setattr("cosyrt.accel.plan.device_name", lambda device: "a card")
+    threads(1)
+    one = surroundings(torch.device("cuda"))
+    threads(2)
+
+    assert surroundings(torch.device("cuda")) == one and "threads" not in one
+    assert surroundings(CPU)["threads"] == "2"
+
+
+def test_plans_have_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """COSYRT_PLANS names it; else it is in the user's cache."""
+    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path / "mine"))
+    assert plans_folder() == tmp_path / "mine"
+    monkeypatch.delenv("COSYRT_PLANS")
+    assert plans_folder().parts[-2:] == ("cosyrt", "plans")

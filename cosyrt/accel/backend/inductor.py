@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from cosyrt.accel.backend.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, Graph, compiled_stages
-from cosyrt.accel.cache_folder import inductor_folder
 from cosyrt.accel.contract import Availability, Backend, Part
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
+from cosyrt.files import cache_folder
 
 COMPILERS = ("g++", "clang++", "cl")
 LONGEST = 1024  # frames of the longest call while it is built; the ranges end before
@@ -68,7 +68,7 @@ def build(part: Part, model: Model) -> Stages:
         UsageError: there is no graph of that part of this family.
     """
     # Beside the plans it outlives a restart, and the child in which it is compiled for the first time.
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(inductor_folder()))
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
     # Each graph takes half a minute.
     return compiled_stages(part, model.networks, model.stages, compiled, graphs=1)
 

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cosyrt.accel.artifacts import Format, kept
 from cosyrt.accel.backend.compiled import compiled_stages
 from cosyrt.accel.backend.half_weights import supported
 from cosyrt.accel.contract import Availability, Backend, Part, Precision
-from cosyrt.accel.graph_files import kept
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
 from cosyrt.startup import runtime
@@ -170,6 +171,20 @@ def _constant(number: NDArray[np.int8], bits: int) -> Any:
     return ops.constant(packed)
 
 
+def write_graph(graph: Any, folder: Path) -> None:
+    """Write a graph as two files: its structure, and its constants, which are mapped when it is read."""
+    runtime("openvino").save_model(graph, folder / "graph.xml", compress_to_fp16=False)
+
+
+def read_graph(folder: Path) -> Any:
+    """Read a graph that `write_graph` has written."""
+    return runtime("openvino").Core().read_model(folder / "graph.xml")
+
+
+# Holds on any machine: what depends on the processor is compiled at each load.
+GRAPH: Format[Any, Any] = Format(write=write_graph, read=read_graph, use=lambda graph: graph)
+
+
 def build(bits: int, bf16: bool, part: Part, model: Model) -> Stages:
     """One part run by OpenVINO.
 
@@ -178,8 +193,9 @@ def build(bits: int, bf16: bool, part: Part, model: Model) -> Stages:
     """
 
     def compile(module: nn.Module, example: tuple[Tensor, ...]) -> Compiled:
-        name = f"{type(module).__name__}{len(example)}-{bits}"  # one with a memory has more arguments
-        return Compiled(kept(model.folder, name, lambda: converted(module, example, bits)), bf16)
+        # A graph with a memory has more arguments than the same module without.
+        name = f"openvino-{type(module).__name__}{len(example)}-{bits}"
+        return Compiled(kept(model.folder, name, lambda: converted(module, example, bits), GRAPH), bf16)
 
     return compiled_stages(part, model.networks, model.stages, compile)
 

@@ -2,7 +2,7 @@
 
 Precision is written in the graph (a strongly typed network): the switch for 16 bits and the flag of explicit
 batches, which upstream's builder uses, are gone in TensorRT 11. Chunk mask and stream cache are inputs, so
-that streams run on the engine too. An engine is kept in the user's cache folder (`engine_files.py`).
+that streams run on the engine too. An engine is kept in the user's cache folder (`artifacts.py`).
 Source: the TensorRT Python API, release 10 (kept in 11).
 
 Shapes: B batch · M mel frames · K = past + M.
@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cosyrt.accel.artifacts import Format, kept
 from cosyrt.accel.backend.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, compiled_stages
 from cosyrt.accel.backend.half_weights import availability as half_availability
 from cosyrt.accel.backend.half_weights import narrowed
 from cosyrt.accel.backend.onnx import MISSING as ONNX_MISSING
 from cosyrt.accel.backend.onnx import export
 from cosyrt.accel.contract import Availability, Backend, Part, Precision
-from cosyrt.accel.engine_files import engine_path, kept
+from cosyrt.accel.fingerprint import device_name
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import MissingDependency, UsageError
@@ -211,6 +212,14 @@ class Engine:
             self.idle.put(context)
 
 
+ENGINE_FILE = "model.engine"
+ENGINE = Format(
+    write=lambda plan, folder: (folder / ENGINE_FILE).write_bytes(plan),
+    read=lambda folder: Engine((folder / ENGINE_FILE).read_bytes()),
+    use=Engine,
+)
+
+
 def within(fast: Velocity, plain: Velocity, rows: int) -> Velocity:
     """Velocity by an engine for the rows and lengths that it was built for, else the plain one."""
 
@@ -232,9 +241,10 @@ def build(dtype: torch.dtype, part: Part, model: Model, contexts: int = 1) -> St
         import tensorrt as trt
 
         device = example[0].device
-        path = engine_path(model.folder, device, dtype, trt.__version__)
+        name = f"tensorrt-{trt.__version__} {device_name(device)} {dtype}"
         with torch.cuda.device(device):  # TensorRT builds for, and reads onto, the card that is current
-            return kept(path, Engine, partial(made, module, example, dtype)).opened(contexts, device)
+            engine = kept(model.folder, name, partial(made, module, example, dtype), ENGINE)
+            return engine.opened(contexts, device)
 
     stages, flow = model.stages, model.networks.flow
     other = compiled_stages(part, model.networks, stages, compile, graphs=1)  # an engine takes minutes
