@@ -12,11 +12,12 @@ import torch
 
 from benchmarks.side import Given, Watch, hops, memory_mb, serve
 from cosyrt.accel.load import load
-from cosyrt.engine.decoding import Saying, speech_tokens
+from cosyrt.engine.decoding import LanguageModelInput, complete
 from cosyrt.engine.family import VocoderStreamLike
 from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.session import Session
+from cosyrt.engine.speech_tokens import speech_tokens
 from cosyrt.lab.bench import way
 from cosyrt.voice.voice import Voice
 
@@ -40,9 +41,11 @@ class Ours:
         exactly = replace(
             p.model.settings.speaking, least_per_text=ratio, most_per_text=ratio, loop_tokens=1 << 30
         )
-        saying = Saying(given.text.tolist(), given.prompt_text.tolist(), given.prompt_speech.tolist())
-        draw = torch.Generator(p.model.device).manual_seed(0)
-        return speech_tokens(p.model.stages, exactly, saying, draw, p.model.device)
+        saying = LanguageModelInput(
+            given.text.tolist(), given.prompt_text.tolist(), given.prompt_speech.tolist()
+        )
+        draw = torch.Generator().manual_seed(0)
+        return speech_tokens(p.model.stages, complete(exactly, saying), draw, p.model.device)
 
     def session(self, *, stream: bool) -> Session:
         """A fresh one; what belongs to the voice is kept with it."""

@@ -1,25 +1,45 @@
-"""text tokens → speech tokens, one after another: the loop around the language model.
+"""text tokens → speech tokens, as a state machine: what the language model reads next, and when it is over.
 
-Shapes: B batch (1 here) · T text tokens · P prompt speech tokens · V speech vocabulary with stops.
+Text is pushed into a decoder, `next_input` says what the language model is to read, `accept` takes the token
+that was picked. It calls no stage, so that whoever drives several may read for all of them in one batch;
+`speech_tokens.py` drives one.
+
+Text that is complete is read at once:
+
+    start · speaker (CosyVoice 1) · prompt text · text · task · prompt speech · speech to the end
+
+Text that is still being written is read five tokens at a time, with fifteen speech tokens between:
+
+    start · opening (CosyVoice 3) · 5 text · 15 speech · 5 text · 15 speech · … · rest · task · speech
+
+There the prompt's text and speech tokens come first in the same blocks. When the text ends, its rest is read,
+then the mark that asks for all the speech that is left.
+
+Source: CosyVoice 2 (arXiv:2412.10117, §2.3) and upstream's `inference_bistream` and training (`llm/llm.py`).
+Upstream speaks 15 tokens before the first words where the prompt's speech fills its last block, or where only
+an opening came before; drops prompt speech that the text was too short for; reads its last speech token
+twice before the rest; and has no limit at the end. Else the tokens are the same, one by one.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from cosyrt.engine.sampling import NOTHING, SamplingConfig, draw, remember
-from cosyrt.engine.stages import Stages
+from cosyrt.engine.sampling import NOTHING, SamplingConfig
 from cosyrt.errors import SpeechError
+from cosyrt.models.llm import MARK, SPEECH, START, TASK, TEXT
 from cosyrt.ranges import LEVEL, SIZE, Whole
 
 log = logging.getLogger(__name__)
+
+FIRST_POSITIONS = 512  # of a cache for text without a known end; doubled whenever they are used up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +65,7 @@ class SpeakingConfig:
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> SpeakingConfig:
-        """From the arguments of upstream's `Qwen2LM` in a model description."""
+        """Read the arguments of upstream's `Qwen2LM` in a model description."""
         text, speech = Whole(1, 1_000).each(args, "mix_ratio", [5, 15])
         end = SIZE.of(args, "speech_token_size")
         return cls(
@@ -60,60 +80,221 @@ class SpeakingConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Saying:
-    """What the language model is given for one piece of text."""
+class LanguageModelInput:
+    """Text and prompt of one utterance; the text may be left empty and pushed later."""
 
-    text: list[int]  # the tokens to speak
-    prompt_text: list[int]  # transcript of the prompt, empty without one
+    text: list[int]  # tokens to speak
+    prompt_text: list[int]  # transcript of the prompt or an instruction, empty without one
     prompt_speech: list[int]  # speech tokens of the prompt, empty without one
-    speaker: Tensor | None = None  # [1, 192] where the language model is to hear it
+    speaker: Tensor | None = None  # [1, 192] where the language model reads the speaker vector
+    opening_tokens: int = 0  # prompt text at the beginning that never stands between speech
 
 
-def speech_tokens(
-    stages: Stages,
-    config: SpeakingConfig,
-    saying: Saying,
-    generator: torch.Generator,
-    device: torch.device,
-) -> Iterator[int]:
-    """The speech tokens of one piece, as they are drawn."""
-    least = max(1, int(len(saying.text) * config.least_per_text))
-    most = max(least, int(len(saying.text) * config.most_per_text))
-    text = torch.tensor([saying.prompt_text + saying.text], device=device)
-    prompt = torch.tensor([saying.prompt_speech], dtype=torch.long, device=device)
-    speaker = () if saying.speaker is None else (saying.speaker,)
-    start = text.shape[1] + prompt.shape[1] + 2 + len(speaker)
-    cache = stages.new_cache(1, start + most)
-    recent = torch.full((1, config.sampling.window), NOTHING, device=device)
-    logp = stages.prefill(text, prompt, cache, *speaker)
-    loop = Loop(config, most // 4)
-    for count in range(most):
-        token = draw(allowed(logp, config.end_token, count < least), recent, config.sampling, generator)
-        number = checked(int(token))
-        if number >= config.end_token:
-            return
-        yield number
-        if loop.closes(number):
-            log.warning("speech cut, it repeats itself tokens=%d text_tokens=%d", count + 1, len(saying.text))
-            return
-        recent = remember(recent, token)
-        position = torch.full((1,), start + count, device=device)  # made there: nothing is copied to it
-        mask = torch.ones(1, 1, 1, start + count + 1, dtype=torch.bool, device=device)
-        logp = stages.step(token, position, mask, cache)
-    log.warning("speech cut at its limit tokens=%d text_tokens=%d", most, len(saying.text))
+@dataclass(frozen=True, slots=True)
+class PrefillInput:
+    """Complete text and prompt, read at once into an empty cache."""
+
+    text: list[int]
+    speech: list[int]
+    speaker: Tensor | None  # [1, 192]
+
+    @property
+    def end(self) -> int:
+        """First position after it: two marks, and a place for the speaker, are read beside the tokens."""
+        return len(self.text) + len(self.speech) + 2 + (self.speaker is not None)
 
 
-def without_long_silence(tokens: Iterator[int], config: SpeakingConfig) -> Iterator[int]:
-    """The tokens but for what is too long of a run of silence; the language model hears all of it itself."""
-    run = 0
-    for token in tokens:
-        run = run + 1 if token in config.silent_tokens else 0
-        if run <= config.longest_silence_tokens:
-            yield token
+@dataclass(frozen=True, slots=True)
+class ReadInput:
+    """Text, speech and marks in any order."""
+
+    numbers: list[int]
+    kinds: list[int]  # TEXT, SPEECH or MARK
+    start: int  # position of the first
+
+    @property
+    def end(self) -> int:
+        """First position after it."""
+        return self.start + len(self.numbers)
 
 
-class Loop:
-    """Notices speech that has left its text and goes round in a circle."""
+@dataclass(frozen=True, slots=True)
+class StepInput:
+    """One speech token."""
+
+    token: int
+    position: int
+
+    @property
+    def end(self) -> int:
+        """First position after it."""
+        return self.position + 1
+
+
+Input = PrefillInput | ReadInput | StepInput
+
+
+class Pause(Enum):
+    """Why there is nothing to read."""
+
+    AWAITS_TEXT = "text must be pushed, or ended"
+    FINISHED = "the utterance is over"
+
+
+class Stops(Enum):
+    """Stop tokens that may be picked next."""
+
+    ANY = "any"
+    FILL = "only the one that asks for more text"
+    NONE = "none"
+
+
+class Decoder:
+    """State of one utterance: text goes in, speech tokens come out, no stage is called."""
+
+    def __init__(
+        self, config: SpeakingConfig, given: LanguageModelInput, *, interleaved: bool = False
+    ) -> None:
+        self.config, self.given, self.interleaved = config, given, interleaved
+        self.spoken = 0  # speech tokens so far
+        self.text_tokens = 0  # pushed so far, the prompt's not counted
+        self._text_ended = False
+        self._text = deque(given.prompt_text[given.opening_tokens :])  # waits for its block
+        self._prompt_speech = deque(given.prompt_speech)
+        self._block_left = 0  # speech tokens still to come in this block
+        self._least = self._most = 0
+        self._repetition: RepetitionDetector | None = None  # there once all text is read
+        self._finished = False
+        self._input: Input | None = None  # until its token is accepted
+        self._position = 0
+        self._numbers: list[int] = []  # to be read next
+        self._kinds: list[int] = []
+        self._give([START], MARK)
+        self._give(given.prompt_text[: given.opening_tokens], TEXT)
+        self.push(given.text)
+
+    def push(self, tokens: Sequence[int]) -> None:
+        """Add text tokens."""
+        assert not (tokens and self._text_ended), "the text has ended"
+        self._text.extend(tokens)
+        self.text_tokens += len(tokens)
+
+    def end_of_text(self) -> None:
+        """Say that no more text will be pushed."""
+        self._text_ended = True
+
+    @property
+    def cache_positions(self) -> int:
+        """Positions to make a cache for: all that may be used, or the first ones of text without an end."""
+        if self.interleaved:
+            return FIRST_POSITIONS
+        given = self.given
+        marks = 2 + (given.speaker is not None)
+        start = len(given.prompt_text) + self.text_tokens + len(given.prompt_speech) + marks
+        return start + self._limits()[1]
+
+    @property
+    def stops(self) -> Stops:
+        """Stop tokens that may be picked after the input was read."""
+        if self._block_left:
+            return Stops.FILL
+        return Stops.ANY if self.spoken >= self._least else Stops.NONE
+
+    def next_input(self) -> Input | Pause:
+        """What the language model is to read next: one and the same until a token is accepted."""
+        while self._input is None and not self._finished:
+            if self._block_left or self._repetition:
+                self._input = self._pending()
+            elif self.interleaved and len(self._text) >= self.config.block_text:
+                self._begin_block()
+            elif self._text_ended:
+                self._end_blocks()
+            else:
+                return Pause.AWAITS_TEXT
+        return self._input or Pause.FINISHED
+
+    def accept(self, token: int) -> int | None:
+        """Take the token that was picked after the input was read; None if it is a stop, not speech.
+
+        Raises:
+            SpeechError: no token could be picked, the log-probabilities were not finite.
+        """
+        if token == NOTHING:
+            raise SpeechError(
+                "the language model gave log-probabilities that are not finite; check the weights, or use "
+                "float32"
+            )
+        assert self._input is not None
+        self._position, self._input = self._input.end, None
+        self._numbers, self._kinds = [], []
+        if token >= self.config.end_token:
+            self._block_left, self._finished = 0, self._repetition is not None
+            return None
+        self.spoken += 1
+        self._give([token], SPEECH)
+        if self._repetition is None:
+            self._block_left -= 1
+        elif self._repetition.closes(token):
+            self._cut(", it repeats itself")
+        elif self.spoken >= self._most:
+            self._cut(" at its limit")
+        return token
+
+    def _give(self, numbers: Sequence[int], kind: int) -> None:
+        """Put tokens behind what is to be read."""
+        self._numbers += numbers
+        self._kinds += [kind] * len(numbers)
+
+    def _pending(self) -> Input:
+        """The tokens that wait to be read; a speech token alone is a step."""
+        if self._position == 0 and not self.interleaved:
+            return self._prefill()
+        if self._kinds == [SPEECH]:
+            return StepInput(self._numbers[0], self._position)
+        return ReadInput(self._numbers, self._kinds, self._position)
+
+    def _prefill(self) -> PrefillInput:
+        text = [*self.given.prompt_text[: self.given.opening_tokens], *self._text]
+        return PrefillInput(text, self.given.prompt_speech, self.given.speaker)
+
+    def _begin_block(self) -> None:
+        """Give five text tokens, and speech tokens of the prompt while there are any."""
+        self._give([self._text.popleft() for _ in range(self.config.block_text)], TEXT)
+        speech = min(self.config.block_speech, len(self._prompt_speech))
+        self._give([self._prompt_speech.popleft() for _ in range(speech)], SPEECH)
+        self._block_left = self.config.block_speech - speech
+
+    def _end_blocks(self) -> None:
+        """Give the rest of the text and of the prompt; from here on an end may come."""
+        self._least, self._most = self._limits()
+        self._repetition = RepetitionDetector(self.config, self._most // 4)
+        if self.interleaved:
+            self._give(self._text, TEXT)
+            self._give([TASK], MARK)
+            self._give(self._prompt_speech, SPEECH)
+        if self.spoken >= self._most:
+            self._cut(" at its limit")
+
+    def _limits(self) -> tuple[int, int]:
+        """The least and the most speech tokens that the text may become."""
+        least = max(1, int(self.text_tokens * self.config.least_per_text))
+        return least, max(least, int(self.text_tokens * self.config.most_per_text))
+
+    def _cut(self, why: str) -> None:
+        self._finished = True
+        why = "" if self.interleaved else why
+        log.warning("speech cut%s tokens=%d text_tokens=%d", why, self.spoken, self.text_tokens)
+
+
+def complete(config: SpeakingConfig, given: LanguageModelInput) -> Decoder:
+    """A decoder whose text is complete."""
+    decoder = Decoder(config, given)
+    decoder.end_of_text()
+    return decoder
+
+
+class RepetitionDetector:
+    """Notices speech that has left its text and repeats a few tokens for ever."""
 
     def __init__(self, config: SpeakingConfig, patience: int) -> None:
         self.kinds, self.patience = config.loop_kinds, patience
@@ -121,32 +302,8 @@ class Loop:
         self.count = 0
 
     def closes(self, token: int) -> bool:
-        """Whether, with this token, it does."""
+        """Take one more token; True if the speech is to be cut behind it."""
         self.recent.append(token)
         self.count += 1
         full = len(self.recent) == self.recent.maxlen
         return full and self.count >= self.patience and len(set(self.recent)) <= self.kinds
-
-
-def checked(number: int) -> int:
-    """The token that was drawn.
-
-    Raises:
-        SpeechError: there is none, the log-probabilities were not finite.
-    """
-    if number == NOTHING:
-        raise SpeechError(
-            "the language model gave log-probabilities that are not finite; check the weights, or use float32"
-        )
-    return number
-
-
-def allowed(
-    logp: Tensor,  # [B, V]
-    end_token: int,
-    go_on: bool,
-) -> Tensor:  # [B, V]
-    """The same, with every stop forbidden while the utterance is too short."""
-    if not go_on:
-        return logp
-    return torch.cat([logp[:, :end_token], torch.full_like(logp[:, end_token:], float("-inf"))], dim=1)

@@ -1,13 +1,17 @@
-"""Log-probabilities → the next speech token: nucleus sampling that steps aside when it repeats itself.
+"""Log-probabilities → the next speech token: nucleus sampling that leaves a token that it repeats.
 
-Shapes: B batch · V vocabulary · W window of recent tokens.
+Upstream draws once from the nucleus and, where that token has just been said too often, once more from all
+the others. Both draws together are one distribution, written out here, so one uniform number decides a token
+and a row of a batch depends on its own number alone.
+
+Shapes: B batch · V vocabulary · K most likely tokens · W window of recent tokens.
 Source: repetition-aware sampling (VALL-E 2, arXiv:2406.05370) as in upstream's `utils/common.py`, batched and
 without a round trip to the host.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +25,7 @@ NOTHING = -1  # no token has this number: fills a window that is not full yet, s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingConfig:
-    """How far sampling may stray, and how soon a repetition sends it elsewhere."""
+    """Size of the nucleus, and how many repetitions in the window of recent tokens are too many."""
 
     top_p: float = 0.8
     top_k: int = 25
@@ -30,7 +34,7 @@ class SamplingConfig:
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> SamplingConfig:
-        """From the arguments of upstream's `ras_sampling` in a model description."""
+        """Read the arguments of upstream's `ras_sampling` in a model description."""
         return cls(
             top_p=Real(1e-6, 1).of(args, "top_p"),
             top_k=SIZE.of(args, "top_k"),
@@ -40,37 +44,57 @@ class SamplingConfig:
 
 
 def nucleus(
-    logp: Tensor,  # [B, V]
+    p: Tensor,  # [B, K] probabilities of the most likely tokens, in falling order
     config: SamplingConfig,
-) -> tuple[Tensor, Tensor]:  # probabilities [B, K] (zero outside the nucleus) and their tokens [B, K]
-    """The most likely tokens up to `top_p` of the mass, at most `top_k` of them."""
-    p, token = logp.softmax(-1).topk(min(config.top_k, logp.shape[-1]), dim=-1)
+) -> Tensor:  # [B, K] zero outside the nucleus
+    """Probabilities of a draw from the nucleus: the most likely tokens up to `top_p` of the mass."""
     before = p.cumsum(-1) - p
-    return p * (before < config.top_p), token
+    inside = p * (before < config.top_p)
+    return inside / inside.sum(-1, keepdim=True)
 
 
-def draw(
+def distribution(
     logp: Tensor,  # [B, V] log-probabilities, -inf where a token is forbidden
     recent: Tensor,  # [B, W] tokens spoken last, NOTHING where there are none yet
     config: SamplingConfig,
-    generator: torch.Generator,
-) -> Tensor:  # [B]
-    """One token a sequence; NOTHING where the log-probabilities are not numbers.
+) -> Tensor:  # [B, V] probabilities; a row is NaN where its log-probabilities are not numbers
+    """Probabilities of the next token under repetition-aware sampling.
 
-    A token that the window holds too often is forbidden and replaced by a draw from all the others, so that
-    the model gets out of a loop; when nothing else is possible it stays.
+    A token of the nucleus that the window holds too often hands its probability on to all other tokens, in
+    proportion to the whole distribution. When no other token is possible it keeps it.
     """
-    p, candidates = nucleus(logp, config)
-    failed = p[:, :1].isnan()  # softmax spreads one NaN, or +inf, over its whole row
-    p = torch.where(failed, 1.0, p)  # as below: a device that finds NaN here is lost to the whole process
-    token = candidates.gather(1, torch.multinomial(p, 1, generator=generator))  # [B, 1]
-    repeats = (recent == token).sum(1, keepdim=True) >= config.window * config.tolerance
-    others = logp.softmax(-1).scatter(1, token, 0.0)
-    possible = others.sum(1, keepdim=True) > 0
-    others = torch.where(possible, others, 1.0)  # never drawn from: keeps multinomial content
-    other = torch.multinomial(others, 1, generator=generator)
-    drawn = torch.where(repeats & possible, other, token)
-    return torch.where(failed, NOTHING, drawn).squeeze(1)
+    full = logp.softmax(-1)
+    p, candidate = full.topk(min(config.top_k, full.shape[-1]), dim=-1)
+    q = nucleus(p, config)
+    others = 1 - p
+    # The difference loses its digits where one token is nearly certain: there the others are added up.
+    others[:, :1] = full.scatter(1, candidate[:, :1], 0.0).sum(1, keepdim=True)
+    repeats = (recent[:, None] == candidate[:, :, None]).sum(-1) >= config.window * config.tolerance
+    leaves = repeats & (others >= torch.finfo(others.dtype).tiny)
+    handed_on = torch.where(leaves, q / others, 0.0).double()  # what one takes from the sum can be most of it
+    total = handed_on.sum(-1, keepdim=True)
+    own = torch.where(leaves, 0.0, q) + p * (total - handed_on).float()
+    return (full * total.float()).scatter(1, candidate, own)
+
+
+def uniforms(
+    rngs: Sequence[torch.Generator],  # on the host, one a row
+    device: torch.device,
+) -> Tensor:  # float32 [B], from 0 to 1, 1 excluded
+    """One uniform number a row, from the generator of its own utterance."""
+    # Blocking, the copy would wait for all that the device was asked before.
+    return torch.cat([torch.rand(1, generator=rng) for rng in rngs]).to(device, non_blocking=True)
+
+
+def pick(
+    distribution: Tensor,  # [B, V]
+    uniforms: Tensor,  # [B] float32, from 0 to 1, 1 excluded
+) -> Tensor:  # [B]
+    """Pick the token in which each uniform number falls; NOTHING where the distribution is not finite."""
+    cumulative = distribution.cumsum(-1, dtype=torch.float64)
+    total = cumulative[:, -1:]
+    token = torch.searchsorted(cumulative, uniforms[:, None] * total, right=True)
+    return torch.where(total.isfinite(), token, NOTHING).squeeze(1)
 
 
 def remember(

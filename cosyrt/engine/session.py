@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cosyrt.engine.decoding import Saying, speech_tokens, without_long_silence
-from cosyrt.engine.interleave import Interleaved
+from cosyrt.engine.decoding import Decoder, LanguageModelInput, complete
 from cosyrt.engine.prefetch import ahead
 from cosyrt.engine.prompts import Manner, prompt_of
+from cosyrt.engine.speech_tokens import speech_tokens, without_long_silence
 from cosyrt.engine.stretch import Stretch
 from cosyrt.errors import SpeechError, UsageError
 from cosyrt.text.arriving import utterances
@@ -47,7 +47,7 @@ class Session:
         _check(speed, seed)
         self.pipeline, self.voice, self.speed = pipeline, voice, float(speed)
         self.chunked, self.edges = chunked, edges
-        self.drawing = torch.Generator(pipeline.model.device).manual_seed(int(seed))
+        self.drawing = torch.Generator().manual_seed(int(seed))
         self.noise = torch.Generator().manual_seed(int(seed))
         self.condition = pipeline.conditions.of(voice)
         self.prompt = prompt_of(voice, manner or Manner(), pipeline.tokenizer.encode)
@@ -69,10 +69,15 @@ class Session:
         m, encode = self.pipeline.model, self.pipeline.tokenizer.encode
         for piece in pieces:
             text = encode(piece)
-            saying = Saying(text, self.prompt.text, self.prompt.speech, self.speaker())
-            spoken = speech_tokens(m.stages, m.settings.speaking, saying, self.drawing, m.device)
+            decoder = complete(m.settings.speaking, self.given(text))
+            spoken = speech_tokens(m.stages, decoder, self.drawing, m.device)
             yield from without_long_silence(spoken, m.settings.speaking)
             yield END
+
+    def given(self, text: list[int]) -> LanguageModelInput:
+        """Text tokens and the prompt, as the language model is given them."""
+        prompt = self.prompt
+        return LanguageModelInput(text, prompt.text, prompt.speech, self.speaker(), prompt.opening_tokens)
 
     def speaker(self) -> torch.Tensor | None:  # [1, 192]
         """The speaker vector, if the language model is to hear it."""
@@ -89,8 +94,9 @@ class Session:
         """Speech tokens of one utterance after another, END after each."""
         m, encode = self.pipeline.model, self.pipeline.tokenizer.encode
         for utterance in utterances(words, least=LONG, most=LONGEST):
-            speaking = Interleaved(m.stages, m.settings.speaking, self.prompt, self.drawing, m.device)
-            spoken = speaking.speak(chain.from_iterable(map(encode, utterance)))
+            decoder = Decoder(m.settings.speaking, self.given([]), interleaved=True)
+            text = chain.from_iterable(map(encode, utterance))
+            spoken = speech_tokens(m.stages, decoder, self.drawing, m.device, text)
             yield from without_long_silence(spoken, m.settings.speaking)
             yield END
 

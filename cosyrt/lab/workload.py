@@ -19,13 +19,12 @@ import torch
 from torch import Tensor
 
 from cosyrt.accel.contract import PARTS, Part, size_of
-from cosyrt.engine.decoding import Saying, speech_tokens
-from cosyrt.engine.interleave import Reader
+from cosyrt.engine.decoding import Decoder, LanguageModelInput, Pause, complete
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.model import Model
 from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.speech_tokens import Reader, speech_tokens
 from cosyrt.engine.stages import Stages
-from cosyrt.models.llm import MARK, SPEECH, START, TEXT
 from cosyrt.voice.voice import Voice
 
 TEXTS = (
@@ -120,7 +119,7 @@ class Subject:
         words = -(-length.speech_tokens // LEAST_PER_TEXT)
         prompt = (text * (length.prompt_tokens // len(text) + 1))[: length.prompt_tokens // LEAST_PER_TEXT]
         return Utterance(
-            saying=Saying(
+            saying=LanguageModelInput(
                 (text * (words // len(text) + 1))[:words],
                 prompt,
                 voice.speech_tokens.tolist(),
@@ -135,13 +134,9 @@ class Subject:
         """An utterance whose speech tokens, at most that many, the model itself draws from a text."""
         p = self.pipeline
         voice = self.voice(0)
-        saying = Saying(p.tokenizer.encode(TEXTS[number % len(TEXTS)]), [], [], self.heard(voice))
-        draw = torch.Generator(p.model.device).manual_seed(number)
-        speech = list(
-            islice(
-                speech_tokens(p.model.stages, p.model.settings.speaking, saying, draw, p.model.device), most
-            )
-        )
+        saying = LanguageModelInput(p.tokenizer.encode(TEXTS[number % len(TEXTS)]), [], [], self.heard(voice))
+        decoder, draw = complete(p.model.settings.speaking, saying), torch.Generator().manual_seed(number)
+        speech = list(islice(speech_tokens(p.model.stages, decoder, draw, p.model.device), most))
         return Utterance(saying=saying, speech=speech, voice=voice, chunked=bool(number % 2))
 
 
@@ -149,7 +144,7 @@ class Subject:
 class Utterance:
     """What is said, and the speech tokens it becomes whoever says it."""
 
-    saying: Saying
+    saying: LanguageModelInput
     speech: list[int]
     voice: Voice
     chunked: bool
@@ -182,10 +177,8 @@ def log_probabilities(
 
     forced = stages._replace(prefill=force(stages.prefill), step=force(stages.step))
     config = replace(p.model.settings.speaking, least_per_text=1.0, most_per_text=100.0)
-    draw = torch.Generator(p.model.device).manual_seed(0)
-    for _ in islice(
-        speech_tokens(forced, config, said.saying, draw, p.model.device), min(steps, len(said.speech))
-    ):
+    decoder, draw = complete(config, said.saying), torch.Generator().manual_seed(0)
+    for _ in islice(speech_tokens(forced, decoder, draw, p.model.device), min(steps, len(said.speech))):
         pass
     return torch.cat(heard)
 
@@ -196,17 +189,19 @@ def read_probabilities(
     said: Utterance,
 ) -> Tensor:  # [reads, V]; none where the model reads no text while it speaks
     """What the language model expects after each read of text that arrives while it is spoken."""
-    config = subject.model.settings.speaking
+    config = replace(subject.model.settings.speaking, block_speech=READS)
+    if config.fill_token is None:
+        return torch.zeros(0, 1)
+    decoder = Decoder(config, LanguageModelInput(said.saying.text, [], []), interleaved=True)
+    decoder.end_of_text()
     reader = Reader(stages, subject.model.device)
     heard: list[Tensor] = []
-    reader.give([START], MARK)
-    for block in range(0 if config.fill_token is None else BLOCKS_READ):
-        start = block * config.block_text
-        reader.give(said.saying.text[start : start + config.block_text], TEXT)
-        for number in said.speech[block * READS : (block + 1) * READS]:
-            heard.append(reader.read())
-            reader.give([number], SPEECH)
-    return torch.cat(heard) if heard else torch.zeros(0, 1)
+    for number in said.speech[: BLOCKS_READ * READS]:
+        given = decoder.next_input()
+        assert not isinstance(given, Pause)
+        heard.append(reader.read(given))
+        decoder.accept(number)
+    return torch.cat(heard)
 
 
 def mel_of(

@@ -16,10 +16,11 @@ from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.hyperyaml import read_description
 from cosyrt.engine.causal_stream import CausalAudioStream
 from cosyrt.engine.cosyvoice3 import noise_state, read_settings
-from cosyrt.engine.decoding import Saying, speech_tokens, without_long_silence
+from cosyrt.engine.decoding import LanguageModelInput, complete
 from cosyrt.engine.mel_stream import Condition, MelStream
 from cosyrt.engine.model import build
 from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.speech_tokens import speech_tokens, without_long_silence
 from cosyrt.engine.stages import eager
 from cosyrt.errors import ConfigError
 from cosyrt.models.flow import DiTFlow, DiTFlowConfig
@@ -135,8 +136,8 @@ def test_the_least_length_masks_the_end_and_not_the_start(tiny3_folder: Path) ->
     wanted = torch.full((1, networks.llm.llm_decoder.out_features), -50.0)
     wanted[0, end] = 0.0
     stages = eager(networks)._replace(prefill=lambda *_: wanted, step=lambda *_: wanted)
-    saying = Saying([1, 2, 3], [], [])
-    spoken = list(speech_tokens(stages, settings.speaking, saying, torch.Generator(), torch.device("cpu")))
+    decoder = complete(settings.speaking, LanguageModelInput([1, 2, 3], [], []))
+    spoken = list(speech_tokens(stages, decoder, torch.Generator(), torch.device("cpu")))
 
     assert len(spoken) == model.LEAST * 3
     assert max(spoken) < settings.llm.speech_vocabulary

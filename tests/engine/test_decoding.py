@@ -1,58 +1,25 @@
-"""The loop around the language model, with a model that says what the test wants."""
+"""The decoder, with a model that wants the tokens that the test says."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
-import torch
-from torch import Tensor
 
 from cosyrt.checkpoint.hyperyaml import Tagged
-from cosyrt.engine.decoding import Saying, SpeakingConfig, allowed, speech_tokens
-from cosyrt.engine.sampling import SamplingConfig
-from cosyrt.engine.stages import Stages
-
-END = 10  # speech tokens 0 … 9, stops 10, 11 and 12
-CONFIG = SpeakingConfig(end_token=END, sampling=SamplingConfig(tolerance=2.0))  # never steps aside
-
-
-class Script:
-    """A language model that wants the given tokens, one after another, then the last one for ever."""
-
-    def __init__(self, wanted: Sequence[int]) -> None:
-        self.wanted = list(wanted)
-        self.asked: list[dict[str, Any]] = []
-
-    def logp(self) -> Tensor:  # [1, V]
-        """The wanted token is nearly certain; after it come its neighbours."""
-        wanted = self.wanted[min(len(self.asked), len(self.wanted)) - 1]
-        return (-8.0 * (torch.arange(END + 3) - wanted).abs()).log_softmax(0)[None]
-
-    def new_cache(self, batch: int, capacity: int) -> Any:
-        self.capacity = capacity
-
-    def prefill(self, text: Tensor, speech: Tensor, cache: Any) -> Tensor:
-        self.asked.append({"text": text.tolist(), "speech": speech.tolist()})
-        return self.logp()
-
-    def step(self, token: Tensor, position: Tensor, mask: Tensor, cache: Any) -> Tensor:
-        self.asked.append({"token": int(token), "position": int(position), "mask": mask.shape[-1]})
-        return self.logp()
-
-    def say(self, config: SpeakingConfig, saying: Saying) -> list[int]:
-        unused = dict.fromkeys(Stages._fields)
-        own = {"new_cache": self.new_cache, "prefill": self.prefill, "step": self.step}
-        stages = Stages(**(unused | own))  # type: ignore[arg-type]
-        draws = torch.Generator().manual_seed(0)
-        return list(speech_tokens(stages, config, saying, draws, torch.device("cpu")))
-
-
-def words(count: int) -> Saying:
-    return Saying(list(range(count)), [], [])
+from cosyrt.engine.decoding import (
+    Decoder,
+    LanguageModelInput,
+    Pause,
+    PrefillInput,
+    ReadInput,
+    SpeakingConfig,
+    StepInput,
+    Stops,
+)
+from cosyrt.models.llm import MARK, SPEECH, START, TASK, TEXT
+from tests.engine.scripted import CONFIG, END, FILL, NO_PROMPT, Script, words
 
 
 @pytest.mark.parametrize("stop", [END, END + 1, END + 2])
@@ -63,7 +30,7 @@ def test_every_stop_token_ends_the_utterance(stop: int) -> None:
 
 @pytest.mark.parametrize("stop", [END, END + 1, END + 2])
 def test_no_stop_before_the_least(stop: int) -> None:
-    """Below two speech tokens a text token no stop is drawn, however much it is wanted."""
+    """Below two speech tokens a text token no stop is picked, however much it is wanted."""
     assert Script([3, stop]).say(CONFIG, words(3)) == [3] + [END - 1] * 5
 
 
@@ -74,66 +41,130 @@ def test_at_least_one_token_is_spoken() -> None:
 
 def test_the_most_cuts_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     """Speech without an end is cut at its limit, with one warning and without the text."""
+    script = Script([4])
     with caplog.at_level(logging.WARNING, logger="cosyrt"):
-        assert Script([4]).say(replace(CONFIG, most_per_text=7), words(3)) == [4] * 21
+        assert script.say(replace(CONFIG, most_per_text=7), words(3)) == [4] * 21
 
     assert caplog.messages == ["speech cut at its limit tokens=21 text_tokens=3"]
+    assert script.calls == 21
 
 
 def test_limits_count_the_text_alone() -> None:
     """The transcript of the prompt adds nothing to the least or the most."""
-    saying = Saying([1, 2], [3] * 50, [4] * 100)
+    prompted = LanguageModelInput([1, 2], [3] * 50, [4] * 100)
 
-    assert len(Script([END]).say(CONFIG, saying)) == 4
-    assert len(Script([5]).say(CONFIG, saying)) == 40
-
-
-def test_what_the_model_is_asked() -> None:
-    """It reads transcript, text and prompt once, then its own tokens one by one, each at its place."""
-    script = Script([6, 7, 8, END])
-    script.say(replace(CONFIG, least_per_text=0.5), Saying([1, 2], [3, 4, 5], [8, 9]))
-
-    assert script.asked == [
-        {"text": [[3, 4, 5, 1, 2]], "speech": [[8, 9]]},
-        {"token": 6, "position": 9, "mask": 10},
-        {"token": 7, "position": 10, "mask": 11},
-        {"token": 8, "position": 11, "mask": 12},
-    ]
-    assert script.capacity == 9 + 40
+    assert len(Script([END]).say(CONFIG, prompted)) == 4
+    assert len(Script([5]).say(CONFIG, prompted)) == 40
 
 
-def test_nothing_runs_before_a_token_is_wanted() -> None:
-    """The model works only as far as the reader reads."""
-    script = Script([1, 2, 3])
-    stages = Stages(script.new_cache, script.prefill, script.step, *[None] * 7)  # type: ignore[arg-type]
-    tokens = speech_tokens(stages, CONFIG, words(2), torch.Generator(), torch.device("cpu"))
+def test_the_decoder_runs_without_any_stage() -> None:
+    """Inputs come in order, each until its token is accepted; text is awaited, and the end is the end."""
+    decoder = Decoder(replace(CONFIG, least_per_text=0.1), LanguageModelInput([], [1], [2]))
+    assert decoder.next_input() is Pause.AWAITS_TEXT
+    decoder.push([5])
+    assert decoder.next_input() is Pause.AWAITS_TEXT
+    decoder.push([6])
+    decoder.end_of_text()
 
-    assert len(script.asked) == 0
-    assert [next(tokens), next(tokens)] == [1, 2]
-    assert len(script.asked) == 2
+    assert decoder.next_input() is decoder.next_input()
+    assert decoder.next_input() == PrefillInput([1, 5, 6], [2], None)
+    assert decoder.stops is Stops.NONE
+    assert decoder.accept(7) == 7
+    assert decoder.next_input() == StepInput(7, 6)
+    assert decoder.stops is Stops.ANY
+    assert decoder.accept(END) is None
+    assert decoder.next_input() is Pause.FINISHED
 
 
-def test_repetitions_are_drawn_again() -> None:
-    """With upstream's tolerance a token that has just been said steps aside."""
-    spoken = Script([4]).say(replace(CONFIG, sampling=SamplingConfig(), most_per_text=10), words(1))
-
-    assert spoken[0] == 4
-    assert spoken[1] != 4
-
-
-def test_only_stops_are_forbidden() -> None:
-    """Speech tokens keep their log-probabilities; when the utterance may end nothing is changed."""
-    logp = torch.arange(13.0)[None]
-
-    assert allowed(logp, END, True)[0].tolist() == [*map(float, range(10)), *[float("-inf")] * 3]
-    assert allowed(logp, END, False) is logp
+def test_the_decoder_awaits_text_between_blocks() -> None:
+    """Without five text tokens nothing is read; a speech token alone is a step, with text it is a read."""
+    decoder = Decoder(replace(CONFIG, block_text=2, block_speech=2), NO_PROMPT, interleaved=True)
+    decoder.push([5])
+    assert decoder.next_input() is Pause.AWAITS_TEXT
+    decoder.push([6, 8])
+    assert decoder.next_input() == ReadInput([START, 5, 6], [MARK, TEXT, TEXT], 0)
+    assert (decoder.stops, decoder.accept(7)) == (Stops.FILL, 7)
+    assert decoder.next_input() == StepInput(7, 3)
+    assert decoder.accept(9) == 9
+    assert decoder.next_input() is Pause.AWAITS_TEXT
+    decoder.end_of_text()
+    assert decoder.next_input() == ReadInput([9, 8, TASK], [SPEECH, TEXT, MARK], 4)
 
 
 def test_settings_come_from_the_description() -> None:
     """The end follows the vocabulary; the two ratios may be missing and are then upstream's."""
     sampling = Tagged("ras_sampling", {"top_p": 0.8, "top_k": 25, "win_size": 10, "tau_r": 0.1}, "name")
     args = {"speech_token_size": END, "sampling": sampling}
-    given = SpeakingConfig.from_description(args | {"min_token_text_ratio": 1, "max_token_text_ratio": 5})
+    found = SpeakingConfig.from_description(args | {"min_token_text_ratio": 1, "max_token_text_ratio": 5})
 
     assert SpeakingConfig.from_description(args) == SpeakingConfig(end_token=END, fill_token=END + 2)
-    assert (given.least_per_text, given.most_per_text) == (1, 5)
+    assert (found.least_per_text, found.most_per_text) == (1, 5)
+
+
+def test_five_and_fifteen() -> None:
+    """Start, then blocks of five and fifteen; the rest of the text, the task, and speech to the end."""
+    script = Script([7] * 40 + [END])
+    spoken = script.interleave(range(100, 112))
+
+    assert spoken == [7] * 40
+    assert script.layout() == "m" + ("ttttt" + "s" * 15) * 2 + "ttm" + "s" * 10
+    assert [number for kind, number in script.sequence if kind == TEXT] == list(range(100, 112))
+    assert [number for kind, number in script.sequence if kind == MARK] == [START, TASK]
+
+
+def test_the_model_may_ask_for_text_early() -> None:
+    """A fill token ends the block; it is not spoken and not read again."""
+    script = Script([7, 7, FILL, 7, 7, 7, END])
+    spoken = script.interleave(range(100, 106), replace(CONFIG, least_per_text=0.1, block_speech=4))
+
+    assert spoken == [7, 7, 7, 7, 7]
+    assert script.layout() == "mtttttss" + "tmsss"
+    assert FILL not in [number for kind, number in script.sequence if kind == SPEECH]
+
+
+def test_no_end_while_there_is_text() -> None:
+    """An end that comes before the text's end is not picked; its neighbour is."""
+    spoken = Script([END]).interleave(range(100, 105), replace(CONFIG, fill_token=END + 1, block_speech=2))
+
+    assert len(spoken) == 2 + 8  # one block, then the least that five text tokens ask for
+
+
+def test_the_prompt_comes_in_the_same_blocks() -> None:
+    """Transcript and text are one text, the prompt's speech fills its blocks before anything is spoken."""
+    script = Script([7] * 30)
+    prompt = LanguageModelInput([], [1, 2, 3], list(range(20, 40)))
+    first = next(script.drive(Decoder(CONFIG, prompt, interleaved=True), iter(range(100, 120))))
+
+    assert first == 7
+    assert script.sequence == [
+        (MARK, START),
+        *((TEXT, number) for number in (1, 2, 3, 100, 101)),
+        *((SPEECH, number) for number in range(20, 35)),
+        *((TEXT, number) for number in range(102, 107)),
+        *((SPEECH, number) for number in range(35, 40)),
+    ]
+
+
+def test_a_full_last_block_of_the_prompt_is_followed_by_text() -> None:
+    """Where the prompt's speech ends with its block, five more text tokens come before speech."""
+    script = Script([7] * 20)
+    prompt = LanguageModelInput([], [1, 2], [5] * 15)
+    next(script.drive(Decoder(CONFIG, prompt, interleaved=True), iter(range(100, 120))))
+
+    assert script.layout() == "mttttt" + "s" * 15 + "ttttt"
+
+
+def test_a_text_too_short_for_its_prompt_keeps_all_of_it() -> None:
+    """Prompt speech that found no text stands behind the task, as in training."""
+    script = Script([7, 7, END])
+    prompt = LanguageModelInput([], [1, 2, 3], [5] * 40)
+    script.interleave([100], replace(CONFIG, least_per_text=0.1), prompt)
+
+    assert script.layout() == "mttttm" + "s" * 40 + "ss"
+
+
+def test_the_end_is_cut_and_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """Interleaved speech without an end is cut at twenty tokens a text token, with one warning."""
+    with caplog.at_level(logging.WARNING, logger="cosyrt"):
+        assert len(Script([7, 3]).interleave([100, 101])) == 40
+    assert caplog.messages == ["speech cut tokens=40 text_tokens=2"]

@@ -16,16 +16,14 @@ from torch import Tensor
 
 import cosyrt
 from cosyrt.audio import Audio
-from cosyrt.engine.decoding import Saying
+from cosyrt.engine.decoding import Decoder, LanguageModelInput
 from cosyrt.engine.pipeline import Pipeline
-from cosyrt.engine.prompts import Prompt
 from cosyrt.errors import SpeechError, TextError
 from cosyrt.models.layers import StreamCache
 from cosyrt.models.llm import SPEECH
 from cosyrt.models.velocity import FlowInputs
 from tests.engine.pipelines import SHORT, Counted, other, prompted, same, terse
-from tests.engine.test_decoding import Script as Whole
-from tests.engine.test_interleave import CONFIG, Script, layout
+from tests.engine.scripted import CONFIG, Script
 
 Speak = Callable[[Pipeline], Iterator[Audio]]
 NOISE = Audio(np.random.default_rng(0).standard_normal(72_000).astype(np.float32) / 10, 24_000)
@@ -72,7 +70,7 @@ def test_c2_closing_the_iterator_stops_the_work(spelling: Pipeline, how: str, ov
 @pytest.mark.parametrize("stop", [10, 11, 12])
 def test_c3_the_least_length_forbids_every_stop(stop: int) -> None:
     """Upstream forbids one of three in CosyVoice 2, and in 3 one that is none."""
-    assert len(Whole([stop]).say(CONFIG, Saying([1, 2, 3], [], []))) == 6
+    assert len(Script([stop]).say(CONFIG, LanguageModelInput([1, 2, 3], [], []))) == 6
 
 
 @pytest.mark.parametrize("stop", [0, 1, 2, 3, 199])
@@ -135,9 +133,10 @@ def test_c11_an_instruction_reaches_the_model_whatever_the_voice(
 def test_c12_text_comes_before_speech_without_a_prompt() -> None:
     """Where only an opening stands before the text, as CosyVoice 3 has it, speech waits for words."""
     script = Script([7] * 40)
-    next(script.speaking(Prompt(text=[1, 2, 3], speech=[], opening_tokens=3)).speak(iter(range(100, 120))))
+    prompt = LanguageModelInput([], [1, 2, 3], [], opening_tokens=3)
+    next(script.drive(Decoder(CONFIG, prompt, interleaved=True), iter(range(100, 120))))
 
-    assert layout(script) == "m" + "ttt" + "ttttt"
+    assert script.layout() == "m" + "ttt" + "ttttt"
 
 
 @pytest.mark.parametrize("manner", [{}, {"cross_lingual": True}, {"instruction": "Softly."}])
@@ -161,7 +160,7 @@ def test_c12_text_in_streaming_of_cosyvoice3_without_a_prompt(
 def test_c12_each_speech_token_is_read_once() -> None:
     """Upstream reads the last one of a block again when the text ends, which training never showed it."""
     script = Script([*range(9), 3] * 4)
-    spoken = script.say(range(7), config=replace(CONFIG, loop_kinds=0, most_per_text=4))
+    spoken = script.interleave(range(7), replace(CONFIG, loop_kinds=0, most_per_text=4))
 
     assert [number for kind, number in script.sequence if kind == SPEECH] == spoken[:-1]
 
@@ -169,8 +168,8 @@ def test_c12_each_speech_token_is_read_once() -> None:
 def test_c13_text_in_streaming_ends(caplog: pytest.LogCaptureFixture) -> None:
     """A model that never ends is cut after the text, and an end before it is not drawn."""
     with caplog.at_level(logging.WARNING, logger="cosyrt"):
-        assert len(Script([3, 5] * 500).say(range(7), config=replace(CONFIG, loop_kinds=0))) == 140
-        assert len(Script([10]).say(range(5), config=CONFIG)) == 15
+        assert len(Script([3, 5] * 500).interleave(range(7), replace(CONFIG, loop_kinds=0))) == 140
+        assert len(Script([10]).interleave(range(5))) == 15
     assert caplog.messages == ["speech cut tokens=140 text_tokens=7"]
 
 
@@ -206,9 +205,9 @@ def test_c19_runaway_repetition_is_cut_and_reported(
     circle: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Speech that goes round in a circle for four seconds ends long before its limit, with one warning."""
-    script = Whole([*range(10), *circle * 2_000])
+    script = Script([*range(10), *circle * 2_000])
     with caplog.at_level(logging.WARNING, logger="cosyrt"):
-        spoken = script.say(replace(CONFIG, loop_kinds=9), Saying(list(range(100)), [], []))
+        spoken = script.say(replace(CONFIG, loop_kinds=9), LanguageModelInput(list(range(100)), [], []))
 
     assert len(spoken) == 500  # a quarter of its limit of 2,000
     assert caplog.messages == ["speech cut, it repeats itself tokens=500 text_tokens=100"]
@@ -217,8 +216,8 @@ def test_c19_runaway_repetition_is_cut_and_reported(
 def test_c19_speech_that_varies_is_not_cut(caplog: pytest.LogCaptureFixture) -> None:
     """Ten different tokens in turn are no repetition to one who looks for nine."""
     with caplog.at_level(logging.WARNING, logger="cosyrt"):
-        spoken = Whole([*range(10)] * 80 + [10]).say(
-            replace(CONFIG, loop_kinds=9), Saying(list(range(100)), [], [])
+        spoken = Script([*range(10)] * 80 + [10]).say(
+            replace(CONFIG, loop_kinds=9), LanguageModelInput(list(range(100)), [], [])
         )
 
     assert len(spoken) == 800

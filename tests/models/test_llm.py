@@ -141,6 +141,15 @@ def test_the_order_of_the_prompt(model: SpeechLanguageModel) -> None:
     assert torch.equal(model.prompt(text, speech[:, :0])[0], prompt[:4])
 
 
+def test_a_mixed_sequence_in_the_usual_order_is_the_usual_prompt(model: SpeechLanguageModel) -> None:
+    """Start, text, task, speech by their kinds have the embeddings of `prompt`."""
+    numbers = torch.tensor([[START, 4, 5, 6, TASK, 2, 3]])
+    kinds = torch.tensor([[MARK, TEXT, TEXT, TEXT, MARK, SPEECH, SPEECH]])
+    usual = model.prompt(numbers[:, 1:4], numbers[:, 5:])
+
+    assert torch.equal(model.mixed(numbers, kinds), usual)
+
+
 def test_the_vocabulary_ends_with_the_stops(model: SpeechLanguageModel) -> None:
     """Log-probabilities, one a speech token and one a stop, that sum to one."""
     logp = prefill(model, inputs(1, 3), model.empty_cache(1, 3))

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from cosyrt.accel.backend.compiled import compiled_stages
-from cosyrt.engine.interleave import Reader
+from cosyrt.engine.decoding import ReadInput
 from cosyrt.engine.mel_stream import Condition, MelStream
+from cosyrt.engine.speech_tokens import Reader
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.models.llm import SPEECH
 from cosyrt.units import Rates
@@ -112,10 +113,10 @@ def test_text_is_read_while_it_is_spoken() -> None:
     networks = networks_with(0.0)
     plain = eager(networks)
     fast = compiled_stages("llm", networks, plain, Compiler())
-    readers = [Reader(stages, torch.device("cpu")) for stages in (plain, fast)]
-    for end in range(5):
-        for reader in readers:
-            reader.give(list(range(7 * (1 + end))), SPEECH)
-        want, got = (reader.read() for reader in readers)
+    readers, start = [Reader(stages, torch.device("cpu")) for stages in (plain, fast)], 0
+    for part in range(7, 42, 7):
+        given = ReadInput(list(range(part)), [SPEECH] * part, start)
+        want, got = (reader.read(given, positions=7) for reader in readers)
+        start = given.end
 
         torch.testing.assert_close(got, want, atol=1e-4, rtol=0)

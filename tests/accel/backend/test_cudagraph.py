@@ -27,7 +27,7 @@ from cosyrt.accel.backend.cudagraph import (
 from cosyrt.accel.contract import PARTS as BACKEND_PARTS
 from cosyrt.accel.contract import Part
 from cosyrt.accel.registry import BACKENDS
-from cosyrt.engine import interleave
+from cosyrt.engine import decoding
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Networks, eager
 from cosyrt.errors import UsageError
@@ -212,7 +212,7 @@ def test_text_that_is_read_while_spoken_is_said_the_same(
     spelling: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There a cache grows, to a larger place, and is read without a graph."""
-    monkeypatch.setattr(interleave, "ROOM", 8)
+    monkeypatch.setattr(decoding, "FIRST_POSITIONS", 8)
     networks = Networks(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder())
     stages = build(None, "llm", replace(spelling.model, networks=networks), record=itself)
     fast = other(spelling, **{name: getattr(stages, name) for name in BACKEND_PARTS["llm"]})
