@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosyrt.audio import Audio
-from cosyrt.mel import MelSpec, log_mel
+from cosyrt.mel import log_mel
+from cosyrt.units import MelSpec
 
 COEFFICIENTS = 13
 DECIBELS = 10 / np.log(10) * np.sqrt(2)

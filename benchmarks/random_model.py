@@ -9,6 +9,7 @@ import torch
 
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine import cosyvoice2
+from cosyrt.engine.qwen2_weights import BACKBONE, UNUSED_HEAD
 from cosyrt.models.flow import Flow, FlowConfig
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
 from cosyrt.models.vocoder import Vocoder
@@ -76,7 +77,7 @@ def _language_model(config: LanguageModelConfig) -> dict[str, torch.Tensor]:
     model = SpeechLanguageModel(config)
     model.llm_decoder.bias.data[config.speech_vocabulary :] = NEVER
     tensors = official_language_model_keys(model.state_dict())
-    return tensors | {cosyvoice2.UNUSED_HEAD: tensors[f"{cosyvoice2.BACKBONE}embed_tokens.weight"]}
+    return tensors | {UNUSED_HEAD: tensors[f"{BACKBONE}embed_tokens.weight"]}
 
 
 def _description(small: bool) -> str:

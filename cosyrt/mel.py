@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -11,21 +10,9 @@ from numpy.typing import NDArray
 
 from cosyrt.audio import Samples
 from cosyrt.errors import AudioError
+from cosyrt.units import MelSpec
 
 _FRAMES_AT_ONCE = 512
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MelSpec:
-    """How a mel spectrogram is computed; the defaults are CosyVoice 2's."""
-
-    sample_hz: int = 24_000
-    n_fft: int = 1_920
-    win: int = 1_920
-    hop: int = 480
-    n_mels: int = 80
-    fmin: float = 0.0
-    fmax: float | None = 8_000.0  # None: half the sample rate
 
 
 def log_mel(

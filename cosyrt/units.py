@@ -1,6 +1,6 @@
-"""The rates of one model family: samples, mel frames and speech tokens against seconds.
+"""Rates and frame sizes: how samples, mel frames and speech tokens are related to seconds.
 
-Read from the model description, never assumed: CosyVoice 1 runs at 22 050 Hz, 2 and 3 at 24 000 Hz.
+They are read from the model description, never assumed: CosyVoice 1 runs at 22 050 Hz, 2 and 3 at 24 000 Hz.
 """
 
 from __future__ import annotations
@@ -43,3 +43,16 @@ class Rates:
     def frames(self, tokens: int) -> int:
         """Whole mel frames of that many tokens, as upstream rounds them: down."""
         return int(tokens * self.frames_per_token)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MelSpec:
+    """How a mel spectrogram is computed; the defaults are CosyVoice 2's."""
+
+    sample_hz: int = 24_000
+    n_fft: int = 1_920
+    win: int = 1_920
+    hop: int = 480
+    n_mels: int = 80
+    fmin: float = 0.0
+    fmax: float | None = 8_000.0  # None: half the sample rate

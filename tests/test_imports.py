@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = {"errors", "units", "ranges", "files", "startup"}
+GROUND = {"errors", "units", "ranges", "families", "files", "startup"}
 DATA = GROUND | {"audio", "mel", "checkpoint", "machine"}
 SPEECH = DATA | {"text", "voice", "models"}
 
@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "startup": set(),
     "units": {"errors"},
     "ranges": {"errors"},
+    "families": {"units"},
     "files": {"errors"},
     "audio": GROUND,
     "mel": GROUND | {"audio"},

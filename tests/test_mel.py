@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cosyrt.errors import AudioError
-from cosyrt.mel import MelSpec, log_mel, whisper_log_mel
+from cosyrt.mel import log_mel, whisper_log_mel
+from cosyrt.units import MelSpec
 
 GOLDEN = Path(__file__).parent / "golden" / "features.npz"
 V1 = MelSpec(sample_hz=22_050, n_fft=1_024, win=1_024, hop=256)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
+from cosyrt.families import Family
 from cosyrt.models.velocity import FlowInputs
 
 Part = Literal["llm", "encode", "velocity", "vocode"]
@@ -40,6 +41,11 @@ class Availability(NamedTuple):
 Build = Callable[[Part, Model], Stages]
 
 
+def any_family(part: Part, family: Family) -> str:
+    """The refusal of a backend that runs its parts of every family: none."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """One way to run some parts of a model faster.
@@ -54,6 +60,7 @@ class Backend:
     parts: tuple[Part, ...]
     availability: Callable[[torch.device], Availability]
     build: Build
+    refusal: Callable[[Part, Family], str] = any_family  # why it cannot run a part; empty if it can
     predicts: Callable[[torch.device], float]
     kept: bool = False  # what it builds is there when the model is loaded again
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cosyrt.accel.contract import Backend, Part
 from cosyrt.errors import MissingDependency, UsageError
+from cosyrt.families import FAMILIES
 
 if TYPE_CHECKING:
     from cosyrt.engine.model import Accelerate, Model
@@ -84,6 +85,8 @@ def accelerated(names: dict[Part, str] | str) -> Accelerate:
             if not there.ok:
                 raise MissingDependency(f"{one.name}: {there.reason}")
             try:
+                if refusal := one.refusal(part, FAMILIES[model.folder.family]):
+                    raise UsageError(refusal)
                 model = replace(model, stages=one.build(part, model))
             except UsageError as error:
                 refused.append(error)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cosyrt.checkpoint.hyperyaml import Tagged, read_description
 from cosyrt.checkpoint.tensors import read_tensors
 from cosyrt.errors import ConfigError, ModelNotFound, one_line, reason_of
+from cosyrt.families import FAMILIES
 
 if TYPE_CHECKING:
     import torch
@@ -23,18 +24,18 @@ WeightsFile = Literal["llm", "flow", "hift"]  # the official names, without thei
 
 # The class of the language model decides the family. The file's name does not: CosyVoice2-0.5B folders from
 # before April 2025 carry a `cosyvoice.yaml`.
-FAMILIES = {"TransformerLM": "cosyvoice", "Qwen2LM": "cosyvoice2", "CosyVoice3LM": "cosyvoice3"}
-DESCRIPTIONS = ("cosyvoice.yaml", "cosyvoice2.yaml", "cosyvoice3.yaml")
+NAMES = {family.described_as: family.name for family in FAMILIES.values()}
+DESCRIPTIONS = tuple(f"{name}.yaml" for name in FAMILIES)
 LANGUAGE_MODEL = "CosyVoice-BlankEN"
 MAX_JSON_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """A CosyVoice 1, 2 or 3 model folder. Opening reads the description; tensors are read when asked for."""
+    """A model folder of a known family. Opening reads the description; tensors are read when asked for."""
 
     path: Path
-    family: str
+    family: str  # its name in `FAMILIES`
     description: dict[str, Any]
 
     @classmethod
@@ -123,6 +124,6 @@ class ModelFolder:
 def _family(path: Path, description: dict[str, Any]) -> str:
     llm = description.get("llm")
     name = llm.tag.rpartition(".")[2] if isinstance(llm, Tagged) else repr(llm)[:40]
-    if name not in FAMILIES:
-        raise ConfigError(f"{path}: 'llm' is {name}; known are {', '.join(FAMILIES)}")
-    return FAMILIES[name]
+    if name not in NAMES:
+        raise ConfigError(f"{path}: 'llm' is {name}; known are {', '.join(NAMES)}")
+    return NAMES[name]

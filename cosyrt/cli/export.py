@@ -10,6 +10,7 @@ import click
 
 from cosyrt.cli.options import OutputOptions, output_options, verbose_option
 from cosyrt.cli.terminal import progress_bar
+from cosyrt.families import FAMILIES
 
 if TYPE_CHECKING:
     from cosyrt.checkpoint.folder import ModelFolder
@@ -59,10 +60,8 @@ def export(folder: Path, kind: str, out: Path | None, precision: str, printing: 
 
 def _as_table(folder: ModelFolder, made: list[Exported]) -> str:
     """Write a line for each archive; where there is none, what helps instead."""
-    from cosyrt.accel.torchscript.stages import INSTEAD
-
     if not made:
-        return f"nothing to export. {INSTEAD[folder.family]}"
+        return f"nothing to export. {FAMILIES[folder.family].instead_of_archives}"
     return "\n".join(
         f"{each.path} · {each.bytes / 1e6:.1f} MB · {each.manifest.dtype} · "
         f"error {each.manifest.error:.1e} over {each.manifest.cases} calls"
@@ -73,12 +72,10 @@ def _as_table(folder: ModelFolder, made: list[Exported]) -> str:
 def _as_json(folder: ModelFolder, made: list[Exported]) -> str:
     from dataclasses import asdict
 
-    from cosyrt.accel.torchscript.stages import INSTEAD
-
     facts: dict[str, object] = {
         "family": folder.family,
         "archives": [{"path": str(each.path), "bytes": each.bytes} | asdict(each.manifest) for each in made],
     }
     if not made:
-        facts["instead"] = INSTEAD[folder.family]
+        facts["instead"] = FAMILIES[folder.family].instead_of_archives
     return json.dumps(facts, ensure_ascii=False)

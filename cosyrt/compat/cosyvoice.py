@@ -23,6 +23,7 @@ from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.compat.flags import Flags
 from cosyrt.engine.prompts import transcript_tokens
 from cosyrt.errors import UsageError
+from cosyrt.families import COSYVOICE1, COSYVOICE2, COSYVOICE3, FAMILIES, Family
 from cosyrt.voice.spk2info import spk2info_path, write_voices
 from cosyrt.voice.voice import Voice
 
@@ -32,7 +33,6 @@ Sound = str | Path | BinaryIO | Tensor | np.ndarray  # arrays: [1, N] or [N] at 
 
 ARRAY_HZ = 16_000
 VOICES_KEPT = 8
-CLASSES = {"cosyvoice": "CosyVoice", "cosyvoice2": "CosyVoice2", "cosyvoice3": "CosyVoice3"}
 
 
 class CosyVoice:
@@ -43,7 +43,7 @@ class CosyVoice:
         UsageError, MissingDependency: a folder of another family; a flag that cannot be honoured.
     """
 
-    family = "cosyvoice"
+    family = COSYVOICE1
 
     def __init__(
         self,
@@ -58,10 +58,11 @@ class CosyVoice:
         )
 
     def _open(self, model_dir: str, flags: Flags) -> None:
-        family = ModelFolder.open(model_dir).family
+        family = FAMILIES[ModelFolder.open(model_dir).family]
         if family != self.family:
+            right = _class_of(family).__name__
             raise UsageError(
-                f"{model_dir} is a {family} model; open it with {CLASSES[family]} or AutoModel, "
+                f"{model_dir} is a {family.name} model; open it with {right} or AutoModel, "
                 f"not with {type(self).__name__}"
             )
         self.model_dir, self.fp16 = model_dir, flags.fp16
@@ -137,10 +138,9 @@ class CosyVoice:
         text_frontend: bool = True,
     ) -> Speech:
         """The text in a voice of the folder, spoken as told: CosyVoice 1 alone."""
-        if self.family != "cosyvoice":
-            raise UsageError(
-                f"inference_instruct is of CosyVoice 1; {CLASSES[self.family]} has inference_instruct2"
-            )
+        if self.family != COSYVOICE1:
+            name = type(self).__name__
+            raise UsageError(f"inference_instruct is of CosyVoice 1; {name} has inference_instruct2")
         voice = self.tts.voice(spk_id)
         yield from self._speech(tts_text, voice, stream, speed, text_frontend, instruction=instruct_text)
 
@@ -184,7 +184,7 @@ class CosyVoice:
 class CosyVoice2(CosyVoice):
     """CosyVoice 2. Raises as `CosyVoice` does."""
 
-    family = "cosyvoice2"
+    family = COSYVOICE2
 
     def __init__(
         self,
@@ -222,7 +222,7 @@ class CosyVoice2(CosyVoice):
 class CosyVoice3(CosyVoice2):
     """CosyVoice 3. Raises as `CosyVoice` does."""
 
-    family = "cosyvoice3"
+    family = COSYVOICE3
 
     def __init__(
         self,
@@ -245,11 +245,18 @@ def AutoModel(**kwargs: Any) -> CosyVoice:
     """
     if "model_dir" not in kwargs:
         raise UsageError("AutoModel needs the folder: AutoModel(model_dir='…')")
-    family = ModelFolder.open(kwargs["model_dir"]).family
-    if family == "cosyvoice3" and kwargs.pop("load_jit", False):
-        raise UsageError("CosyVoice 3 has no part that TorchScript would make faster; leave load_jit out")
-    classes: dict[str, type[CosyVoice]] = {"cosyvoice2": CosyVoice2, "cosyvoice3": CosyVoice3}
-    return classes.get(family, CosyVoice)(**kwargs)
+    family = FAMILIES[ModelFolder.open(kwargs["model_dir"]).family]
+    if family.instead_of_archives and kwargs.pop("load_jit", False):
+        raise UsageError(f"{family.title} has no part that TorchScript would make faster; leave load_jit out")
+    return _class_of(family)(**kwargs)
+
+
+def _class_of(family: Family) -> type[CosyVoice]:
+    """The class that upstream has for a family."""
+    classes = {kind.family: kind for kind in (CosyVoice, CosyVoice2, CosyVoice3)}
+    if family not in classes:
+        raise UsageError(f"upstream's API has no class for {family.title} yet; use cosyrt.load")
+    return classes[family]
 
 
 def _seed() -> int:

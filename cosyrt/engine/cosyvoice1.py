@@ -1,4 +1,4 @@
-"""A CosyVoice 1 folder → its networks with their weights, and what is its own in driving them."""
+"""A CosyVoice 1 folder → its settings, its networks with their weights, and how its vocoder begins."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from cosyrt.engine.family import ModelSettings, settings_errors, weightless
 from cosyrt.engine.stages import Networks
 from cosyrt.engine.vocoder_stream import AudioStream
 from cosyrt.engine.window_stream import WindowPlan, WindowStream
+from cosyrt.families import COSYVOICE1
 from cosyrt.models.regulated_flow import RegulatedFlow, RegulatedFlowConfig
 from cosyrt.models.source import Phase, SampledSource
 from cosyrt.models.transformer_lm import TransformerLM, TransformerLMConfig
@@ -25,7 +26,7 @@ from cosyrt.models.vocoder import Vocoder, VocoderConfig
 from cosyrt.ranges import RATE
 from cosyrt.units import Rates
 
-LOOP_S = 4  # speech that goes round in a circle for so long is cut
+LOOP_S = 4  # speech that repeats itself for so long is cut
 
 
 def build(folder: ModelFolder) -> tuple[ModelSettings, Networks]:
@@ -34,7 +35,7 @@ def build(folder: ModelFolder) -> tuple[ModelSettings, Networks]:
     Raises:
         ModelError: its description or its weights cannot be used.
     """
-    with settings_errors("CosyVoice 1"):
+    with settings_errors(COSYVOICE1):
         settings = read_settings(folder.description)
         assert isinstance(settings.llm, TransformerLMConfig)
         assert isinstance(settings.flow, RegulatedFlowConfig)
@@ -54,7 +55,7 @@ def read_settings(description: Mapping[str, Any]) -> ModelSettings:
     """Read the description of a folder."""
     llm, flow, hift = (description[part].args for part in ("llm", "flow", "hift"))
     vocoder = VocoderConfig.from_description(hift)
-    rates = rates_of(description, vocoder)
+    rates = fractional_rates(description, vocoder)
     plan = WindowPlan.at(rates.token_hz)
     return ModelSettings(
         llm=TransformerLMConfig.from_description(llm),
@@ -68,18 +69,16 @@ def read_settings(description: Mapping[str, Any]) -> ModelSettings:
     )
 
 
-def rates_of(description: Mapping[str, Any], vocoder: VocoderConfig) -> Rates:
-    """A token of CosyVoice 1 is no whole number of mel frames."""
-    sample_hz, token_hz = (
-        RATE.of(description, "sample_rate"),
-        RATE.of(description["flow"].args, "input_frame_rate"),
-    )
+def fractional_rates(description: Mapping[str, Any], vocoder: VocoderConfig) -> Rates:
+    """Rates of a model whose token is no whole number of mel frames."""
+    sample_hz = RATE.of(description, "sample_rate")
+    token_hz = RATE.of(description["flow"].args, "input_frame_rate")
     frames = Fraction(sample_hz, token_hz * vocoder.samples_per_frame)
     return Rates(sample_hz=sample_hz, token_hz=token_hz, frames_per_token=frames)
 
 
 def speaking(llm: Mapping[str, Any], rates: Rates) -> SpeakingConfig:
-    """As in CosyVoice 2, at its own rate, without asking for more text, and hearing who speaks."""
+    """Settings of decoding: the model never asks for more text, and it is given the speaker vector."""
     config = SpeakingConfig.from_description(llm)
     return replace(config, fill_token=None, loop_tokens=LOOP_S * rates.token_hz, hears_speaker=True)
 

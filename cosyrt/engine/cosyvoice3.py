@@ -1,4 +1,4 @@
-"""A CosyVoice 3 folder → its networks with their weights, and what is its own in driving them."""
+"""A CosyVoice 3 folder → its settings, its networks with their weights, and the noise of its vocoder."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ from torch import Tensor
 
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.causal_stream import CausalAudioStream
-from cosyrt.engine.cosyvoice2 import chunks, load_weights, rates
 from cosyrt.engine.decoding import SpeakingConfig
-from cosyrt.engine.family import ModelSettings, VocoderStreamMaker, settings_errors, weightless
+from cosyrt.engine.family import (
+    ModelSettings,
+    VocoderStreamMaker,
+    chunking_of,
+    rates_of,
+    settings_errors,
+    weightless,
+)
 from cosyrt.engine.mel_stream import MelStream
+from cosyrt.engine.qwen2_weights import load_weights
 from cosyrt.engine.stages import Networks, Stages
+from cosyrt.families import COSYVOICE3
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.flow import DiTFlow, DiTFlowConfig
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
@@ -36,7 +44,7 @@ def build(folder: ModelFolder) -> tuple[ModelSettings, Networks]:
     Raises:
         ModelError: its description or its weights cannot be used.
     """
-    with settings_errors("CosyVoice 3"):
+    with settings_errors(COSYVOICE3):
         settings = read_settings(folder.description, folder.language_model())
         assert isinstance(settings.llm, LanguageModelConfig)
         assert isinstance(settings.flow, DiTFlowConfig)
@@ -57,7 +65,7 @@ def read_settings(description: Mapping[str, Any], backbone: Mapping[str, Any]) -
     vocoder, flow_config = VocoderConfig.from_description(hift), DiTFlowConfig.from_description(flow)
     if vocoder.lookahead_frames is None:
         raise KeyError("conv_pre_look_right")
-    known = rates(description)
+    known = rates_of(description)
     return ModelSettings(
         llm=LanguageModelConfig.from_description(llm, backbone, shared_marks=True),
         flow=flow_config,
@@ -65,19 +73,19 @@ def read_settings(description: Mapping[str, Any], backbone: Mapping[str, Any]) -
         speaking=speaking(llm),
         rates=known,
         mel_stream=partial(MelStream, rates=known),
-        chunking=chunks(flow_config.encoder),
+        chunking=chunking_of(flow_config.encoder),
         vocoder_stream=vocoder_stream(flow_config),
     )
 
 
 def speaking(llm: Mapping[str, Any]) -> SpeakingConfig:
-    """As in CosyVoice 2, with another token that asks for more text, and long silence left out."""
+    """Settings of decoding: its own token asks for more text, and long silence is left out."""
     config = SpeakingConfig.from_description(llm)
     return replace(config, fill_token=config.end_token + FILL_TOKEN, silent_tokens=SILENT_TOKENS)
 
 
 def vocoder_stream(flow: DiTFlowConfig) -> VocoderStreamMaker:
-    """A vocoder whose noise is the same for all utterances, by position, whatever the seed: as upstream's."""
+    """Make vocoder streams whose noise follows from the position alone, as upstream's, whatever the seed."""
 
     def stream(stages: Stages, config: VocoderConfig, generator: torch.Generator | None) -> CausalAudioStream:
         fixed = None if generator is None else torch.Generator().set_state(noise_state(flow, config))

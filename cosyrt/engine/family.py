@@ -1,8 +1,8 @@
-"""What the engine must know of a model beside its weights, and what reading it is like in all families."""
+"""The settings of a loaded model, and what reading them has in common in all families."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -17,16 +17,19 @@ from cosyrt.engine.stages import Stages
 from cosyrt.engine.vocoder_stream import AudioStream
 from cosyrt.engine.window_stream import WindowPlan
 from cosyrt.errors import ConfigError, one_line
-from cosyrt.models.flow import DiTFlowConfig, FlowConfig
+from cosyrt.families import Family
+from cosyrt.models.conformer import ConformerConfig
+from cosyrt.models.flow import DiTFlowConfig, FlowConfig, LookAheadConfig
 from cosyrt.models.llm import LanguageModelConfig
 from cosyrt.models.regulated_flow import RegulatedFlowConfig
 from cosyrt.models.transformer_lm import TransformerLMConfig
 from cosyrt.models.vocoder import VocoderConfig
+from cosyrt.ranges import RATE, RATIO
 from cosyrt.units import Rates
 
 
 class MelStreamLike(Protocol):
-    """Turns the speech tokens of one utterance to mel, chunk by chunk."""
+    """The mel of one utterance, made from its speech tokens chunk by chunk."""
 
     def until(
         self,
@@ -37,7 +40,7 @@ class MelStreamLike(Protocol):
 
 
 class VocoderStreamLike(Protocol):
-    """Turns the mel of one utterance to samples, chunk by chunk."""
+    """The samples of one utterance, made from its mel chunk by chunk."""
 
     def push(
         self,
@@ -80,13 +83,30 @@ class ModelSettings:
                 )
 
 
+def rates_of(description: Mapping[str, Any]) -> Rates:
+    """Rates of a model whose token is a whole number of mel frames."""
+    flow = description["flow"].args
+    return Rates(
+        sample_hz=RATE.of(description, "sample_rate"),
+        token_hz=RATE.of(flow, "input_frame_rate"),
+        frames_per_token=RATIO.of(flow, "token_mel_ratio"),
+    )
+
+
+def chunking_of(encoder: ConformerConfig | LookAheadConfig) -> ChunkPlan:
+    """Chunks of a stream as the flow was trained with them."""
+    return ChunkPlan(chunk_tokens=encoder.chunk_tokens, lookahead_tokens=encoder.lookahead_tokens)
+
+
 @contextmanager
-def settings_errors(family: str) -> Iterator[None]:
-    """Whatever goes wrong while settings are read is a ConfigError that says so."""
+def settings_errors(family: Family) -> Iterator[None]:
+    """Turn whatever goes wrong while settings are read into a ConfigError that says so."""
     try:
         yield
     except KeyError as error:
-        raise ConfigError(f"the model description lacks the setting {error}; is it of {family}?") from error
+        raise ConfigError(
+            f"the model description lacks the setting {error}; is it of {family.title}?"
+        ) from error
     except (TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         reason = one_line(error, 200)
         raise ConfigError(f"the model description has a setting of the wrong kind: {reason}") from error
@@ -94,13 +114,13 @@ def settings_errors(family: str) -> Iterator[None]:
 
 @contextmanager
 def weightless() -> Iterator[None]:
-    """Modules made here have no memory for weights, which are about to be assigned from a file."""
+    """Make modules without memory for weights, which are about to be assigned from a file."""
     with torch.device("meta"), _WithoutValues():
         yield
 
 
 class _WithoutValues(TorchFunctionMode):
-    """Modules made here skip the initialisation of their weights."""
+    """Skip the initialisation of weights."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

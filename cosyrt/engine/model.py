@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import torch
 
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine import cosyvoice1, cosyvoice2, cosyvoice3
 from cosyrt.engine.family import ModelSettings
 from cosyrt.engine.stages import Networks, Stages, eager
-from cosyrt.errors import ConfigError, UsageError, one_line
+from cosyrt.errors import UsageError, one_line
+from cosyrt.families import FAMILIES
 
 BUILTIN = Path(__file__).parent.parent / "builtin"
 Builder = Callable[[ModelFolder], tuple[ModelSettings, Networks]]
-BUILDERS: dict[str, Builder] = {
-    "cosyvoice": cosyvoice1.build,
-    "cosyvoice2": cosyvoice2.build,
-    "cosyvoice3": cosyvoice3.build,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +61,11 @@ def build(folder: ModelFolder) -> tuple[ModelSettings, Networks]:
     """Read the settings of a folder and make its networks, weights loaded.
 
     Raises:
-        ModelError: the folder is of a family not known here, or its description or weights cannot be used.
+        ModelError: the description or the weights cannot be used.
     """
-    if folder.family not in BUILDERS:
-        known = ", ".join(BUILDERS)
-        raise ConfigError(f"{folder.path} is a {folder.family} model; this version runs {known}")
-    return BUILDERS[folder.family](folder)
+    family = import_module(f"cosyrt.engine.{FAMILIES[folder.family].module}")
+    build_family: Builder = family.build
+    return build_family(folder)
 
 
 def device_of(name: str | None) -> torch.device:

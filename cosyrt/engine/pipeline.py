@@ -22,7 +22,12 @@ from cosyrt.audio import Audio
 from cosyrt.engine.mel_stream import Conditions
 from cosyrt.engine.model import Model
 from cosyrt.engine.prefetch import theirs
-from cosyrt.engine.prompts import Manner, without_instruction, without_opening, words_alone
+from cosyrt.engine.prompts import (
+    SpeakingStyle,
+    split_arriving_instruction,
+    split_instruction,
+    without_late_instruction,
+)
 from cosyrt.engine.session import Session
 from cosyrt.errors import TextError, UsageError, VoiceError
 from cosyrt.text import split
@@ -176,11 +181,11 @@ class Pipeline:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
             UsageError: no text, a speed or seed out of range, or an instruction to a model that follows none.
         """
-        manner = Manner(instruction=instruction, cross_lingual=cross_lingual)
-        text, manner = without_instruction("".join(_parts(text)), manner)
+        style = SpeakingStyle(instruction=instruction, cross_lingual=cross_lingual)
+        text, style = split_instruction("".join(_parts(text)), style)
         pieces = list(readable(self._split(text, as_written), self.tokenizer.unread))
         session = Session(
-            self, self._voice(voice, text), speed, seed, chunked=chunked, edges=False, manner=manner
+            self, self._voice(voice, text), speed, seed, chunked=chunked, edges=False, style=style
         )
         samples: list[np.ndarray] = []
         for number, audio in enumerate(session.run(iter(pieces)), 1):
@@ -219,15 +224,15 @@ class Pipeline:
         if interleave and not self.interleaves:
             raise UsageError("this model reads whole sentences; stream without interleave")
         whole, parts = isinstance(text, str), theirs(_parts(text))
-        manner = Manner(instruction=instruction, cross_lingual=cross_lingual)
-        parts, manner = without_opening(parts, manner)
+        style = SpeakingStyle(instruction=instruction, cross_lingual=cross_lingual)
+        parts, style = split_arriving_instruction(parts, style)
         ready = whole_words(parts) if interleave else parts if whole else whole_sentences(parts)
-        first, manner = without_instruction(next(ready, ""), manner)
+        first, style = split_instruction(next(ready, ""), style)
         chunked = not by_piece
         session = Session(
-            self, self._voice(voice, first), speed, seed, chunked=chunked, edges=chunked, manner=manner
+            self, self._voice(voice, first), speed, seed, chunked=chunked, edges=chunked, style=style
         )
-        ready = chain([first], words_alone(ready))
+        ready = chain([first], without_late_instruction(ready))
         yield from self._audio(
             session.interleave(self._words(ready))
             if interleave

@@ -1,11 +1,11 @@
-"""What the language model reads beside the words to speak: it is this that makes a mode.
+"""What the language model reads beside the words to speak. This is what makes the modes of upstream.
 
-| mode | before the words | after them | CosyVoice 1: speaker |
+| mode | before the words | after them | speaker vector (CosyVoice 1) |
 |---|---|---|---|
-| preset voice | – | – | heard |
-| zero-shot | the transcript | its speech tokens | heard |
-| cross-lingual: the voice without its words | – | – | heard |
-| instruction | the instruction | – | not heard: it would tell the voice's own manner |
+| preset voice | – | – | given |
+| zero-shot | the transcript | its speech tokens | given |
+| cross-lingual: the voice without its words | – | – | given |
+| instruction | the instruction | – | not given: it carries the voice's own style |
 
 The flow is given the voice's tokens, mel and speaker in every mode. CosyVoice 3 was trained with a sentence
 to the system before all of it, so that it never goes without `<|endofprompt|>`.
@@ -15,22 +15,23 @@ Source: upstream's `frontend_*` (cosyvoice/cli/frontend.py) and the prompts of i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from cosyrt.errors import UsageError
+from cosyrt.families import FAMILIES, Family
 from cosyrt.text.normalize import normalize
 from cosyrt.voice.voice import Voice
 
 END_OF_PROMPT = "<|endofprompt|>"
-SYSTEM = "You are a helpful assistant."
+SYSTEM_PROMPTS = tuple(family.system_prompt for family in FAMILIES.values() if family.system_prompt)
 LONGEST_OPENING = 1_000  # characters that wait for the mark behind them
 
 Encode = Callable[[str], list[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class SpeakingStyle:
     """How the text is to be spoken, beside the voice and the speed."""
 
     instruction: str | None = None  # such as "Speak softly."; None: none
@@ -39,32 +40,33 @@ class Manner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """Text tokens before the words, speech tokens after them."""
+    """The tokens of a prompt: text before the words to speak, speech after them."""
 
     text: list[int]
     speech: list[int]
-    with_speaker: bool = True  # CosyVoice 1: whether the language model hears the speaker vector
+    with_speaker: bool = True  # CosyVoice 1: the language model is given the speaker vector
     opening_tokens: int = 0  # CosyVoice 3: text tokens at the beginning that never stand between speech
 
 
-def prompt_of(voice: Voice, manner: Manner, encode: Encode) -> Prompt:
-    """The prompt of a voice, spoken in that manner.
+def prompt_of(voice: Voice, style: SpeakingStyle, encode: Encode) -> Prompt:
+    """The prompt of a voice that speaks in a style.
 
     Raises:
         UsageError: an instruction to a model that does not know `<|endofprompt|>`.
     """
-    if manner.instruction is not None:
-        opening = _encoded(_ended(manner.instruction, voice.family), voice.family, encode)
+    family = FAMILIES[voice.family]
+    if style.instruction is not None:
+        opening = _instruction_tokens(style.instruction, family, encode)
         return Prompt(
             text=opening,
             speech=[],
-            with_speaker=voice.family != "cosyvoice",
-            opening_tokens=len(opening) if voice.family == "cosyvoice3" else 0,
+            with_speaker=family.instruction_with_speaker,
+            opening_tokens=len(opening) if family.system_prompt else 0,
         )
     # Words and speech tokens go together: words alone would be spoken, speech alone would be continued.
-    told, words = _transcript(voice)
-    whole = bool(words) and len(voice.speech_tokens) > 0 and not manner.cross_lingual
-    opening = encode(told) if told else []
+    before, words = _transcript(voice, family)
+    whole = bool(words) and len(voice.speech_tokens) > 0 and not style.cross_lingual
+    opening = encode(before) if before else []
     return Prompt(
         text=opening + (encode(normalize(words)) if whole else []),
         speech=voice.speech_tokens.tolist() if whole else [],
@@ -74,33 +76,36 @@ def prompt_of(voice: Voice, manner: Manner, encode: Encode) -> Prompt:
 
 def transcript_tokens(voice: Voice, encode: Encode) -> list[int]:
     """Text tokens of a voice's transcript with what opens the prompt: the `prompt_text` of upstream."""
-    return prompt_of(voice, Manner(), encode).text
+    return prompt_of(voice, SpeakingStyle(), encode).text
 
 
-def without_instruction(text: str, manner: Manner) -> tuple[str, Manner]:
-    """Upstream's scripts write what is told to the model in front of the words: it is taken apart here.
+def split_instruction(text: str, style: SpeakingStyle) -> tuple[str, SpeakingStyle]:
+    """Take an instruction that stands in front of the words, as in upstream's scripts, into the style.
 
     Only so are the words alone normalised, split, and counted for the limits of their length.
     """
-    told, mark, words = text.rpartition(END_OF_PROMPT)
-    if not mark:
-        return text, manner
-    return words, Manner(instruction=told + mark, cross_lingual=manner.cross_lingual)
+    instruction, mark, words = text.rpartition(END_OF_PROMPT)
+    return (words, replace(style, instruction=instruction + mark)) if mark else (text, style)
 
 
-def without_opening(parts: Iterator[str], manner: Manner) -> tuple[Iterator[str], Manner]:
-    """The same of text that arrives in parts: what begins as upstream's openings do waits for its mark."""
+def split_arriving_instruction(
+    parts: Iterator[str], style: SpeakingStyle
+) -> tuple[Iterator[str], SpeakingStyle]:
+    """Take an instruction at the beginning of a text that arrives in parts into the style.
+
+    Text that begins like a system prompt waits for the mark that ends it.
+    """
     head = next(parts, "")
-    while END_OF_PROMPT not in head and _opens(head) and len(head) < LONGEST_OPENING:
+    while END_OF_PROMPT not in head and _may_be_system_prompt(head) and len(head) < LONGEST_OPENING:
         if (part := next(parts, None)) is None:
             break
         head += part
-    words, manner = without_instruction(head, manner)
-    return chain([words], parts), manner
+    words, style = split_instruction(head, style)
+    return chain([words], parts), style
 
 
-def words_alone(parts: Iterator[str]) -> Iterator[str]:
-    """The parts, of which some may have been spoken already.
+def without_late_instruction(parts: Iterator[str]) -> Iterator[str]:
+    """Pass on the later parts of a text, of which some may have been spoken already.
 
     Raises:
         UsageError: an instruction among them, which would be spoken aloud.
@@ -114,30 +119,25 @@ def words_alone(parts: Iterator[str]) -> Iterator[str]:
         yield part
 
 
-def _opens(text: str) -> bool:
+def _may_be_system_prompt(text: str) -> bool:
     text = text.lstrip()
-    return text.startswith(SYSTEM) or SYSTEM.startswith(text)
+    return any(text.startswith(known) or known.startswith(text) for known in SYSTEM_PROMPTS)
 
 
-def _transcript(voice: Voice) -> tuple[str, str]:
+def _transcript(voice: Voice, family: Family) -> tuple[str, str]:
     """What opens the prompt, and the words; upstream's scripts write the opening into the transcript."""
     opening, mark, words = voice.text.rpartition(END_OF_PROMPT)
-    usual = SYSTEM + END_OF_PROMPT if voice.family == "cosyvoice3" else ""
+    usual = family.system_prompt + END_OF_PROMPT if family.system_prompt else ""
     return opening + mark or usual, words.strip()
 
 
-def _ended(instruction: str, family: str) -> str:
-    """An instruction as the models know it; one that ends in the mark already is left as it was written."""
-    if END_OF_PROMPT in instruction:
-        return instruction
-    opening = f"{SYSTEM} " if family == "cosyvoice3" else ""
-    return opening + instruction.strip() + END_OF_PROMPT
-
-
-def _encoded(told: str, family: str, encode: Encode) -> list[int]:
-    # CosyVoice 1 was taught the mark as it is written, in several tokens.
-    if family != "cosyvoice" and len(encode(END_OF_PROMPT)) != 1:
+def _instruction_tokens(instruction: str, family: Family, encode: Encode) -> list[int]:
+    """Tokens of an instruction; one that has the mark already is left as it was written."""
+    if family.end_of_prompt_is_a_token and len(encode(END_OF_PROMPT)) != 1:
         raise UsageError(
             f"this model does not follow instructions: its text tokens have no {END_OF_PROMPT}; leave it out"
         )
-    return encode(told)
+    if END_OF_PROMPT in instruction:
+        return encode(instruction)
+    opening = f"{family.system_prompt} " if family.system_prompt else ""
+    return encode(opening + instruction.strip() + END_OF_PROMPT)

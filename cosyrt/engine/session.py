@@ -13,7 +13,7 @@ import torch
 
 from cosyrt.engine.decoding import Decoder, LanguageModelInput, complete
 from cosyrt.engine.prefetch import ahead
-from cosyrt.engine.prompts import Manner, prompt_of
+from cosyrt.engine.prompts import SpeakingStyle, prompt_of
 from cosyrt.engine.speech_tokens import speech_tokens, without_long_silence
 from cosyrt.engine.stretch import Stretch
 from cosyrt.errors import SpeechError, UsageError
@@ -42,7 +42,7 @@ class Session:
         *,
         chunked: bool,
         edges: bool,
-        manner: Manner | None = None,
+        style: SpeakingStyle | None = None,
     ) -> None:
         _check(speed, seed)
         self.pipeline, self.voice, self.speed = pipeline, voice, float(speed)
@@ -50,7 +50,7 @@ class Session:
         self.drawing = torch.Generator().manual_seed(int(seed))
         self.noise = torch.Generator().manual_seed(int(seed))
         self.condition = pipeline.conditions.of(voice)
-        self.prompt = prompt_of(voice, manner or Manner(), pipeline.tokenizer.encode)
+        self.prompt = prompt_of(voice, style or SpeakingStyle(), pipeline.tokenizer.encode)
 
     def run(self, pieces: Iterator[str]) -> Generator[np.ndarray, None, None]:  # float32 [N] each
         """Audio of all pieces: one array a piece, or one a chunk where edges are wanted."""

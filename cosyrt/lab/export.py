@@ -22,7 +22,7 @@ import cosyrt
 from cosyrt.accel.backend.torchscript import availability, optimised
 from cosyrt.accel.torchscript.archive import DTYPES, methods, torch_release
 from cosyrt.accel.torchscript.manifest import Manifest, path_beside, sha256
-from cosyrt.accel.torchscript.stages import COMPONENTS, Component
+from cosyrt.accel.torchscript.stages import Component, components_of
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.model import build
 from cosyrt.engine.stages import Networks
@@ -70,7 +70,7 @@ def export(
     unknown = [precision for precision in precisions if precision not in DTYPES]
     if unknown or not precisions:
         raise UsageError(f"no precision {', '.join(unknown) or 'at all'}; give {' or '.join(PRECISIONS)}")
-    components = COMPONENTS[folder.family]
+    components = components_of(folder.family)
     if not components:
         return []
     there = availability()

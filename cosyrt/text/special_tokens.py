@@ -27,9 +27,9 @@ w x y z zh à ài àn àng ào á ái án áng áo è èi èn èng èr é éi é
 """.split()
 
 
-def special_tokens(family: str) -> tuple[str, ...]:
-    """The tags of that family; CosyVoice 3 also takes single sounds, in ARPAbet with stress or in pinyin."""
-    if family != "cosyvoice3":
+def special_tokens(sound_tags: bool) -> tuple[str, ...]:
+    """The tags of a tokenizer, with single sounds (ARPAbet with stress, pinyin) or without."""
+    if not sound_tags:
         return SPECIAL_TOKENS
     arpabet = sorted([*_CONSONANTS, *(vowel + stress for vowel in _VOWELS for stress in ("", "0", "1", "2"))])
     return (*SPECIAL_TOKENS, "<|endofsystem|>", *(f"[{sound}]" for sound in (*arpabet, *_PINYIN)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import ConfigError, ModelNotFound, one_line
+from cosyrt.families import FAMILIES
 from cosyrt.text.ranked_tokenizer import RankedTokenizer
 from cosyrt.text.special_tokens import special_tokens
 
@@ -32,11 +33,12 @@ class TextTokenizer:
 
     @classmethod
     def from_folder(
-        cls, path: str | Path, pronunciation: str | None = None, *, family: str = "cosyvoice2"
+        cls, path: str | Path, pronunciation: str | None = None, *, sound_tags: bool = False
     ) -> TextTokenizer:
-        """Read `tokenizer.json`, else `vocab.json` and `merges.txt` of Qwen2; the family says which tags.
+        """Read `tokenizer.json`, else `vocab.json` and `merges.txt` of Qwen2.
 
         `pronunciation` names how text becomes sounds before it is encoded (the key of the model description).
+        With `sound_tags` single sounds in brackets are tokens.
 
         Raises:
             ModelNotFound: the folder has none of these files.
@@ -56,7 +58,7 @@ class TextTokenizer:
                 f"the tokenizer in {path} cannot be read: {reason}; download it again"
             ) from error
         if tokenizer.token_to_id("<|endoftext|>") is not None:
-            tokenizer.add_special_tokens(list(special_tokens(family)))
+            tokenizer.add_special_tokens(list(special_tokens(sound_tags)))
         return cls(tokenizer, pronounce)
 
     def encode(self, text: str) -> list[int]:
@@ -89,7 +91,7 @@ class TextTokenizer:
 def tokenizer_of(
     folder: ModelFolder, pronunciation: str | None = None, vocabulary: int | None = None
 ) -> TextTokenizer | RankedTokenizer:
-    """The text tokenizer of a model folder: that of CosyVoice 1 is another than that of the later ones.
+    """The text tokenizer of a model folder, of the kind that its family has.
 
     `vocabulary` is how many text tokens the model knows, if it is to speak what the tokenizer gives.
 
@@ -97,10 +99,11 @@ def tokenizer_of(
         ModelNotFound: the folder lacks its files.
         ConfigError: a file cannot be read, or does not belong to the model.
     """
-    if folder.family == "cosyvoice":
+    family = FAMILIES[folder.family]
+    if family.text_tokenizer == "ranked":
         return RankedTokenizer.of(folder)
     path = folder.tokenizer_folder()
-    tokenizer = TextTokenizer.from_folder(path, pronunciation, family=folder.family)
+    tokenizer = TextTokenizer.from_folder(path, pronunciation, sound_tags=family.sound_tags)
     if vocabulary is not None and (highest := tokenizer.highest) >= vocabulary:
         raise ConfigError(
             f"the tokenizer in {path} gives the text token {highest}, the model knows {vocabulary}; "

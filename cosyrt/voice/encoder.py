@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import AudioError
+from cosyrt.families import FAMILIES
 from cosyrt.mel import log_mel
 from cosyrt.text.normalize import language_of, normalize
 from cosyrt.voice.reference import (
@@ -97,16 +98,17 @@ class VoiceEncoder:
         audio: Audio,
         tokens: Tokens,  # [S]
     ) -> tuple[Tokens, Floats]:  # [P], [M, 80]
-        """Tokens and mel of the recording, cut together to two frames a token; CosyVoice 1 keeps all."""
+        """Tokens and mel of the recording, cut together where a token has a fixed number of frames."""
         samples = audio.resample(self._spec.sample_hz).samples
         mel = log_mel(samples, self._spec).T
-        if self._folder.family == "cosyvoice":
+        frames = FAMILIES[self._folder.family].prompt_frames_per_token
+        if frames is None:
             return tokens, mel
-        count = min(len(mel) // 2, len(tokens))
+        count = min(len(mel) // frames, len(tokens))
         kept = slice(0, count)
         if self._first_edge is not None and count:
-            kept = best_cut(samples[: 2 * self._spec.hop * count], count, self._first_edge)
-        return tokens[kept], mel[2 * kept.start : 2 * kept.stop]
+            kept = best_cut(samples[: frames * self._spec.hop * count], count, self._first_edge)
+        return tokens[kept], mel[frames * kept.start : frames * kept.stop]
 
 
 def read_reference(reference: Reference) -> Audio:

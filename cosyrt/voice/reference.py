@@ -18,8 +18,10 @@ from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.hyperyaml import Tagged
 from cosyrt.errors import AudioError, ConfigError, WeightsError, one_line
-from cosyrt.mel import MelSpec, whisper_log_mel
+from cosyrt.families import FAMILIES
+from cosyrt.mel import whisper_log_mel
 from cosyrt.startup import runtime
+from cosyrt.units import MelSpec
 
 log = logging.getLogger(__name__)
 
@@ -35,17 +37,6 @@ SILENCE_DB = -50.0
 CLIPPED_AT = 0.999
 MAX_CLIPPED = 0.01
 FINGERPRINT_BLOCKS, FINGERPRINT_BLOCK_BYTES = 64, 65_536
-
-_SPEECH_TOKENIZERS = {
-    "cosyvoice": "speech_tokenizer_v1.onnx",
-    "cosyvoice2": "speech_tokenizer_v2.onnx",
-    "cosyvoice3": "speech_tokenizer_v3.onnx",
-}
-MEL_SPECS = {
-    "cosyvoice": MelSpec(sample_hz=22_050, n_fft=1_024, win=1_024, hop=256),
-    "cosyvoice2": MelSpec(),
-    "cosyvoice3": MelSpec(fmax=None),
-}
 
 
 def check_reference(audio: Audio) -> None:
@@ -91,7 +82,7 @@ def mel_spec(folder: ModelFolder) -> MelSpec:
     """
     extractor = folder.description.get("feat_extractor")
     if not isinstance(extractor, Tagged):
-        return MEL_SPECS[folder.family]
+        return FAMILIES[folder.family].mel
     args = extractor.args
     try:
         return MelSpec(
@@ -120,7 +111,7 @@ def speech_tokens(
         WeightsError: the file cannot be used.
     """
     mel = whisper_log_mel(samples)[None]
-    path = folder.file(_SPEECH_TOKENIZERS[folder.family])
+    path = folder.file(FAMILIES[folder.family].speech_tokenizer)
     return _run(path, mel, np.array([mel.shape[2]], np.int32)).ravel().astype(np.int64)
 
 
@@ -161,7 +152,7 @@ def fingerprint(folder: ModelFolder) -> str:
     Of its size and 64 blocks spread over the file, not of all: it is 500 MB, and is asked for at the first
     word of a registered voice. Another training changes every weight.
     """
-    path = folder.path / _SPEECH_TOKENIZERS[folder.family]
+    path = folder.path / FAMILIES[folder.family].speech_tokenizer
     if not path.is_file():
         return ""
     status = path.stat()

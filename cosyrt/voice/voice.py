@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosyrt.checkpoint.folder import FAMILIES
 from cosyrt.errors import UsageError, VoiceError, one_line
+from cosyrt.families import FAMILIES
 from cosyrt.files import create_file, replace_file
-from cosyrt.voice.reference import MEL_SPECS, Floats, Tokens
+from cosyrt.voice.reference import Floats, Tokens
 
 SPEAKER_WIDTH = 192
 MELS = 80
@@ -73,7 +73,7 @@ class Voice:
     @property
     def prompt_s(self) -> float:
         """Seconds of the reference that the models are given."""
-        spec = MEL_SPECS[self.family]
+        spec = FAMILIES[self.family].mel
         return len(self.mel) * spec.hop / spec.sample_hz
 
     def save(self, path: str | Path, *, overwrite: bool = True) -> None:
@@ -130,14 +130,15 @@ class Voice:
 def _what_is_wrong(voice: Voice) -> str:
     """The first thing wrong with a voice; empty when all is well."""
     speaker, tokens, mel = voice.speaker, voice.speech_tokens, voice.mel
-    if voice.family not in FAMILIES.values():
-        return f"the family {voice.family!r}, which none of {', '.join(FAMILIES.values())} is"
+    if voice.family not in FAMILIES:
+        return f"the family {voice.family!r}, which none of {', '.join(FAMILIES)} is"
     if speaker.shape != (SPEAKER_WIDTH,):
         return f"a speaker vector of shape {list(speaker.shape)} instead of [{SPEAKER_WIDTH}]"
     if tokens.ndim != 1 or mel.ndim != 2 or mel.shape[1] != MELS:
         return f"speech tokens of shape {list(tokens.shape)} and a mel of shape {list(mel.shape)}"
-    if voice.family != "cosyvoice" and len(mel) != 2 * len(tokens):
-        return f"{len(tokens)} speech tokens and {len(mel)} mel frames instead of twice as many"
+    per_token = FAMILIES[voice.family].prompt_frames_per_token
+    if per_token is not None and len(mel) != per_token * len(tokens):
+        return f"{len(tokens)} speech tokens and {len(mel)} mel frames instead of {per_token} a token"
     if (len(mel) > 0) != (len(tokens) > 0):
         return f"{len(tokens)} speech tokens and {len(mel)} mel frames instead of both or neither"
     if not (np.isfinite(speaker).all() and np.isfinite(mel).all() and (tokens >= 0).all()):

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosyrt.mel import MelSpec, log_mel
+from cosyrt.mel import log_mel
 from cosyrt.text.pronounce import ArpabetPinyin
+from cosyrt.units import MelSpec
 from recipes.builtin_voice import texts_en, texts_zh
 from recipes.builtin_voice.align import unit_ends
 from recipes.builtin_voice.teacher import SAMPLE_HZ, Espeak, Flite, Speech, TeacherError

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.mel import MelSpec, mel_filterbank
+from cosyrt.mel import mel_filterbank
+from cosyrt.units import MelSpec
 
 RESOLUTIONS = ((2048, 480), (1024, 240), (512, 120), (128, 32))  # transform size, hop
 CRITIC_RESOLUTIONS = ((1024, 240), (512, 120), (256, 60))

@@ -13,6 +13,7 @@ from cosyrt.accel.contract import PARTS
 from cosyrt.accel.registry import BACKENDS, MODULES, accelerated, backend
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import MissingDependency, UsageError
+from cosyrt.families import COSYVOICE2
 from tests.engine.pipelines import SHORT
 
 GRAPHS = {name for name in BACKENDS if name.startswith(("openvino", "onnxruntime"))}  # slow to make
@@ -42,6 +43,19 @@ def test_an_unknown_name_is_told_the_known_ones() -> None:
     """The error lists what there is."""
     with pytest.raises(UsageError, match=r"'trt'.*eager.*bf16"):
         backend("trt")
+
+
+def test_a_part_that_no_backend_has_of_a_family_is_refused(tiny1_folder: Path, tiny3_folder: Path) -> None:
+    """The refusal names the part and the family; other parts and families are not refused."""
+    for part, name, folder, what in (
+        ("llm", "onnxruntime", tiny1_folder, "no graph of the language model of CosyVoice 1"),
+        ("vocode", "onnxruntime", tiny3_folder, "no graph of the causal vocoder of CosyVoice 3"),
+    ):
+        with pytest.raises(UsageError, match=what):
+            cosyrt.load(folder, device="cpu", accelerate=accelerated({part: name}))  # type: ignore[dict-item]
+    assert not any(
+        one.refusal(part, COSYVOICE2) for one in BACKENDS.values() for part in one.parts if part != "llm"
+    )
 
 
 def test_what_is_absent_says_why(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path) -> None:

@@ -11,8 +11,8 @@ import torch
 
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.tensors import write_tensors
-from cosyrt.engine.cosyvoice2 import BACKBONE, UNUSED_HEAD, language_model_name
 from cosyrt.engine.model import build
+from cosyrt.engine.qwen2_weights import BACKBONE, UNUSED_HEAD, language_model_name
 from cosyrt.errors import ConfigError, ModelError, WeightsError
 from tests import tiny
 

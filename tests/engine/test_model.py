@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.model import BUILDERS, build
+from cosyrt.engine.model import build
 from cosyrt.errors import ConfigError
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.vocoder import Vocoder
@@ -91,11 +91,3 @@ def write_backbone(path: Path, **changes: object) -> None:
     settings = backbone_settings(tiny.LLM) | changes
     (path / "CosyVoice-BlankEN").mkdir()
     (path / "CosyVoice-BlankEN" / "config.json").write_text(json.dumps(settings))
-
-
-def test_a_family_that_is_not_known(tiny3_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is refused in one line that says what it is and what is known."""
-    monkeypatch.delitem(BUILDERS, "cosyvoice3")
-
-    with pytest.raises(ConfigError, match=r"tiny is a cosyvoice3 model; this version runs .*cosyvoice2"):
-        build(ModelFolder.open(tiny3_folder))

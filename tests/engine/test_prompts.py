@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 from cosyrt.engine.prompts import (
     END_OF_PROMPT,
     LONGEST_OPENING,
-    SYSTEM,
-    Manner,
     Prompt,
+    SpeakingStyle,
     prompt_of,
-    without_instruction,
-    without_opening,
+    split_arriving_instruction,
+    split_instruction,
 )
 from cosyrt.errors import UsageError
+from cosyrt.families import SYSTEM_PROMPT
 from cosyrt.voice.voice import Voice
 from tests.engine.pipelines import prompted
 
 MARK = 7
 FAMILIES = ("cosyvoice", "cosyvoice2", "cosyvoice3")
-OPENING = SYSTEM + END_OF_PROMPT
+OPENING = SYSTEM_PROMPT + END_OF_PROMPT
 
 
 def encode(text: str) -> list[int]:
@@ -42,9 +42,9 @@ def preset(family: str) -> Voice:
     return prompted(family=family, text="", speech_tokens=np.zeros(0), mel=np.zeros((0, 80)))
 
 
-def read(voice: Voice, **manner: object) -> tuple[str, int]:
+def read(voice: Voice, **style: object) -> tuple[str, int]:
     """The text and the number of speech tokens that the language model is given."""
-    prompt = prompt_of(voice, Manner(**manner), encode)  # type: ignore[arg-type]
+    prompt = prompt_of(voice, SpeakingStyle(**style), encode)  # type: ignore[arg-type]
     return decode(prompt.text), len(prompt.speech)
 
 
@@ -52,7 +52,7 @@ def read(voice: Voice, **manner: object) -> tuple[str, int]:
 def test_the_modes(family: str) -> None:
     """Preset, zero-shot, cross-lingual and instruction, as upstream's front end makes them."""
     voice, opening = prompted(family=family), OPENING if family == "cosyvoice3" else ""
-    told = f"{SYSTEM} Softly." if family == "cosyvoice3" else "Softly."
+    told = f"{SYSTEM_PROMPT} Softly." if family == "cosyvoice3" else "Softly."
 
     assert read(preset(family)) == (opening, 0)
     assert read(voice) == (opening + "Good day.", 31)
@@ -92,15 +92,15 @@ def test_a_transcript_is_read_as_it_is_spoken() -> None:
 
 
 def test_the_speaker_is_not_heard_with_an_instruction() -> None:
-    """CosyVoice 1: the speaker vector would tell the voice's own manner."""
-    for manner, heard in ((Manner(), True), (Manner(instruction="Softly."), False)):
-        assert prompt_of(prompted(family="cosyvoice"), manner, encode).with_speaker is heard
+    """CosyVoice 1: the speaker vector would tell the voice's own style."""
+    for style, heard in ((SpeakingStyle(), True), (SpeakingStyle(instruction="Softly."), False)):
+        assert prompt_of(prompted(family="cosyvoice"), style, encode).with_speaker is heard
 
 
-@pytest.mark.parametrize(("family", "tokens"), [("cosyvoice2", 0), ("cosyvoice3", len(SYSTEM) + 1)])
+@pytest.mark.parametrize(("family", "tokens"), [("cosyvoice2", 0), ("cosyvoice3", len(SYSTEM_PROMPT) + 1)])
 def test_what_opens_the_prompt_is_counted(family: str, tokens: int) -> None:
     """CosyVoice 3's opening is read before any speech, however text and speech are laid out."""
-    prompt = prompt_of(prompted(family=family), Manner(), encode)
+    prompt = prompt_of(prompted(family=family), SpeakingStyle(), encode)
 
     assert prompt.opening_tokens == tokens
 
@@ -108,38 +108,40 @@ def test_what_opens_the_prompt_is_counted(family: str, tokens: int) -> None:
 def test_a_model_without_the_mark_follows_no_instructions() -> None:
     """One line, rather than an instruction that is spoken aloud."""
     with pytest.raises(UsageError, match="does not follow instructions"):
-        prompt_of(prompted(), Manner(instruction="Softly."), lambda text: list(map(ord, text)))
-    assert prompt_of(prompted(text=""), Manner(), lambda text: []) == Prompt(text=[], speech=[])
+        prompt_of(prompted(), SpeakingStyle(instruction="Softly."), lambda text: list(map(ord, text)))
+    assert prompt_of(prompted(text=""), SpeakingStyle(), lambda text: []) == Prompt(text=[], speech=[])
 
 
 @given(st.text(), st.text().filter(lambda text: END_OF_PROMPT not in text))
 def test_what_stands_before_the_mark_is_an_instruction(told: str, words: str) -> None:
     """Text before the mark is told to the model, the rest is spoken; without a mark nothing changes."""
-    manner = Manner(cross_lingual=True)
-    taken = without_instruction(f"{told}{END_OF_PROMPT}{words}", manner)
+    style = SpeakingStyle(cross_lingual=True)
+    taken = split_instruction(f"{told}{END_OF_PROMPT}{words}", style)
 
-    assert taken == (words, Manner(instruction=told + END_OF_PROMPT, cross_lingual=True))
-    assert without_instruction(words, manner) == (words, manner)
+    assert taken == (words, SpeakingStyle(instruction=told + END_OF_PROMPT, cross_lingual=True))
+    assert split_instruction(words, style) == (words, style)
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 1_000])
 @pytest.mark.parametrize("words", ["", "Hello there. And more."])
 def test_an_opening_that_arrives_in_parts(size: int, words: str) -> None:
     """However it is cut, what begins as upstream's openings do waits for its mark and is no words."""
-    told = f" {SYSTEM} Speak softly. Slowly, too.{END_OF_PROMPT}"
+    told = f" {SYSTEM_PROMPT} Speak softly. Slowly, too.{END_OF_PROMPT}"
     text = told + words
     parts = (text[at : at + size] for at in range(0, len(text), size))
-    rest, manner = without_opening(parts, Manner(cross_lingual=True))
+    rest, style = split_arriving_instruction(parts, SpeakingStyle(cross_lingual=True))
 
-    assert ("".join(rest), manner) == (words, Manner(instruction=told, cross_lingual=True))
+    assert ("".join(rest), style) == (words, SpeakingStyle(instruction=told, cross_lingual=True))
 
 
-@pytest.mark.parametrize(("text", "waits"), [("You are right. ", 9), ("Hi. ", 1), (f"{SYSTEM} ", 1_000)])
+@pytest.mark.parametrize(
+    ("text", "waits"), [("You are right. ", 9), ("Hi. ", 1), (f"{SYSTEM_PROMPT} ", 1_000)]
+)
 def test_words_do_not_wait_for_a_mark(text: str, waits: int) -> None:
     """What cannot be an opening is given out at once, what is one without a mark after a while."""
     asked = iter(text * 100)
-    rest, manner = without_opening(asked, Manner())
+    rest, style = split_arriving_instruction(asked, SpeakingStyle())
 
     assert len(text) * 100 - len(list(asked)) == min(waits, LONGEST_OPENING)
-    assert manner == Manner()
+    assert style == SpeakingStyle()
     assert next(rest) == (text * 100)[:waits]

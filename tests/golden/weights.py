@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cosyrt.engine.cosyvoice2 import BACKBONE, UNUSED_HEAD
+from cosyrt.engine.qwen2_weights import BACKBONE, UNUSED_HEAD
 
 Shapes = dict[str, list[int]]
 

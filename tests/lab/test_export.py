@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cosyrt.accel.torchscript import stages
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import ArchiveError, UsageError
+from cosyrt.families import COSYVOICE3
 from cosyrt.lab import export as exporting
 from cosyrt.lab.export import STEPS, Exported, export
 
@@ -121,5 +121,5 @@ def test_cosyvoice_3_has_nothing_to_export(tmp_path: Path) -> None:
     folder = ModelFolder(tmp_path, "cosyvoice3", {})
 
     assert export(folder) == []
-    assert "DiT" in stages.INSTEAD["cosyvoice3"]
+    assert "DiT" in COSYVOICE3.instead_of_archives
     assert names(tmp_path) == set()

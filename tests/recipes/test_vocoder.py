@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from cosyrt.mel import MelSpec, log_mel
+from cosyrt.mel import log_mel
 from cosyrt.models.vocoder import VocoderConfig
+from cosyrt.units import MelSpec
 from recipes.builtin_voice import corpus as data
 from recipes.builtin_voice import vocoder
 from recipes.builtin_voice.pitch import track

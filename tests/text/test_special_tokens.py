@@ -31,12 +31,12 @@ FIRST = 151_643  # entries of Qwen2's vocabulary
 )
 def test_numbers_of_cosyvoice_3(token: str, number: int) -> None:
     """Each tag has the number that upstream's tokenizer gives it."""
-    assert FIRST + special_tokens("cosyvoice3").index(token) == number
+    assert FIRST + special_tokens(True).index(token) == number
 
 
 def test_cosyvoice_3_goes_on_where_2_ends() -> None:
     """The first twenty are the same, all are different, and sounds stand in the order of their characters."""
-    two, three = special_tokens("cosyvoice2"), special_tokens("cosyvoice3")
+    two, three = special_tokens(False), special_tokens(True)
 
     assert (len(two), len(three)) == (20, 281)
     assert three[:20] == two
@@ -48,10 +48,10 @@ def test_cosyvoice_3_goes_on_where_2_ends() -> None:
 def test_a_tokenizer_knows_the_tags_of_its_family(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A sound in brackets is one token of CosyVoice 3 and plain letters to CosyVoice 2."""
     folder = write_qwen2(tmp_path_factory.mktemp("qwen2"), WORDS)
-    two, three = (TextTokenizer.from_folder(folder, family=f"cosyvoice{number}") for number in (2, 3))
+    two, three = (TextTokenizer.from_folder(folder, sound_tags=sounds) for sounds in (False, True))
 
     assert three.encode("[j][ǐ]") == [
-        len(WORDS) + special_tokens("cosyvoice3").index(token) for token in ("[j]", "[ǐ]")
+        len(WORDS) + special_tokens(True).index(token) for token in ("[j]", "[ǐ]")
     ]
     assert three.decode(three.encode("[j][ǐ]<|endofsystem|>")) == "[j][ǐ]<|endofsystem|>"
     assert len(two.encode("[j]")) > 1

@@ -14,7 +14,8 @@ from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.chunks import ChunkPlan
 from cosyrt.errors import AudioError, TextError, VoiceError
-from cosyrt.mel import MelSpec, log_mel
+from cosyrt.mel import log_mel
+from cosyrt.units import MelSpec
 from cosyrt.voice.encoder import KEPT_TOKENS, VoiceEncoder, best_cut
 from cosyrt.voice.reference import fingerprint
 from tests.voice.onnx_models import write_campplus, write_speech_tokenizer

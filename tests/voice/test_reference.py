@@ -12,7 +12,7 @@ from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.hyperyaml import Tagged
 from cosyrt.errors import AudioError, ConfigError, ModelNotFound, WeightsError
-from cosyrt.mel import MelSpec
+from cosyrt.units import MelSpec
 from cosyrt.voice.reference import (
     check_reference,
     fingerprint,

@@ -17,7 +17,7 @@ from cosyrt.accel.backend.graphs import LanguageGraph, VelocityGraph, VocoderGra
 from cosyrt.accel.backend.growing_cache import RoomyCache, apart
 from cosyrt.accel.contract import Part
 from cosyrt.engine.stages import Networks, Stages, Vocode
-from cosyrt.errors import UsageError
+from cosyrt.families import Family
 from cosyrt.models.layers import StreamCache
 from cosyrt.models.llm import SpeechLanguageModel
 from cosyrt.models.velocity import FlowInputs
@@ -41,8 +41,7 @@ def compiled_stages(
     The velocity has two `graphs` unless that takes too long to compile: one resumes from a stream cache, the
     other, for a mel in one piece, has none to bring back.
 
-    Raises:
-        UsageError: there is no graph of that part of this family.
+    The part must be one that `refusal` has nothing against.
     """
     with torch.no_grad():
         if part == "llm":
@@ -50,15 +49,22 @@ def compiled_stages(
         if part == "velocity":
             velocity = _Velocity(networks, compile, graphs)
             return stages.replacing((networks.flow,), velocity=velocity)
-        if part == "vocode":
-            return stages.replacing((networks.vocoder,), vocode=_vocode(networks, compile))
-    raise UsageError(f"there is no graph of the part {part}")
+        assert part == "vocode", part
+        return stages.replacing((networks.vocoder,), vocode=_vocode(networks, compile))
+
+
+def refusal(part: Part, family: Family) -> str:
+    """Why there is no graph of a part of a family; empty if there is one."""
+    if part == "llm" and family.language_model != "qwen2":
+        return f"there is no graph of the language model of {family.title}"
+    if part == "vocode" and family.vocoder != "hift":
+        return f"there is no graph of the causal vocoder of {family.title}"
+    return f"there is no graph of the part {part}" if part == "encode" else ""
 
 
 def _language(networks: Networks, stages: Stages, compile: Compile) -> Stages:
     llm = networks.llm
-    if not isinstance(llm, SpeechLanguageModel):
-        raise UsageError("there is no graph of the language model of CosyVoice 1")
+    assert isinstance(llm, SpeechLanguageModel)  # `refusal` sees to it
     where = llm.llm_decoder.weight.device
     graph = compile(LanguageGraph(llm), _language_example(llm))
 
@@ -157,8 +163,7 @@ class _Velocity:
 
 def _vocode(networks: Networks, compile: Compile) -> Vocode:
     vocoder = networks.vocoder
-    if not isinstance(vocoder, Vocoder):
-        raise UsageError("there is no graph of the causal vocoder of CosyVoice 3")
+    assert isinstance(vocoder, Vocoder)  # `refusal` sees to it
     c = vocoder.config
     where = vocoder.conv_post.weight.device
     excitation = torch.zeros(1, EXAMPLE_FRAMES * c.samples_per_frame, device=where)

@@ -26,10 +26,10 @@ from cosyrt.accel.contract import Availability, Backend, Part, Precision
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import NewCache, Stages, Step
 from cosyrt.engine.times import tabulated
-from cosyrt.errors import UsageError
+from cosyrt.families import Family
 from cosyrt.models.dit import DiT
 from cosyrt.models.layers import StreamCache
-from cosyrt.models.llm import Cache, SpeechLanguageModel
+from cosyrt.models.llm import Cache
 from cosyrt.models.unet import CausalUNet
 from cosyrt.models.velocity import FlowInputs, Velocity
 
@@ -213,14 +213,8 @@ class GraphedVelocity:
 
 
 def build(dtype: torch.dtype | None, part: Part, model: Model, record: Record | None = None) -> Stages:
-    """One part by graphs, in 16 bits if a type is given.
-
-    Raises:
-        UsageError: CosyVoice 1, whose velocity would hear the padding and whose keys depend on the distance.
-    """
+    """One part by graphs, in 16 bits if a type is given."""
     networks, stages = model.networks, model.stages
-    if not isinstance(networks.llm, SpeechLanguageModel):
-        raise UsageError(f"there is no CUDA graph of the part {part} of CosyVoice 1")
     if dtype is not None:
         networks = narrow_networks(part, networks, dtype)
         stages = half_stages(part, networks, model, dtype)
@@ -230,6 +224,17 @@ def build(dtype: torch.dtype | None, part: Part, model: Model, record: Record | 
         return stages._replace(new_cache=slots.new_cache, step=slots.step)
     module = cast(Any, networks.flow.velocity)
     return stages._replace(velocity=GraphedVelocity(module, stages.velocity, record))
+
+
+def refusal(part: Part, family: Family) -> str:
+    """Why there is no CUDA graph of a part of a family; empty if there is one.
+
+    A flow that looks both ways would attend to the padding, and keys that depend on the distance need masks
+    that move: both are CosyVoice 1's.
+    """
+    if family.language_model != "qwen2" or family.flow == "regulated":
+        return f"there is no CUDA graph of the part {part} of {family.title}"
+    return ""
 
 
 def availability(kind: str | None, device: torch.device) -> Availability:
@@ -246,6 +251,7 @@ def _backend(name: str, precision: Precision, kind: str | None, dtype: torch.dty
         parts=("llm", "velocity"),
         availability=partial(availability, kind),
         build=partial(build, dtype),
+        refusal=refusal,
         predicts=lambda device: 2.5,  # decoding waits for launches: 67 ms → 17 to 28 a token elsewhere
     )
 

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel.backend.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, Graph, compiled_stages
+from cosyrt.accel.backend.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, Graph, compiled_stages, refusal
 from cosyrt.accel.contract import Availability, Backend, Part
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
@@ -62,11 +62,7 @@ def stretched(example: tuple[Tensor, ...], frames: int) -> list[Tensor]:
 
 
 def build(part: Part, model: Model) -> Stages:
-    """One part compiled.
-
-    Raises:
-        UsageError: there is no graph of that part of this family.
-    """
+    """One part compiled."""
     # Beside the plans it outlives a restart, and the child in which it is compiled for the first time.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
     # Each graph takes half a minute.
@@ -91,6 +87,7 @@ BACKENDS = (
         parts=("velocity",),
         availability=availability,
         build=build,
+        refusal=refusal,
         predicts=lambda device: 1.2,
     ),
 )

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel.backend.compiled import compiled_stages
+from cosyrt.accel.backend.compiled import compiled_stages, refusal
 from cosyrt.accel.contract import Availability, Backend, Part
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
@@ -80,11 +80,7 @@ def export(
 
 
 def build(part: Part, model: Model) -> Stages:
-    """One part run by ONNX Runtime.
-
-    Raises:
-        UsageError: there is no graph of that part of this family.
-    """
+    """One part run by ONNX Runtime."""
     return compiled_stages(part, model.networks, model.stages, Session)
 
 
@@ -104,6 +100,7 @@ BACKENDS = (
         parts=("llm", "velocity", "vocode"),
         availability=availability,
         build=build,
+        refusal=refusal,
         predicts=lambda device: 1.1,
     ),
 )

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cosyrt.accel.artifacts import Format, kept
-from cosyrt.accel.backend.compiled import compiled_stages
+from cosyrt.accel.backend.compiled import compiled_stages, refusal
 from cosyrt.accel.backend.half_weights import supported
 from cosyrt.accel.contract import Availability, Backend, Part, Precision
 from cosyrt.engine.model import Model
@@ -186,11 +186,7 @@ GRAPH: Format[Any, Any] = Format(write=write_graph, read=read_graph, use=lambda 
 
 
 def build(bits: int, bf16: bool, part: Part, model: Model) -> Stages:
-    """One part run by OpenVINO.
-
-    Raises:
-        UsageError: there is no graph of that part of this family.
-    """
+    """One part run by OpenVINO."""
 
     def compile(module: nn.Module, example: tuple[Tensor, ...]) -> Compiled:
         # A graph with a memory has more arguments than the same module without.
@@ -220,6 +216,7 @@ def _backend(
         parts=tuple(parts),
         availability=partial(availability, bf16),
         build=partial(build, bits, bf16),
+        refusal=refusal,
         predicts=lambda device: gain,
         kept=True,
     )

@@ -19,9 +19,10 @@ from torch import nn
 from cosyrt.accel.contract import PARTS, Availability, Backend, Part, replaced
 from cosyrt.accel.torchscript.archive import DTYPES, Archive, remedy
 from cosyrt.accel.torchscript.cases import TOLERANCE, distance
-from cosyrt.accel.torchscript.stages import COMPONENTS, INSTEAD, Component
+from cosyrt.accel.torchscript.stages import Component, components_of
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.errors import ArchiveError, MissingDependency, UsageError
+from cosyrt.families import FAMILIES, Family
 
 if TYPE_CHECKING:
     from cosyrt.engine.model import Accelerate, Model
@@ -56,9 +57,10 @@ def archives(precision: str = "fp32", where: str | Path | None = None) -> Accele
             raise MissingDependency(there.reason)
         if precision not in PRECISIONS:
             raise UsageError(f"no precision {precision!r}; give {' or '.join(PRECISIONS)}")
-        components = COMPONENTS[folder.family]
-        if not components:
-            raise UsageError(INSTEAD[folder.family])
+        family = FAMILIES[folder.family]
+        if family.instead_of_archives:
+            raise UsageError(family.instead_of_archives)
+        components = components_of(family.name)
         device = model.device
         if precision == "fp16" and device.type == "cpu":
             log.warning("float16 archives are a hundred times slower than float32 ones on a CPU; take fp32")
@@ -117,17 +119,9 @@ def optimised(
 
 
 def build(part: Part, model: Model) -> Stages:
-    """One part by TorchScript, compiled here and now: nothing is written, and no archive is needed.
-
-    Raises:
-        UsageError: there is nothing of that part to compile in this family.
-    """
+    """One part by TorchScript, compiled here and now: nothing is written, and no archive is needed."""
     folder, networks = model.folder, model.networks
-    components = [one for one in COMPONENTS[folder.family] if set(one.stages) <= set(PARTS[part])]
-    if not components:
-        usual = f"TorchScript has no part {part} of {folder.family}, see docs/accel.md"
-        raise UsageError(INSTEAD.get(folder.family, usual))
-    for component in components:
+    for component in _components(part, folder.family):
         module = copy.deepcopy(component.scripted(networks))
         archive = Archive(
             path=folder.path / f"{component.name}.fp32.zip",  # what it would be called; it is not there
@@ -140,6 +134,17 @@ def build(part: Part, model: Model) -> Stages:
     return replaced(model.stages, part, eager(networks))
 
 
+def refusal(part: Part, family: Family) -> str:
+    """Why there is nothing of a part of a family to compile; empty if there is."""
+    if family.instead_of_archives or _components(part, family.name):
+        return family.instead_of_archives
+    return f"TorchScript has no part {part} of {family.name}, see docs/accel.md"
+
+
+def _components(part: Part, family: str) -> list[Component]:
+    return [one for one in components_of(family) if set(one.stages) <= set(PARTS[part])]
+
+
 BACKENDS = (
     Backend(
         name="torchscript",
@@ -147,6 +152,7 @@ BACKENDS = (
         parts=("llm", "encode"),
         availability=lambda device: availability(),
         build=build,
+        refusal=refusal,
         predicts=lambda device: 1.1,  # by the book; what it came to is told in docs/accel.md
     ),
 )

@@ -90,12 +90,9 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
             trial=cosyvoice2.trial,
         ),
     ),
-    "cosyvoice3": (),
 }
-INSTEAD = {
-    "cosyvoice3": (
-        "CosyVoice 3 has no encoder to export: its flow looks ahead with two convolutions. Its time goes "
-        "into the language model (half or quantised weights, CUDA graphs) and the ten steps of the DiT (half "
-        "weights, CUDA graphs, TensorRT or OpenVINO)"
-    ),
-}
+
+
+def components_of(family: str) -> tuple[Component, ...]:
+    """What is exported of a family; nothing of one that is not listed, which says why in `families.py`."""
+    return COMPONENTS.get(family, ())

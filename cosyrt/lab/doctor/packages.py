@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cosyrt.accel.torchscript.archive import Archive, named, remedy, torch_release
 from cosyrt.accel.torchscript.manifest import Manifest, sha256
-from cosyrt.accel.torchscript.stages import COMPONENTS
+from cosyrt.accel.torchscript.stages import components_of
 from cosyrt.errors import ArchiveError
 from cosyrt.lab.doctor.finding import Finding
 from cosyrt.lab.doctor.patient import Patient
@@ -69,7 +69,7 @@ def _difference(patient: Patient, path: Path) -> str:
 def _checkpoint(patient: Patient, path: Path) -> Path:
     folder = patient.subject.model.folder
     component, _ = named(path)
-    return next(one for one in COMPONENTS[folder.family] if one.name == component).checkpoint(folder)
+    return next(one for one in components_of(folder.family) if one.name == component).checkpoint(folder)
 
 
 def _opened(patient: Patient, path: Path) -> str:

@@ -17,7 +17,7 @@ from cosyrt.accel.contract import PARTS, Part
 from cosyrt.accel.plan import fitting
 from cosyrt.accel.registry import EAGER, accelerated
 from cosyrt.accel.torchscript.archive import NAME
-from cosyrt.accel.torchscript.stages import COMPONENTS
+from cosyrt.accel.torchscript.stages import components_of
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import kind_and_reason
 from cosyrt.lab.workload import Length, Subject, calls_of, seconds_of
@@ -132,7 +132,7 @@ def _run(subject: Subject, way: str, archives: Path | None) -> tuple[Stages, str
 def _found(subject: Subject, archives: Path | None) -> tuple[Path, ...]:
     """The TorchScript archives of this model that lie there."""
     folder = subject.model.folder
-    known = {component.name for component in COMPONENTS[folder.family]}
+    known = {component.name for component in components_of(folder.family)}
     named = ((path, NAME.fullmatch(path.name)) for path in sorted((archives or folder.path).glob("*.zip")))
     return tuple(path for path, match in named if match and match["component"] in known)
 

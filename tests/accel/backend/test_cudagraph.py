@@ -20,6 +20,7 @@ from cosyrt.accel.backend.cudagraph import (
     Run,
     Slots,
     build,
+    refusal,
     rounded_capacity,
     rounded_frames,
     widened,
@@ -30,11 +31,11 @@ from cosyrt.accel.registry import BACKENDS
 from cosyrt.engine import decoding
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Networks, eager
-from cosyrt.errors import UsageError
+from cosyrt.families import COSYVOICE1, COSYVOICE3
 from cosyrt.lab.parity import verify
 from cosyrt.lab.workload import Length, Subject
 from cosyrt.models.velocity import FlowInputs
-from tests import tiny, tiny1, tiny3
+from tests import tiny, tiny3
 from tests.accel.fake_cuda import FIRST, SECOND, Cards
 from tests.engine.pipelines import Counted, joined, other, same
 
@@ -178,11 +179,10 @@ def test_capacities_are_few(positions: int, capacity: int) -> None:
     assert rounded_capacity(positions) == capacity
 
 
-def test_there_is_none_of_cosyvoice_1(subject: Subject) -> None:
-    """Its velocity norms over all frames and would hear the padding: one line, no wrong sound."""
-    other = replace(subject.model.networks, llm=tiny1.language_model())
-    with pytest.raises(UsageError, match="no CUDA graph of the part llm of CosyVoice 1"):
-        build(None, "llm", replace(subject.model, networks=other))
+def test_there_is_none_of_cosyvoice_1() -> None:
+    """Its velocity norms over all frames and would attend to the padding: one line, no wrong audio."""
+    assert refusal("llm", COSYVOICE1) == "there is no CUDA graph of the part llm of CosyVoice 1"
+    assert refusal("velocity", COSYVOICE1) and not refusal("velocity", COSYVOICE3)
 
 
 @pytest.mark.parametrize("name", ["cudagraphs", "cudagraphs-bf16", "cudagraphs-fp16"])
