@@ -29,7 +29,7 @@ from cosyrt.lab.child import MB, Outcome, call_in_child
 from cosyrt.lab.texts import LENGTHS, REFERENCE, TEXTS, Text
 from cosyrt.lab.timing import Summary, TimingConfig, interleaved
 from cosyrt.lab.workload import Subject
-from cosyrt.machine.gpu_load import GpuLoad
+from cosyrt.machine.gpu import GpuLoad
 from cosyrt.voice.voice import Voice
 
 TORCHSCRIPT = "torchscript"

@@ -28,7 +28,7 @@ from cosyrt.lab.parity import ORDER
 from cosyrt.lab.trial import LEAST_PASSES, Job, Shares, shares, trial
 from cosyrt.lab.verdict import WHOLE, Row, amdahl, judged, too_small
 from cosyrt.lab.workload import LENGTHS
-from cosyrt.machine.memory import ram_bytes
+from cosyrt.machine.memory import ram
 
 WHOLE_SHARE = 0.25  # of the budget is kept for the plan as a whole
 TIMING_SHARE = 0.5  # of a candidate's time; the rest goes into loading, building and verifying
@@ -266,7 +266,6 @@ def as_planned(row: Row) -> Planned:
     return Planned(backend=row.candidate, speedup=row.gain, calls=row.calls or {})
 
 
-def free_bytes() -> int | None:
-    """Memory that one candidate may take; None where the system does not tell."""
-    free = ram_bytes()[1]
-    return None if free is None else int(MEMORY_SHARE * free)
+def free_bytes() -> int:
+    """Memory in bytes that one candidate may take."""
+    return int(MEMORY_SHARE * ram().available)

@@ -1,7 +1,7 @@
 """What a machine is made of, as far as speech needs it: from a description file, or looked up (`probe.py`).
 
 A description is the JSON that `cosyrt device --json` prints under `machine`; what it leaves out is unknown.
-MB are mebibytes, as in nvidia-smi.
+MB are mebibytes.
 """
 
 from __future__ import annotations

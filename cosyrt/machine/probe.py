@@ -1,19 +1,20 @@
-"""What this machine is made of: /proc, nvidia-smi, torch, and the packages that are installed."""
+"""What this machine is made of: psutil, NVML and torch are asked, and the list of installed packages."""
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+import psutil
+
 from cosyrt.machine.facts import Cpu, Gpu, Machine
-from cosyrt.machine.memory import ram_bytes
+from cosyrt.machine.gpu import find_gpus
+from cosyrt.machine.memory import ram
 from cosyrt.startup import runtime
 
 PACKAGES = (
@@ -35,30 +36,20 @@ PACKAGES = (
 COMPILERS = ("c++", "g++", "clang++", "cl")
 # Of all that a processor can do, what decides how fast matrices are multiplied.
 TELLING = re.compile(r"avx|avx2|fma|f16c|avx512\w*|avx_vnni\w*|amx_\w+|asimd\w*|sve\w*|bf16|i8mm")
-QUERY = {
-    "name": "name",
-    "memory.total": "memory_mb",
-    "memory.used": "used_mb",
-    "compute_cap": "capability",
-    "driver_version": "driver",
-    "utilization.gpu": "utilisation_percent",
-}
-NUMERIC = ("memory_mb", "used_mb", "utilisation_percent")
+CPUS = Path("/sys/devices/system/cpu")
 MB = 1 << 20
 
 
 def this_machine() -> Machine:
-    """Look everything up; imports torch."""
-    notes: list[str] = []
-    gpus = tuple(_gpus(notes))
-    runtimes = _runtimes()
-    notes += _contradictions(gpus, runtimes)
-    total, free = ram_bytes()
+    """Look everything up."""
+    gpus, wrong = find_gpus()
+    runtimes, memory = _runtimes(), ram()
+    notes = [*filter(None, [wrong]), *_contradictions(gpus, runtimes)]
     return Machine(
         system=f"{platform.system()} {platform.machine()}",
         cpu=Cpu(name=cpu_name(), cores=usable_cores(), instruction_sets=_instruction_sets()),
-        ram_mb=total and total // MB,
-        ram_free_mb=free and free // MB,
+        ram_mb=memory.total // MB,
+        ram_free_mb=memory.available // MB,
         gpus=gpus,
         runtimes=runtimes,
         notes=tuple(notes),
@@ -66,30 +57,31 @@ def this_machine() -> Machine:
 
 
 def usable_cores() -> int:
-    """Those that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Logical cores that this process may run on."""
+    return len(_affinity())
 
 
 def physical_cores() -> int:
-    """Those that compute: second threads of a core left out, and within the container's share of time."""
-    usable, quota = usable_cores(), _cpu_quota()
-    path = Path("/proc/cpuinfo")
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    cores = len(set(cores_of(text))) or usable
-    return max(1, min(usable, cores, *([] if quota is None else [int(quota)])))
+    """Cores that compute: without second threads of a core, and within the container's share of time."""
+    usable, quota = _affinity(), _cpu_quota()
+    cores = len(_siblings(usable)) or psutil.cpu_count(logical=False) or len(usable)
+    return max(1, min(len(usable), cores, *([] if quota is None else [int(quota)])))
 
 
-def cores_of(cpuinfo: str) -> Iterator[tuple[str, str]]:
-    """(package, core) of each processor that this process may run on; nothing where it is not told."""
-    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    for block in cpuinfo.split("\n\n"):
-        pairs = (line.partition(":") for line in block.splitlines())
-        told = {name.strip(): value.strip() for name, _, value in pairs}
-        number = told.get("processor", "")
-        if "core id" in told and number.isdecimal() and (usable is None or int(number) in usable):
-            yield told.get("physical id", ""), told["core id"]
+def _affinity() -> list[int]:
+    """The numbers of the logical cores that this process may run on."""
+    if hasattr(psutil.Process, "cpu_affinity"):  # not on macOS
+        return psutil.Process().cpu_affinity()
+    return list(range(psutil.cpu_count() or 1))
+
+
+def _siblings(cores: list[int]) -> set[str]:
+    """The physical cores to which logical ones belong, each as the list of its threads; only Linux tells.
+
+    psutil counts the cores of the machine, whatever this process may run on.
+    """
+    files = (CPUS / f"cpu{number}" / "topology" / "thread_siblings_list" for number in cores)
+    return {file.read_text(encoding="ascii") for file in files if file.is_file()}
 
 
 def _cpu_quota() -> float | None:
@@ -125,53 +117,6 @@ def _instruction_sets() -> tuple[str, ...]:
     widest = torch.backends.cpu.get_cpu_capability().lower()
     known = {"avx2": ("avx2",), "avx512": ("avx2", "avx512f")}
     return known.get(widest, () if widest in ("default", "no avx") else (widest,))
-
-
-def _gpus(notes: list[str]) -> Iterator[Gpu]:
-    """As nvidia-smi tells, else as torch does."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        yield from _gpus_of_torch()
-        return
-    table = _output(program, f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader,nounits")
-    if table is None:
-        notes.append("nvidia-smi is there but fails: the driver is not loaded or does not match; reboot")
-        return
-    heading = re.search(r"CUDA Version:\s*([\d.]+)", _output(program) or "")
-    for line in table.splitlines():
-        yield gpu_of(line, heading[1] if heading else None)
-
-
-def gpu_of(line: str, cuda: str | None) -> Gpu:
-    """From a line of `nvidia-smi --query-gpu`; what the card does not tell is unknown."""
-    values = dict(zip(QUERY.values(), (value.strip() for value in line.split(",")), strict=True))
-    known = {name: value for name, value in values.items() if not value.startswith(("[", "N/A"))}
-    numbers = {name: float(value) for name, value in known.items() if name in NUMERIC}
-    words = {name: value for name, value in known.items() if name not in NUMERIC}
-    return Gpu(**{"memory_mb": 0.0} | words | numbers, cuda=cuda)  # type: ignore[arg-type]
-
-
-def _output(*command: str) -> str | None:
-    """What a program prints; None if it fails."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout
-
-
-def _gpus_of_torch() -> Iterator[Gpu]:
-    import torch
-
-    for index in range(torch.cuda.device_count()):
-        facts = torch.cuda.get_device_properties(index)
-        free, total = torch.cuda.mem_get_info(index)
-        yield Gpu(
-            name=facts.name,
-            memory_mb=total // MB,
-            used_mb=(total - free) // MB,
-            capability=f"{facts.major}.{facts.minor}",
-        )
 
 
 def _runtimes() -> dict[str, str]:

@@ -10,7 +10,7 @@ from cosyrt.lab.doctor.finding import Finding
 from cosyrt.lab.doctor.patient import LENGTHS, Patient
 from cosyrt.lab.timing import TimingConfig, interleaved
 from cosyrt.lab.verdict import amdahl, too_small
-from cosyrt.machine.card import BLOCK_MB
+from cosyrt.machine.gpu import BLOCK_MB
 
 ROOM_MB = 512  # that speaking takes beyond the weights: activations and the past of a stream
 SPILLED = 0.25  # of the fastest copy: memory over the bus is ten times slower than a card's own

@@ -21,8 +21,8 @@ from cosyrt.accel.torchscript.stages import components_of
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import kind_and_reason
 from cosyrt.lab.workload import Length, Subject, calls_of, seconds_of
-from cosyrt.machine.card import Card, CudaCard
 from cosyrt.machine.facts import Machine
+from cosyrt.machine.gpu import Card, CudaCard
 from cosyrt.machine.probe import physical_cores, this_machine
 
 PLAN = "plan"  # what `cosyrt.load` runs, without its guard: the doctor wants to see it fail
