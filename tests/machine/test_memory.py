@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cosyrt.engine.mel_stream import Conditions
 from cosyrt.machine import memory
-from tests.engine.test_mel_stream import voice
 
 
 def test_there_is_memory() -> None:
@@ -18,11 +16,13 @@ def test_there_is_memory() -> None:
     assert 0 < found.available <= found.total
 
 
-def test_streams_take_a_share_of_what_is_free(monkeypatch: pytest.MonkeyPatch, stages: object) -> None:
-    """The caches of streams have a quarter of it. Each voice's streams have it from the model."""
+def test_streams_take_a_share_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caches of streams have a quarter of the memory that is free, on a card of the card's."""
     monkeypatch.setattr(memory, "ram", lambda: memory.Ram(16_000_000_000, 8_000_000_000))
-    conditions = Conditions(stages, torch.device("cpu"))  # type: ignore[arg-type]
-    assert conditions.of(voice(3)).cache_bytes == conditions.cache_bytes == 2_000_000_000
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (400, 1_000))
+
+    assert memory.cache_bytes(torch.device("cpu")) == 2_000_000_000
+    assert memory.cache_bytes(torch.device("cuda")) == 100
 
 
 GROUPS = {
