@@ -13,11 +13,11 @@ import torch
 from benchmarks.side import Given, Watch, hops, memory_mb, serve
 from cosyrt.accel.load import load
 from cosyrt.engine.decoding import LanguageModelInput, complete
-from cosyrt.engine.family import VocoderStreamLike
 from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.session import Session
 from cosyrt.engine.speech_tokens import speech_tokens
+from cosyrt.engine.vocoder_stream import VocoderStream
 from cosyrt.lab.bench import way
 from cosyrt.voice.voice import Voice
 
@@ -132,7 +132,7 @@ class Ours:
         """Where its chunks end."""
         return self.pipeline.model.settings.chunking.edges(len(self.voice.speech_tokens))
 
-    def sound(self) -> VocoderStreamLike:
+    def sound(self) -> VocoderStream:
         """Mel to samples, from the beginning."""
         p = self.pipeline
         return p.model.settings.vocoder_stream(

@@ -25,7 +25,7 @@ from benchmarks.recogniser import Recogniser, interval, word_errors, words
 from benchmarks.report import machine, table, write_json
 from cosyrt import Audio, Pipeline, Voice
 from cosyrt.engine.session import Session
-from cosyrt.engine.vocoder_stream import AudioStream
+from cosyrt.engine.vocoder_stream import OverlappingVocoderStream
 from cosyrt.mel import log_mel
 from cosyrt.text.pronounce import ArpabetPinyin
 from cosyrt.voice.reference import ENCODER_HZ, mel_spec, speech_tokens
@@ -45,7 +45,7 @@ class Chain:
         """The audio's own mel through the vocoder."""
         mel = log_mel(audio.resample(self.tts.sample_rate).samples, mel_spec(self.tts.model.folder))
         noise = torch.Generator().manual_seed(SEED)
-        vocoder = AudioStream(self.tts.model.stages, self.tts.model.settings.vocoder, noise)
+        vocoder = OverlappingVocoderStream(self.tts.model.stages, self.tts.model.settings.vocoder, noise)
         samples = vocoder.push(torch.from_numpy(mel)[None].to(self.tts.device), True)
         return Audio(samples.cpu().numpy(), self.tts.sample_rate)
 

@@ -1,7 +1,8 @@
-"""Where a stream may be cut: tokens, mel frames and samples of the next chunk. Arithmetic only, no tensors.
+"""Where a stream is cut: chunk boundaries in tokens. Arithmetic only, no tensors.
 
-CosyVoice 2 was trained with a mask of fixed chunks counted from the first token of the prompt. A cut on such
-an edge is exact: nothing to its left can change any more, as long as the few tokens of look-ahead are there.
+CosyVoice 2 and 3 were trained with a mask of fixed chunks, counted from the first token of the prompt. A cut
+on such an edge is exact: nothing to its left can change any more, as long as the few tokens of look-ahead are
+there.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+HOP_S, LONGEST_HOP_S = 2, 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkPlan:
-    """How a stream is cut.
+class Chunking:
+    """Chunk boundaries on the grid of the chunk mask.
 
     The first chunk ends on the first edge that gives at least `first_tokens`; each later hop is `growth`
     times the one before, up to `longest_chunks`: a longer hop costs less per token and waits longer.
@@ -30,9 +33,36 @@ class ChunkPlan:
         return edge if edge >= self.first_tokens else edge + self.chunk_tokens
 
     def edges(self, prompt_tokens: int) -> Iterator[int]:
-        """Ends of the chunks, in tokens after the prompt; endless."""
+        """Ends of all chunks, in tokens after the prompt; endless."""
         edge, hop = self.first_edge(prompt_tokens), 1
         while True:
             yield edge
             edge += hop * self.chunk_tokens
             hop = min(hop * self.growth, self.longest_chunks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowChunking:
+    """Windows of CosyVoice 1: one every `hop_tokens`, each hop `growth` times the one before."""
+
+    hop_tokens: int = 100
+    growth: float = 1.0  # a longer hop sounds better, costs less a token and waits longer
+    longest_tokens: int = 200
+    lookahead_tokens: int = 20  # the overlap: what a window is given beyond its hop
+
+    @classmethod
+    def at(cls, token_hz: int) -> WindowChunking:
+        """Upstream's windows: hops of 2 s that may grow to 4, and 20 tokens of overlap."""
+        return cls(hop_tokens=HOP_S * token_hz, longest_tokens=LONGEST_HOP_S * token_hz)
+
+    def first_edge(self, prompt_tokens: int) -> int:
+        """End of the first hop, in tokens after the prompt, whatever its length."""
+        return self.hop_tokens
+
+    def edges(self, prompt_tokens: int) -> Iterator[int]:
+        """Ends of all hops, in tokens after the prompt, whatever its length; endless."""
+        edge = hop = self.hop_tokens
+        while True:
+            yield edge
+            hop = min(int(hop * self.growth), self.longest_tokens)
+            edge += hop

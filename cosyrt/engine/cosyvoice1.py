@@ -13,11 +13,12 @@ from torch import Tensor
 
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.tensors import load_into
+from cosyrt.engine.chunks import WindowChunking
 from cosyrt.engine.decoding import SpeakingConfig
 from cosyrt.engine.family import ModelSettings, settings_errors, weightless
 from cosyrt.engine.stages import Networks
-from cosyrt.engine.vocoder_stream import AudioStream
-from cosyrt.engine.window_stream import WindowPlan, WindowStream
+from cosyrt.engine.vocoder_stream import OverlappingVocoderStream
+from cosyrt.engine.window_stream import WindowStream
 from cosyrt.families import COSYVOICE1
 from cosyrt.models.regulated_flow import RegulatedFlow, RegulatedFlowConfig
 from cosyrt.models.source import Phase, SampledSource
@@ -56,16 +57,16 @@ def read_settings(description: Mapping[str, Any]) -> ModelSettings:
     llm, flow, hift = (description[part].args for part in ("llm", "flow", "hift"))
     vocoder = VocoderConfig.from_description(hift)
     rates = fractional_rates(description, vocoder)
-    plan = WindowPlan.at(rates.token_hz)
+    chunking = WindowChunking.at(rates.token_hz)
     return ModelSettings(
         llm=TransformerLMConfig.from_description(llm),
         flow=RegulatedFlowConfig.from_description(flow),
         vocoder=vocoder,
         speaking=speaking(llm, rates),
         rates=rates,
-        chunking=plan,
-        mel_stream=partial(WindowStream, rates=rates, plan=plan),
-        vocoder_stream=StartedAudioStream,
+        chunking=chunking,
+        mel_stream=partial(WindowStream, rates=rates, chunking=chunking),
+        vocoder_stream=RandomPhaseVocoderStream,
     )
 
 
@@ -83,16 +84,16 @@ def speaking(llm: Mapping[str, Any], rates: Rates) -> SpeakingConfig:
     return replace(config, fill_token=None, loop_tokens=LOOP_S * rates.token_hz, hears_speaker=True)
 
 
-class StartedAudioStream(AudioStream):
-    """Samples whose overtones start at phases drawn for the utterance; the fundamental starts at zero."""
+class RandomPhaseVocoderStream(OverlappingVocoderStream):
+    """Stream whose overtones start at random phases of the utterance; the fundamental starts at zero."""
 
-    def excite(self, pitched: int, last: bool) -> None:
-        """Extend the excitation over the frames whose pitch is certain."""
+    def extend_source(self, pitched: int, last: bool) -> None:
+        """Excite the frames whose pitch is certain."""
         if self.phase is None and self.generator is not None:
-            self.phase = Phase(self.drawn(self.generator))
-        super().excite(pitched, last)
+            self.phase = Phase(self.random_phases(self.generator))
+        super().extend_source(pitched, last)
 
-    def drawn(self, generator: torch.Generator) -> Tensor:  # [1, H]
+    def random_phases(self, generator: torch.Generator) -> Tensor:  # [1, H]
         """A phase for each harmonic, in cycles."""
         assert self.mel is not None
         cycles = torch.rand(1, self.config.harmonics, generator=generator, dtype=torch.float64)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.causal_stream import CausalAudioStream
 from cosyrt.engine.decoding import SpeakingConfig
 from cosyrt.engine.family import (
     ModelSettings,
@@ -25,6 +24,7 @@ from cosyrt.engine.family import (
 from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.qwen2_weights import load_weights
 from cosyrt.engine.stages import Networks, Stages
+from cosyrt.engine.vocoder_stream import CausalVocoderStream
 from cosyrt.families import COSYVOICE3
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.flow import DiTFlow, DiTFlowConfig
@@ -87,9 +87,11 @@ def speaking(llm: Mapping[str, Any]) -> SpeakingConfig:
 def vocoder_stream(flow: DiTFlowConfig) -> VocoderStreamMaker:
     """Make vocoder streams whose noise follows from the position alone, as upstream's, whatever the seed."""
 
-    def stream(stages: Stages, config: VocoderConfig, generator: torch.Generator | None) -> CausalAudioStream:
+    def stream(
+        stages: Stages, config: VocoderConfig, generator: torch.Generator | None
+    ) -> CausalVocoderStream:
         fixed = None if generator is None else torch.Generator().set_state(noise_state(flow, config))
-        return CausalAudioStream(stages, config, fixed)
+        return CausalVocoderStream(stages, config, fixed)
 
     return stream
 

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from cosyrt.engine.chunks import ChunkPlan
+from cosyrt.engine.chunks import Chunking, WindowChunking
 from cosyrt.engine.decoding import SpeakingConfig
 from cosyrt.engine.stages import Stages
-from cosyrt.engine.vocoder_stream import AudioStream
-from cosyrt.engine.window_stream import WindowPlan
+from cosyrt.engine.vocoder_stream import OverlappingVocoderStream, VocoderStream
 from cosyrt.errors import ConfigError, one_line
 from cosyrt.families import Family
 from cosyrt.models.conformer import ConformerConfig
@@ -39,19 +38,8 @@ class MelStreamLike(Protocol):
         """The mel up to that chunk boundary, whose look-ahead is there; None: all."""
 
 
-class VocoderStreamLike(Protocol):
-    """The samples of one utterance, made from its mel chunk by chunk."""
-
-    def push(
-        self,
-        mel: Tensor,  # [1, 80, M]
-        last: bool,
-    ) -> Tensor:  # [N] samples that are final
-        """Take in mel frames; `last` gives the rest."""
-
-
 # (stages, vocoder, random numbers for the noise of the source or None for none) → a stream of one utterance
-VocoderStreamMaker = Callable[[Stages, VocoderConfig, torch.Generator | None], VocoderStreamLike]
+VocoderStreamMaker = Callable[[Stages, VocoderConfig, torch.Generator | None], VocoderStream]
 # (stages, flow, condition, chunked=whether in chunks) → the mel of one utterance
 MelStreamMaker = Callable[..., MelStreamLike]
 
@@ -65,10 +53,10 @@ class ModelSettings:
     vocoder: VocoderConfig
     speaking: SpeakingConfig
     rates: Rates
-    chunking: ChunkPlan | WindowPlan
+    chunking: Chunking | WindowChunking
     pronunciation: str | None = None
     mel_stream: MelStreamMaker = field(compare=False)
-    vocoder_stream: VocoderStreamMaker = field(default=AudioStream, compare=False)
+    vocoder_stream: VocoderStreamMaker = field(default=OverlappingVocoderStream, compare=False)
 
     def __post_init__(self) -> None:
         for what, one, other in (
@@ -93,9 +81,9 @@ def rates_of(description: Mapping[str, Any]) -> Rates:
     )
 
 
-def chunking_of(encoder: ConformerConfig | LookAheadConfig) -> ChunkPlan:
+def chunking_of(encoder: ConformerConfig | LookAheadConfig) -> Chunking:
     """Chunks of a stream as the flow was trained with them."""
-    return ChunkPlan(chunk_tokens=encoder.chunk_tokens, lookahead_tokens=encoder.lookahead_tokens)
+    return Chunking(chunk_tokens=encoder.chunk_tokens, lookahead_tokens=encoder.lookahead_tokens)
 
 
 @contextmanager

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from cosyrt.engine.times import tabulated
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.flow import DiTFlow, Flow
 from cosyrt.models.layers import StreamCache
@@ -44,14 +44,18 @@ Encode = Callable[[Tensor, Tensor, Tensor, Tensor | None, StreamCache | None], T
 Regulate = Callable[[Tensor, Sequence[tuple[int, int]]], Tensor]
 # speaker vector [B, 192] → [B, 80]
 Speaker = Callable[[Tensor], Tensor]
-# mel [B, 80, M] → pitch in Hz [B, M]; of a causal vocoder also (…, mel that follows [B, 80, lookahead] or
-# None, cache of the past or None)
-Pitch = Callable[..., Tensor]
+# (mel [B, 80, M], mel that follows [B, 80, lookahead] or None, cache of the past or None)
+#  → pitch in Hz [B, M]; a vocoder that looks both ways takes None for the last two
+Pitch = Callable[[Tensor, Tensor | None, StreamCache | None], Tensor]
 # (pitch [B, M], noise [B, N, H] or None, phase before) → excitation [B, 1, N]
 Excite = Callable[[Tensor, Tensor | None, Phase | None], Tensor]
-# (mel [B, 80, M], excitation [B, 1, N]) → samples [B, N]; of a causal vocoder also (…, mel that follows
-# [B, 80, lookahead] or None, cache of the past or None), see models/causal_vocoder.py
-Vocode = Callable[..., Tensor]
+# (mel [B, 80, M], excitation [B, 1, N], mel that follows [B, 80, lookahead] or None, cache of the past or
+#  None) → samples [B, N]; a vocoder that looks both ways takes None for the last two
+Vocode = Callable[[Tensor, Tensor, Tensor | None, StreamCache | None], Tensor]
+
+
+KEPT_TIMES = 64  # of the velocity's times: those of a few solvers, for a few batch sizes
+Timed = Callable[[Tensor], Tensor]  # t [B] → what a network makes of it [B, P]
 
 
 class Stages(NamedTuple):
@@ -97,6 +101,25 @@ class Networks:
         """The same networks on that device."""
         llm, flow, vocoder = self.llm.to(device), self.flow.to(device), self.vocoder.to(device)
         return replace(self, llm=llm, flow=flow, vocoder=vocoder)
+
+
+def tabulated(timed: Timed) -> Timed:
+    """Look up what a velocity makes of the time alone: every solve asks for the same ten times.
+
+    In CosyVoice 3 that is two fifths of the velocity's weights, read for two rows of numbers. The time is
+    read on the host: it should be there, so that no device is waited for.
+    """
+
+    @lru_cache(maxsize=KEPT_TIMES)
+    def known(times: tuple[float, ...]) -> Tensor:
+        return timed(torch.tensor(times))
+
+    def looked_up(
+        t: Tensor,  # [B]
+    ) -> Tensor:  # [B, P]
+        return known(tuple(t.tolist()))
+
+    return looked_up
 
 
 def eager(networks: Networks) -> Stages:

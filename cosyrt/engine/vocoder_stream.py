@@ -1,20 +1,25 @@
-"""mel → samples, chunk by chunk, equal to the whole: the vocoder is given enough mel on either side of a cut.
+"""mel → samples, chunk by chunk: one stream for vocoders that look both ways, one for the causal vocoder.
 
-Shapes: B batch (1 here) · M mel frames · N samples · H harmonics. Upstream fades between chunks that do not
-agree (its fade windows sum to 1.08). Here they agree: the pitch is exact once its neighbours are known, the
-phase of the source runs on, its noise belongs to the frame, and a sample is given out only when everything
-that the convolutions can reach is there.
+Shapes: 1 utterance a stream · M mel frames · N samples · H harmonics.
+Upstream fades between chunks that do not agree (its fade windows sum to 1.08). Here they agree: the pitch is
+exact once its neighbours are known, the phase of the source runs on, its noise belongs to the frame, and a
+sample is given out only when no later frame can change it.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from math import ceil
+from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cosyrt.engine.stages import Stages
-from cosyrt.models.source import Phase, phase_after
+from cosyrt.models.layers import StreamCache
+from cosyrt.models.source import PITCH_LOOKAHEAD_FRAMES, Phase, phase_after
 from cosyrt.models.vocoder import VocoderConfig
 
 PITCH_REACH_FRAMES = 5  # five convolutions of width three
@@ -22,7 +27,7 @@ OUTER_REACH = 3  # the first and the last convolution are seven wide
 
 
 def reach_frames(config: VocoderConfig) -> int:
-    """How far a sample depends on the mel and the excitation to either side, in frames, rounded up."""
+    """Frames of mel and excitation to either side that a sample depends on, rounded up."""
     c = config
     rate = c.samples_per_frame / c.transform_hop  # positions a frame at the last stage
     reach = (c.transform_size / 2 / c.transform_hop + 1 + OUTER_REACH) / rate
@@ -44,18 +49,73 @@ def _span(kernel: int, dilations: tuple[int, ...]) -> float:
     return (kernel - 1) / 2 * sum(dilation + 1 for dilation in dilations)
 
 
-class AudioStream:
-    """The samples of one utterance."""
+class VocoderStream(ABC):
+    """Turns the mel of one utterance to samples, chunk by chunk."""
+
+    noise_of: ClassVar[Callable[..., Tensor]]  # (size, generator=…) → random numbers of that size
 
     def __init__(self, stages: Stages, config: VocoderConfig, generator: torch.Generator | None) -> None:
         self.stages, self.config, self.generator = stages, config, generator
-        self.reach = reach_frames(config)
-        self.mel: Tensor | None = None  # [1, 80, M] from frame `start` on
-        self.source: Tensor | None = None  # [1, 1, N] excitation from frame `start` on
-        self.start = 0  # first frame kept
-        self.excited = 0  # frames whose excitation is known
-        self.spoken = 0  # frames whose samples were given
+        self.mel: Tensor | None = None  # [1, 80, M] frames that are still needed
+        self.source: Tensor | None = None  # [1, 1, N] excitation, from the first of them on
         self.phase: Phase | None = None
+
+    @abstractmethod
+    def push(
+        self,
+        mel: Tensor,  # [1, 80, M]
+        last: bool,
+    ) -> Tensor:  # [N] samples that are final
+        """Take in mel frames, give back the samples that no later frame can change; `last` gives the rest."""
+
+    def take(
+        self,
+        mel: Tensor,  # [1, 80, M]
+    ) -> int:
+        """Add frames to those that are kept; return how many these are now."""
+        self.mel = mel if self.mel is None else torch.cat([self.mel, mel], dim=2)
+        return self.mel.shape[2]
+
+    def excite(
+        self,
+        pitch: Tensor,  # [1, frames], or one more: the phase runs towards that of the frame after them
+        frames: int,
+    ) -> None:
+        """Add the excitation of these frames."""
+        noise, hop = self.noise(frames), self.config.samples_per_frame
+        if noise is not None and pitch.shape[1] > frames:
+            noise = F.pad(noise, (0, 0, 0, hop))
+        source = self.stages.excite(pitch, noise, self.phase)[:, :, : frames * hop]
+        self.phase = phase_after(self.config.source, pitch[:, :frames], self.phase)
+        self.source = source if self.source is None else torch.cat([self.source, source], dim=2)
+
+    def noise(self, frames: int) -> Tensor | None:  # [1, N, H]
+        """Noise of the frames, one frame at a time so that it is the same however the stream is cut."""
+        if self.generator is None:
+            return None
+        assert self.mel is not None
+        size = (1, self.config.samples_per_frame, self.config.harmonics)
+        noise = [type(self).noise_of(size, generator=self.generator) for _ in range(frames)]
+        return torch.cat(noise, dim=1).to(self.mel)
+
+    def drop(self, frames: int) -> None:
+        """Forget the first of the frames that are kept."""
+        assert self.mel is not None and self.source is not None
+        hop = self.config.samples_per_frame
+        self.mel, self.source = self.mel[:, :, frames:], self.source[:, :, frames * hop :]
+
+
+class OverlappingVocoderStream(VocoderStream):
+    """Stream of a vocoder that looks both ways: each call is given the frames within reach of its samples."""
+
+    noise_of = torch.randn
+
+    def __init__(self, stages: Stages, config: VocoderConfig, generator: torch.Generator | None) -> None:
+        super().__init__(stages, config, generator)
+        self.reach = reach_frames(config)
+        self.start = 0  # first frame that is kept
+        self.excited = 0  # frames whose excitation is known
+        self.given = 0  # frames whose samples were given out
 
     def push(
         self,
@@ -63,57 +123,78 @@ class AudioStream:
         last: bool,
     ) -> Tensor:  # [N] samples that are final
         """Take in mel frames, give back the samples that no later frame can change; `last` gives the rest."""
-        self.mel = mel if self.mel is None else torch.cat([self.mel, mel], dim=2)
-        known = self.start + self.mel.shape[2]
-        self.excite(known if last else known - PITCH_REACH_FRAMES, last)
+        known = self.start + self.take(mel)
+        self.extend_source(known if last else known - PITCH_REACH_FRAMES, last)
         end = self.excited if last else self.excited - self.reach
-        if end <= self.spoken:
-            return mel.new_zeros(0)
-        return self.speak(end)
+        return self.decode(end) if end > self.given else mel.new_zeros(0)
 
-    def excite(self, pitched: int, last: bool) -> None:
-        """Extend the excitation over the frames whose pitch is certain; the last needs the next one, too."""
+    def extend_source(self, pitched: int, last: bool) -> None:
+        """Excite the frames whose pitch is certain; the last of them needs the next one, too."""
         upto = pitched if last else pitched - 1
         if upto <= self.excited:
             return
         assert self.mel is not None
-        # One frame more than is kept, so that the line to the next frame's phase is drawn; its own half is
-        # not.
-        around = self.mel[:, :, max(0, self.excited - self.start - PITCH_REACH_FRAMES) :]
-        skip = min(self.excited - self.start, PITCH_REACH_FRAMES)
-        pitch = self.stages.pitch(around)[:, skip : skip + pitched - self.excited]
-        fresh = upto - self.excited
-        noise = self.noise(fresh)
-        if noise is not None and pitch.shape[1] > fresh:
-            noise = torch.nn.functional.pad(noise, (0, 0, 0, self.config.samples_per_frame))
-        source = self.stages.excite(pitch, noise, self.phase)[:, :, : fresh * self.config.samples_per_frame]
-        self.phase = phase_after(self.config.source, pitch[:, :fresh], self.phase)
-        self.source = source if self.source is None else torch.cat([self.source, source], dim=2)
+        # The pitch of one frame more, so that the phase runs towards that of the next frame.
+        kept = self.excited - self.start
+        around = self.mel[:, :, max(0, kept - PITCH_REACH_FRAMES) :]
+        skip = min(kept, PITCH_REACH_FRAMES)
+        pitch = self.stages.pitch(around, None, None)[:, skip : skip + pitched - self.excited]
+        self.excite(pitch, upto - self.excited)
         self.excited = upto
 
-    def noise(self, frames: int) -> Tensor | None:  # [1, N, H]
-        """Noise of the frames, drawn one frame at a time so that it is the same however the stream is cut."""
-        if self.generator is None:
-            return None
-        assert self.mel is not None
-        size = (1, self.config.samples_per_frame, self.config.harmonics)
-        drawn = [torch.randn(size, generator=self.generator) for _ in range(frames)]
-        return torch.cat(drawn, dim=1).to(self.mel)
-
-    def speak(self, end: int) -> Tensor:  # [N]
-        """Samples of the frames up to `end`; then the frames out of reach are dropped."""
+    def decode(self, end: int) -> Tensor:  # [N]
+        """Decode the frames up to `end`; those out of reach are then dropped."""
         assert self.mel is not None and self.source is not None
-        hop = self.config.samples_per_frame
-        kept = self.excited - self.start
-        samples = self.stages.vocode(self.mel[:, :, :kept], self.source[:, :, : kept * hop])
-        fresh = samples[0, (self.spoken - self.start) * hop : (end - self.start) * hop]
-        self.spoken = end
-        self.drop(max(self.start, min(end - self.reach, self.excited - PITCH_REACH_FRAMES)))
+        hop, kept = self.config.samples_per_frame, self.excited - self.start
+        samples = self.stages.vocode(self.mel[:, :, :kept], self.source[:, :, : kept * hop], None, None)
+        fresh = samples[0, (self.given - self.start) * hop : (end - self.start) * hop]
+        self.given = end
+        start = max(self.start, min(end - self.reach, self.excited - PITCH_REACH_FRAMES))
+        self.drop(start - self.start)
+        self.start = start
         return fresh
 
-    def drop(self, start: int) -> None:
-        """Forget the frames before `start`."""
+
+class CausalVocoderStream(VocoderStream):
+    """Stream of the causal vocoder: every convolution has a cache, and no frame is computed twice."""
+
+    noise_of = torch.rand
+
+    def __init__(self, stages: Stages, config: VocoderConfig, generator: torch.Generator | None) -> None:
+        super().__init__(stages, config, generator)
+        assert config.lookahead_frames is not None
+        self.lookahead: int = config.lookahead_frames
+        self.excited = 0  # of the frames that are kept: those whose excitation is known
+        self.pitch_cache, self.cache = StreamCache(), StreamCache()
+
+    def push(
+        self,
+        mel: Tensor,  # [1, 80, M]
+        last: bool,
+    ) -> Tensor:  # [N] samples that are final
+        """Take in mel frames, give back the samples that no later frame can change; `last` gives the rest."""
+        known = self.take(mel)
+        self.extend_source(known if last else known - PITCH_LOOKAHEAD_FRAMES, last)
+        # The transform of a frame's excitation reaches into the next frame.
+        end = known if last else min(known - self.lookahead, self.excited - 1)
+        return self.decode(end, last) if end > 0 else mel.new_zeros(0)
+
+    def extend_source(self, upto: int, last: bool) -> None:
+        """Excite the frames before `upto`."""
+        if upto <= self.excited:
+            return
+        assert self.mel is not None
+        ahead = None if last else self.mel[:, :, upto:]
+        pitch = self.stages.pitch(self.mel[:, :, self.excited : upto], ahead, self.pitch_cache.begin())
+        self.excite(pitch, upto - self.excited)
+        self.excited = upto
+
+    def decode(self, end: int, last: bool) -> Tensor:  # [N]
+        """Decode the frames before `end`, which are then dropped."""
         assert self.mel is not None and self.source is not None
-        cut = start - self.start
-        self.mel, self.source = self.mel[:, :, cut:], self.source[:, :, cut * self.config.samples_per_frame :]
-        self.start = start
+        ahead = None if last else self.mel[:, :, end:]
+        source = self.source[:, :, : (end + (0 if last else 1)) * self.config.samples_per_frame]
+        samples = self.stages.vocode(self.mel[:, :, :end], source, ahead, self.cache.begin())
+        self.drop(end)
+        self.excited -= end
+        return samples[0]

@@ -11,47 +11,16 @@ also where the overlap is 68 (the 25 Hz model).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cosyrt.engine.chunks import WindowChunking
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.stages import Stages
 from cosyrt.models.regulated_flow import RegulatedFlowConfig
 from cosyrt.models.solver import NOISE_FRAMES, begin, fixed_noise, solve
 from cosyrt.units import Rates
-
-HOP_S, LONGEST_HOP_S = 2, 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WindowPlan:
-    """How a stream is cut: a window every `hop_tokens`, each hop `growth` times the one before."""
-
-    hop_tokens: int = 100
-    growth: float = 1.0  # a longer hop sounds better, costs less a token and waits longer
-    longest_tokens: int = 200
-    lookahead_tokens: int = 20  # the overlap: what a window is given beyond its hop
-
-    @classmethod
-    def at(cls, token_hz: int) -> WindowPlan:
-        """Upstream's: hops of 2 s that may grow to 4, and 20 tokens."""
-        return cls(hop_tokens=HOP_S * token_hz, longest_tokens=LONGEST_HOP_S * token_hz)
-
-    def first_edge(self, prompt_tokens: int) -> int:
-        """End of the first hop, in tokens after the prompt, whatever its length."""
-        return self.hop_tokens
-
-    def edges(self, prompt_tokens: int) -> Iterator[int]:
-        """Where the hops end, in tokens after the prompt, whatever its length; endless."""
-        edge = hop = self.hop_tokens
-        while True:
-            yield edge
-            hop = min(int(hop * self.growth), self.longest_tokens)
-            edge += hop
 
 
 class WindowStream:
@@ -65,12 +34,12 @@ class WindowStream:
         *,
         chunked: bool,
         rates: Rates,
-        plan: WindowPlan,
+        chunking: WindowChunking,
     ) -> None:
         self.stages, self.config, self.condition, self.rates = stages, config, condition, rates
-        self.overlap_tokens = plan.lookahead_tokens
-        self.overlap = rates.frames(plan.lookahead_tokens)
-        self.edges = plan.edges(condition.tokens.shape[1]) if chunked else iter(())
+        self.overlap_tokens = chunking.lookahead_tokens
+        self.overlap = rates.frames(chunking.lookahead_tokens)
+        self.edges = chunking.edges(condition.tokens.shape[1]) if chunked else iter(())
         self.edge = next(self.edges, None)
         self.noise = config.temperature * fixed_noise().to(condition.mel)
         self.done_tokens = self.given = 0  # tokens whose window is done, frames handed out
@@ -98,7 +67,7 @@ class WindowStream:
         frames = self.rates.frames(len(tokens))
         state = begin(
             self.start(frames),
-            all_seen(prompt + frames, c.mel),
+            full_mask(prompt + frames, c.mel),
             self.mu(tokens, frames),
             c.speaker,
             F.pad(c.mel, (0, frames)),
@@ -119,7 +88,7 @@ class WindowStream:
         own = torch.tensor([tokens], dtype=torch.long, device=c.tokens.device)
         every = torch.cat([c.tokens, own], dim=1)
         valid = torch.ones_like(every).bool()
-        encoded = self.stages.encode(every, valid, all_seen(every.shape[1], every), None, None)
+        encoded = self.stages.encode(every, valid, full_mask(every.shape[1], every), None, None)
         assert self.stages.regulate is not None
         mu = self.stages.regulate(encoded, self.stretches(len(tokens), frames))
         if self.kept_mu is not None:
@@ -154,9 +123,9 @@ class WindowStream:
         return torch.lerp(before, after, rise.to(after.dtype))
 
 
-def all_seen(
+def full_mask(
     positions: int,
     like: Tensor,
 ) -> Tensor:  # [1, T, T]
-    """Every position sees every other."""
+    """Mask with which every position may look at every other."""
     return torch.ones(1, positions, positions, dtype=torch.bool, device=like.device)

@@ -222,12 +222,12 @@ def mel_of(
 
 def _cuts(subject: Subject, said: Utterance) -> Iterator[tuple[int, int | None]]:
     """(tokens that are there, edge up to which they become mel) of each chunk."""
-    plan = subject.model.settings.chunking
+    chunking = subject.model.settings.chunking
     if said.chunked:
-        for edge in plan.edges(len(said.voice.speech_tokens)):
-            if edge + plan.lookahead_tokens >= len(said.speech):
+        for edge in chunking.edges(len(said.voice.speech_tokens)):
+            if edge + chunking.lookahead_tokens >= len(said.speech):
                 break
-            yield edge + plan.lookahead_tokens, edge
+            yield edge + chunking.lookahead_tokens, edge
     yield len(said.speech), None
 
 

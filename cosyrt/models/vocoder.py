@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cosyrt.models.layers import StreamCache
 from cosyrt.models.source import HarmonicSource, Phase, PitchPredictor, SourceConfig
 from cosyrt.ranges import KERNEL, LEVEL, LOOKAHEAD, RATE, SIZE, Real, Whole
 
@@ -169,8 +170,11 @@ class Vocoder(nn.Module):
     def f0(
         self,
         mel: Tensor,  # [B, 80, M]
+        ahead: Tensor | None = None,  # none: the frames that follow are part of the mel
+        cache: StreamCache | None = None,  # none, for the same reason
     ) -> Tensor:  # [B, M] Hz
         """Pitch of every frame."""
+        assert ahead is None and cache is None, "this vocoder looks both ways"
         pitch: Tensor = self.f0_predictor(mel)
         return pitch
 
@@ -188,10 +192,20 @@ class Vocoder(nn.Module):
         self,
         mel: Tensor,  # [B, 80, M]
         excitation: Tensor,  # [B, 1, N]
+        ahead: Tensor | None = None,  # none: the frames that follow are part of the mel
+        cache: StreamCache | None = None,  # none, for the same reason
     ) -> Tensor:  # [B, N] samples in [-limit, limit]
         """Filter the excitation into speech."""
+        assert ahead is None and cache is None, "this vocoder looks both ways"
+        return self.waveform(self.filtered(mel, self.spectrum(excitation.squeeze(1))))
+
+    def filtered(
+        self,
+        mel: Tensor,  # [B, 80, M]
+        source: Tensor,  # [B, 2F, N / hop + 1] transform of the excitation
+    ) -> Tensor:  # [B, 2F, N / hop + 1] log magnitudes, then raw phases
+        """All convolutions: what lies between the transform of the excitation and the inverse transform."""
         c = self.config
-        source = self.spectrum(excitation.squeeze(1))
         x = self.conv_pre(mel)
         for i, (up, down, block) in enumerate(
             zip(self.ups, self.source_downs, self.source_resblocks, strict=True)
@@ -202,7 +216,8 @@ class Vocoder(nn.Module):
             x = x + block(down(source))
             branches = self.resblocks[i * len(c.kernels) : (i + 1) * len(c.kernels)]
             x = torch.stack([branch(x) for branch in branches]).mean(0)
-        return self.waveform(self.conv_post(F.leaky_relu(x, LAST_SLOPE)))
+        out: Tensor = self.conv_post(F.leaky_relu(x, LAST_SLOPE))
+        return out
 
     def window(
         self,

@@ -14,7 +14,6 @@ from torch import nn
 
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.hyperyaml import read_description
-from cosyrt.engine.causal_stream import CausalAudioStream
 from cosyrt.engine.cosyvoice3 import noise_state, read_settings
 from cosyrt.engine.decoding import LanguageModelInput, complete
 from cosyrt.engine.mel_stream import Condition, MelStream
@@ -22,6 +21,7 @@ from cosyrt.engine.model import build
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.speech_tokens import speech_tokens, without_long_silence
 from cosyrt.engine.stages import eager
+from cosyrt.engine.vocoder_stream import CausalVocoderStream
 from cosyrt.errors import ConfigError
 from cosyrt.models.flow import DiTFlow, DiTFlowConfig
 from cosyrt.models.llm import LanguageModelConfig
@@ -123,7 +123,7 @@ def test_every_utterance_has_the_same_noise(tiny3: Pipeline) -> None:
         for seed in (1, 2)
     ]
     one, other = (stream.push(mel, True) for stream in streams)
-    silent = CausalAudioStream(tiny3.model.stages, tiny3.model.settings.vocoder, None)
+    silent = CausalVocoderStream(tiny3.model.stages, tiny3.model.settings.vocoder, None)
 
     assert torch.equal(one, other)
     assert (silent.push(mel, True) - one).abs().max() > 1e-4

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.engine.chunks import ChunkPlan
+from cosyrt.engine.chunks import Chunking
 from cosyrt.engine.mel_stream import Condition, Conditions, MelStream
 from cosyrt.engine.stages import Networks, Stages
 from cosyrt.errors import SpeechError
@@ -24,7 +24,7 @@ from cosyrt.voice.voice import Voice
 from tests import tiny
 
 CPU = torch.device("cpu")
-PLAN = ChunkPlan()
+CHUNKING = Chunking()
 RATES = Rates()
 PROMPTS = [0, 1, 12, 24, 25, 40]
 
@@ -54,9 +54,9 @@ def stream_of(
 
 def in_parts(mels: MelStream, tokens: list[int]) -> list[Tensor]:  # [1, 80, M] each
     """The mel as a stream makes it: to every edge whose look-ahead is there, then to the end."""
-    last = len(tokens) - PLAN.lookahead_tokens
-    edges = takewhile(lambda edge: edge <= last, PLAN.edges(mels.condition.tokens.shape[1]))
-    return [mels.until(tokens[: edge + PLAN.lookahead_tokens], edge) for edge in edges] + [
+    last = len(tokens) - CHUNKING.lookahead_tokens
+    edges = takewhile(lambda edge: edge <= last, CHUNKING.edges(mels.condition.tokens.shape[1]))
+    return [mels.until(tokens[: edge + CHUNKING.lookahead_tokens], edge) for edge in edges] + [
         mels.until(tokens, None)
     ]
 
@@ -253,7 +253,7 @@ def test_tokens_after_an_edge_change_nothing_before_it(stages: Stages) -> None:
     mel = stream_of(stages, 0, chunked=True).until(tokens, None)[:, :, :50]
     after, within = (
         stream_of(stages, 0, chunked=True).until([*tokens[:at], *tokens[:10]], None)[:, :, :50]
-        for at in (25 + PLAN.lookahead_tokens, 25)
+        for at in (25 + CHUNKING.lookahead_tokens, 25)
     )
 
     torch.testing.assert_close(after, mel, atol=1e-5, rtol=0)

@@ -11,9 +11,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cosyrt.engine.stages import Networks, Stages, eager
-from cosyrt.engine.vocoder_stream import PITCH_REACH_FRAMES, AudioStream, reach_frames
+from cosyrt.engine.vocoder_stream import (
+    PITCH_REACH_FRAMES,
+    CausalVocoderStream,
+    OverlappingVocoderStream,
+    VocoderStream,
+    reach_frames,
+)
 from cosyrt.models.vocoder import VocoderConfig
-from tests import tiny
+from tests import tiny, tiny3
 
 OFFICIAL = VocoderConfig(channels=16, pitch_channels=8)  # 8·5·3, transform of 16 with a hop of 4
 BUILTIN = replace(
@@ -24,8 +30,9 @@ BUILTIN = replace(
     transform_hop=16,
 )
 GEOMETRIES = pytest.mark.parametrize("config", [OFFICIAL, BUILTIN], ids=["official", "built-in"])
-FRAMES = 56
+FRAMES, HOP = 56, 480
 TOLERANCE = 1e-5  # sums in another order; the phase, a sum of hundreds of cycles, is exact to 1e-6
+CAUSAL_TOLERANCE = 1e-6  # sums in another order; samples reach 0.1 here
 STAGES: dict[VocoderConfig, Stages] = {}
 
 
@@ -46,25 +53,29 @@ def generator(seed: int | None) -> torch.Generator | None:
 
 
 def whole(config: VocoderConfig, frames: int, seed: int | None) -> Tensor:  # [N]
-    """The vocoder's stages, each once over everything."""
+    """Stages of the vocoder, each once over everything."""
     stages = stages_of(config)
     noise = None
     if seed is not None:
         draws = generator(seed)
         size = (1, config.samples_per_frame, config.harmonics)
         noise = torch.cat([torch.randn(size, generator=draws) for _ in range(frames)], dim=1)
-    pitch = stages.pitch(mel(frames))
-    return stages.vocode(mel(frames), stages.excite(pitch, noise, None))[0]
+    pitch = stages.pitch(mel(frames), None, None)
+    return stages.vocode(mel(frames), stages.excite(pitch, noise, None), None, None)[0]
 
 
-def in_parts(config: VocoderConfig, frames: int, cuts: list[int], seed: int | None) -> list[Tensor]:
-    """What each push gives; the last push brings the rest of the frames, maybe none."""
-    stream = AudioStream(stages_of(config), config, generator(seed))
+def pushed(stream: VocoderStream, frames: int, cuts: list[int]) -> list[Tensor]:
+    """Samples of each push; the last push brings the rest of the frames, maybe none."""
     ends = [*cuts, frames]
     return [
         stream.push(mel(frames)[:, :, start:end], last=at == len(cuts))
         for at, (start, end) in enumerate(zip([0, *cuts], ends, strict=True))
     ]
+
+
+def in_parts(config: VocoderConfig, frames: int, cuts: list[int], seed: int | None) -> list[Tensor]:
+    """Samples of each push to the stream of a vocoder that looks both ways."""
+    return pushed(OverlappingVocoderStream(stages_of(config), config, generator(seed)), frames, cuts)
 
 
 @st.composite
@@ -94,7 +105,7 @@ def test_a_stream_of_single_frames(config: VocoderConfig) -> None:
     frames = held_back + 5
     parts = in_parts(config, frames, list(range(1, frames)), seed=5)
 
-    assert [len(part) // 480 for part in parts] == [0] * held_back + [1] * 4 + [held_back + 1]
+    assert [len(part) // HOP for part in parts] == [0] * held_back + [1] * 4 + [held_back + 1]
     torch.testing.assert_close(torch.cat(parts), whole(config, frames, 5), atol=TOLERANCE, rtol=0)
 
 
@@ -110,7 +121,7 @@ def test_noise_belongs_to_the_seed(config: VocoderConfig) -> None:
 @GEOMETRIES
 def test_an_utterance_without_frames(config: VocoderConfig) -> None:
     """No mel at all gives no samples."""
-    stream = AudioStream(stages_of(config), config, None)
+    stream = OverlappingVocoderStream(stages_of(config), config, None)
 
     assert stream.push(mel(0), last=True).shape == (0,)
 
@@ -143,7 +154,7 @@ def test_the_reach_is_how_far_gradients_go(config: VocoderConfig) -> None:
 @GEOMETRIES
 def test_memory_does_not_grow(config: VocoderConfig) -> None:
     """A long stream keeps only the frames within reach."""
-    stream = AudioStream(stages_of(config), config, generator(5))
+    stream = OverlappingVocoderStream(stages_of(config), config, generator(5))
     for _ in range(6):
         stream.push(mel(FRAMES), last=False)
 
@@ -151,3 +162,70 @@ def test_memory_does_not_grow(config: VocoderConfig) -> None:
     assert stream.source is not None
     assert stream.mel.shape[2] <= FRAMES + 2 * reach_frames(config)
     assert stream.source.shape[2] <= stream.mel.shape[2] * config.samples_per_frame
+
+
+@pytest.fixture(scope="module")
+def causal_stages() -> Stages:
+    vocoder = tiny3.vocoder()
+    vocoder.f0_predictor.double()
+    return eager(Networks(llm=tiny3.language_model(), flow=tiny3.flow(), vocoder=vocoder))
+
+
+def causal_whole(stages: Stages, frames: int, seed: int | None) -> Tensor:  # [N]
+    """Stages of the causal vocoder, each once over everything."""
+    noise = None if seed is None else torch.rand(1, frames * HOP, 9, generator=generator(seed))
+    source = stages.excite(stages.pitch(mel(frames), None, None), noise, None)
+    return stages.vocode(mel(frames), source, None, None)[0]
+
+
+def causal_parts(stages: Stages, frames: int, cuts: list[int], seed: int | None) -> list[Tensor]:
+    """Samples of each push to the stream of the causal vocoder."""
+    return pushed(CausalVocoderStream(stages, tiny3.VOCODER, generator(seed)), frames, cuts)
+
+
+@settings(deadline=None, max_examples=15)
+@given(cutting=cuttings(), seed=st.sampled_from([None, 5]))
+def test_any_cutting_of_a_causal_stream_gives_the_samples_of_the_whole(
+    causal_stages: Stages, cutting: tuple[int, list[int]], seed: int | None
+) -> None:
+    """Pushed in any parts, even empty ones, the samples are those of one piece, one for one."""
+    frames, cuts = cutting
+    samples = torch.cat(causal_parts(causal_stages, frames, cuts, seed))
+
+    torch.testing.assert_close(
+        samples, causal_whole(causal_stages, frames, seed), atol=CAUSAL_TOLERANCE, rtol=0
+    )
+
+
+def test_samples_come_as_soon_as_they_are_certain(causal_stages: Stages) -> None:
+    """Four frames and four samples are waited for; upstream waits for eight frames."""
+    parts = causal_parts(causal_stages, FRAMES, [4, 5, 25], None)
+
+    assert [len(part) for part in parts] == [0, HOP - 4, 20 * HOP, (FRAMES - 21) * HOP + 4]
+
+
+def test_nothing_is_computed_twice(causal_stages: Stages) -> None:
+    """Each frame is pitched, excited and decoded once, and what was decoded is forgotten."""
+    pitched, decoded = [], []
+
+    def pitch(mel: Tensor, *rest: object) -> Tensor:
+        pitched.append(mel.shape[2])
+        return causal_stages.pitch(mel, *rest)
+
+    def vocode(mel: Tensor, *rest: object) -> Tensor:
+        decoded.append(mel.shape[2])
+        return causal_stages.vocode(mel, *rest)
+
+    stream = CausalVocoderStream(causal_stages._replace(pitch=pitch, vocode=vocode), tiny3.VOCODER, None)
+    for start in range(0, 50, 10):
+        stream.push(mel(50)[:, :, start : start + 10], last=start == 40)
+
+    assert (sum(pitched), sum(decoded)) == (50, 50)
+    assert stream.mel is not None and stream.mel.shape[2] == 0
+
+
+def test_a_causal_utterance_without_frames(causal_stages: Stages) -> None:
+    """An utterance without a frame is silence of no length."""
+    stream = CausalVocoderStream(causal_stages, tiny3.VOCODER, generator(0))
+
+    assert len(stream.push(mel(0), True)) == 0

@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from cosyrt.engine.chunks import WindowChunking
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.stages import Networks, Stages, eager
-from cosyrt.engine.window_stream import WindowPlan, WindowStream
+from cosyrt.engine.window_stream import WindowStream
 from cosyrt.models.layers import StreamCache
 from cosyrt.models.velocity import FlowInputs
 from cosyrt.units import Rates
@@ -22,7 +23,7 @@ from tests import tiny1
 from tests.engine.pipelines import Counted
 
 RATES = Rates(sample_hz=22_050, token_hz=50, frames_per_token=Fraction(22_050, 50 * 256))
-PLAN = WindowPlan(hop_tokens=50, longest_tokens=100, lookahead_tokens=20)
+CHUNKING = WindowChunking(hop_tokens=50, longest_tokens=100, lookahead_tokens=20)
 TOKENS = torch.randint(0, 4_000, (183,), generator=torch.Generator().manual_seed(1)).tolist()
 
 
@@ -42,10 +43,15 @@ def voice(prompt_tokens: int) -> Voice:
     )
 
 
-def windows(stages: Stages, prompt_tokens: int = 0, *, chunked: bool = True, **plan: Any) -> WindowStream:
+def windows(stages: Stages, prompt_tokens: int = 0, *, chunked: bool = True, **chunking: Any) -> WindowStream:
     condition = Condition.of(voice(prompt_tokens), stages, torch.device("cpu"))
     return WindowStream(
-        stages, tiny1.FLOW, condition, chunked=chunked, rates=RATES, plan=WindowPlan(**plan) if plan else PLAN
+        stages,
+        tiny1.FLOW,
+        condition,
+        chunked=chunked,
+        rates=RATES,
+        chunking=WindowChunking(**chunking) if chunking else CHUNKING,
     )
 
 
@@ -60,17 +66,17 @@ def parts_of(stream: WindowStream, tokens: list[int]) -> list[Tensor]:
 
 def test_upstreams_hops() -> None:
     """Every 2 s, with 20 tokens more: the first window is whole after 120 tokens, at 25 Hz after 70."""
-    assert list(islice(WindowPlan.at(50).edges(31), 3)) == [100, 200, 300]
-    assert list(islice(WindowPlan.at(25).edges(0), 3)) == [50, 100, 150]
-    assert WindowPlan.at(50).first_edge(31) + WindowPlan.at(50).lookahead_tokens == 120
+    assert list(islice(WindowChunking.at(50).edges(31), 3)) == [100, 200, 300]
+    assert list(islice(WindowChunking.at(25).edges(0), 3)) == [50, 100, 150]
+    assert WindowChunking.at(50).first_edge(31) + WindowChunking.at(50).lookahead_tokens == 120
 
 
 def test_hops_grow_up_to_the_longest() -> None:
     """Growth belongs to the walk over the edges: a second walk starts small again."""
-    plan = WindowPlan(hop_tokens=100, growth=1.5, longest_tokens=200)
+    chunking = WindowChunking(hop_tokens=100, growth=1.5, longest_tokens=200)
 
     for _ in range(2):
-        assert list(islice(plan.edges(0), 5)) == [100, 250, 450, 650, 850]
+        assert list(islice(chunking.edges(0), 5)) == [100, 250, 450, 650, 850]
 
 
 @pytest.mark.parametrize("prompt_tokens", [0, 31])

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cosyrt.engine.window_stream import WindowStream, all_seen
+from cosyrt.engine.window_stream import WindowStream, full_mask
 from tests.golden.held import Held
 from tests.golden.questions import FLOAT32, LOG_PROBABILITY, LONG_PHASE_GRAIN, PHASE_GRAIN, Golden
 
@@ -44,14 +44,14 @@ class CosyVoice(Golden):
 
     def encoded(self) -> Tensor:  # [1, S, D]
         x = self.tensor("enc_in")
-        out: Tensor = self.networks.flow.encoder(x, all_seen(x.shape[1], x))
+        out: Tensor = self.networks.flow.encoder(x, full_mask(x.shape[1], x))
         return out
 
     def windows(self, chunked: bool) -> UpstreamWindows:
         """A mel stream with the set's prompt and noise."""
         d = self.settings
         windows = UpstreamWindows(
-            self.stages, d.flow, self.condition(), chunked=chunked, rates=d.rates, plan=d.chunking
+            self.stages, d.flow, self.condition(), chunked=chunked, rates=d.rates, chunking=d.chunking
         )
         windows.fresh = self.tensor("flow_noise")
         return windows
@@ -78,7 +78,7 @@ CosyVoice.asked = {
     "llm_logp_cross": (CosyVoice.logp_without, LOG_PROBABILITY),
     "enc_out": (CosyVoice.encoded, FLOAT32),
     "flow_mel": (lambda g: g.mel(chunked=False), FLOAT32),
-    "hift_f0": (lambda g: g.stages.pitch(g.tensor("hift_mel")), FLOAT32),
+    "hift_f0": (lambda g: g.stages.pitch(g.tensor("hift_mel"), None, None), FLOAT32),
     "hift_source": (lambda g: g.sound(g.tensor("hift_mel"))[1], PHASE_GRAIN),
     "hift_audio": (lambda g: g.sound(g.tensor("hift_mel"))[0], PHASE_GRAIN),
     "hift_audio_cached": (

@@ -67,7 +67,7 @@ CosyVoice2.asked = {
     "flow_mel": (lambda g: g.mel(chunked=False), FLOAT32),
     "flow_mel_streaming_final": (lambda g: g.mel(chunked=True), FLOAT32),
     "flow_mel_streaming_open": (lambda g: g.mel(chunked=True, held_back=3), FLOAT32),
-    "hift_f0": (lambda g: g.stages.pitch(g.tensor("hift_mel")), FLOAT32),
+    "hift_f0": (lambda g: g.stages.pitch(g.tensor("hift_mel"), None, None), FLOAT32),
     "hift_source": (lambda g: g.sound(g.tensor("hift_mel"))[1], PHASE_GRAIN),
     "hift_audio": (lambda g: g.sound(g.tensor("hift_mel"))[0], PHASE_GRAIN),
     "hift_audio_cached": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cosyrt.engine.causal_stream import CausalAudioStream
+from cosyrt.engine.vocoder_stream import CausalVocoderStream
 from tests.golden.questions import FLOAT32, LOG_PROBABILITY, LONG_PHASE_GRAIN, PHASE_GRAIN, Golden
 
 HELD_BACK_FRAMES = 8  # by upstream, of each chunk; ours wait for half as many
@@ -23,11 +23,11 @@ class CosyVoice3(Golden):
 
     def source(self) -> Tensor:  # [1, 1, N]
         """The excitation without noise."""
-        return self.stages.excite(self.stages.pitch(self.tensor("hift_mel")), None, None)
+        return self.stages.excite(self.stages.pitch(self.tensor("hift_mel"), None, None), None, None)
 
-    def audio(self) -> CausalAudioStream:
+    def audio(self) -> CausalVocoderStream:
         """A stream of samples without noise."""
-        return CausalAudioStream(self.stages, self.settings.vocoder, None)
+        return CausalVocoderStream(self.stages, self.settings.vocoder, None)
 
     def unfinalized(self) -> Tensor:  # [N]
         """What upstream gives of a mel that goes on."""
@@ -72,7 +72,7 @@ CosyVoice3.asked = {
     "flow_mel": (lambda g: g.mel(chunked=False), FLOAT32),
     "flow_mel_streaming_final": (lambda g: g.mel(chunked=True), FLOAT32),
     "flow_mel_streaming_open": (lambda g: g.mel(chunked=True, held_back=3), FLOAT32),
-    "hift_f0": (lambda g: g.stages.pitch(g.tensor("hift_mel")), FLOAT32),
+    "hift_f0": (lambda g: g.stages.pitch(g.tensor("hift_mel"), None, None), FLOAT32),
     "hift_source": (CosyVoice3.source, PHASE_GRAIN),
     "hift_audio": (lambda g: g.audio().push(g.tensor("hift_mel"), True), PHASE_GRAIN),
     "hift_audio_unfinalized": (CosyVoice3.unfinalized, PHASE_GRAIN),

@@ -124,10 +124,10 @@ class Golden:
 
     def sound(self, mel: Tensor, cached: Tensor | None = None) -> tuple[Tensor, Tensor]:  # [N], [1, 1, N]
         """Vocoder without noise; `cached` replaces the first samples of the source, as upstream streams."""
-        source = self.stages.excite(self.stages.pitch(mel), None, None)
+        source = self.stages.excite(self.stages.pitch(mel, None, None), None, None)
         if cached is not None:
             source = torch.cat([cached, source[:, :, cached.shape[2] :]], dim=2)
-        return self.stages.vocode(mel, source)[0], source
+        return self.stages.vocode(mel, source, None, None)[0], source
 
     def upstream_edges(self, tokens: int) -> list[int | None]:
         """Where upstream cuts: the first hop is padded so that it ends on an edge, later ones double."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.chunks import ChunkPlan
+from cosyrt.engine.chunks import Chunking
 from cosyrt.errors import AudioError, TextError, VoiceError
 from cosyrt.mel import log_mel
 from cosyrt.units import MelSpec
@@ -22,7 +22,7 @@ from tests.voice.onnx_models import write_campplus, write_speech_tokenizer
 from tests.voice.test_reference import folder_of, noise, padded
 
 WIDTH = 96  # samples a token
-first_edge = ChunkPlan().first_edge
+first_edge = Chunking().first_edge
 
 
 def test_a_recording_becomes_a_voice(tmp_path: Path) -> None:

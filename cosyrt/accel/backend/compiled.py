@@ -174,6 +174,8 @@ def _vocode(networks: Networks, compile: Compile) -> Vocode:
     def vocode(
         mel: Tensor,  # [B, 80, M]
         excitation: Tensor,  # [B, 1, N]
+        ahead: Tensor | None,  # none, this vocoder looks both ways
+        cache: StreamCache | None,  # none, for the same reason
     ) -> Tensor:  # [B, N]
         (spectrum,) = graph(mel, vocoder.spectrum(excitation.squeeze(1)))
         return vocoder.waveform(spectrum)

@@ -24,8 +24,7 @@ from cosyrt.accel.backend.half_weights import availability as half_availability
 from cosyrt.accel.backend.half_weights import half_stages, narrow_networks
 from cosyrt.accel.contract import Availability, Backend, Part, Precision
 from cosyrt.engine.model import Model
-from cosyrt.engine.stages import NewCache, Stages, Step
-from cosyrt.engine.times import tabulated
+from cosyrt.engine.stages import NewCache, Stages, Step, tabulated
 from cosyrt.families import Family
 from cosyrt.models.dit import DiT
 from cosyrt.models.layers import StreamCache

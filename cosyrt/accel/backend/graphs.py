@@ -10,15 +10,13 @@ V speech vocabulary with stops.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.engine.times import tabulated
+from cosyrt.engine.stages import tabulated
 from cosyrt.models.dit import DiT
 from cosyrt.models.full_unet import FullUNet
 from cosyrt.models.layers import StreamCache
@@ -179,18 +177,15 @@ class LanguageGraph(nn.Module):
 
 
 class VocoderGraph(nn.Module):
-    """The convolutions of the vocoder, between the transform of the excitation and the inverse transform."""
+    """Convolutions of the vocoder, between the transform of the excitation and the inverse transform."""
 
     def __init__(self, vocoder: Vocoder) -> None:
         super().__init__()
-        self.inner = copy.copy(vocoder)
-        same: Callable[[Tensor], Tensor] = lambda x: x  # noqa: E731 - stands in for a method
-        self.inner.__dict__ |= {"spectrum": same, "waveform": same}
+        self.inner = vocoder
 
     def forward(
         self,
         mel: Tensor,  # [B, 80, M]
         spectrum: Tensor,  # [B, 2F, N / hop + 1]
     ) -> Tensor:  # [B, 2F, N / hop + 1] log magnitudes, then raw phases
-        out: Any = self.inner.decode(mel, spectrum[:, None])
-        return cast(Tensor, out)
+        return self.inner.filtered(mel, spectrum)

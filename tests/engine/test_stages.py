@@ -1,4 +1,4 @@
-"""What depends on the time alone: computed once, and the same as computed every time."""
+"""Eager stages: what the velocity makes of the time alone is looked up."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.engine.stages import Networks, eager
-from cosyrt.engine.times import KEPT, tabulated
+from cosyrt.engine.stages import KEPT_TIMES, Networks, eager, tabulated
 from cosyrt.models.layers import attention_mask
 from cosyrt.models.solver import time_steps
 from cosyrt.models.velocity import FlowInputs
@@ -61,7 +60,7 @@ def test_the_table_is_bounded() -> None:
         return t
 
     table = tabulated(timed)
-    for number in [*range(KEPT + 1), 0]:
+    for number in [*range(KEPT_TIMES + 1), 0]:
         table(torch.tensor([number / 1000]))
 
-    assert calls == KEPT + 2
+    assert calls == KEPT_TIMES + 2
