@@ -33,7 +33,7 @@ from cosyrt.errors import TextError, UsageError, VoiceError
 from cosyrt.text import split
 from cosyrt.text.arriving import whole_words
 from cosyrt.text.normalize import check_speakable, is_speakable, spoken_language
-from cosyrt.text.sentences import whole_sentences
+from cosyrt.text.passages import whole_passages
 from cosyrt.text.split import readable
 from cosyrt.text.tokenizer import tokenizer_of
 from cosyrt.voice.conversion import source_tokens
@@ -226,7 +226,7 @@ class Pipeline:
         whole, parts = isinstance(text, str), theirs(_parts(text))
         style = SpeakingStyle(instruction=instruction, cross_lingual=cross_lingual)
         parts, style = split_arriving_instruction(parts, style)
-        ready = whole_words(parts) if interleave else parts if whole else whole_sentences(parts)
+        ready = whole_words(parts) if interleave else parts if whole else whole_passages(parts)
         first, style = split_instruction(next(ready, ""), style)
         chunked = not by_piece
         session = Session(
@@ -283,10 +283,15 @@ class Pipeline:
                 yield Audio(samples, self.sample_rate)
 
     def _split(self, text: str, as_written: bool) -> Iterator[str]:
-        return (split.as_written if as_written else split.iter_pieces)(text, self.tokenizer.count)
+        if as_written:
+            return split.as_written(text, self.tokenizer.count)
+        return split.iter_pieces(text, self.tokenizer.count, tags=self.tokenizer.tags)
 
     def _pieces(self, parts: Iterator[str], as_written: bool) -> Iterator[str]:
         """The pieces of all parts; one that cannot be spoken is passed over, unless there are no others."""
+        if not as_written:
+            yield from split.arriving_pieces(parts, self.tokenizer.count, tags=self.tokenizer.tags)
+            return
         found, refused = False, TextError("the text is empty; give some words to say")
         for part in parts:
             try:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 from cosyrt.text import mandarin
 from cosyrt.text.english import ENGLISH_WORD, LETTERS, PHONES, English, spelled_words
-from cosyrt.text.rewrites import HAN_DIGITS
 from cosyrt.text.scripts import HAN, has_han
 from cosyrt.text.sentences import is_spelling
+from cosyrt.text.zh.numbers import HAN_DIGITS
 
 BOUNDARY = "|"
 FINAL_MARKS = (".", "?", "!")

@@ -19,7 +19,7 @@ from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.hyperyaml import Tagged
 from cosyrt.errors import ConfigError, ModelNotFound
 from cosyrt.ranges import SIZE, Whole
-from cosyrt.text.special_tokens import upstream_tags, whisper_tags
+from cosyrt.text.special_tokens import SPECIAL_TOKENS, upstream_tags, whisper_tags
 
 PATH_VARIABLE = "COSYRT_TIKTOKEN"
 WHISPER, UPSTREAM = "multilingual.tiktoken", "multilingual_zh_ja_yue_char_del.tiktoken"
@@ -86,6 +86,11 @@ class RankedTokenizer:
     def count(self, text: str) -> int:
         """How many tokens the text has."""
         return len(self.encode(text))
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """The control tags that the model knows; those of later models are text that it was taught."""
+        return frozenset(self._tags) | frozenset(SPECIAL_TOKENS)
 
     def unread(self, text: str) -> str:
         """Letters of the text that the model cannot say: none, it was taught on bytes."""

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 _RUN = re.compile(r"""(?P<marks>[。？！；：、.?!;:]+)(?P<closing>["”’'」』)]?)""")
 _FINAL = re.compile(r"""[。？！；：、.?!;:]["”’'」』)]?$""")
-LONGEST_WAIT = 1_000
 # Capitals after `St.` begin a name (Saint), except those of words that begin a sentence.
-STARTERS = r"(?:The|A|He|She|It|In|They|We|I|But|And|This|That|There|You)\b"
+STARTERS = (
+    r"(?:The|A|An|He|She|It|In|They|We|I|But|And|This|That|There|You|When|If|At|On|My|His|Her|Then|So)\b"
+)
+# A number of things, after which `no.` is an answer: `He said no. 5 people left.`
+COUNTED_THINGS = r"\s*\d[\d,.]*\s+(?:people|men|women|children|(?!(?:is|was|has|as|this|its)\b)[a-z]+s)\b"
 _SHORT_WORD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{1,7}$")
 # Abbreviations whose stop is theirs, and what must follow for it (`$`: what follows is not there yet).
 _ABBREVIATIONS = {
     word: re.compile(what_follows)
     for words, what_follows in (
-        ("Dr Mr Mrs Ms Prof Gen Col Capt Sgt Lt Gov Sen Rep Rev Hon Mt Ft Fig Figs approx vs cf", ""),
+        (
+            "Dr Mr Mrs Ms Prof Gen Col Capt Sgt Lt Gov Sen Rep Rev Hon Maj Cmdr Adm Cpl Mt Ft Fig "
+            "Figs approx vs cf",
+            "",
+        ),
         ("St", rf"(?!\s+{STARTERS})"),
-        ("No Nos no nos Vol vol fig figs p pp ch Ch sec Sec", r"\s*(?:\d|$)"),
+        ("No no", rf"(?!{COUNTED_THINGS})\s*(?:\d|$)"),
+        ("Nos nos Vol vol fig figs p pp ch Ch sec Sec Apt apt Ext ext Tel tel Art art Eq eq", r"\s*(?:\d|$)"),
+        ("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec", r"\s*(?:\d|$)"),
+        ("Mon Tue Tues Wed Thu Thurs Fri Sat Sun", r",?\s*(?:\d|$)"),
+        ("oz lb lbs ft in hr hrs min sec yd pt qt gal tsp tbsp sq a.m p.m", r",?\s*(?:[a-z\d(]|$)"),
         ("Jr Sr Inc Ltd Co Corp Ave Blvd Rd Dept etc al", r"\s*(?:[a-z]|$)"),
     )
     for word in words.split()
@@ -80,29 +91,3 @@ def _ends_sentence(text: str, run: re.Match[str]) -> bool:
     if run["marks"] == "." and is_spelling(text, run.start()):
         return False
     return after.isspace() or not after.isascii()
-
-
-def whole_sentences(parts: Iterable[str]) -> Iterator[str]:
-    """Text that arrives in parts of any size, given out sentence by sentence as each is complete.
-
-    The last sentence so far waits until something follows its mark: `3.` may become `3.14`. Text that never
-    ends one is given out all the same, LONGEST_WAIT characters or a little less at a time.
-    """
-    waiting = ""
-    for part in parts:
-        waiting += part
-        *complete, waiting = sentences_with_marks(waiting) or [""]
-        if complete:
-            yield "".join(complete)
-        while len(waiting) > LONGEST_WAIT:
-            cut = best_break(waiting, LONGEST_WAIT)
-            yield waiting[:cut]
-            waiting = waiting[cut:]
-    if waiting.strip():
-        yield waiting
-
-
-def sentences_with_marks(text: str) -> list[str]:
-    """Sentences that joined again are exactly the text, repeated marks included."""
-    ends = [run.end() for run in _RUN.finditer(text) if _ends_sentence(text, run) and run.end() < len(text)]
-    return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from cosyrt.errors import TextError
-from cosyrt.text.normalize import check_speakable, is_speakable, paragraphs
+from cosyrt.text.normalize import Reader, check_speakable, is_speakable
 from cosyrt.text.scripts import has_han
 from cosyrt.text.sentences import best_break, sentences
 
@@ -33,28 +34,55 @@ class Limits:
     most: int = 120
 
 
-def pieces(text: str, count: Callable[[str], int], limits: Limits | None = None) -> list[str]:
-    """Normalise and split. `count` gives the tokens of a string.
+def pieces(
+    text: str, count: Callable[[str], int], limits: Limits | None = None, tags: Container[str] | None = None
+) -> list[str]:
+    """Normalise and split a text. `count` gives the tokens of a string, `tags` are those the model knows.
 
     Raises:
         TextError: nothing in the text can be spoken.
     """
-    return list(iter_pieces(text, count, limits))
+    return list(iter_pieces(text, count, limits, tags))
 
 
-def iter_pieces(text: str, count: Callable[[str], int], limits: Limits | None = None) -> Iterator[str]:
-    """The same one by one: the first comes before the end of a long text is read.
+def iter_pieces(
+    text: str, count: Callable[[str], int], limits: Limits | None = None, tags: Container[str] | None = None
+) -> Iterator[str]:
+    """Normalise and split a text; the first piece comes before the end of a long text is read.
 
     Raises:
         TextError: nothing in the text can be spoken.
     """
     found = False
-    for piece in _grouped(_all_sentences(text), count, limits or Limits()):
-        if is_speakable(piece):
-            found = True
-            yield piece
+    for piece in _speakable(_read(text, Reader(tags)), count, limits):
+        found = True
+        yield piece
     if not found:
         check_speakable("", text)
+
+
+def arriving_pieces(
+    parts: Iterable[str],
+    count: Callable[[str], int],
+    limits: Limits | None = None,
+    tags: Container[str] | None = None,
+) -> Iterator[str]:
+    """Normalise and split a text that comes in parts of whole passages; no piece waits for the next part.
+
+    Raises:
+        TextError: nothing in the text can be spoken.
+    """
+    reader, found, last = Reader(tags), False, ""
+    for part in parts:
+        last = part if part.strip() else last
+        for piece in _speakable(chain.from_iterable(map(sentences, reader.read(part))), count, limits):
+            found = True
+            yield piece
+    for piece in _speakable(chain.from_iterable(map(sentences, reader.finish())), count, limits):
+        found = True
+        yield piece
+    if not found:
+        check_speakable("", last)
 
 
 def as_written(text: str, count: Callable[[str], int], limits: Limits | None = None) -> Iterator[str]:
@@ -102,9 +130,13 @@ def readable(pieces: Iterator[str], unread: Callable[[str], str]) -> Iterator[st
         )
 
 
-def _all_sentences(text: str) -> Iterator[str]:
-    for paragraph in paragraphs(text):
-        yield from sentences(paragraph)
+def _read(text: str, reader: Reader) -> Iterator[str]:
+    for passage in chain(reader.read(text), reader.finish()):
+        yield from sentences(passage)
+
+
+def _speakable(parts: Iterator[str], count: Callable[[str], int], limits: Limits | None) -> Iterator[str]:
+    return filter(is_speakable, _grouped(parts, count, limits or Limits()))
 
 
 def _grouped(parts: Iterator[str], count: Callable[[str], int], limits: Limits) -> Iterator[str]:

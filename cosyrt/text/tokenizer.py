@@ -70,6 +70,13 @@ class TextTokenizer:
         return ids
 
     @property
+    def tags(self) -> frozenset[str]:
+        """The control tags that the model knows: none where text becomes sounds before it is encoded."""
+        if self._pronounce is not None:
+            return frozenset()
+        return frozenset(token.content for token in self._tokenizer.get_added_tokens_decoder().values())
+
+    @property
     def highest(self) -> int:
         """The highest token id that a text can have."""
         return max(self._tokenizer.get_vocab().values())

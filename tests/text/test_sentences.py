@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosyrt.text.sentences import LONGEST_WAIT, best_break, is_finished, sentences, whole_sentences
+from cosyrt.text.sentences import best_break, is_finished, sentences
 
 
 @pytest.mark.parametrize(
@@ -74,27 +74,3 @@ def test_finished() -> None:
     assert all(map(is_finished, ["a.", "啊。", 'a!"', "（啊。）", "(a.)"])) is False
     assert all(map(is_finished, ["a.", "啊。", 'a!"', "(a.)"]))
     assert not any(map(is_finished, ["a", "a,", "", 'a"']))
-
-
-@given(st.lists(st.text("ab 。.!?,3", max_size=12), max_size=12))
-@settings(max_examples=200)
-def test_parts_come_out_as_they_went_in(parts: list[str]) -> None:
-    """Nothing of a text that arrives in parts is lost or doubled, but for blanks at its very end."""
-    assert "".join(whole_sentences(parts)).rstrip() == "".join(parts).rstrip()
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["Dr. Wu", "Main St. in Boston.", "Fig. 3.", "No. 5 of e.g. ten.", "Ltd. and so on.", "It is 3.14."],
-)
-def test_an_abbreviation_waits_for_what_follows(text: str) -> None:
-    """Text that arrives letter by letter is not cut after an abbreviation in it."""
-    assert list(whole_sentences(text)) == [text]
-
-
-def test_text_that_never_ends_a_sentence_does_not_wait_for_ever() -> None:
-    """Without a mark, text is given out at spaces, a bounded length at a time and before the input ends."""
-    words = iter(["word "] * 1_000)
-    first = next(whole_sentences(words))
-    assert LONGEST_WAIT // 2 < len(first) <= LONGEST_WAIT
-    assert len(list(words)) > 500

@@ -1,0 +1,28 @@
+"""The order in which the rules for English are tried: what is sure and long before what is short."""
+
+from __future__ import annotations
+
+import re
+
+from cosyrt.text.en.codes import CODES
+from cosyrt.text.en.dates import DATES
+from cosyrt.text.en.measures import MEASURES
+from cosyrt.text.en.money import MONEY
+from cosyrt.text.en.quantities import QUANTITIES
+from cosyrt.text.en.words import ABBREVIATIONS, SIGNS, SYMBOLS
+from cosyrt.text.rules import apply
+
+_WITH_DIGITS = (*CODES, *DATES, *MONEY, *MEASURES, *QUANTITIES)
+_NEEDS_RULES = re.compile(r"[^A-Za-z ,!?'\"’“”;:-]")
+_DIGIT_OR_ROMAN = re.compile(r"[\d½¼¾⅓⅔⅛⅜⅝⅞⅕⅖⅗⅘⅙⅚@#+/]|[IVX]\b")
+
+
+def in_words(text: str) -> str:
+    """An English sentence with every number, sign and abbreviation in words."""
+    if not _NEEDS_RULES.search(text) and not _DIGIT_OR_ROMAN.search(text):
+        return text
+    text = apply(ABBREVIATIONS, text)
+    if _DIGIT_OR_ROMAN.search(text) or "." in text:
+        text = apply(_WITH_DIGITS, text)
+    text = apply(SYMBOLS, apply(SIGNS, text))
+    return re.sub(r"  +", " ", text)

@@ -1,0 +1,27 @@
+"""Rules that put written forms into words: a pattern and what is said instead, tried in a fixed order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+Spoken = str | Callable[[re.Match[str]], str]
+Rule = tuple[re.Pattern[str], Spoken]
+
+
+def rules(*written: tuple[str, Spoken]) -> tuple[Rule, ...]:
+    """Compile patterns with what is said instead."""
+    return tuple((re.compile(pattern), spoken) for pattern, spoken in written)
+
+
+def apply(given: Sequence[Rule], text: str) -> str:
+    """The text after every rule in turn."""
+    for pattern, spoken in given:
+        text = pattern.sub(spoken, text)
+    return text
+
+
+def any_of(words: Sequence[str] | str) -> str:
+    """A pattern for any of these words, longest first; a string is split at its blanks."""
+    listed = words.split() if isinstance(words, str) else words
+    return "(?:" + "|".join(map(re.escape, sorted(listed, key=len, reverse=True))) + ")"

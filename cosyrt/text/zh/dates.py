@@ -1,0 +1,102 @@
+"""Dates and times of day in Chinese."""
+
+from __future__ import annotations
+
+import re
+
+from cosyrt.text.rules import rules
+from cosyrt.text.zh.numbers import cardinal, digits, telephone
+
+_START = r"(?<![A-Za-z0-9.,])"
+_DASH = r" ?(?:[-–—~]|至|到) ?"
+_MONTH = r"(?:1[0-2]|0?[1-9])"
+_DAY = r"(?:3[01]|[12]\d|0?[1-9])"
+_YEAR = r"(?:1\d|20|21)\d\d"
+_CLOCK = r"(?:[01]?\d|2[0-4]):[0-5]\d"
+_SCORE = r"(?:比分|比数|得分|战胜|击败|大胜|负于|不敌|领先|落后|打平|战平|取胜|险胜|完胜|获胜|以|赢|输|淘汰)"
+# Spans of years, which are counted: 3000年前, 5000年历史; but 2000年以来 is a year.
+_SPAN = r"(?=年(?:前|历史|的历史|后|间|之久|多|左右|文明|古|的文明|的古))"
+
+
+def _date(year: str | None, month: str, day: str, end: str = "日") -> str:
+    return (f"{digits(year)}年" if year else "") + f"{cardinal(month)}月{cardinal(day)}{end}"
+
+
+def _clock(written: str) -> str:
+    hour, minute = written.split(":")
+    if minute == "00":
+        return f"{_hour(hour)}点"
+    return f"{_hour(hour)}点{'零' if minute[0] == '0' else ''}{cardinal(minute)}分"
+
+
+def _hour(written: str) -> str:
+    return cardinal(written, counted=int(written) == 2)
+
+
+def _clocks(found: re.Match[str]) -> str:
+    return "到".join(map(_clock, re.findall(_CLOCK, found[0])))
+
+
+def _seconds(found: re.Match[str]) -> str:
+    hour, minute, second = found[0].split(":")
+    return f"{_hour(hour)}点{_sixtieth(minute)}分{_sixtieth(second)}秒"
+
+
+def _sixtieth(written: str) -> str:
+    return ("零" if written[0] == "0" and written != "00" else "") + cardinal(written)
+
+
+def _score(found: re.Match[str]) -> str:
+    return f"{found[1]}{cardinal(found[2])}比{cardinal(found[3])}"
+
+
+def _point(found: re.Match[str]) -> str:
+    """`9点05分`: the zero is said."""
+    return f"{_hour(found[1])}{found[2]}{'零' if found[3][0] == '0' and found[3] != '00' else ''}{cardinal(found[3])}"
+
+
+DATES = rules(
+    (rf"({_SCORE}[^\d。！？\n]{{0,6}})(\d{{1,3}}) ?[-–—:：比] ?(\d{{1,3}})(?![\d.]|[-:]\d)", _score),
+    (
+        rf"{_START}({_YEAR})([-/.])({_MONTH})\2({_DAY})(?:T(?=\d\d:))?(?![A-Za-z0-9]|[./-]\d)",
+        lambda f: _date(f[1], f[3], f[4]),
+    ),
+    (rf"{_START}({_YEAR}) ?年 ?({_MONTH}) ?月 ?({_DAY}) ?([日号]?)", lambda f: _date(f[1], f[2], f[3], f[4])),
+    (
+        rf"{_START}({_MONTH}) ?月 ?({_DAY}) ?([日号])?{_DASH}({_DAY}) ?([日号])",
+        lambda f: f"{_date(None, f[1], f[2], f[3] or '')}到{cardinal(f[4])}{f[5]}",
+    ),
+    (rf"{_START}({_MONTH}) ?月 ?({_DAY}) ?([日号]?)(?![\d.])", lambda f: _date(None, f[1], f[2], f[3])),
+    (
+        rf"{_START}({_YEAR}) ?年?{_DASH}({_YEAR}|\d\d)(?= ?年)(?!年[前后])",
+        lambda f: f"{digits(f[1])}到{digits(f[2])}",
+    ),
+    (rf"{_START}({_YEAR})[/.-]({_MONTH})(?=月)", lambda f: f"{digits(f[1])}年{cardinal(f[2])}"),
+    (
+        rf"{_START}({_YEAR})[-–—~]({_YEAR})(?=[)）(（,，。、；;\s]|$)",
+        lambda f: f"{digits(f[1])}到{digits(f[2])}",
+    ),
+    (rf"{_START}(\d)000{_SPAN}", lambda f: f"{cardinal(f[1], counted=True)}千"),
+    (rf"{_START}([1-9]\d00){_SPAN}", lambda f: cardinal(f[1])),
+    (rf"{_START}(?!1000)({_YEAR}|0\d)(?= ?年(?!级))", lambda f: digits(f[1])),
+    (
+        rf"{_START}([6-9]\d)(?=年(?!级|前|后|来|历史|的历史|代|间|以上|以下|内|左右|时间))(?<!长达..)(?<!近..)(?<!共..)(?<!了..)(?<!约..)(?<!过..)",
+        lambda f: digits(f[1]),
+    ),
+    (rf"{_START}({_YEAR})(?= ?年代)", lambda f: digits(f[1])),
+    (rf"{_START}([056789]\d)(?=后(?!面|来|天|卫))", lambda f: digits(f[1])),
+    (rf"{_START}({_YEAR})(?=(?:届|级|款|版|财年|赛季|学年|春夏|秋冬)(?!别))", lambda f: digits(f[1])),
+    (rf"{_START}(0[1-9]|1[0-2])(?=月)", lambda f: cardinal(f[1])),
+    # Days that are known by their numbers.
+    (
+        rf"{_START}(9[·.．]18|12[·.]9|8[·.]13|7[·.]7)(?=事变|运动|抗战|会战|纪念)",
+        lambda f: telephone(f[1]).translate({ord("·"): "", ord("."): ""}).replace("幺", "一"),
+    ),
+    # Times of day.
+    (r"(?<![A-Za-z0-9.:])(?:[01]?\d|2[0-4]):[0-5]\d:[0-5]\d(?![A-Za-z0-9:])", _seconds),
+    (rf"(?<![A-Za-z0-9.:]){_CLOCK}(?:{_DASH}{_CLOCK})?(?![A-Za-z0-9:])", _clocks),
+    (rf"{_START}(\d{{1,2}}) ?([点时]) ?([0-5]\d)(?=分|$|[，。,、；！？（）\s])", _point),
+    (r"(?<![A-Za-z0-9.,第])2(?=点(?![\d零一二三四五六七八九]))", "两"),
+    (r"(?<=[上下中]午|[早晚]上|凌晨|[今明昨]天|[今明昨]早|[今明昨]晚)2(?=时)", "两"),
+    (rf"{_START}2(?=(?:个)?小时)", "两"),
+)

@@ -1,0 +1,27 @@
+"""The order in which the rules for Chinese are tried: what is sure and long before what is short."""
+
+from __future__ import annotations
+
+import re
+
+from cosyrt.text.rules import apply
+from cosyrt.text.zh.codes import CODES
+from cosyrt.text.zh.dates import DATES
+from cosyrt.text.zh.measures import MEASURES
+from cosyrt.text.zh.money import MONEY
+from cosyrt.text.zh.quantities import QUANTITIES
+from cosyrt.text.zh.words import SIGNS, TITLES
+
+_WITH_DIGITS = (*CODES, *DATES, *MONEY, *MEASURES, *QUANTITIES)
+_DIGIT = re.compile(r"[\d½¼¾⅓⅔⅛⅜⅝⅞⅕⅖⅗⅘@/]")
+_NEEDS_RULES = re.compile(r"[^\u4e00-\u9fff，。！？；：、“”‘’（）《》…— ]")
+
+
+def in_words(text: str) -> str:
+    """A Chinese sentence with every number and sign in words."""
+    if not _NEEDS_RULES.search(text):
+        return text
+    text = apply(TITLES, text)
+    if _DIGIT.search(text):
+        text = apply(_WITH_DIGITS, text)
+    return apply(SIGNS, text)
