@@ -16,7 +16,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,18 +55,19 @@ class Comparison:
             what: {name: [] for name in sides} for what in (*ASKED, STREAM, LATE)
         }
 
-    def ask(self, what: str, name: str, request: str, argument: int) -> None:
-        """One measurement of one side; chunks by the second of their audio."""
+    def ask(self, what: str, name: str, request: str, argument: int) -> float:
+        """Measure one side once, and give the seconds; of a chunk those for a second of its audio."""
         answer = self.sides[name].ask(request, argument)
         seconds = answer[0] / answer[1] if isinstance(answer, list) else answer
         self.answers[what][name].append(seconds)
         if sys.stderr.isatty():
             print(f"\r\033[K{what}: {name} {seconds:.3g} s", end="", file=sys.stderr, flush=True)
+        return seconds
 
     def measure(self, rounds: int) -> int:
         """All but the late chunk, the first round to warm up; how many rounds counted."""
 
-        def candidate(name: str) -> Any:
+        def candidate(name: str) -> Callable[[str], float]:
             return lambda what: self.ask(what, name, *ASKED[what])
 
         timing = TimingConfig(early_passes=1, passes=rounds, least_passes=rounds)

@@ -18,7 +18,7 @@ from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.session import Session
 from cosyrt.engine.speech_tokens import speech_tokens
 from cosyrt.engine.vocoder_stream import VocoderStream
-from cosyrt.lab.bench import way
+from cosyrt.lab.bench import acceleration
 from cosyrt.voice.voice import Voice
 
 
@@ -143,7 +143,7 @@ class Ours:
 def main(folder: str, name: str, threads: str, cache_gb: str = "") -> None:
     """Load, then answer."""
     torch.set_num_threads(int(threads))
-    side = Ours(load(folder, device="cpu", accelerate=way(name), plan=False))
+    side = Ours(load(folder, device="cpu", accelerate=acceleration(name), plan=False))
     if cache_gb:
         side.pipeline.conditions.cache_bytes = int(float(cache_gb) * 1e9)
     names = ("llm", "flow", "vocoder", "utterance", "first_audio", "chunk", "stream", "write_mel")

@@ -10,6 +10,8 @@ from fractions import Fraction
 
 from cosyrt.errors import ConfigError
 
+MIB = 1 << 20  # bytes: memory is counted in mebibytes, as nvidia-smi does
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:

@@ -13,6 +13,8 @@ from cosyrt.startup import keep_quiet, wait_asleep
 
 if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Pipeline
+    from cosyrt.lab.export import Exported
+    from cosyrt.lab.workload import Workload
 
 keep_quiet()  # a test may import what reports home
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads take longer to share a tiny model than to run it
@@ -109,3 +111,22 @@ def spelling(spelling_folder: Path) -> Pipeline:
     import cosyrt
 
     return cosyrt.load(spelling_folder, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def exported(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
+    """Archives of the tiny model by precision, with their manifests; not to be written to."""
+    from cosyrt.checkpoint.folder import ModelFolder
+    from cosyrt.lab.export import export
+
+    made = export(ModelFolder.open(tiny_folder), out=tmp_path_factory.mktemp("archives"))
+    return {each.manifest.precision: each for each in made}
+
+
+@pytest.fixture(scope="session")
+def workload(tiny_folder: Path) -> Workload:
+    """Utterances to check and time the tiny model on; `workload.model` is the model."""
+    from cosyrt.engine.model import Model
+    from cosyrt.lab.workload import Workload
+
+    return Workload(Model.open(tiny_folder, "cpu"))

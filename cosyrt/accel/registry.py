@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EAGER = "eager"  # the name of no backend at all
+EAGER, PLAN = "eager", "plan"  # names beside the backends': none of them, and what `cosyrt tune` chose
 MODULES: Mapping[str, str] = {  # backend → its module in `cosyrt.accel.backend`
     "bf16": "half_weights",
     "fp16": "half_weights",

@@ -16,7 +16,7 @@ from cosyrt.cli.options import SpeakerOptions, speaker_options, verbose_option
 from cosyrt.cli.terminal import progress_bar, table
 
 if TYPE_CHECKING:
-    from cosyrt.lab.bench_report import Report, Said, Way
+    from cosyrt.lab.bench_report import BenchReport, TextResult, WayResult
     from cosyrt.lab.timing import Speedup
 
 
@@ -83,21 +83,22 @@ def bench(
     cosyrt bench CosyVoice2-0.5B --compare eager,plan --texts short,medium --passes 3
     cosyrt bench --concurrency 4 --json --plot speed.png
     """
+    from cosyrt.engine.model import Model
     from cosyrt.lab.bench import Bench, BenchConfig
-    from cosyrt.lab.bench_plot import draw, require_matplotlib
+    from cosyrt.lab.bench_plot import draw_report, require_matplotlib
 
     if plot is not None:
         require_matplotlib(plot)
     config = BenchConfig(
         ways=_listed(compare), lengths=_listed(texts), passes=passes, budget_s=budget, speakers=concurrency
     )
-    bench = Bench(model, device, config)
+    bench = Bench(Model.open(model, device), config)
     with progress_bar(hidden=as_json) as show, _warnings_once():
         show("warming up", None)
-        report = bench.run(speaker.of(bench.subject.pipeline), show)
+        report = bench.run(speaker.of(bench.plain), show)
     click.echo(json.dumps(_as_data(report), ensure_ascii=False) if as_json else _as_text(report))
     if plot is not None:
-        draw(report, plot)
+        draw_report(report, plot)
 
 
 def _listed(names: str) -> tuple[str, ...]:
@@ -125,7 +126,7 @@ def _warnings_once() -> Iterator[None]:
             handler.removeFilter(is_new)
 
 
-def _as_data(report: Report) -> dict[str, Any]:
+def _as_data(report: BenchReport) -> dict[str, Any]:
     from cosyrt.machine.probe import this_machine
 
     data = asdict(report)
@@ -138,7 +139,7 @@ def _as_data(report: Report) -> dict[str, Any]:
     return {"machine": this_machine().as_data()} | data
 
 
-def _as_text(report: Report) -> str:
+def _as_text(report: BenchReport) -> str:
     parts = [_heading(report), _texts(report), _ways(report)]
     if report.crowds:
         parts.append(_crowds(report))
@@ -146,7 +147,7 @@ def _as_text(report: Report) -> str:
     return "\n\n".join(parts)
 
 
-def _heading(report: Report) -> str:
+def _heading(report: BenchReport) -> str:
     noise = (
         ""
         if report.floor is None
@@ -158,7 +159,7 @@ def _heading(report: Report) -> str:
     )
 
 
-def _texts(report: Report) -> str:
+def _texts(report: BenchReport) -> str:
     head = (
         "text",
         "way",
@@ -170,19 +171,20 @@ def _texts(report: Report) -> str:
         "p99",
         "first chunk ms",
         "p95",
+        "longest silence ms",
         "gain",
     )
     return table(head, [_text_row(each) for each in report.said])
 
 
-def _text_row(each: Said) -> tuple[object, ...]:
+def _text_row(each: TextResult) -> tuple[object, ...]:
     rtf, first = each.rtf, each.first_chunk_s
     spread = (rtf.mean, rtf.median, rtf.deviation, rtf.p95, rtf.p99)
-    latency = (1000 * first.median, 1000 * first.p95)
+    latency = (1000 * first.median, 1000 * first.p95, 1000 * each.longest_silence_s)
     return (f"{each.text}", each.way, each.audio_s, *spread, *latency, _gain(each.gain))
 
 
-def _ways(report: Report) -> str:
+def _ways(report: BenchReport) -> str:
     head = (
         "way",
         "RTF",
@@ -198,7 +200,7 @@ def _ways(report: Report) -> str:
     return table(head, [_way_row(each) for each in report.ways])
 
 
-def _way_row(each: Way) -> tuple[object, ...]:
+def _way_row(each: WayResult) -> tuple[object, ...]:
     alone = each.alone
     apart = (
         (each.failure or "", None, None, None)
@@ -213,8 +215,8 @@ def _gain(gain: Speedup | None) -> str | None:
     return None if gain is None else f"{gain}, time {-gain.saved_percent:+.0f} %"
 
 
-def _crowds(report: Report) -> str:
-    head = ("way", "speakers", "audio s per s", "RTF of each", "first chunk ms", "p95")
+def _crowds(report: BenchReport) -> str:
+    head = ("way", "speakers", "audio s per s", "RTF of each", "first chunk ms", "p95", "longest silence ms")
     rows = [
         (
             each.way,
@@ -223,6 +225,7 @@ def _crowds(report: Report) -> str:
             each.rtf,
             1000 * each.first_chunk_s.median,
             1000 * each.first_chunk_s.p95,
+            1000 * each.longest_silence_s,
         )
         for each in report.crowds
     ]

@@ -16,8 +16,9 @@ from cosyrt.errors import UsageError
 
 if TYPE_CHECKING:
     from cosyrt.lab.doctor.diagnosis import Diagnosis
-    from cosyrt.lab.doctor.finding import Finding
-    from cosyrt.lab.examine import Examination, Ratio
+    from cosyrt.lab.doctor.executor import ExecutorReport
+    from cosyrt.lab.doctor.setup import Finding
+    from cosyrt.lab.timing import Speedup
 
 NAMES = {
     "llm": "language model (llm)",
@@ -88,15 +89,15 @@ def doctor(
     for option, given in (("--force-fuser", force_fuser), ("--limit", limit_s)):
         if given:
             raise UsageError(f"{option} is for cosyrt doctor --torchscript; give both, or neither")
+    from cosyrt.engine.model import Model
     from cosyrt.lab.doctor.diagnosis import diagnose
-    from cosyrt.lab.doctor.patient import Patient
+    from cosyrt.lab.doctor.setup import Setup
 
     with progress_bar(hidden=as_json) as show:
         show("measuring where the time goes", None)
-        folder = None if model is None else str(model)
-        patient = Patient.open(folder, device=device, way=way, archives=archives)
-        found = diagnose(patient, lambda step: show(step, None))
-    click.echo(_diagnosis_json(found, patient.changed) if as_json else _diagnosis(found))
+        setup = Setup.open(Model.open(model, device), backend=way, archives=archives)
+        found = diagnose(setup, lambda step: show(step, None))
+    click.echo(_diagnosis_json(found, setup.changed) if as_json else _diagnosis(found))
 
 
 def _reenact(
@@ -105,7 +106,7 @@ def _reenact(
     """The case of the slow archive."""
     from cosyrt.checkpoint.folder import ModelFolder
     from cosyrt.engine.model import device_of
-    from cosyrt.lab.examine import examine
+    from cosyrt.lab.doctor.executor import examine
 
     with progress_bar(hidden=as_json) as show:
         folder = None if model is None else ModelFolder.open(model)
@@ -156,18 +157,22 @@ def _others(found: Diagnosis, status: str) -> str:
     return table((status, ""), rows, wrapped=True) if rows else f"{status}: none"
 
 
-def _as_json(result: Examination) -> str:
+def _as_json(result: ExecutorReport) -> str:
+    speedups = {"aa": result.aa, "upstream": result.upstream, "cosyrt": result.cosyrt}
+    found = asdict(result) | {
+        name: {"value": each.median, "low": each.low, "high": each.high} for name, each in speedups.items()
+    }
     facts = {
-        "upstream_speedup": result.upstream.value,
-        "cosyrt_speedup": result.cosyrt.value,
+        "upstream_speedup": result.upstream.median,
+        "cosyrt_speedup": result.cosyrt.median,
         "aa_interval": [result.aa.low, result.aa.high],
         "share_percent": result.share.percent,
         "verdict": result.verdict,
     }
-    return json.dumps({"torchscript": facts | {"found": asdict(result)}}, ensure_ascii=False)
+    return json.dumps({"torchscript": facts | {"found": found}}, ensure_ascii=False)
 
 
-def _as_text(result: Examination) -> str:
+def _as_text(result: ExecutorReport) -> str:
     share = result.share
     work = (
         f"5 s of speech: encoder {share.encoder_s:.2f} s, velocity {share.velocity_s:.2f} s, "
@@ -187,5 +192,5 @@ def _as_text(result: Examination) -> str:
     return f"{work}\n\n{seen}{cut}\n\n{result.verdict}"
 
 
-def _ratio(ratio: Ratio) -> tuple[str, str]:
-    return f"{ratio.value:.2f}", f"{ratio.low:.2f} to {ratio.high:.2f}"
+def _ratio(found: Speedup) -> tuple[str, str]:
+    return f"{found.median:.2f}", f"{found.low:.2f} to {found.high:.2f}"

@@ -14,12 +14,22 @@ from cosyrt.cli.terminal import progress_bar, table
 from cosyrt.errors import UsageError
 
 if TYPE_CHECKING:
-    from cosyrt.lab.tune import Report
-    from cosyrt.lab.verdict import Row
+    from cosyrt.lab.trial import TrialResult
+    from cosyrt.lab.tune import TuneReport
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
-CLASSES = ("exact", "half", "quantised")
-HEAD = ("part", "candidate", "predicted", "measured", "first seen", "memory", "parity", "verdict", "why")
+PRECISION_CLASSES = ("exact", "half", "quantised")
+TUNE_COLUMNS = (
+    "part",
+    "candidate",
+    "predicted",
+    "measured",
+    "first seen",
+    "memory",
+    "parity",
+    "verdict",
+    "why",
+)
 
 
 @click.command()
@@ -31,7 +41,7 @@ HEAD = ("part", "candidate", "predicted", "measured", "first seen", "memory", "p
 @click.option(
     "--allow",
     metavar="CLASSES",
-    default=",".join(CLASSES),
+    default=",".join(PRECISION_CLASSES),
     show_default=True,
     help="Which precision may be used, by commas.",
 )
@@ -74,12 +84,14 @@ def _seconds(budget: str) -> float:
 
 def _classes(allow: str) -> tuple[Any, ...]:
     asked = [name.strip() for name in allow.split(",")]
-    if unknown := [name for name in asked if name not in CLASSES]:
-        raise UsageError(f"no class of precision {unknown[0]!r}; give {', '.join(CLASSES)}, or some of them")
-    return tuple(name for name in CLASSES if name in asked)
+    if unknown := [name for name in asked if name not in PRECISION_CLASSES]:
+        raise UsageError(
+            f"no class of precision {unknown[0]!r}; give {', '.join(PRECISION_CLASSES)}, or some of them"
+        )
+    return tuple(name for name in PRECISION_CLASSES if name in asked)
 
 
-def _as_json(report: Report) -> dict[str, Any]:
+def _as_json(report: TuneReport) -> dict[str, Any]:
     return {
         "shares": {part: round(report.shares.share(part), 4) for part in report.shares.seconds},
         "rows": [asdict(row) for row in report.rows],
@@ -89,16 +101,16 @@ def _as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _print(report: Report) -> None:
+def _print(report: TuneReport) -> None:
     work = ", ".join(f"{part} {report.shares.share(part):.0%}" for part in report.shares.seconds)
     click.echo(f"Of the work, the plain way: {work}.\n")
     rows = sorted(report.rows, key=lambda row: (row.part, -row.gain))
     cells = [_cells(row) for row in (rows if report.whole is None else [*rows, report.whole])]
-    click.echo(table(HEAD, cells, wrapped=True))
+    click.echo(table(TUNE_COLUMNS, cells, wrapped=True))
     click.echo("\n" + _summary(report))
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: TrialResult) -> tuple[str, ...]:
     timed, parity = row.timed, row.parity
     return (
         row.part,
@@ -113,7 +125,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _summary(report: Report) -> str:
+def _summary(report: TuneReport) -> str:
     if not report.plan.parts:
         return f"The plain way it is, as {report.path} says from now on."
     ways = ", ".join(f"{part} by {planned.backend}" for part, planned in report.plan.parts.items())

@@ -10,14 +10,14 @@ from cosyrt.errors import MissingDependency, UsageError
 from cosyrt.files import check_target
 
 if TYPE_CHECKING:
-    from cosyrt.lab.bench_report import Report
+    from cosyrt.lab.bench_report import BenchReport
 
 NEAR_REAL_TIME = 0.5  # the line where speech is made as fast as it is heard would be far off
-KINDS = (".png", ".svg", ".pdf")
+PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def require_matplotlib(path: Path) -> None:
-    """Before anything is measured: can the picture be drawn there?
+    """Check, before anything is measured, that the picture can be drawn there.
 
     Raises:
         MissingDependency: matplotlib is not installed.
@@ -25,15 +25,15 @@ def require_matplotlib(path: Path) -> None:
     """
     if find_spec("matplotlib") is None:
         raise MissingDependency("--plot needs matplotlib, which is not installed: pip install 'cosyrt[plot]'")
-    if path.suffix.lower() not in KINDS:
-        raise UsageError(f"{path} is no picture; give a file that ends in {', '.join(KINDS)}")
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise UsageError(f"{path} is no picture; give a file that ends in {', '.join(PICTURE_SUFFIXES)}")
     try:
         check_target(path)
     except OSError as error:
         raise _not_written(path, error) from error
 
 
-def draw(report: Report, path: Path) -> None:
+def draw_report(report: BenchReport, path: Path) -> None:
     """Write the picture; whiskers reach from the median to p95.
 
     Raises:

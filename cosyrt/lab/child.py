@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import multiprocessing
 import os
 import signal
@@ -12,17 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from types import TracebackType
+from typing import Any, Literal, NamedTuple
 
-from cosyrt.errors import kind_and_reason
+from cosyrt.errors import CosyrtError, kind_and_reason, one_line
+from cosyrt.units import MIB
 
 WATCH_S = 0.05  # how often the memory of a child is looked at
 GRACE_S = 3.0  # for a child that has answered, or is asked to leave, to clean up after itself
 LONGEST_REASON = 240  # characters; compilers raise pages
-MB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +31,32 @@ class Outcome:
     """What became of a call: its value, or why there is none."""
 
     value: Any = None
-    failure: str | None = None
+    failure: str | None = None  # in one line
+    error: CosyrtError | None = None  # what was raised, where it is one of ours
     peak_bytes: int = 0  # of the child's memory; 0 where the system does not tell
     seconds: float = 0.0  # the start of the process included
+
+
+class ChildFailure(Exception):
+    """A child will send nothing more; the message says why in one line."""
+
+    def __init__(
+        self,
+        kind: Literal["raised", "timeout", "memory", "died"],
+        reason: str,
+        error: CosyrtError | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.kind, self.error = kind, error
+
+
+class Message(NamedTuple):
+    """One thing that a child sends: a value, or what was raised."""
+
+    value: Any = None
+    failure: str | None = None
+    error: CosyrtError | None = None
+    peak_bytes: int = 0  # the most memory it has held so far
 
 
 def call_in_child(
@@ -41,85 +65,121 @@ def call_in_child(
     timeout_s: float,
     memory_bytes: int | None = None,
 ) -> Outcome:
-    """`function(*arguments)` in a fresh process. Both must be picklable: a function of a module, plain data.
+    """Call `function(*arguments)` in a fresh process and wait for its value.
 
-    The child ends with the call, with the time or with the memory, and never outlives this.
+    Both must be picklable: a function of a module, plain data. As ever with `multiprocessing`, a script calls
+    this under `if __name__ == "__main__":`. The child ends with the call, with the time or with the memory.
     """
     begin = time.monotonic()
-    # What a child that is killed leaves behind goes with its folder; who still writes there is about to end.
-    with TemporaryDirectory(prefix="cosyrt-", ignore_cleanup_errors=True) as folder:
-        context = multiprocessing.get_context("spawn")
-        here, there = context.Pipe(duplex=False)
-        child = context.Process(target=_answer, args=(there, folder, function, arguments), daemon=True)
-        _start(child)
-        there.close()
+    with Child(function, *arguments, memory_bytes=memory_bytes) as child:
         try:
-            failure = _watch(child, here, begin + timeout_s, memory_bytes)
-            value, raised, peak_bytes = _heard(here, child) if failure is None else (None, failure, 0)
-            if failure is None:
-                child.join(GRACE_S)
-        finally:
-            _end(child)
-            here.close()
+            message = child.receive(timeout_s)
+            child.process.join(GRACE_S)
+        except ChildFailure as failure:
+            message = Message(failure=str(failure), error=failure.error, peak_bytes=child.peak_bytes)
     seconds = time.monotonic() - begin
-    return Outcome(value=value, failure=raised, peak_bytes=peak_bytes, seconds=seconds)
+    return Outcome(
+        value=message.value,
+        failure=message.failure,
+        error=message.error,
+        peak_bytes=message.peak_bytes,
+        seconds=seconds,
+    )
 
 
-def _start(child: BaseProcess) -> None:
-    """Start it deaf to Ctrl-C from its first moment: this process hears it, and ends the child."""
-    if sys.platform == "win32":
-        child.start()
-        return
-    resource_tracker.ensure_running()  # started on the way, it would unmask what is masked here
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        child.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+class Child:
+    """A function that runs in a process of its own and sends what it returns, or each value that it yields.
 
+    The process never outlives the `with` block. Its temporary files have a folder that goes with it.
+    """
 
-def _end(child: BaseProcess) -> None:
-    """Ask it to leave, which ends its compilers and gives back its semaphores; then do not ask."""
-    child.terminate()
-    child.join(GRACE_S)
-    child.kill()
-    child.join()
+    def __init__(
+        self, function: Callable[..., Any], *arguments: Any, memory_bytes: int | None = None
+    ) -> None:
+        self.call = function, arguments
+        self.memory_bytes, self.peak_bytes = memory_bytes, 0
+
+    def __enter__(self) -> Child:
+        # Whoever still writes there when it is removed is about to end.
+        self.folder = TemporaryDirectory(prefix="cosyrt-", ignore_cleanup_errors=True)
+        context = multiprocessing.get_context("spawn")
+        self.answers, sender = context.Pipe(duplex=False)
+        self.process = context.Process(
+            target=_answer, args=(sender, self.folder.name, *self.call), daemon=True
+        )
+        self._start()
+        sender.close()
+        return self
+
+    def _start(self) -> None:
+        """Start it deaf to Ctrl-C from its first moment: this process receives it, and ends the child."""
+        if sys.platform == "win32":
+            self.process.start()
+            return
+        resource_tracker.ensure_running()  # started on the way, it would unmask what is masked here
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def receive(self, timeout_s: float) -> Message:
+        """Wait for the next message.
+
+        Raises:
+            ChildFailure: there will be none.
+        """
+        self._wait(time.monotonic() + timeout_s)
+        try:
+            message: Message = self.answers.recv()
+        except EOFError:  # it ended without a word
+            self.process.join()
+            reason = f"the process died (exit code {self.process.exitcode})"
+            raise ChildFailure("died", reason) from None
+        self.peak_bytes = message.peak_bytes
+        if message.failure is not None:
+            raise ChildFailure("raised", message.failure, message.error)
+        return message
+
+    def _wait(self, deadline: float) -> None:
+        """Wait until something has arrived, and watch time and memory meanwhile."""
+        while not self.answers.poll(WATCH_S):
+            if time.monotonic() > deadline:
+                raise ChildFailure("timeout", "it took too long")
+            used = _status_bytes(self.process.pid or 0, "VmRSS")
+            if self.memory_bytes is not None and used > self.memory_bytes:
+                self.process.kill()  # it would take more while it is asked
+                reason = f"it needs more than {self.memory_bytes // MIB} MB of memory"
+                raise ChildFailure("memory", reason)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ask it to leave, which ends its compilers and gives back its semaphores; then end it."""
+        self.process.terminate()
+        self.process.join(GRACE_S)
+        self.process.kill()
+        self.process.join()
+        self.answers.close()
+        self.folder.cleanup()
 
 
 def _answer(
-    answer: Connection, folder: str, function: Callable[..., Any], arguments: tuple[Any, ...]
+    sender: Connection, folder: str, function: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> None:
-    """In the child: call, and send (value, what was raised, peak memory)."""
+    """Call the function, in the child, and send what comes of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     os.environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder))
     tempfile.tempdir = None  # it is found again
     try:
-        value, raised = function(*arguments), None
-    except Exception as error:  # whatever it is, the parent is told
-        value, raised = None, kind_and_reason(error, LONGEST_REASON)
-    answer.send((value, raised, own_peak_bytes()))
-
-
-def _watch(child: BaseProcess, answer: Connection, deadline: float, memory_bytes: int | None) -> str | None:
-    """Wait for the answer; in words why there will be none."""
-    while not answer.poll(WATCH_S):
-        if time.monotonic() > deadline:
-            return "it took too long"
-        used = _status_bytes(child.pid or 0, "VmRSS")
-        if memory_bytes is not None and used > memory_bytes:
-            child.kill()  # it would take more while it is asked
-            return f"it needs more than {memory_bytes // MB} MB of memory"
-    return None
-
-
-def _heard(answer: Connection, child: BaseProcess) -> tuple[Any, str | None, int]:
-    try:
-        value, raised, peak_bytes = answer.recv()
-    except EOFError:  # it ended without a word
-        child.join()
-        return None, f"the process died (exit code {child.exitcode})", 0
-    return value, raised, peak_bytes
+        found = function(*arguments)
+        for value in found if inspect.isgenerator(found) else (found,):
+            sender.send(Message(value, peak_bytes=own_peak_bytes()))
+    except Exception as error:  # whatever it is, the parent gets to know
+        known = error if isinstance(error, CosyrtError) else None
+        reason = one_line(error) if known else kind_and_reason(error, LONGEST_REASON)
+        sender.send(Message(failure=reason, error=known, peak_bytes=own_peak_bytes()))
 
 
 def own_peak_bytes() -> int:
@@ -137,7 +197,7 @@ def own_peak_bytes() -> int:
 
 
 def _status_bytes(process: int | str, field: str) -> int:
-    """A line of /proc/…/status in bytes; 0 where there is none, as of a process that has just ended."""
+    """Read a line of /proc/…/status in bytes; 0 where there is none, as of a process that has just ended."""
     try:
         status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
     except OSError:

@@ -27,7 +27,7 @@ from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.model import build
 from cosyrt.engine.stages import Networks
 from cosyrt.errors import MissingDependency, UsageError, one_line
-from cosyrt.lab.proof import prove, write_cases
+from cosyrt.lab.parity import check_archive, write_cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,7 +144,7 @@ def _component(
             checkpoint_sha256=checkpoint_sha256,
             torch=torch_release(),
             cosyrt=cosyrt.__version__,
-            error=prove(path, checkpoint, cases),
+            error=check_archive(path, checkpoint, cases),
             cases=count,
         )
         with _writing(out):

@@ -1,18 +1,21 @@
-"""Is a faster way still right? One part of the work is run both ways on the same inputs.
+"""Parity: how far a faster way to run a model is from the plain one, and how far it may be.
 
-A single call says little: errors add up over ten Euler steps, and 1 % in one call has been heard. So each
-part is followed to where its error ends up: the language model's to the probabilities that tokens are drawn
-from, the flow's to the whole solve, whole and streamed, and all of it to the sound.
+A candidate of `cosyrt tune` replaces one part, and a single call says little: errors add up over ten Euler
+steps, and 1 % in one call has been heard. So each part is followed to where its error ends up: the language
+model's to the probabilities that tokens are drawn from, the flow's to the whole solve, whole and streamed,
+and all of it to the sound. An archive of `cosyrt export` is one network, and is held against the calls that
+it must answer, in a fresh process as a user's would be.
 
 Shapes: V speech vocabulary with stops · M mel frames · N samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,24 +23,25 @@ import torch
 from torch import Tensor
 
 from cosyrt.accel.contract import Part, Precision
+from cosyrt.accel.distance import divergence, finite_distance, largest_difference, relative
+from cosyrt.accel.torchscript.archive import Archive, constants, methods, read
+from cosyrt.accel.torchscript.cases import TOLERANCE, Case
+from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
-from cosyrt.lab.workload import (
-    Subject,
-    Utterance,
-    log_probabilities,
-    mel_of,
-    read_probabilities,
-    samples_of,
-)
+from cosyrt.errors import ArchiveError
+from cosyrt.lab.child import call_in_child
+from cosyrt.lab.workload import Utterance, log_probabilities, mel_of, read_probabilities, samples_of
 from cosyrt.mel import log_mel
 from cosyrt.voice.reference import mel_spec
 
 NEPERS_TO_DB = 20 / np.log(10)
+SHORT_TOKENS = 2
+ARCHIVE_TIMEOUT_S = 3_600.0  # a CPU may take minutes for half precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distances:
-    """How far a way to run a model is from the plain one; zero where it was not asked."""
+    """How far some stages are from the plain ones; zero where nothing was compared."""
 
     call: float = 0.0  # one call: norm of the difference in units of the norm
     solve: float = 0.0  # the mel of the whole solve: mean difference, natural log units
@@ -45,7 +49,7 @@ class Distances:
     expectation: float = 0.0  # next token: mean Kullback-Leibler divergence, nats
 
     def worst(self, other: Distances) -> Distances:
-        """The larger of each."""
+        """Take the larger of each distance."""
         return Distances(
             **{
                 field.name: max(getattr(self, field.name), getattr(other, field.name))
@@ -70,7 +74,7 @@ LIMITS: dict[Precision, Distances] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parity:
-    """The verdict on one part run another way."""
+    """Result of comparing one part with the plain one."""
 
     precision: Precision
     distances: Distances
@@ -78,11 +82,11 @@ class Parity:
 
     @property
     def passed(self) -> bool:
-        """Whether it may be used."""
+        """Tell whether it may be used."""
         return not self.why
 
     def beside(self, other: Parity) -> Parity:
-        """The verdict on both: the less exact class, the larger distances, the first objection."""
+        """Join two results: the less exact class, the larger distances, the first objection."""
         return Parity(
             precision=max(self.precision, other.precision, key=ORDER.index),
             distances=self.distances.worst(other.distances),
@@ -91,19 +95,19 @@ class Parity:
 
 
 def verify(
-    subject: Subject, part: Part, precision: Precision, other: Stages, said: list[Utterance]
+    model: Model, part: Part, precision: Precision, other: Stages, utterances: list[Utterance]
 ) -> Parity:
-    """Hold one part of `other` against the plain stages, on every utterance, both in whole float32."""
+    """Compare one part of `other` with the plain stages on every utterance, both in whole float32."""
     distances = Distances()
     with whole_float32():
-        for one in said:
-            distances = distances.worst(DISTANCE[part](subject, other, one))
+        for utterance in utterances:
+            distances = distances.worst(DISTANCE[part](model, other, utterance))
     return Parity(precision=precision, distances=distances, why=why_not(precision, distances))
 
 
 @contextmanager
 def whole_float32() -> Iterator[None]:
-    """No TF32 meanwhile: its ten bits of mantissa, torch's default for convolutions, move a call by 5e-4.
+    """Forbid TF32 meanwhile: its ten bits of mantissa, torch's default for convolutions, move a call by 5e-4.
 
     That is more than the exact class may be off: a backend that does without would be refused for its
     exactness. What a graph was recorded with stays in it.
@@ -118,7 +122,7 @@ def whole_float32() -> Iterator[None]:
 
 
 def why_not(precision: Precision, distances: Distances) -> str:
-    """The first limit that is not kept, in words; empty if all are. A NaN keeps no limit."""
+    """Say which limit is exceeded first; empty if none is. A NaN exceeds every limit."""
     limits = LIMITS[precision]
     for field in fields(Distances):
         value, limit = getattr(distances, field.name), getattr(limits, field.name)
@@ -129,41 +133,51 @@ def why_not(precision: Precision, distances: Distances) -> str:
     return ""
 
 
-def _llm(subject: Subject, other: Stages, said: Utterance) -> Distances:
-    plain, fast = (log_probabilities(subject, way, said, len(said.speech)) for way in (subject.plain, other))
-    given = Distances(expectation=_finite(plain, fast, divergence))
-    plain, fast = (read_probabilities(subject, way, said) for way in (subject.plain, other))
-    return given.worst(Distances(expectation=_finite(plain, fast, divergence))) if len(plain) else given
+def _llm(model: Model, other: Stages, utterance: Utterance) -> Distances:
+    steps = len(utterance.speech)
+    plain, fast = (log_probabilities(model, each, utterance, steps) for each in (model.plain, other))
+    spoken = Distances(expectation=finite_distance(plain, fast, divergence))
+    plain, fast = (read_probabilities(model, each, utterance) for each in (model.plain, other))
+    if not len(plain):
+        return spoken
+    return spoken.worst(Distances(expectation=finite_distance(plain, fast, divergence)))
 
 
-def _flow(subject: Subject, other: Stages, said: Utterance) -> Distances:
-    ways = [FirstCall(stages) for stages in (subject.plain, other)]
-    plain, fast = (mel_of(subject, way.stages, said) for way in ways)
+def _flow(model: Model, other: Stages, utterance: Utterance) -> Distances:
+    both = [FirstCall(stages) for stages in (model.plain, other)]
+    plain, fast = (mel_of(model, each.stages, utterance) for each in both)
+    first_calls = zip(*(each.outputs for each in both), strict=True)
     return Distances(
-        call=max(_finite(a, b, relative) for a, b in zip(*(way.outputs for way in ways), strict=True)),
-        solve=_finite(plain, fast, lambda a, b: float((a - b).abs().mean())),
-        audio=_audio(subject, samples_of(subject, subject.plain, plain), fast, other),
+        call=max(finite_distance(a, b, relative) for a, b in first_calls),
+        solve=finite_distance(plain, fast, lambda a, b: float((a - b).abs().mean())),
+        audio=_audio(model, samples_of(model, model.plain, plain), fast, other),
     )
 
 
-def _vocode(subject: Subject, other: Stages, said: Utterance) -> Distances:
-    mel = mel_of(subject, subject.plain, said)
-    return Distances(audio=_audio(subject, samples_of(subject, subject.plain, mel), mel, other))
+def _vocode(model: Model, other: Stages, utterance: Utterance) -> Distances:
+    mel = mel_of(model, model.plain, utterance)
+    return Distances(audio=_audio(model, samples_of(model, model.plain, mel), mel, other))
 
 
-def _audio(subject: Subject, plain: Tensor, mel: Tensor, way: Stages) -> float:
+def _audio(
+    model: Model,
+    plain: Tensor,  # [N]
+    mel: Tensor,  # [1, 80, M]
+    other: Stages,
+) -> float:
+    """Distance of the sound that the other stages make of a mel from the plain one's, in dB."""
     if not mel.isfinite().all():
         return inf
-    spec = mel_spec(subject.model.folder)
+    spec = mel_spec(model.folder)
 
     def apart(a: Tensor, b: Tensor) -> float:
         one, two = (log_mel(x.float().cpu().numpy(), spec) for x in (a, b))
         return float(np.abs(one - two).mean() * NEPERS_TO_DB)
 
-    return _finite(plain, samples_of(subject, way, mel), apart)
+    return finite_distance(plain, samples_of(model, other, mel), apart)
 
 
-DISTANCE: dict[Part, Callable[[Subject, Stages, Utterance], Distances]] = {
+DISTANCE: dict[Part, Callable[[Model, Stages, Utterance], Distances]] = {
     "llm": _llm,
     "encode": _flow,
     "velocity": _flow,
@@ -172,7 +186,7 @@ DISTANCE: dict[Part, Callable[[Subject, Stages, Utterance], Distances]] = {
 
 
 class FirstCall:
-    """Stages that keep what `encode` and `velocity` gave first: there both ways have the same inputs."""
+    """Stages that keep the first outputs of `encode` and `velocity`: until there all inputs are the same."""
 
     def __init__(self, stages: Stages) -> None:
         self.first: dict[str, Tensor] = {}
@@ -181,7 +195,7 @@ class FirstCall:
         )
 
     def kept(self, name: str, stage: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        """The stage, its first result written down."""
+        """Wrap a stage so that its first output is kept."""
 
         def call(*args: Any) -> Tensor:
             out = stage(*args)
@@ -192,25 +206,85 @@ class FirstCall:
 
     @property
     def outputs(self) -> Iterator[Tensor]:
-        """What was kept, in the order of the names."""
+        """First outputs, in the order of the stages' names."""
         return (self.first[name] for name in sorted(self.first))
 
 
-def _finite(plain: Tensor, fast: Tensor, distance: Callable[[Tensor, Tensor], float]) -> float:
-    """The distance; infinite where shapes differ or something is not finite."""
-    if plain.shape != fast.shape or not fast.isfinite().all():
-        return inf
-    return distance(plain, fast)
+def check_archive(archive: Path, checkpoint: Path, cases: Path) -> float:
+    """Largest error of an archive over all cases, measured in a process that knows nothing but the files.
+
+    Raises:
+        ArchiveError: it cannot be loaded there, or is further off than its precision explains.
+    """
+    outcome = call_in_child(archive_error, archive, checkpoint, cases, timeout_s=ARCHIVE_TIMEOUT_S)
+    if outcome.failure is not None:
+        raise ArchiveError(f"the archive failed in a fresh process and was not kept: {outcome.failure}")
+    error, precision = float(outcome.value), archive.name.split(".")[-2]
+    if not error <= TOLERANCE[precision]:
+        raise ArchiveError(
+            f"{archive.name} is {error:.2g} of the largest output away from the plain model, "
+            f"{TOLERANCE[precision]:.2g} is the most; it was not kept; leave {precision} out or report it"
+        )
+    return error
 
 
-def relative(plain: Tensor, fast: Tensor) -> float:
-    """Norm of the difference in units of the norm."""
-    return float((fast - plain).norm() / plain.norm().clamp_min(1e-9))
+def archive_error(archive: Path, checkpoint: Path, cases: Path) -> float:
+    """Open an archive, and give its largest error over the cases in a file.
+
+    A CPU computes in float16 a hundred times slower than in float32. So long calls of a float16 archive are
+    computed in float32, with the weights as they were rounded; short calls are computed as they are.
+
+    Raises:
+        ArchiveError: it cannot be opened, or has lost a method.
+    """
+    written = [Case(*case) for case in torch.load(cases, weights_only=True)]
+    opened = Archive.open(archive, checkpoint=checkpoint)
+    lost = sorted({case.method for case in written if not opened.has(case.method)})
+    if lost:
+        raise ArchiveError(f"it lost the methods {', '.join(lost)}")
+    if opened.dtype != torch.float16:
+        return _largest_error(opened, written)
+    short = [case for case in written if case.args[0].shape[:2].numel() <= SHORT_TOKENS]
+    wide = replace(opened, precision="fp32", module=with_float32_constants(read(opened.path, None)))
+    return max(_largest_error(opened, short), _largest_error(wide, written))
 
 
-def divergence(
-    plain: Tensor,  # [S, V] log-probabilities
-    fast: Tensor,  # [S, V]
-) -> float:
-    """How much is lost by drawing from the one instead of the other, mean over the tokens, in nats."""
-    return max(0.0, float((plain.double().exp() * (plain.double() - fast.double())).sum(-1).mean()))
+def _largest_error(archive: Archive, cases: Iterable[Case]) -> float:
+    return max(largest_difference(_answer(archive, case), case.expected) for case in cases)
+
+
+def _answer(archive: Archive, case: Case) -> list[Tensor]:
+    with torch.inference_mode():
+        return flattened(archive.call(case.method, *(as_dtype(arg, archive.dtype) for arg in case.args)))
+
+
+def with_float32_constants(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+    """Turn the float16 constants of a module to float32, before its first call."""
+    for name in methods(module):
+        for node in constants(getattr(module, name).graph):
+            if node.t("value").dtype == torch.float16:
+                node.t_("value", node.t("value").float())
+                node.output().inferTypeFrom(node.t("value"))
+    return module
+
+
+def write_cases(path: Path, cases: Iterable[Case]) -> int:
+    """Write the cases for another process, and give their number."""
+    with torch.inference_mode():
+        written = [tuple(case) for case in cases]
+    torch.save(written, path)
+    return len(written)
+
+
+def as_dtype(value: Any, dtype: torch.dtype) -> Any:
+    """Convert the floating-point tensors of an argument, in lists too; anything else stays what it is."""
+    if isinstance(value, list):
+        return [as_dtype(item, dtype) for item in value]
+    return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
+
+
+def flattened(value: Any) -> list[Tensor]:
+    """List the tensors of nested tuples and lists, in order."""
+    if isinstance(value, Tensor):
+        return [value]
+    return [tensor for item in value for tensor in flattened(item)]

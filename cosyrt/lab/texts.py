@@ -1,15 +1,15 @@
-"""What the benchmark says: short (below 50), medium (50 to 200) and long texts, in English and Chinese."""
+"""Texts of the benchmark: short (below 50), medium (50 to 200) and long texts, in English and Chinese."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-LENGTHS = ("short", "medium", "long")
-REFERENCE = "The quick brown fox jumps over the lazy dog near the river bank."  # said by the voice of a clip
+TEXT_LENGTHS = ("short", "medium", "long")
+REFERENCE_TEXT = "The quick brown fox jumps over the lazy dog near the river bank."
 
 
-class Text(NamedTuple):
-    """What is said."""
+class BenchText(NamedTuple):
+    """A text in a language, of a kind of length."""
 
     language: str
     length: str
@@ -20,26 +20,26 @@ class Text(NamedTuple):
 
 
 TEXTS = (
-    Text("en", "short", "The train leaves at half past nine."),
-    Text("zh", "short", "火车九点半开。"),
-    Text(
+    BenchText("en", "short", "The train leaves at half past nine."),
+    BenchText("zh", "short", "火车九点半开。"),
+    BenchText(
         "en",
         "medium",
         "It rained all morning but the afternoon was warm, so we walked along the river until it was dark.",
     ),
-    Text(
+    BenchText(
         "zh",
         "medium",
         "上午一直在下雨，下午却很暖和，所以我们沿着河边走到天黑。孩子们在花园里踢足球，我哥哥坐在树下看一本关于大海的书。",
     ),
-    Text(
+    BenchText(
         "en",
         "long",
         "It rained all morning but the afternoon was warm. We walked along the river until it was dark. "
         "The children were playing football in the garden, and my brother was reading a book about the sea. "
         "When the lights went out in the middle of the storm, nobody was surprised.",
     ),
-    Text(
+    BenchText(
         "zh",
         "long",
         "上午一直在下雨，下午却很暖和。我们沿着河边走到天黑。孩子们在花园里踢足球，我哥哥坐在树下看一本关于大海的书。"

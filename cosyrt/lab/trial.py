@@ -1,6 +1,7 @@
-"""One candidate on trial, in a process of its own: built, held against eager, timed beside it.
+"""One candidate on trial, in a process of its own: built, checked against eager, timed beside it, judged.
 
-What comes back is plain data, so that it can cross the border of the process.
+`trial` runs in the child and gives back plain data, so that it can cross the border of the process; `judged`
+makes one word and one sentence of it.
 """
 
 from __future__ import annotations
@@ -9,41 +10,63 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
+from typing import Literal
 
 import numpy as np
 import torch
 
-from cosyrt.accel.contract import PARTS, Part
+from cosyrt.accel.contract import PARTS, Part, Precision
 from cosyrt.accel.guard import guarded
 from cosyrt.accel.plan import Planned
 from cosyrt.accel.registry import EAGER, accelerated, backend
+from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
+from cosyrt.lab.child import Outcome
 from cosyrt.lab.parity import DISTANCE, ORDER, Parity, verify
-from cosyrt.lab.timing import Speedup, TimingConfig, Timings, interleaved
-from cosyrt.lab.workload import LENGTHS, Call, Length, Subject, Utterance, calls_of, seconds_of
+from cosyrt.lab.timing import SMALLEST_GAIN, Speedup, TimingConfig, Timings, interleaved
+from cosyrt.lab.workload import (
+    TIMED_LENGTHS,
+    Length,
+    StageCall,
+    Utterance,
+    Workload,
+    part_seconds,
+    seconds_of,
+    stage_calls,
+)
 
-AGAIN = "eager again"  # the A/A run
+EAGER_AGAIN = "eager again"  # the A/A run
+CANDIDATE = "candidate"
 SPOKEN_TOKENS = 60  # of an utterance that the model draws itself, for parity
+STREAMED = Length(110, 31, True)  # an utterance of many chunks, for parity
 LEAST_PASSES, MOST_PASSES = 3, 12
 SEEN = 20  # utterances of a length that its first one is paid by
+WHOLE = "whole"
+EARNING_UTTERANCES = 20  # of a process, that must earn back what is built when it loads the model
+UNNOTICED_BUILD_S = 2.0  # a build that takes less is forgiven
+
+CandidateVerdict = Literal["chosen", "faster", "same", "slower", "wrong", "failed", "absent", "not tried"]
+CallTable = dict[str, list[tuple[int, float]]]  # stage → (size, seconds) of its calls
+# utterance → seconds that some parts take for it
+Measure = Callable[[Utterance], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is to be tried: some parts of a model, each with a backend."""
+    """Some parts of a model to be tried, each with a backend."""
 
     folder: str | None
     device: str | None
     parts: Mapping[Part, str]
     seconds: float  # to be spent on timing
-    lengths: int  # how many of LENGTHS
+    lengths: int  # how many of TIMED_LENGTHS
     threads: int  # of torch, in the process that tries
     whole: bool = False  # time everything that an utterance needs, and not these parts alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timed:
-    """How fast it is beside eager, on repeated lengths, and what a length costs when it is first seen."""
+class CandidateTiming:
+    """How fast a candidate is beside eager on repeated lengths, and what a length costs when first seen."""
 
     speedup: Speedup
     floor: float  # the A/A run's: what must be passed to be claimed
@@ -51,129 +74,149 @@ class Timed:
     first_seen_s: float  # mean over the lengths, beyond the repeated
     repeated_s: float  # mean over the lengths
     cost_s: float  # mean an utterance when each length comes SEEN times
-    plain_cost_s: float  # the same of eager
+    plain_cost_s: float  # of eager, counted alike
 
     @classmethod
-    def of(cls, timings: Timings, name: str) -> Timed:
-        """Of the candidate of that name."""
+    def of(cls, timings: Timings) -> CandidateTiming:
+        """Summarise the timings of eager, eager again and the candidate."""
         return cls(
-            speedup=timings.speedup(name, EAGER),
-            floor=timings.speedup(AGAIN, EAGER).floor,
-            first_call_s=timings.first_call_s(name),
-            first_seen_s=float(np.mean(timings.first_seen_s(name))),
-            repeated_s=float(np.mean(timings.repeated_s(name))),
-            cost_s=timings.cost_s(name, SEEN),
+            speedup=timings.speedup(CANDIDATE, EAGER),
+            floor=timings.speedup(EAGER_AGAIN, EAGER).floor,
+            first_call_s=timings.first_call_s(CANDIDATE),
+            first_seen_s=float(np.mean(timings.first_seen_s(CANDIDATE))),
+            repeated_s=float(np.mean(timings.repeated_s(CANDIDATE))),
+            cost_s=timings.cost_s(CANDIDATE, SEEN),
             plain_cost_s=timings.cost_s(EAGER, SEEN),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What the trial came to."""
+class Measurement:
+    """What the child sends back."""
 
     build_s: float
     parity: Parity
-    timed: Timed | None = None  # None: it was not right, so its speed does not matter
-    calls: dict[str, list[tuple[int, float]]] = field(
-        default_factory=dict
-    )  # stage → (size, seconds) of calls
+    timed: CandidateTiming | None = None  # None: it was not right, so its speed does not matter
+    calls: CallTable = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialResult:
+    """One line of the table: a candidate for a part, and what became of it."""
+
+    part: Part | Literal["whole"]
+    candidate: str
+    precision: Precision
+    verdict: CandidateVerdict
+    why: str
+    predicted: float  # how many times as fast a whole utterance should be, by the book
+    parity: Parity | None = None
+    timed: CandidateTiming | None = None
+    build_s: float | None = None
+    peak_bytes: int | None = None
+    calls: CallTable | None = None
+
+    @property
+    def gain(self) -> float:
+        """How many times cheaper than eager, lengths that are first seen included."""
+        return 1.0 if self.timed is None else self.timed.plain_cost_s / self.timed.cost_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
-    """Where the time of the plain way goes."""
+    """Where the time goes in eager."""
 
     seconds: dict[Part, float]  # of each part, for one utterance
     pass_s: float  # what one pass over one length of all parts took to measure
     device: str  # what was meant by the device that was asked for
 
     def share(self, part: Part) -> float:
-        """Of the whole."""
+        """Share of a part in the time of all."""
         return self.seconds[part] / sum(self.seconds.values())
 
 
 def shares(folder: str | None, device: str | None, threads: int) -> Shares:
-    """Measure each part of one utterance of the plain way, once it is warm."""
+    """Measure each part of one utterance in eager, once it is warm."""
     torch.set_num_threads(threads)
-    subject = Subject.open(folder, device)
-    said = subject.utterance(LENGTHS[0])
-    measure = _measured(subject, subject.plain, tuple(PARTS))
-    measure(said)
+    model = Model.open(folder, device)
+    utterance = Workload(model).utterance(TIMED_LENGTHS[0])
+    for part in PARTS:
+        part_seconds(model, model.plain, part, utterance)
     begin = time.perf_counter()
-    seconds = {part: _measured(subject, subject.plain, (part,))(said) for part in PARTS}
-    return Shares(seconds=seconds, pass_s=time.perf_counter() - begin, device=subject.pipeline.device)
+    seconds = {part: part_seconds(model, model.plain, part, utterance) for part in PARTS}
+    return Shares(seconds=seconds, pass_s=time.perf_counter() - begin, device=str(model.device))
 
 
-def trial(job: Job) -> Result:
-    """Build, verify, and time what is right.
+def trial(job: Job) -> Measurement:
+    """Build the candidate, check it, and time it if it is right.
 
     Raises:
         MissingDependency, UsageError, ModelError: it cannot be built here.
     """
     torch.set_num_threads(job.threads)
-    subject = Subject.open(job.folder, job.device)
+    model = Model.open(job.folder, job.device)
+    workload = Workload(model)
     begin = time.perf_counter()
-    stages = _built(subject, job)
+    stages = _built(model, job)
     build_s = time.perf_counter() - begin
-    parity = _parity(subject, job, stages)
+    parity = _parity(workload, job, stages)
     if not parity.passed:
-        return Result(build_s=build_s, parity=parity)
-    if subject.model.device.type == "cuda":
+        return Measurement(build_s=build_s, parity=parity)
+    if model.device.type == "cuda":
         del stages  # makes room
-        stages = _built(subject, job)  # graphs recorded so far do without TF32, which eager is timed with
-    kept: dict[str, list[Call]] = {}
-    timings = _timings(subject, stages, job, kept)
-    return Result(build_s=build_s, parity=parity, timed=Timed.of(timings, "candidate"), calls=_typical(kept))
+        stages = _built(model, job)  # graphs recorded so far do without TF32, which eager is timed with
+    kept: dict[str, list[StageCall]] = {}
+    timing = CandidateTiming.of(_timings(workload, stages, job, kept))
+    return Measurement(build_s=build_s, parity=parity, timed=timing, calls=_median_calls(kept))
 
 
-def _timings(subject: Subject, stages: Stages, job: Job, kept: dict[str, list[Call]]) -> Timings:
-    """Of eager, eager again and the candidate; its calls are written to `kept`."""
-    parts = tuple(PARTS) if job.whole else tuple(job.parts)
-    if job.whole:  # as `cosyrt.load` will run it
-        planned = {part: Planned(backend=name, speedup=1.0) for part, name in job.parts.items()}
-        stages = guarded(str(subject.model.folder.path), subject.plain, stages, planned)
-    candidates = {
-        EAGER: _measured(subject, subject.plain, parts),
-        AGAIN: _measured(subject, subject.plain, parts),
-        "candidate": _measured(subject, stages, parts, kept),
-    }
-    said = [subject.utterance(length, number) for number, length in enumerate(LENGTHS[: job.lengths])]
-    return timed(candidates, said, job.seconds)
+def _built(model: Model, job: Job) -> Stages:
+    return accelerated(dict(job.parts))(model)
 
 
-def _built(subject: Subject, job: Job) -> Stages:
-    return accelerated(dict(job.parts))(subject.model)
-
-
-def _parity(subject: Subject, job: Job, stages: Stages) -> Parity:
-    """Of all parts of the job: an utterance of the model's own, and one streamed over many chunks.
+def _parity(workload: Workload, job: Job, stages: Stages) -> Parity:
+    """Check all parts of the job on an utterance of the model's own and on one streamed over many chunks.
 
     What goes through the flow is judged together, by the least exact of its backends.
     """
-    said = [subject.spoken(0, SPOKEN_TOKENS), subject.utterance(Length(110, 31, True))]
+    utterances = [workload.spoken(0, SPOKEN_TOKENS), workload.utterance(STREAMED)]
     classes = {part: backend(name).precision for part, name in job.parts.items()}
-    after = [kind for part, kind in classes.items() if part != "llm"]
-    judged = {DISTANCE[part]: part for part in classes}  # encode and velocity are followed the same way
-    verdicts = [
-        verify(subject, part, classes[part] if part == "llm" else max(after, key=ORDER.index), stages, said)
-        for part in judged.values()
-    ]
-    return reduce(Parity.beside, verdicts)
+    flow = [precision for part, precision in classes.items() if part != "llm"]
+    checked = {DISTANCE[part]: part for part in classes}  # encode and velocity are followed alike
+    results = []
+    for part in checked.values():
+        precision = classes[part] if part == "llm" else max(flow, key=ORDER.index)
+        results.append(verify(workload.model, part, precision, stages, utterances))
+    return reduce(Parity.beside, results)
 
 
-Measure = Callable[[Utterance], float]
+def _timings(workload: Workload, stages: Stages, job: Job, kept: dict[str, list[StageCall]]) -> Timings:
+    """Time eager, eager again (A/A) and the candidate, whose calls are written to `kept`."""
+    model = workload.model
+    parts = tuple(PARTS) if job.whole else tuple(job.parts)
+    if job.whole:  # as `cosyrt.load` will run it
+        planned = {part: Planned(backend=name, speedup=1.0) for part, name in job.parts.items()}
+        stages = guarded(str(model.folder.path), model.plain, stages, planned)
+    candidates = {
+        EAGER: _measured(model, model.plain, parts),
+        EAGER_AGAIN: _measured(model, model.plain, parts),
+        CANDIDATE: _measured(model, stages, parts, kept),
+    }
+    lengths = TIMED_LENGTHS[: job.lengths]
+    utterances = [workload.utterance(length, number) for number, length in enumerate(lengths)]
+    return timed_for(candidates, utterances, job.seconds)
 
 
 def _measured(
-    subject: Subject, stages: Stages, parts: tuple[Part, ...], kept: dict[str, list[Call]] | None = None
+    model: Model, stages: Stages, parts: tuple[Part, ...], kept: dict[str, list[StageCall]] | None = None
 ) -> Measure:
-    """Utterance → seconds that these parts take for it; every call is also written to `kept`."""
+    """Make the measure of these parts; every call is also written to `kept`."""
 
-    def measure(said: Utterance) -> float:
+    def measure(utterance: Utterance) -> float:
         total = 0.0
         for part in parts:
-            calls = calls_of(subject, stages, part, said)
-            total += seconds_of(subject, part, said, calls)
+            calls = stage_calls(model, stages, part, utterance)
+            total += seconds_of(model, part, utterance, calls)
             if kept is not None:
                 for call in calls:
                     kept.setdefault(call.stage, []).append(call)
@@ -182,48 +225,88 @@ def _measured(
     return measure
 
 
-def timed(candidates: dict[str, Measure], said: list[Utterance], seconds: float) -> Timings:
-    """Interleaved passes for about that many seconds, at least a few.
+def timed_for(candidates: dict[str, Measure], utterances: list[Utterance], seconds: float) -> Timings:
+    """Run interleaved passes for about that many seconds, at least a few.
 
-    What is measured is the time within the parts, so the clock is the sum of that, and how many passes there
-    is time for is seen from the first two.
+    How many passes there is time for is seen from the first two.
     """
-    clock = _Sum()
-    cases = list(range(len(said)))
-    runs = {name: clock.adding(measure, said) for name, measure in candidates.items()}
+    cases = list(range(len(utterances)))
+    measures = {name: _of_case(measure, utterances) for name, measure in candidates.items()}
     begin = time.perf_counter()
-    first = interleaved(runs, cases, TimingConfig(early_passes=1, passes=1), clock=clock.read)
+    first = interleaved(measures, cases, TimingConfig(early_passes=1, passes=1))
     spent = time.perf_counter() - begin
     passes = int(np.clip((seconds - spent) / (spent / 2), LEAST_PASSES, MOST_PASSES)) - 1
-    rest = interleaved(runs, cases, TimingConfig(early_passes=0, passes=passes), clock=clock.read)
+    rest = interleaved(measures, cases, TimingConfig(early_passes=0, passes=passes))
     steady = {
         name: np.concatenate([first.steady_s[name], rest.steady_s[name]], axis=1) for name in candidates
     }
     return Timings(early_s=first.early_s, steady_s=steady)
 
 
-class _Sum:
-    """A clock that goes only while a part is at work."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def adding(self, measure: Measure, said: list[Utterance]) -> Callable[[int], None]:
-        def run(case: int) -> None:
-            self.seconds += measure(said[case])
-
-        return run
-
-    def read(self) -> float:
-        return self.seconds
+def _of_case(measure: Measure, utterances: list[Utterance]) -> Callable[[int], float]:
+    return lambda case: measure(utterances[case])
 
 
-def _typical(kept: Mapping[str, list[Call]]) -> dict[str, list[tuple[int, float]]]:
-    """Of each stage and size the median of its calls' seconds, smallest size first."""
-    table: dict[str, list[tuple[int, float]]] = {}
+def _median_calls(kept: Mapping[str, list[StageCall]]) -> CallTable:
+    """Take the median of the seconds of each stage and size, smallest size first."""
+    table: CallTable = {}
     for stage, calls in kept.items():
         by_size: dict[int, list[float]] = {}
         for call in calls:
             by_size.setdefault(call.size, []).append(call.seconds)
         table[stage] = [(size, float(np.median(seconds))) for size, seconds in sorted(by_size.items())]
     return table
+
+
+def amdahl(share: float, factor: float) -> float:
+    """How many times as fast the whole is when a part of that share is so many times as fast."""
+    return 1 / (1 - share + share / factor)
+
+
+def too_small(share: float) -> str:
+    """Why a part is not worth trying: gone altogether, it would not be missed. Empty if it is worth it."""
+    most = amdahl(share, 1e9)
+    if most > 1 + SMALLEST_GAIN:
+        return ""
+    return f"{share:.1%} of the work: even for nothing it would make an utterance {most:.3f} times as fast"
+
+
+def judged(outcome: Outcome, *, kept: bool = False) -> dict[str, object]:
+    """Fields of a `TrialResult` that follow from an outcome: all but names, precision and prediction.
+
+    What was built is built again at every load, unless it is `kept`.
+    """
+    if outcome.failure is not None:
+        return {"verdict": "failed", "why": outcome.failure}
+    found: Measurement = outcome.value
+    facts: dict[str, object] = {
+        "parity": found.parity,
+        "timed": found.timed,
+        "build_s": found.build_s,
+        "peak_bytes": outcome.peak_bytes,
+        "calls": found.calls,
+    }
+    if found.timed is None:
+        return facts | {"verdict": "wrong", "why": found.parity.why}
+    verdict, why = _of_timing(found.timed, 0.0 if kept else found.build_s)
+    return facts | {"verdict": verdict, "why": why}
+
+
+def _of_timing(timed: CandidateTiming, build_s: float) -> tuple[CandidateVerdict, str]:
+    verdict = timed.speedup.verdict(timed.floor)
+    if verdict == "slower":
+        return "slower", f"takes {1 / timed.speedup.median:.2f} times as long as eager"
+    if verdict == "same":
+        return "same", f"within the noise: here eager differs from itself by up to {timed.floor - 1:.0%}"
+    if timed.cost_s >= timed.plain_cost_s:
+        return "slower", (
+            f"faster only on lengths it has seen; a new one costs {timed.first_seen_s:.2f} s more, "
+            f"which {SEEN} utterances of it do not earn back"
+        )
+    saved_s = timed.plain_cost_s - timed.cost_s
+    if build_s > max(UNNOTICED_BUILD_S, EARNING_UTTERANCES * saved_s):
+        return "slower", (
+            f"{saved_s:.2f} s less an utterance, but every load of the model builds it for {build_s:.0f} s, "
+            f"which {EARNING_UTTERANCES} utterances do not earn back"
+        )
+    return "faster", ""

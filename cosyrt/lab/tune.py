@@ -16,18 +16,27 @@ from typing import Any, cast
 
 import torch
 
-from cosyrt import errors
 from cosyrt.accel.contract import PARTS, Backend, Part, Precision
 from cosyrt.accel.plan import Plan, Planned, check_plans_folder, made_for, plan_path
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.model import BUILTIN
-from cosyrt.errors import CosyrtError, SpeechError, UsageError
+from cosyrt.errors import SpeechError, UsageError
 from cosyrt.lab.child import Outcome, call_in_child
 from cosyrt.lab.parity import ORDER
-from cosyrt.lab.trial import LEAST_PASSES, Job, Shares, shares, trial
-from cosyrt.lab.verdict import WHOLE, Row, amdahl, judged, too_small
-from cosyrt.lab.workload import LENGTHS
+from cosyrt.lab.trial import (
+    LEAST_PASSES,
+    WHOLE,
+    Job,
+    Shares,
+    TrialResult,
+    amdahl,
+    judged,
+    shares,
+    too_small,
+    trial,
+)
+from cosyrt.lab.workload import TIMED_LENGTHS
 from cosyrt.machine.memory import ram
 
 WHOLE_SHARE = 0.25  # of the budget is kept for the plan as a whole
@@ -41,19 +50,19 @@ WAYS = 3  # that each trial measures: eager, eager again, the candidate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """All that was found out."""
+class TuneReport:
+    """All results of a tuning."""
 
     shares: Shares
-    rows: list[Row]  # of single parts
-    whole: Row | None  # the plan as a whole; None where no part was chosen
+    rows: list[TrialResult]  # of single parts
+    whole: TrialResult | None  # the plan as a whole; None where no part was chosen
     plan: Plan
     path: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far the tuning is."""
+class TuneProgress:
+    """How far a tuning has come."""
 
     doing: str
     spent_s: float
@@ -66,8 +75,8 @@ def tune(
     device: str | None = None,
     budget_s: float = 300.0,
     allow: tuple[Precision, ...] = ORDER,
-    progress: Callable[[Progress], object] = lambda progress: None,
-) -> Report:
+    progress: Callable[[TuneProgress], object] = lambda progress: None,
+) -> TuneReport:
     """Measure, choose, and write the plan that `cosyrt.load` uses from then on.
 
     `budget_s` is about what it takes; interrupted, it leaves the plan that was there before. Trials run in
@@ -90,17 +99,17 @@ class Tuning:
         device: str | None,
         budget_s: float,
         allow: tuple[Precision, ...],
-        progress: Callable[[Progress], object],
+        progress: Callable[[TuneProgress], object],
     ) -> None:
         self.opened = ModelFolder.open(BUILTIN if folder is None else folder)
         self.device, self.budget_s, self.allow, self.progress = device, budget_s, allow, progress
         self.begin = time.monotonic()
         self.memory = free_bytes()
 
-    def run(self) -> Report:
+    def run(self) -> TuneReport:
         """Everything, in order."""
         check_plans_folder()
-        self.tell("the plain way")
+        self.announce("the plain way")
         shared = self.plain_shares()
         where = torch.device(shared.device)
         rows = list(self.rows(shared, where))
@@ -117,8 +126,8 @@ class Tuning:
         )
         path = plan_path(self.opened, where)
         plan.write(path)
-        self.tell("done")
-        return Report(shares=shared, rows=rows, whole=whole, plan=plan, path=path)
+        self.announce("done")
+        return TuneReport(shares=shared, rows=rows, whole=whole, plan=plan, path=path)
 
     def plain_shares(self) -> Shares:
         """Where the time goes the plain way."""
@@ -126,15 +135,11 @@ class Tuning:
             shares, str(self.opened.path), self.device, torch.get_num_threads(), seconds=self.budget_s
         )
         if outcome.failure is not None:
-            kind, _, reason = outcome.failure.partition(": ")
-            known = getattr(errors, kind, None)
-            if isinstance(known, type) and issubclass(known, CosyrtError):
-                raise known(reason)
-            raise SpeechError(f"the model cannot be measured: {outcome.failure}")
+            raise outcome.error or SpeechError(f"the model cannot be measured: {outcome.failure}")
         found: Shares = outcome.value
         return found
 
-    def rows(self, shared: Shares, where: torch.device) -> Iterator[Row]:
+    def rows(self, shared: Shares, where: torch.device) -> Iterator[TrialResult]:
         """Every candidate; next comes what promises most beyond what is found, while there is time."""
         pairs = [(part, backend) for backend in BACKENDS.values() for part in backend.parts]
         named = {(p, b.name): self.row(p, b, shared, where) for p, b in pairs}
@@ -142,14 +147,14 @@ class Tuning:
         while waiting:
             promises = {key: promise(named[key], list(named.values()), shared) for key in waiting}
             part, name = key = max(waiting, key=lambda key: promises[key])
-            self.tell(f"{name} for {part}")
+            self.announce(f"{name} for {part}")
             promising = max(1, sum(more > 0 for more in promises.values()))
             seconds = (self.left() - WHOLE_SHARE * self.budget_s) / promising
             named[key] = self.tried(named[key], {part: name}, shared, seconds)
             waiting.remove(key)
         yield from named.values()
 
-    def check_tried(self, rows: list[Row]) -> None:
+    def check_tried(self, rows: list[TrialResult]) -> None:
         """Where there was time for nothing, nothing was found out, and the old plan stays."""
         waiting = any(row.why == NO_TIME for row in rows)
         if waiting and all(row.verdict in ("absent", "not tried") for row in rows):
@@ -158,11 +163,11 @@ class Tuning:
                 "give a larger --budget"
             )
 
-    def row(self, part: Part, backend: Backend, shared: Shares, where: torch.device) -> Row:
+    def row(self, part: Part, backend: Backend, shared: Shares, where: torch.device) -> TrialResult:
         """What can be said before anything is built; without a reason against it, it is to be tried."""
         share = shared.share(part)
         there = backend.availability(where)
-        row = Row(
+        row = TrialResult(
             part=part,
             candidate=backend.name,
             precision=backend.precision,
@@ -176,7 +181,7 @@ class Tuning:
             return replace(row, why=f"{backend.precision} weights were not allowed; see --allow")
         return replace(row, why=too_small(share))
 
-    def tried(self, row: Row, parts: dict[Part, str], shared: Shares, seconds: float) -> Row:
+    def tried(self, row: TrialResult, parts: dict[Part, str], shared: Shares, seconds: float) -> TrialResult:
         """The row with what its trial came to."""
         whole = row.part == WHOLE
         share = 1.0 if whole else sum(map(shared.share, parts))
@@ -191,7 +196,7 @@ class Tuning:
             device=shared.device,
             parts=parts,
             seconds=TIMING_SHARE * seconds,
-            lengths=min(round(seconds / each_s), len(LENGTHS)),
+            lengths=min(round(seconds / each_s), len(TIMED_LENGTHS)),
             threads=torch.get_num_threads(),
             whole=whole,
         )
@@ -199,11 +204,11 @@ class Tuning:
         facts: dict[str, Any] = judged(self.child(trial, job, seconds=seconds), kept=kept)
         return replace(row, **facts)
 
-    def whole(self, best: dict[Part, Row], shared: Shares) -> Row:
+    def whole(self, best: dict[Part, TrialResult], shared: Shares) -> TrialResult:
         """All chosen parts together against eager: right, and faster by more than the noise, or dropped."""
-        self.tell("the plan as a whole")
+        self.announce("the plan as a whole")
         saved = sum(shared.share(part) * (1 - 1 / row.gain) for part, row in best.items())
-        row = Row(
+        row = TrialResult(
             part="whole",
             candidate=" ".join(f"{part}={row.candidate}" for part, row in best.items()),
             precision=max((row.precision for row in best.values()), key=ORDER.index),
@@ -225,12 +230,13 @@ class Tuning:
         """Seconds of the budget."""
         return self.budget_s - (time.monotonic() - self.begin)
 
-    def tell(self, doing: str) -> None:
-        """Say what is being done."""
-        self.progress(Progress(doing=doing, spent_s=time.monotonic() - self.begin, budget_s=self.budget_s))
+    def announce(self, doing: str) -> None:
+        """Report what is being done next."""
+        spent_s = time.monotonic() - self.begin
+        self.progress(TuneProgress(doing=doing, spent_s=spent_s, budget_s=self.budget_s))
 
 
-def promise(row: Row, rows: list[Row], shared: Shares) -> float:
+def promise(row: TrialResult, rows: list[TrialResult], shared: Shares) -> float:
     """What share of an utterance's time it should save, by the book, beyond the best that was timed."""
     part = cast(Part, row.part)
     found = max(
@@ -239,7 +245,7 @@ def promise(row: Row, rows: list[Row], shared: Shares) -> float:
     return 1 - 1 / row.predicted - shared.share(part) * found
 
 
-def best_of(rows: list[Row], part: Part) -> Row | None:
+def best_of(rows: list[TrialResult], part: Part) -> TrialResult | None:
     """The candidate that makes a part cheapest; of two that are within the noise, the more exact."""
     faster = [row for row in rows if row.part == part and row.verdict == "faster"]
     if not faster:
@@ -250,7 +256,7 @@ def best_of(rows: list[Row], part: Part) -> Row | None:
     return min(near, key=lambda row: (ORDER.index(row.precision), -row.gain))
 
 
-def with_rank(row: Row, best: dict[Part, Row], wins: bool) -> Row:
+def with_rank(row: TrialResult, best: dict[Part, TrialResult], wins: bool) -> TrialResult:
     """A row that was faster, told whether it was chosen, and if not, why."""
     if row.verdict != "faster":
         return row
@@ -261,7 +267,7 @@ def with_rank(row: Row, best: dict[Part, Row], wins: bool) -> Row:
     return replace(row, verdict="chosen") if wins else replace(row, why="the plan as a whole did not win")
 
 
-def as_planned(row: Row) -> Planned:
+def as_planned(row: TrialResult) -> Planned:
     """What the plan keeps of a row."""
     return Planned(backend=row.candidate, speedup=row.gain, calls=row.calls or {})
 

@@ -1,8 +1,9 @@
 """What accelerations are checked and timed on: utterances of the usual lengths, spoken by the engine itself.
 
-Every stage is run by the code that runs it in earnest (`speech_tokens`, the family's mels and sound), so
-that masks, memories and streaming are those of real use. The speech tokens are given, so that two ways to run
-a model say the same.
+Every stage is run by the code that runs it in earnest (`speech_tokens`, the family's streams), so that masks,
+memories and streaming are those of real use. The speech tokens are given, so that two ways to run a model
+say the same.
+
 Shapes: B batch (1 here) · V speech vocabulary with stops · M mel frames · N samples.
 """
 
@@ -27,16 +28,18 @@ from cosyrt.engine.speech_tokens import Reader, speech_tokens
 from cosyrt.engine.stages import Stages
 from cosyrt.voice.voice import Voice
 
-TEXTS = (
+SENTENCES = (
     "The quick brown fox jumps over the lazy dog near the river bank.",
     "今天天气很好，我们一起去公园散步吧。",
     "Good morning, thank you for calling; how may I help you today?",
     "请问明天早上八点的火车还有票吗？",
 )
-NOISE_SEED = 1
+EXCITATION_SEED = 1
 PROMPT_TOKENS = 75  # 3 s, as most reference clips are cut to
 BLOCKS_READ, READS = 2, 6  # of text that arrives while it is spoken, and of speech tokens in each
 LEAST_PER_TEXT = 3  # speech tokens a text token, so that a text is long enough for its speech
+STEPS_TIMED = 4  # of the language model at the beginning, in the middle and at the end: some copy their past
+EULER_STEPS_TIMED = 1  # of the solver: the others cost the same
 
 
 class Length(NamedTuple):
@@ -48,9 +51,9 @@ class Length(NamedTuple):
 
 
 # Sentences of 1.5 to 12 s, most of them 3 to 5; half of the time with a reference clip, half of it streamed.
-# No length comes twice, and none is a multiple of the next: whoever is fast only on lengths that he has seen,
-# or on round ones, shows it.
-LENGTHS = (
+# No length comes twice, and none is a multiple of the next: a candidate that is fast only on lengths it has
+# seen, or on round ones, shows it.
+TIMED_LENGTHS = (
     Length(83, 0, False),
     Length(117, PROMPT_TOKENS, True),
     Length(41, PROMPT_TOKENS, False),
@@ -62,33 +65,14 @@ LENGTHS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """A loaded model that is to be measured."""
+class Workload:
+    """Makes the utterances that one model is checked and timed on."""
 
-    pipeline: Pipeline
-
-    @classmethod
-    def open(cls, folder: str | None, device: str | None) -> Subject:
-        """Load a model folder; None is the built-in voice.
-
-        Raises:
-            ModelError: it cannot be used. UsageError: no such device.
-        """
-        return cls(pipeline=Pipeline(Model.open(folder, device)))
-
-    @property
-    def model(self) -> Model:
-        """The loaded model."""
-        return self.pipeline.model
-
-    @property
-    def plain(self) -> Stages:
-        """The eager stages."""
-        return self.model.plain
+    def __init__(self, model: Model) -> None:
+        self.model, self.pipeline = model, Pipeline(model)
 
     def voice(self, prompt_tokens: int) -> Voice:
-        """A voice with a prompt of that length; its numbers are random, in the range of real ones."""
+        """Make a voice with a prompt of that length; its numbers are random, in the range of real ones."""
         random = np.random.default_rng(prompt_tokens)
         flow = self.model.settings.flow
         frames = self.model.settings.rates.frames(prompt_tokens)
@@ -103,27 +87,27 @@ class Subject:
             family=self.pipeline.family,
         )
 
-    def heard(self, voice: Voice) -> Tensor | None:  # [1, 192]
-        """The speaker, if the language model is to hear it."""
+    def speaker(self, voice: Voice) -> Tensor | None:  # [1, 192]
+        """Speaker vector for the language model, if its family takes one."""
         if not self.model.settings.speaking.hears_speaker:
             return None
         return torch.from_numpy(voice.speaker.copy())[None].to(self.model.device)
 
     def utterance(self, length: Length, number: int = 0) -> Utterance:
-        """An utterance of that length; its speech tokens are drawn at random, with neighbours alike."""
+        """Make an utterance of that length; its speech tokens are random, with neighbours alike."""
         random = np.random.default_rng(number)
         voice = self.voice(length.prompt_tokens)
-        kinds = self.model.settings.flow.speech_vocabulary
-        speech = np.repeat(random.integers(0, kinds, length.speech_tokens), 2)[: length.speech_tokens]
-        text = self.pipeline.tokenizer.encode(TEXTS[number % len(TEXTS)])
+        vocabulary = self.model.settings.flow.speech_vocabulary
+        speech = np.repeat(random.integers(0, vocabulary, length.speech_tokens), 2)[: length.speech_tokens]
+        text = self.pipeline.tokenizer.encode(SENTENCES[number % len(SENTENCES)])
         words = -(-length.speech_tokens // LEAST_PER_TEXT)
         prompt = (text * (length.prompt_tokens // len(text) + 1))[: length.prompt_tokens // LEAST_PER_TEXT]
         return Utterance(
-            saying=LanguageModelInput(
+            llm_input=LanguageModelInput(
                 (text * (words // len(text) + 1))[:words],
                 prompt,
                 voice.speech_tokens.tolist(),
-                self.heard(voice),
+                self.speaker(voice),
             ),
             speech=speech.tolist(),
             voice=voice,
@@ -131,117 +115,118 @@ class Subject:
         )
 
     def spoken(self, number: int, most: int) -> Utterance:
-        """An utterance whose speech tokens, at most that many, the model itself draws from a text."""
-        p = self.pipeline
-        voice = self.voice(0)
-        saying = LanguageModelInput(p.tokenizer.encode(TEXTS[number % len(TEXTS)]), [], [], self.heard(voice))
-        decoder, draw = complete(p.model.settings.speaking, saying), torch.Generator().manual_seed(number)
-        speech = list(islice(speech_tokens(p.model.stages, decoder, draw, p.model.device), most))
-        return Utterance(saying=saying, speech=speech, voice=voice, chunked=bool(number % 2))
+        """Let the model itself draw the speech tokens of a sentence, at most that many."""
+        m, voice = self.model, self.voice(0)
+        text = self.pipeline.tokenizer.encode(SENTENCES[number % len(SENTENCES)])
+        llm_input = LanguageModelInput(text, [], [], self.speaker(voice))
+        decoder, generator = complete(m.settings.speaking, llm_input), torch.Generator().manual_seed(number)
+        speech = list(islice(speech_tokens(m.plain, decoder, generator, m.device), most))
+        return Utterance(llm_input=llm_input, speech=speech, voice=voice, chunked=bool(number % 2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Utterance:
-    """What is said, and the speech tokens it becomes whoever says it."""
+    """A text, and the speech tokens that it becomes whatever runs the model."""
 
-    saying: LanguageModelInput
+    llm_input: LanguageModelInput
     speech: list[int]
     voice: Voice
     chunked: bool
 
     def after(self, count: int) -> Utterance:
-        """The rest of it, once so many of its speech tokens have been said."""
-        said = self.saying.prompt_speech + self.speech[:count]
-        return replace(self, saying=replace(self.saying, prompt_speech=said), speech=self.speech[count:])
+        """Leave the rest of the utterance, its first speech tokens moved to the prompt."""
+        prompt = self.llm_input.prompt_speech + self.speech[:count]
+        llm_input = replace(self.llm_input, prompt_speech=prompt)
+        return replace(self, llm_input=llm_input, speech=self.speech[count:])
 
 
 def log_probabilities(
-    subject: Subject,
+    model: Model,
     stages: Stages,
-    said: Utterance,
+    utterance: Utterance,
     steps: int,
 ) -> Tensor:  # [steps, V]
-    """What the language model expects at each place of the given speech tokens."""
-    p = subject.pipeline
-    heard: list[Tensor] = []
-    given = iter(said.speech)
+    """Log-probabilities that the language model gives at each place of the given speech tokens."""
+    found: list[Tensor] = []
+    given = iter(utterance.speech)
 
     def force(stage: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def forced(*args: Any) -> Tensor:
-            heard.append(stage(*args))
-            only = torch.full_like(heard[-1], float("-inf"))
+            found.append(stage(*args))
+            only = torch.full_like(found[-1], float("-inf"))
             only[:, next(given)] = 0.0
             return only
 
         return forced
 
-    forced = stages._replace(prefill=force(stages.prefill), step=force(stages.step))
-    config = replace(p.model.settings.speaking, least_per_text=1.0, most_per_text=100.0)
-    decoder, draw = complete(config, said.saying), torch.Generator().manual_seed(0)
-    for _ in islice(speech_tokens(forced, decoder, draw, p.model.device), min(steps, len(said.speech))):
+    forced = stages.wrapped(prefill=force(stages.prefill), step=force(stages.step))
+    config = replace(model.settings.speaking, least_per_text=1.0, most_per_text=100.0)
+    decoder, generator = complete(config, utterance.llm_input), torch.Generator().manual_seed(0)
+    tokens = speech_tokens(forced, decoder, generator, model.device)
+    for _ in islice(tokens, min(steps, len(utterance.speech))):
         pass
-    return torch.cat(heard)
+    return torch.cat(found)
 
 
 def read_probabilities(
-    subject: Subject,
+    model: Model,
     stages: Stages,
-    said: Utterance,
+    utterance: Utterance,
 ) -> Tensor:  # [reads, V]; none where the model reads no text while it speaks
-    """What the language model expects after each read of text that arrives while it is spoken."""
-    config = replace(subject.model.settings.speaking, block_speech=READS)
+    """Log-probabilities after each read of text that arrives while it is spoken."""
+    config = replace(model.settings.speaking, block_speech=READS)
     if config.fill_token is None:
         return torch.zeros(0, 1)
-    decoder = Decoder(config, LanguageModelInput(said.saying.text, [], []), interleaved=True)
+    decoder = Decoder(config, LanguageModelInput(utterance.llm_input.text, [], []), interleaved=True)
     decoder.end_of_text()
-    reader = Reader(stages, subject.model.device)
-    heard: list[Tensor] = []
-    for number in said.speech[: BLOCKS_READ * READS]:
+    reader = Reader(stages, model.device)
+    found: list[Tensor] = []
+    for number in utterance.speech[: BLOCKS_READ * READS]:
         given = decoder.next_input()
         assert not isinstance(given, Pause)
-        heard.append(reader.read(given))
+        found.append(reader.read(given))
         decoder.accept(number)
-    return torch.cat(heard)
+    return torch.cat(found)
 
 
 def mel_of(
-    subject: Subject,
+    model: Model,
     stages: Stages,
-    said: Utterance,
+    utterance: Utterance,
     steps: int | None = None,
 ) -> Tensor:  # [1, 80, M]
-    """The mel of the given speech tokens; with `steps`, solved in that many steps of Euler's method."""
-    p = subject.pipeline
-    d = p.model.settings
-    config = d.flow if steps is None else replace(d.flow, steps=steps)
-    stream = d.mel_stream(
-        stages, config, Condition.of(said.voice, stages, p.model.device), chunked=said.chunked
-    )
-    return torch.cat([stream.until(said.speech[:count], edge) for count, edge in _cuts(subject, said)], dim=2)
+    """Mel of the given speech tokens; with `steps`, solved in that many steps of Euler's method."""
+    settings = model.settings
+    config = settings.flow if steps is None else replace(settings.flow, steps=steps)
+    condition = Condition.of(utterance.voice, stages, model.device)
+    stream = settings.mel_stream(stages, config, condition, chunked=utterance.chunked)
+    speech = utterance.speech
+    return torch.cat([stream.until(speech[:count], edge) for count, edge in _chunks(model, utterance)], dim=2)
 
 
-def _cuts(subject: Subject, said: Utterance) -> Iterator[tuple[int, int | None]]:
+def _chunks(model: Model, utterance: Utterance) -> Iterator[tuple[int, int | None]]:
     """(tokens that are there, edge up to which they become mel) of each chunk."""
-    chunking = subject.model.settings.chunking
-    if said.chunked:
-        for edge in chunking.edges(len(said.voice.speech_tokens)):
-            if edge + chunking.lookahead_tokens >= len(said.speech):
+    chunking = model.settings.chunking
+    if utterance.chunked:
+        for edge in chunking.edges(len(utterance.voice.speech_tokens)):
+            if edge + chunking.lookahead_tokens >= len(utterance.speech):
                 break
             yield edge + chunking.lookahead_tokens, edge
-    yield len(said.speech), None
+    yield len(utterance.speech), None
 
 
 def samples_of(
-    subject: Subject,
+    model: Model,
     stages: Stages,
     mel: Tensor,  # [1, 80, M]
 ) -> Tensor:  # [N]
-    """The sound of a mel, its noise always the same."""
-    d = subject.model.settings
-    return d.vocoder_stream(stages, d.vocoder, torch.Generator().manual_seed(NOISE_SEED)).push(mel, True)
+    """Samples of a mel, with the same noise each time."""
+    settings = model.settings
+    noise = torch.Generator().manual_seed(EXCITATION_SEED)
+    return settings.vocoder_stream(stages, settings.vocoder, noise).push(mel, True)
 
 
-class Call(NamedTuple):
+class StageCall(NamedTuple):
     """One call of a stage."""
 
     stage: str
@@ -249,7 +234,7 @@ class Call(NamedTuple):
     seconds: float
 
 
-class Clock:
+class TimedStages:
     """Stages of which one part is timed, call by call."""
 
     def __init__(
@@ -259,72 +244,72 @@ class Clock:
         device: torch.device,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.calls: list[Call] = []
-        self.clock = clock
-        self.device = device
+        self.calls: list[StageCall] = []
+        self.clock, self.device = clock, device
         names = [name for name in PARTS[part] if name != "new_cache"]
         self.stages = stages.wrapped(**{name: self.timed(name, getattr(stages, name)) for name in names})
 
     def timed(self, name: str, stage: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        """The stage, each call of which is written down when its result is there."""
+        """Wrap a stage so that each call is noted when its result is there."""
 
         def call(*args: Any) -> Tensor:
-            self.settle()
+            settle(self.device)
             begin = self.clock()
             out = stage(*args)
-            self.settle()
-            self.calls.append(Call(name, size_of(name, args), self.clock() - begin))
+            settle(self.device)
+            self.calls.append(StageCall(name, size_of(name, args), self.clock() - begin))
             return out
 
         return call
 
-    def settle(self) -> None:
-        """Wait until the device has done what it was given."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+
+def settle(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
-STEPS_TIMED = 4  # of the language model at the beginning, in the middle and at the end: some copy their past
-EULER_TIMED = 1  # of the solver: the others cost the same
-
-
-def calls_of(
-    subject: Subject,
+def stage_calls(
+    model: Model,
     stages: Stages,
     part: Part,
-    said: Utterance,
+    utterance: Utterance,
     clock: Callable[[], float] = time.perf_counter,
-) -> list[Call]:
-    """The calls of one part while an utterance is said, each with its time; of like calls only a few."""
-    p = subject.pipeline
+) -> list[StageCall]:
+    """Time the calls of one part while an utterance is spoken; of like calls only a few."""
     if part == "llm":
-        return list(_language_calls(subject, stages, said, clock))
-    timed = Clock(stages, part, p.model.device, clock)
+        return list(_language_calls(model, stages, utterance, clock))
+    timed = TimedStages(stages, part, model.device, clock)
     if part == "vocode":
-        frames = p.model.settings.rates.frames(len(said.speech))
-        mel = torch.full((1, p.model.settings.flow.mel_bins, frames), -6.0, device=p.model.device)
-        samples_of(subject, timed.stages, mel)
+        frames = model.settings.rates.frames(len(utterance.speech))
+        mel = torch.full((1, model.settings.flow.mel_bins, frames), -6.0, device=model.device)
+        samples_of(model, timed.stages, mel)
     else:
-        mel_of(subject, timed.stages, said, EULER_TIMED)
+        mel_of(model, timed.stages, utterance, EULER_STEPS_TIMED)
     return timed.calls
 
 
 def _language_calls(
-    subject: Subject, stages: Stages, said: Utterance, clock: Callable[[], float]
-) -> Iterator[Call]:
-    last = max(0, len(said.speech) - 1 - STEPS_TIMED)
+    model: Model, stages: Stages, utterance: Utterance, clock: Callable[[], float]
+) -> Iterator[StageCall]:
+    last = max(0, len(utterance.speech) - 1 - STEPS_TIMED)
     for place in sorted({0, last // 2, last}):
-        timed = Clock(stages, "llm", subject.model.device, clock)
-        log_probabilities(subject, timed.stages, said.after(place), 1 + STEPS_TIMED)
+        timed = TimedStages(stages, "llm", model.device, clock)
+        log_probabilities(model, timed.stages, utterance.after(place), 1 + STEPS_TIMED)
         yield from (call for call in timed.calls if not place or call.stage != "prefill")
 
 
-def seconds_of(subject: Subject, part: Part, said: Utterance, calls: list[Call]) -> float:
-    """What the part takes for the whole utterance, with the like calls that were left out."""
+def seconds_of(model: Model, part: Part, utterance: Utterance, calls: list[StageCall]) -> float:
+    """Seconds of a part for the whole utterance, with the like calls that were left out."""
     total = sum(call.seconds for call in calls)
     if part == "velocity":
-        return total * subject.model.settings.flow.steps / EULER_TIMED
+        return total * model.settings.flow.steps / EULER_STEPS_TIMED
     if part != "llm":
         return total
     steps = [call.seconds for call in calls if call.stage == "step"]
-    return total + sum(steps) / max(1, len(steps)) * (len(said.speech) - 1 - len(steps))
+    return total + sum(steps) / max(1, len(steps)) * (len(utterance.speech) - 1 - len(steps))
+
+
+def part_seconds(model: Model, stages: Stages, part: Part, utterance: Utterance) -> float:
+    """Run one part of an utterance, and give the seconds that it takes for all of it."""
+    return seconds_of(model, part, utterance, stage_calls(model, stages, part, utterance))

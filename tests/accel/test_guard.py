@@ -21,7 +21,7 @@ from cosyrt.accel.registry import BACKENDS
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
-from cosyrt.lab.workload import Length, Subject, log_probabilities, mel_of
+from cosyrt.lab.workload import Length, Workload, log_probabilities, mel_of
 from tests.accel.fake_cuda import FIRST, SECOND, Cards, FakeStream
 from tests.engine.pipelines import SHORT, Counted, other
 
@@ -52,7 +52,7 @@ def nan(stage: Callable[..., Tensor], after: int) -> Callable[..., Tensor]:
     return call
 
 
-def test_a_stage_works_where_its_caller_does(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_works_where_its_caller_does(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the card and the stream that are current there; a new thread would begin on the first card."""
     cards = Cards(monkeypatch)
     asked = FakeStream(SECOND)
@@ -62,7 +62,7 @@ def test_a_stage_works_where_its_caller_does(subject: Subject, monkeypatch: pyte
         seen.append((cards.current, cards.streams.get(SECOND)))
         return torch.zeros(1)
 
-    stages = watched(subject.plain, subject.plain._replace(velocity=stage), "velocity")
+    stages = watched(workload.model.plain, workload.model.plain._replace(velocity=stage), "velocity")
     cards.streams[SECOND] = asked
     call: Any = stages.velocity
     call(SimpleNamespace(device=SECOND, numel=lambda: 1))
@@ -70,55 +70,57 @@ def test_a_stage_works_where_its_caller_does(subject: Subject, monkeypatch: pyte
     assert seen == [(SECOND, asked)] and cards.current == FIRST
 
 
-def test_a_healthy_backend_is_let_be(subject: Subject, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_healthy_backend_is_let_be(workload: Workload, caplog: pytest.LogCaptureFixture) -> None:
     """The same mel as without the guard, and not a word."""
-    stages = watched(subject.plain, subject.plain, "velocity")
-    said = subject.utterance(STREAMED)
+    stages = watched(workload.model.plain, workload.model.plain, "velocity")
+    said = workload.utterance(STREAMED)
 
-    assert torch.equal(mel_of(subject, stages, said), mel_of(subject, subject.plain, said))
+    assert torch.equal(
+        mel_of(workload.model, stages, said), mel_of(workload.model, workload.model.plain, said)
+    )
     assert not guard.events and not caplog.messages
 
 
 @pytest.mark.parametrize(("part", "stage"), [("velocity", "velocity"), ("encode", "encode")])
 @pytest.mark.parametrize("after", [0, 3])
 def test_nan_in_the_middle_of_a_stream_is_done_again(
-    subject: Subject, part: Part, stage: str, after: int, caplog: pytest.LogCaptureFixture
+    workload: Workload, part: Part, stage: str, after: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The call is repeated the plain way from the memory it found: the mel is that of the plain way."""
-    said = subject.utterance(STREAMED)
-    bad = Counted(nan(getattr(subject.plain, stage), after))
-    stages = watched(subject.plain, subject.plain._replace(**{stage: bad}), part)
+    said = workload.utterance(STREAMED)
+    bad = Counted(nan(getattr(workload.model.plain, stage), after))
+    stages = watched(workload.model.plain, workload.model.plain._replace(**{stage: bad}), part)
     with caplog.at_level(logging.ERROR):
-        mel = mel_of(subject, stages, said)
+        mel = mel_of(workload.model, stages, said)
 
-    assert torch.allclose(mel, mel_of(subject, subject.plain, said), atol=1e-5)
+    assert torch.allclose(mel, mel_of(workload.model, workload.model.plain, said), atol=1e-5)
     assert bad.calls == after + 1
     assert [event.kind for event in guard.events] == ["not finite"]
     assert len(caplog.messages) == 1 and f"part={part}" in caplog.text
 
 
 @pytest.mark.parametrize("fail_at", [1, 5])
-def test_a_step_that_raises_is_done_again(subject: Subject, fail_at: int) -> None:
+def test_a_step_that_raises_is_done_again(workload: Workload, fail_at: int) -> None:
     """The expectations are those of the plain way, and the backend is not asked again."""
-    said = subject.utterance(Length(20, 0, False))
-    bad = Counted(subject.plain.step, fail_at=fail_at)
-    stages = watched(subject.plain, subject.plain._replace(step=bad), "llm")
-    found = log_probabilities(subject, stages, said, 12)
+    said = workload.utterance(Length(20, 0, False))
+    bad = Counted(workload.model.plain.step, fail_at=fail_at)
+    stages = watched(workload.model.plain, workload.model.plain._replace(step=bad), "llm")
+    found = log_probabilities(workload.model, stages, said, 12)
 
-    assert torch.allclose(found, log_probabilities(subject, subject.plain, said, 12), atol=1e-5)
+    assert torch.allclose(found, log_probabilities(workload.model, workload.model.plain, said, 12), atol=1e-5)
     assert bad.calls == fail_at
     assert [event.kind for event in guard.events] == ["raised"]
 
 
 @pytest.mark.parametrize(("part", "stage"), [("llm", "step"), ("velocity", "velocity")])
-def test_a_state_of_16_bits_is_gone_on_from(subject: Subject, part: Part, stage: str) -> None:
+def test_a_state_of_16_bits_is_gone_on_from(workload: Workload, part: Part, stage: str) -> None:
     """When half weights are given up in the middle, the plain way goes on from caches that they made."""
-    said = subject.utterance(STREAMED)
-    half = BACKENDS["bf16"].build(part, subject.model)
+    said = workload.utterance(STREAMED)
+    half = BACKENDS["bf16"].build(part, workload.model)
     bad = Counted(getattr(half, stage), fail_at=12)
-    stages = watched(subject.plain, half._replace(**{stage: bad}), part)
+    stages = watched(workload.model.plain, half._replace(**{stage: bad}), part)
     run = mel_of if part == "velocity" else lambda s, way, u: log_probabilities(s, way, u, 24)
-    found, plain = run(subject, stages, said), run(subject, subject.plain, said)
+    found, plain = run(workload, stages, said), run(workload, workload.model.plain, said)
 
     assert bad.calls == 12 and sum(guard.events.values()) == 1
     assert 0 < float((found - plain).abs().mean()) < 0.05
@@ -151,28 +153,32 @@ def test_a_backend_that_hangs_ends_the_utterance_and_not_the_next(
     assert [event.kind for event in guard.events] == ["hung"]
 
 
-def test_a_backend_that_becomes_slow_is_replaced(subject: Subject) -> None:
+def test_a_backend_that_becomes_slow_is_replaced(workload: Workload) -> None:
     """After a window of calls that take many times the plan, and not after a few."""
     now = iter(range(1_000_000))
-    bad = Counted(subject.plain.step)
+    bad = Counted(workload.model.plain.step)
     stages = watched(
-        subject.plain,
-        subject.plain._replace(step=bad),
+        workload.model.plain,
+        workload.model.plain._replace(step=bad),
         "llm",
         planned_s=0.01,
         config=GuardConfig(window=6),
         clock=lambda: float(next(now)),
     )
-    log_probabilities(subject, stages, subject.utterance(Length(30, 0, False)), 25)
+    log_probabilities(workload.model, stages, workload.utterance(Length(30, 0, False)), 25)
 
     assert bad.calls == 5  # the prompt's call is in the window, too
     assert [event.kind for event in guard.events] == ["slow"]
 
 
-def test_it_is_for_the_rest_of_the_process(subject: Subject) -> None:
+def test_it_is_for_the_rest_of_the_process(workload: Workload) -> None:
     """The model loaded once more does not try the part again; another model does."""
-    bad = subject.plain._replace(velocity=nan(subject.plain.velocity, 0))
-    mel_of(subject, watched(subject.plain, bad, "velocity"), subject.utterance(Length(20, 0, False)))
+    bad = workload.model.plain._replace(velocity=nan(workload.model.plain.velocity, 0))
+    mel_of(
+        workload.model,
+        watched(workload.model.plain, bad, "velocity"),
+        workload.utterance(Length(20, 0, False)),
+    )
 
     assert guard.given_up(MODEL, "velocity")
     assert not guard.given_up(MODEL, "llm") and not guard.given_up("another", "velocity")

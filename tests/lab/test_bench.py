@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from cosyrt.audio import Audio
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import MissingDependency, UsageError
 from cosyrt.lab import bench as benchmark
-from cosyrt.lab.bench import Bench, BenchConfig
-from cosyrt.lab.bench_report import Report
+from cosyrt.lab.bench import Bench, BenchConfig, StreamTimes, stream_times
+from cosyrt.lab.bench_report import BenchReport
 from cosyrt.lab.child import Outcome
 
 QUICK = BenchConfig(passes=2, lengths=("short",))
@@ -56,21 +59,21 @@ WAYS: dict[str, Callable[..., Stages] | None] = {
 @pytest.fixture
 def ways(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ways of our own, and no process for each of them."""
-    monkeypatch.setattr(benchmark, "way", WAYS.__getitem__)
+    monkeypatch.setattr(benchmark, "acceleration", WAYS.__getitem__)
     monkeypatch.setattr(benchmark, "call_in_child", lambda *args, **options: Outcome(failure="not wanted"))
 
 
-def report(folder: Path, **changes: Any) -> Report:
-    return Bench(str(folder), "cpu", replace(QUICK, **changes)).run()
+def report(folder: Path, **changes: Any) -> BenchReport:
+    return Bench(Model.open(folder, "cpu"), replace(QUICK, **changes)).run()
 
 
 @pytest.fixture(scope="module")
-def alone(tiny_folder: Path) -> Report:
+def alone(tiny_folder: Path) -> BenchReport:
     """The tiny model as it is, its memory measured in a process of its own."""
     return report(tiny_folder)
 
 
-def test_each_text_has_its_figures(alone: Report) -> None:
+def test_each_text_has_its_figures(alone: BenchReport) -> None:
     """Real-time factor, its spread and the first chunk of a short text in English and in Chinese."""
     assert [str(each.text) for each in alone.said] == ["en short", "zh short"]
     for each in alone.said:
@@ -78,10 +81,11 @@ def test_each_text_has_its_figures(alone: Report) -> None:
         assert each.rtf.median == pytest.approx(each.seconds.median / each.audio_s)
         assert each.rtf.median <= each.rtf.p95 <= each.rtf.p99
         assert each.first_chunk_s.median > 0
+        assert each.longest_silence_s >= 0
     assert (alone.family, alone.device, alone.passes) == ("cosyvoice2", "cpu", 2)
 
 
-def test_one_way_alone_is_compared_with_nothing(alone: Report) -> None:
+def test_one_way_alone_is_compared_with_nothing(alone: BenchReport) -> None:
     """There is no gain, no noise floor, no verdict."""
     (way,) = alone.ways
 
@@ -89,7 +93,7 @@ def test_one_way_alone_is_compared_with_nothing(alone: Report) -> None:
     assert (way.gain, way.first_chunk_gain, way.verdict) == (None, None, None)
 
 
-def test_memory_and_load_are_of_a_process_of_its_own(alone: Report) -> None:
+def test_memory_and_load_are_of_a_process_of_its_own(alone: BenchReport) -> None:
     """The child says when it had loaded, how long its first utterance took, and its peak."""
     (way,) = alone.ways
 
@@ -129,7 +133,7 @@ def test_what_cannot_be_run_is_left_out_with_its_reason(tiny_folder: Path) -> No
 def test_nothing_to_measure_is_told(tiny_folder: Path) -> None:
     """If no way can be run there is no report, but the reasons."""
     with pytest.raises(UsageError, match="nothing to measure: it is not installed"):
-        Bench(str(tiny_folder), "cpu", replace(QUICK, ways=("absent",)))
+        Bench(Model.open(tiny_folder, "cpu"), replace(QUICK, ways=("absent",)))
 
 
 @pytest.mark.usefixtures("ways")
@@ -137,8 +141,8 @@ def test_speakers_at_once(tiny_folder: Path) -> None:
     """1, 2 and 3 at once, all heard to the end."""
     found = report(tiny_folder, speakers=3)
 
-    assert [crowd.speakers for crowd in found.crowds] == [1, 2, 3]
-    assert all(crowd.audio_s_per_s > 0 and crowd.rtf > 0 for crowd in found.crowds)
+    assert [each.speakers for each in found.crowds] == [1, 2, 3]
+    assert all(each.audio_s_per_s > 0 and each.rtf > 0 for each in found.crowds)
 
 
 @pytest.mark.parametrize(
@@ -152,9 +156,9 @@ def test_speakers_at_once(tiny_folder: Path) -> None:
     ],
 )
 def test_mistakes_are_told_before_the_model_is_loaded(changes: dict[str, Any], says: str) -> None:
-    """Unknown or repeated names, with a folder that is not even there."""
+    """Unknown or repeated names are mistakes of the configuration, which needs no model."""
     with pytest.raises(UsageError, match=says):
-        Bench("no/such/folder", "cpu", replace(QUICK, **changes))
+        replace(QUICK, **changes)
 
 
 @pytest.mark.usefixtures("ways")
@@ -162,8 +166,8 @@ def test_a_model_without_voices_borrows_a_clip(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The built-in voice says a sentence, and the model speaks like it."""
-    bench = Bench(str(tiny_folder), "cpu", QUICK)
-    bench.subject.pipeline.voices.clear()
+    bench = Bench(Model.open(tiny_folder, "cpu"), QUICK)
+    bench.plain.voices.clear()
     monkeypatch.setattr(benchmark, "load", lambda *args, **options: bench_voice(tiny_folder))
     (voice,) = {bench._voice(text).name for text in bench.texts}
 
@@ -182,6 +186,32 @@ def test_ways_have_names() -> None:
     from cosyrt.accel.load import planned
     from cosyrt.accel.registry import BACKENDS
 
-    assert benchmark.way("eager") is None
-    assert benchmark.way("plan") is planned
-    assert all(callable(benchmark.way(name)) for name in ("torchscript", *BACKENDS))
+    assert benchmark.acceleration("eager") is None
+    assert benchmark.acceleration("plan") is planned
+    assert all(callable(benchmark.acceleration(name)) for name in ("torchscript", *BACKENDS))
+
+
+def chunks(monkeypatch: pytest.MonkeyPatch, *times: tuple[float, float]) -> Iterator[Audio]:
+    """Chunks of so many seconds, each at its time on a clock of our own."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+
+    def made() -> Iterator[Audio]:
+        for clock[0], seconds in times:
+            yield Audio(np.zeros(int(seconds * 100), np.float32), 100)
+
+    return made()
+
+
+def test_the_first_chunk_and_the_last_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First audio, all audio, and no silence when every chunk is there before it is needed."""
+    found = stream_times(chunks(monkeypatch, (0.5, 1.0), (1.0, 1.0), (2.0, 2.0)))
+
+    assert found == StreamTimes(seconds=2.0, audio_s=4.0, first_chunk_s=0.5, longest_silence_s=0.0)
+
+
+def test_a_late_chunk_is_a_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second chunk comes 0.5 s after the first has been played, the third 0.25 s after the second."""
+    found = stream_times(chunks(monkeypatch, (0.5, 1.0), (2.0, 1.0), (3.25, 1.0)))
+
+    assert found.longest_silence_s == pytest.approx(0.5)

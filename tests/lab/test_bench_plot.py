@@ -8,24 +8,24 @@ from pathlib import Path
 import pytest
 
 from cosyrt.errors import MissingDependency, UsageError
-from cosyrt.lab.bench_plot import draw, require_matplotlib
-from cosyrt.lab.bench_report import AGAIN, Report, Results
+from cosyrt.lab.bench_plot import draw_report, require_matplotlib
+from cosyrt.lab.bench_report import AGAIN_SUFFIX, BenchReport, Results
 from cosyrt.lab.child import Outcome
 from tests.lab.test_bench_report import ONE, OTHER, results, runs
 
 
-def report() -> Report:
+def report() -> BenchReport:
     fast = {ONE: runs(1, 0.5, 0.5, 0.5), OTHER: runs(1, 1.5, 1.5, 1.5, audio_s=6.0)}
-    found: Results = results(fast=fast, **{f"eager{AGAIN}": results().runs["eager"]})
+    found: Results = results(fast=fast, **{f"eager{AGAIN_SUFFIX}": results().runs["eager"]})
     names = ("eager", "fast")
-    return Report(
+    return BenchReport(
         family="cosyvoice2",
         device="cpu",
         threads=1,
         passes=3,
         floor=found.floor,
-        ways=[found.way(name, Outcome(), None) for name in names],
-        said=[found.said(name, text) for name in names for text in (ONE, OTHER)],
+        ways=[found.of_way(name, Outcome(), None) for name in names],
+        said=[found.of_text(name, text) for name in names for text in (ONE, OTHER)],
     )
 
 
@@ -34,7 +34,7 @@ def test_a_picture_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     for name in ("speed.png", "speed.svg"):
         require_matplotlib(tmp_path / name)
-        draw(report(), tmp_path / name)
+        draw_report(report(), tmp_path / name)
 
     assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
     assert "fast: 2.00×" in (tmp_path / "speed.svg").read_text(encoding="utf-8")
@@ -55,6 +55,6 @@ def test_a_file_that_is_no_picture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is no picture"):
         require_matplotlib(tmp_path / "speed.txt")
     with pytest.raises(UsageError, match="cannot be written"):
-        draw(report(), tmp_path / "nowhere" / "speed.png")
+        draw_report(report(), tmp_path / "nowhere" / "speed.png")
     with pytest.raises(UsageError, match="cannot be written: No such file"):
         require_matplotlib(tmp_path / "nowhere" / "speed.png")

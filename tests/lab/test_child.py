@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cosyrt.lab.child import LONGEST_REASON, MB, call_in_child, own_peak_bytes
+from cosyrt.lab.child import LONGEST_REASON, call_in_child, own_peak_bytes
+from cosyrt.units import MIB
 
 ENOUGH_S = 60.0
 
@@ -24,11 +25,11 @@ def take(megabytes: int) -> int:
 
 def test_the_value_comes_back_with_the_memory() -> None:
     """The child's own peak is told, and nothing of the parent's."""
-    ballast = b"x" * (400 * MB)
+    ballast = b"x" * (400 * MIB)
     outcome = call_in_child(take, 200, timeout_s=ENOUGH_S)
 
-    assert (outcome.value, outcome.failure) == (200 * MB, None)
-    assert 200 * MB <= outcome.peak_bytes < 400 * MB
+    assert (outcome.value, outcome.failure) == (200 * MIB, None)
+    assert 200 * MIB <= outcome.peak_bytes < 400 * MIB
     assert own_peak_bytes() >= len(ballast)
 
 
@@ -84,7 +85,7 @@ def _works_aside(where: str) -> None:
 def test_a_killed_child_leaves_no_files(tmp_path: Path) -> None:
     """Its temporary folder is one of its own, which goes with it."""
     where = tmp_path / "where"
-    outcome = call_in_child(_works_aside, str(where), timeout_s=ENOUGH_S, memory_bytes=200 * MB)
+    outcome = call_in_child(_works_aside, str(where), timeout_s=ENOUGH_S, memory_bytes=200 * MIB)
 
     assert outcome.failure is not None
     made = Path(where.read_text())
@@ -135,7 +136,7 @@ def test_ctrl_c_shows_no_traceback_of_a_child() -> None:
 
 def test_a_greedy_call_is_ended() -> None:
     """The memory limit ends a call that would take it all."""
-    outcome = call_in_child(_greedy, timeout_s=ENOUGH_S, memory_bytes=200 * MB)
+    outcome = call_in_child(_greedy, timeout_s=ENOUGH_S, memory_bytes=200 * MIB)
 
     assert outcome.failure == "it needs more than 200 MB of memory"
 

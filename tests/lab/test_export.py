@@ -50,7 +50,7 @@ def test_a_wrong_archive_gets_no_name(
 
 def test_each_step_is_told(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A progress bar can follow; the last step is the proof."""
-    monkeypatch.setattr(exporting, "prove", lambda *files: 0.0)
+    monkeypatch.setattr(exporting, "check_archive", lambda *files: 0.0)
     told: list[tuple[str, str]] = []
     export(
         ModelFolder.open(tiny_folder),
@@ -104,7 +104,7 @@ def test_an_error_of_ours_is_not_taken_for_one_of_the_place(
     def lost(*_: Path) -> float:
         raise FileNotFoundError("python")
 
-    monkeypatch.setattr(exporting, "prove", lost)
+    monkeypatch.setattr(exporting, "check_archive", lost)
     with pytest.raises(FileNotFoundError, match="python"):
         export(ModelFolder.open(tiny_folder), out=tmp_path, precisions=["fp32"])
     assert names(tmp_path) == set()

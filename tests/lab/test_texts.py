@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cosyrt.lab.texts import LENGTHS, TEXTS
+from cosyrt.lab.texts import TEXT_LENGTHS, TEXTS
 from cosyrt.text.normalize import language_of
 
 BOUNDS = {"short": (1, 49), "medium": (50, 200), "long": (201, 400)}
@@ -10,7 +10,9 @@ BOUNDS = {"short": (1, 49), "medium": (50, 200), "long": (201, 400)}
 
 def test_lengths_are_what_they_are_called() -> None:
     """Below 50, 50 to 200, above 200 characters; each in both languages."""
-    assert {(text.language, text.length) for text in TEXTS} == {(a, b) for a in ("en", "zh") for b in LENGTHS}
+    assert {(text.language, text.length) for text in TEXTS} == {
+        (a, b) for a in ("en", "zh") for b in TEXT_LENGTHS
+    }
     for text in TEXTS:
         least, most = BOUNDS[text.length]
         assert least <= len(text.words) <= most, text

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyrt.lab.timing import Speedup, Summary, TimingConfig, Timings, interleaved, speedup
+from cosyrt.lab.timing import (
+    Speedup,
+    Summary,
+    TimingConfig,
+    Timings,
+    interleaved,
+    speedup,
+    timed,
+    total_speedup,
+)
 
 LENGTHS = [50, 100, 400]
 
@@ -25,7 +34,7 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
-    def candidate(self, name: str, cost: Callable[[int, int], float]) -> Callable[[int], None]:
+    def candidate(self, name: str, cost: Callable[[int, int], float]) -> Callable[[int], float]:
         """Spends `cost(length, how often it has seen that length)` seconds."""
         seen: dict[int, int] = {}
 
@@ -34,7 +43,7 @@ class Clock:
             self.now += cost(length, seen.get(length, 0))
             seen[length] = seen.get(length, 0) + 1
 
-        return call
+        return timed(call, clock=self)
 
 
 def measured(**costs: Callable[[int, int], float]) -> tuple[Timings, Clock]:
@@ -111,9 +120,27 @@ def test_work_is_settled_before_the_clock_is_read() -> None:
         clock.now += 0.25 * len(begun)
         begun.clear()
 
-    timings = interleaved({"a": begun.append}, LENGTHS, TimingConfig(passes=1), clock=clock, settle=settle)
+    candidate = timed(begun.append, clock=clock, settle=settle)
+    timings = interleaved({"a": candidate}, LENGTHS, TimingConfig(passes=1))
 
     assert timings.steady_s["a"].tolist() == [[0.25]] * len(LENGTHS)
+
+
+def test_seconds_may_come_from_anywhere() -> None:
+    """A candidate that adds up the seconds of some of its work needs no clock to be read around it."""
+    timings = interleaved({"a": lambda length: length / 2}, LENGTHS, TimingConfig(passes=2))
+
+    assert timings.repeated_s("a").tolist() == [25, 50, 200]
+
+
+def test_a_total_counts_the_few_that_are_very_slow() -> None:
+    """One length of five that takes 46 times as long makes the total ten times slower, not the median."""
+    before, after = np.ones((5, 1)), np.array([[1.0], [1], [46], [1], [1]])
+
+    assert total_speedup(before, after).median == pytest.approx(0.1)
+    assert speedup(before, after).median == 1
+    found = total_speedup(2 * before, before)
+    assert (found.median, found.low, found.high) == pytest.approx((2, 2, 2))
 
 
 def test_an_a_a_run_sets_what_may_be_claimed() -> None:

@@ -16,17 +16,16 @@ from cosyrt.accel.registry import BACKENDS
 from cosyrt.errors import ModelError, UsageError
 from cosyrt.lab.child import Outcome
 from cosyrt.lab.parity import Distances, Parity
-from cosyrt.lab.trial import Job, Result, Shares
+from cosyrt.lab.trial import Job, Measurement, Shares, TrialResult
 from cosyrt.lab.tune import best_of, tune, with_rank
-from cosyrt.lab.verdict import Row
-from tests.lab.test_verdict import timed
+from tests.lab.test_trial import timed
 
 TRIED = ("bf16", "int8")
 SHARES = Shares(seconds={"llm": 6.0, "encode": 0.1, "velocity": 4.0, "vocode": 0.5}, pass_s=0.1, device="cpu")
 
 
-def row(name: str, cost_s: float, precision: str = "half") -> Row:
-    return Row(
+def row(name: str, cost_s: float, precision: str = "half") -> TrialResult:
+    return TrialResult(
         part="llm",
         candidate=name,
         precision=precision,  # type: ignore[arg-type]
@@ -56,7 +55,7 @@ def acted(monkeypatch: pytest.MonkeyPatch, whole_low: float) -> list[Job]:
         jobs.append(job)
         found = timed(whole_low, whole_low + 0.1) if job.whole else timed(1.5, 1.6)
         right = Parity(precision="half", distances=Distances())
-        return Outcome(value=Result(build_s=0.1, parity=right, timed=found, calls={"step": [(1, 0.1)]}))
+        return Outcome(value=Measurement(build_s=0.1, parity=right, timed=found, calls={"step": [(1, 0.1)]}))
 
     here = {name: replace(BACKENDS[name], availability=lambda device: Availability(True)) for name in TRIED}
     monkeypatch.setattr(tuning, "BACKENDS", here)

@@ -17,8 +17,9 @@ import torch
 from torch import nn
 
 from cosyrt.accel.contract import PARTS, Availability, Backend, Part, replaced
+from cosyrt.accel.distance import largest_difference
 from cosyrt.accel.torchscript.archive import DTYPES, Archive, remedy
-from cosyrt.accel.torchscript.cases import TOLERANCE, distance
+from cosyrt.accel.torchscript.cases import TOLERANCE
 from cosyrt.accel.torchscript.stages import Component, components_of
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.errors import ArchiveError, MissingDependency, UsageError
@@ -95,7 +96,7 @@ def swapped(component: Component, networks: Networks, archive: Archive) -> Netwo
     other = component.swap(networks, archive)
     device = next(networks.flow.parameters()).device
     plain, ours = (component.trial(eager(each), device) for each in (networks, other))
-    error = distance([ours], [plain])
+    error = largest_difference([ours], [plain])
     if not error <= TOLERANCE[archive.precision]:
         raise ArchiveError(
             f"{archive.path} is off by {error:.2g} of the model's own largest output: it was made from "

@@ -1,4 +1,4 @@
-"""Why is it slow? Every cause that is known, looked for in turn, each with the experiment that decides."""
+"""Why is it slow? Every known cause is looked for in turn, each with the experiment that decides."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cosyrt.accel.contract import Part
-from cosyrt.lab.doctor.finding import Finding
 from cosyrt.lab.doctor.hardware import memory_spill, threads, tiny_share
-from cosyrt.lab.doctor.lengths import algorithm_search, executor_settings, respecialisation
-from cosyrt.lab.doctor.packages import two_onnxruntimes, version_mismatch
-from cosyrt.lab.doctor.patient import Patient
-from cosyrt.lab.doctor.weights import autocast, mislabelled, wrong_device
+from cosyrt.lab.doctor.lengths import executor_settings, respecialisation
+from cosyrt.lab.doctor.packages import mislabelled, two_onnxruntimes, version_mismatch
+from cosyrt.lab.doctor.setup import Finding, Setup
 
 # In this order: the executor's settings must be looked at before anything else runs the stages.
-CAUSES: tuple[Callable[[Patient], Finding], ...] = (
+CAUSES: tuple[Callable[[Setup], Finding], ...] = (
     tiny_share,
     version_mismatch,
     two_onnxruntimes,
     mislabelled,
-    wrong_device,
     executor_settings,
-    autocast,
     memory_spill,
-    algorithm_search,
     respecialisation,
     threads,
 )
@@ -33,19 +28,19 @@ CAUSES: tuple[Callable[[Patient], Finding], ...] = (
 class Diagnosis:
     """Where the time goes, and what was found of every cause."""
 
-    shares: dict[Part, float]  # seconds of each part for a short utterance, the plain way
+    shares: dict[Part, float]  # seconds of each part for a short utterance in eager
     findings: tuple[Finding, ...]
 
     @property
     def named(self) -> list[Finding]:
-        """The causes that are there, the confirmed ones first."""
+        """Causes that are there, the confirmed ones first."""
         return sorted((one for one in self.findings if one.named), key=lambda one: one.status)
 
 
-def diagnose(patient: Patient, on_step: Callable[[str], object] = lambda step: None) -> Diagnosis:
-    """Look for every cause; what a stage raises is passed on. `on_step` hears what is being looked for."""
+def diagnose(setup: Setup, on_step: Callable[[str], object] = lambda step: None) -> Diagnosis:
+    """Look for every cause; what a stage raises is passed on. `on_step` is told what is looked for."""
     findings = []
     for number, cause in enumerate(CAUSES, 1):
         on_step(f"{number} of {len(CAUSES)}: {cause.__name__.replace('_', ' ')}")
-        findings.append(cause(patient))
-    return Diagnosis(shares=dict(patient.shares), findings=tuple(findings))
+        findings.append(cause(setup))
+    return Diagnosis(shares=dict(setup.shares), findings=tuple(findings))

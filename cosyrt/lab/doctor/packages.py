@@ -1,18 +1,29 @@
-"""Causes that lie in what is installed, and in files that another installation made."""
+"""Causes that lie in what is installed, and in archives and plans that another installation made."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from cosyrt.accel.torchscript.archive import Archive, named, remedy, torch_release
+import torch
+
+from cosyrt.accel.torchscript.archive import (
+    DTYPES,
+    Archive,
+    named,
+    read,
+    remedy,
+    torch_release,
+    weight_dtype,
+    weights,
+)
 from cosyrt.accel.torchscript.manifest import Manifest, sha256
 from cosyrt.accel.torchscript.stages import components_of
 from cosyrt.errors import ArchiveError
-from cosyrt.lab.doctor.finding import Finding
-from cosyrt.lab.doctor.patient import Patient
+from cosyrt.lab.doctor.setup import Finding, Setup
 from cosyrt.startup import runtime
 
 # Every distribution that brings a module called onnxruntime.
@@ -22,12 +33,12 @@ ONNXRUNTIMES = re.compile(
 )
 
 
-def version_mismatch(patient: Patient) -> Finding:
-    """A plan or archive of another torch or checkpoint; libraries for different releases of CUDA."""
+def version_mismatch(setup: Setup) -> Finding:
+    """Look for plans and archives of another torch or model, and libraries for different releases of CUDA."""
     cause = "version mismatch"
-    found = list(_mismatches(patient))
+    found = list(_mismatches(setup))
     if not found:
-        archives = len(patient.archives)
+        archives = len(setup.archives)
         seen = f"the plan if there is one, {archives} archives and the libraries belong together"
         return Finding(cause=cause, status="ruled out", seen=seen)
     seen, experiment, fix = found[0]
@@ -35,24 +46,24 @@ def version_mismatch(patient: Patient) -> Finding:
     return Finding(cause=cause, status="confirmed", seen=seen + more, experiment=experiment, fix=fix)
 
 
-def _mismatches(patient: Patient) -> Iterator[tuple[str, str, str]]:
+def _mismatches(setup: Setup) -> Iterator[tuple[str, str, str]]:
     """(what was seen, the experiment, the fix) of each."""
-    model = str(patient.subject.model.folder.path)
-    if patient.plan_objection:
-        changed = ", ".join(patient.changed) or "none"
+    model = str(setup.model.folder.path)
+    if setup.plan_objection:
+        changed = ", ".join(setup.changed) or "none"
         yield (
-            f"there is a plan, and it does not fit: {patient.plan_objection}",
+            f"there is a plan, and it does not fit: {setup.plan_objection}",
             f"loaded: parts that run another way than the plain one: {changed}",
             f"cosyrt tune {model}",
         )
-    for path in patient.archives:
-        if difference := _difference(patient, path):
-            yield f"{path.name} {difference}", _opened(patient, path), remedy(path)
-    yield from _of_cuda(patient)
+    for path in setup.archives:
+        if difference := _difference(setup, path):
+            yield f"{path.name} {difference}", _opened(setup, path), remedy(path)
+    yield from _of_cuda(setup)
 
 
-def _difference(patient: Patient, path: Path) -> str:
-    """What the manifest of an archive says against it; empty where there is none, or nothing."""
+def _difference(setup: Setup, path: Path) -> str:
+    """Say how the manifest of an archive differs from this model and torch; empty if in nothing."""
     try:
         manifest = Manifest.beside(path)
     except ArchiveError:
@@ -61,33 +72,33 @@ def _difference(patient: Patient, path: Path) -> str:
         return ""
     if manifest.torch != torch_release():
         return f"was made by torch {manifest.torch}, and this is {torch_release()}"
-    if manifest.checkpoint_sha256 != sha256(_checkpoint(patient, path)):
+    if manifest.checkpoint_sha256 != sha256(_checkpoint(setup, path)):
         return "was made from another checkpoint"
     return ""
 
 
-def _checkpoint(patient: Patient, path: Path) -> Path:
-    folder = patient.subject.model.folder
+def _checkpoint(setup: Setup, path: Path) -> Path:
+    folder = setup.model.folder
     component, _ = named(path)
     return next(one for one in components_of(folder.family) if one.name == component).checkpoint(folder)
 
 
-def _opened(patient: Patient, path: Path) -> str:
+def _opened(setup: Setup, path: Path) -> str:
     try:
-        Archive.open(path, checkpoint=_checkpoint(patient, path))
+        Archive.open(path, checkpoint=_checkpoint(setup, path))
     except ArchiveError as error:
         return f"opened: {str(error).partition(';')[0]}"
     return "opened: it can be loaded"
 
 
-def _of_cuda(patient: Patient) -> Iterator[tuple[str, str, str]]:
-    """Libraries that were built for another CUDA, or for none."""
-    versions, gpu = patient.machine.runtimes, patient.machine.gpu
+def _of_cuda(setup: Setup) -> Iterator[tuple[str, str, str]]:
+    """Look for libraries that were built for another CUDA, or for none."""
+    versions, gpu = setup.machine.runtimes, setup.machine.gpu
     torchs, onnxruntimes = versions.get("CUDA of torch"), versions.get("CUDA of onnxruntime")
     if gpu is not None and torchs is None:
         yield (
             f"there is a {gpu.name}, and torch {torch_release()} is a build without CUDA",
-            f"loaded: the model runs on {patient.device}",
+            f"loaded: the model runs on {setup.model.device}",
             "install torch with CUDA from pytorch.org",
         )
     if torchs and onnxruntimes and torchs.partition(".")[0] != onnxruntimes.partition(".")[0]:
@@ -98,8 +109,8 @@ def _of_cuda(patient: Patient) -> Iterator[tuple[str, str, str]]:
         )
 
 
-def two_onnxruntimes(patient: Patient) -> Finding:
-    """Packages that write the same files: which of them answers is chance."""
+def two_onnxruntimes(setup: Setup) -> Finding:
+    """Look for packages that write the same files: which of them is imported is chance."""
     cause = "two onnxruntime packages installed"
     found = sorted({f"{name} {version}" for name, version in _onnxruntimes()})
     if len(found) < 2:
@@ -123,9 +134,37 @@ def _onnxruntimes() -> Iterator[tuple[str, str]]:
 
 
 def _answer() -> str:
-    """Who answers to the name, and what it can run on."""
+    """Import onnxruntime, and say which one it is and what it can run on."""
     try:
         module = runtime("onnxruntime")
     except ImportError as error:
         return f"it cannot be imported, {error}"
     return f"onnxruntime {module.__version__} with {', '.join(module.get_available_providers())}"
+
+
+def mislabelled(setup: Setup) -> Finding:
+    """Look for an archive named fp16 that holds float32, or the reverse, as in an upstream release."""
+    cause = "weights mislabelled"
+    if not setup.archives:
+        return Finding(cause=cause, status="not applicable", seen="there are no archives")
+    for path in setup.archives:
+        try:
+            module = read(path, None)
+        except ArchiveError:
+            continue  # it has no weights to look at, and cannot be loaded by anyone
+        holds, said = weight_dtype(module), DTYPES[named(path)[1]]
+        if holds is not None and holds != said:
+            types = Counter(tensor.dtype for tensor in weights(module) if tensor.is_floating_point())
+            return Finding(
+                cause=cause,
+                status="confirmed",
+                seen=f"{path.name} should hold {_name(said)} and holds {_name(holds)}",
+                experiment=f"read: {types[holds]} of {types.total()} tensors of its graph are {_name(holds)}",
+                fix=remedy(path),
+            )
+    seen = f"the weights of {len(setup.archives)} archives are what they are named"
+    return Finding(cause=cause, status="ruled out", seen=seen)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

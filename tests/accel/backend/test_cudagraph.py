@@ -29,11 +29,12 @@ from cosyrt.accel.contract import PARTS as BACKEND_PARTS
 from cosyrt.accel.contract import Part
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.engine import decoding
+from cosyrt.engine.model import Model
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Networks, eager
 from cosyrt.families import COSYVOICE1, COSYVOICE3
 from cosyrt.lab.parity import verify
-from cosyrt.lab.workload import Length, Subject
+from cosyrt.lab.workload import Length, Workload
 from cosyrt.models.velocity import FlowInputs
 from tests import tiny, tiny3
 from tests.accel.fake_cuda import FIRST, SECOND, Cards
@@ -50,19 +51,19 @@ def itself(run: Run) -> Run:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_every_part_equals_eager(subject: Subject, part: Part) -> None:
+def test_every_part_equals_eager(workload: Workload, part: Part) -> None:
     """Whole and streamed: the exact class."""
-    stages = build(None, part, subject.model, record=itself)
-    parity = verify(subject, part, "exact", stages, [subject.utterance(length) for length in SAID])
+    stages = build(None, part, workload.model, record=itself)
+    parity = verify(workload.model, part, "exact", stages, [workload.utterance(length) for length in SAID])
 
     assert parity.passed, parity.why
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_in_16_bits_it_stays_within_its_class(subject: Subject, part: Part) -> None:
+def test_in_16_bits_it_stays_within_its_class(workload: Workload, part: Part) -> None:
     """The places have the type of the weights, what goes in and out does not."""
-    stages = build(torch.bfloat16, part, subject.model, record=itself)
-    parity = verify(subject, part, "half", stages, [subject.utterance(Length(31, 0, False))])
+    stages = build(torch.bfloat16, part, workload.model, record=itself)
+    parity = verify(workload.model, part, "half", stages, [workload.utterance(Length(31, 0, False))])
 
     assert parity.passed, parity.why
 
@@ -198,12 +199,12 @@ def test_they_are_absent_without_cuda(name: str) -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_recorded_graphs_equal_eager(tiny_folder: Path, name: str, part: Part) -> None:
     """On the last GPU, recorded and replayed, whole and streamed, lengths seen twice."""
-    one, subject = BACKENDS[name], Subject.open(str(tiny_folder), f"cuda:{torch.cuda.device_count() - 1}")
+    one, workload = BACKENDS[name], Workload(Model.open(tiny_folder, f"cuda:{torch.cuda.device_count() - 1}"))
     if not one.availability(torch.device("cuda")).ok:
         pytest.skip(one.availability(torch.device("cuda")).reason)
-    stages = one.build(part, subject.model)
-    said = [subject.utterance(length) for length in (*SAID, *SAID)]
-    parity = verify(subject, part, one.precision, stages, said)
+    stages = one.build(part, workload.model)
+    said = [workload.utterance(length) for length in (*SAID, *SAID)]
+    parity = verify(workload.model, part, one.precision, stages, said)
 
     assert parity.passed, parity.why
 

@@ -8,7 +8,7 @@ import torch
 from cosyrt.accel.backend.half_weights import HEAD, Float32Layer, narrowed, supported
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.lab.parity import verify
-from cosyrt.lab.workload import Length, Subject
+from cosyrt.lab.workload import Length, Workload
 from cosyrt.models.layers import StreamCache
 from cosyrt.models.velocity import FlowInputs
 from tests import tiny
@@ -18,14 +18,14 @@ SAID = [Length(31, 0, False), Length(66, 31, True)]
 
 @pytest.mark.parametrize("kind", ["bf16", "fp16"])
 @pytest.mark.parametrize("part", ["llm", "encode", "velocity"])
-def test_every_part_equals_eager_within_its_class(subject: Subject, kind: str, part: str) -> None:
+def test_every_part_equals_eager_within_its_class(workload: Workload, kind: str, part: str) -> None:
     """Whole and streamed, with a prompt and without: call, solve, sound and expectation keep the limits."""
     backend = BACKENDS[kind]
-    stages = backend.build(part, subject.model)  # type: ignore[arg-type]
-    parity = verify(subject, part, "half", stages, [subject.utterance(length) for length in SAID])  # type: ignore[arg-type]
+    stages = backend.build(part, workload.model)  # type: ignore[arg-type]
+    parity = verify(workload.model, part, "half", stages, [workload.utterance(length) for length in SAID])  # type: ignore[arg-type]
 
     assert parity.passed, parity.why
-    assert parity != verify(subject, part, "half", subject.plain, [subject.utterance(SAID[0])])  # type: ignore[arg-type]
+    assert parity != verify(workload.model, part, "half", workload.model.plain, [workload.utterance(SAID[0])])  # type: ignore[arg-type]
 
 
 def test_weights_are_narrow_and_the_head_is_the_models_own() -> None:
@@ -40,16 +40,16 @@ def test_weights_are_narrow_and_the_head_is_the_models_own() -> None:
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
-def test_time_in_half_precision_would_be_noticed(subject: Subject) -> None:
+def test_time_in_half_precision_would_be_noticed(workload: Workload) -> None:
     """The velocity that is given a time rounded to 8 bits does not pass: the check is not blind."""
 
     def rounded(inputs: FlowInputs, cache: StreamCache | None) -> torch.Tensor:
         t = (1000 * inputs.t).bfloat16().float() / 1000 + 0.02
-        return subject.plain.velocity(inputs._replace(t=t), cache)
+        return workload.model.plain.velocity(inputs._replace(t=t), cache)
 
-    stages = subject.plain._replace(velocity=rounded)
+    stages = workload.model.plain._replace(velocity=rounded)
 
-    assert not verify(subject, "velocity", "exact", stages, [subject.utterance(SAID[0])]).passed
+    assert not verify(workload.model, "velocity", "exact", stages, [workload.utterance(SAID[0])]).passed
 
 
 def test_absence_has_a_reason() -> None:

@@ -10,20 +10,21 @@ from torch import Tensor, nn
 
 from cosyrt.accel.backend.onnx import Session, build, export
 from cosyrt.accel.registry import BACKENDS
+from cosyrt.engine.model import Model
 from cosyrt.errors import UsageError
 from cosyrt.lab.parity import verify
-from cosyrt.lab.workload import Length, Subject
+from cosyrt.lab.workload import Length, Workload
 
 SAID = [Length(31, 0, False), Length(110, 31, True)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", BACKENDS["onnxruntime"].parts)
-def test_every_part_equals_eager(subject: Subject, part: str) -> None:
+def test_every_part_equals_eager(workload: Workload, part: str) -> None:
     """Whole and streamed over several chunks: the exact class."""
     backend = BACKENDS["onnxruntime"]
-    stages = backend.build(part, subject.model)  # type: ignore[arg-type]
-    parity = verify(subject, part, "exact", stages, [subject.utterance(length) for length in SAID])  # type: ignore[arg-type]
+    stages = backend.build(part, workload.model)  # type: ignore[arg-type]
+    parity = verify(workload.model, part, "exact", stages, [workload.utterance(length) for length in SAID])  # type: ignore[arg-type]
 
     assert parity.passed, parity.why
 
@@ -31,9 +32,11 @@ def test_every_part_equals_eager(subject: Subject, part: str) -> None:
 @pytest.mark.slow
 def test_the_velocity_of_cosyvoice_3_equals_eager(tiny3_folder: Path) -> None:
     """The exporter takes no size of a norm that is not fixed."""
-    subject = Subject.open(str(tiny3_folder), "cpu")
-    stages = build("velocity", subject.model)
-    parity = verify(subject, "velocity", "exact", stages, [subject.utterance(length) for length in SAID])
+    workload = Workload(Model.open(str(tiny3_folder), "cpu"))
+    stages = build("velocity", workload.model)
+    parity = verify(
+        workload.model, "velocity", "exact", stages, [workload.utterance(length) for length in SAID]
+    )
 
     assert parity.passed, parity.why
 

@@ -14,7 +14,7 @@ import cosyrt.accel.backend.openvino as backend
 from cosyrt.accel.backend.graphs import VelocityGraph
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.lab.parity import verify
-from cosyrt.lab.workload import Length, Subject
+from cosyrt.lab.workload import Length, Workload
 from cosyrt.models.dit import Block, DiT, DiTConfig
 from cosyrt.models.layers import StreamCache
 from cosyrt.models.velocity import FlowInputs
@@ -26,15 +26,15 @@ CPU = torch.device("cpu")
 @installed
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["openvino", "openvino-bf16", "openvino-int8", "openvino-int4"])
-def test_every_part_equals_eager_within_its_class(subject: Subject, name: str) -> None:
+def test_every_part_equals_eager_within_its_class(workload: Workload, name: str) -> None:
     """Whole and streamed over several chunks, with and without a prompt."""
     one = BACKENDS[name]
     if not one.availability(CPU).ok:
         pytest.skip(one.availability(CPU).reason)
-    said = [subject.utterance(Length(31, 0, False)), subject.utterance(Length(110, 31, True))]
+    said = [workload.utterance(Length(31, 0, False)), workload.utterance(Length(110, 31, True))]
     for part in one.parts:
-        stages = one.build(part, subject.model)
-        parity = verify(subject, part, one.precision, stages, said)
+        stages = one.build(part, workload.model)
+        parity = verify(workload.model, part, one.precision, stages, said)
 
         assert parity.passed, f"{part}: {parity.why}"
 
@@ -100,14 +100,14 @@ def test_listing_backends_does_not_load_it() -> None:
 
 
 @installed
-def test_in_bf16_a_stream_keeps_half_as_much(subject: Subject) -> None:
+def test_in_bf16_a_stream_keeps_half_as_much(workload: Workload) -> None:
     """Keys and values are remembered as they are multiplied; what is not wide enough to matter stays wide."""
     one = BACKENDS["openvino-bf16"]
     if not one.availability(CPU).ok:
         pytest.skip(one.availability(CPU).reason)
     kept = {}
     for name in ("plain", "fast"):
-        stages = subject.plain if name == "plain" else one.build("velocity", subject.model)
+        stages = workload.model.plain if name == "plain" else one.build("velocity", workload.model)
         cache, mel = StreamCache(), torch.zeros(2, 80, 6)
         mask = torch.ones(2, 6, 6, dtype=torch.bool)
         inputs = FlowInputs(mel, mel[:, :1] + 1, mask, mel, torch.zeros(2), mel[:, :, 0], mel)

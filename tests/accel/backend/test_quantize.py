@@ -7,7 +7,7 @@ import torch
 from cosyrt.accel.backend.quantize import Int8Linear, rows_to_int8, with_int8
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.lab.parity import verify
-from cosyrt.lab.workload import Length, Subject
+from cosyrt.lab.workload import Length, Workload
 from tests import tiny
 
 
@@ -44,10 +44,10 @@ def test_only_linear_layers_change() -> None:
     assert isinstance(model.backbone.layers[0].mlp.up_proj, torch.nn.Linear)
 
 
-def test_the_language_model_expects_nearly_the_same(subject: Subject) -> None:
+def test_the_language_model_expects_nearly_the_same(workload: Workload) -> None:
     """Token by token on given speech, within the limits of the quantised class."""
-    stages = BACKENDS["int8"].build("llm", subject.model)
-    parity = verify(subject, "llm", "quantised", stages, [subject.utterance(Length(40, 20, False))])
+    stages = BACKENDS["int8"].build("llm", workload.model)
+    parity = verify(workload.model, "llm", "quantised", stages, [workload.utterance(Length(40, 20, False))])
 
     assert parity.passed, parity.why
     assert parity.distances.expectation > 0

@@ -22,10 +22,11 @@ from cosyrt.accel.backend.onnx import export
 from cosyrt.accel.backend.tensorrt import MOST_FRAMES, MOST_PAST, Engine, Typed, bounds, free_sizes, within
 from cosyrt.accel.contract import Part
 from cosyrt.accel.registry import BACKENDS
+from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Networks, Stages
 from cosyrt.errors import UsageError
 from cosyrt.lab.parity import relative, verify
-from cosyrt.lab.workload import Length, Subject
+from cosyrt.lab.workload import Length, Workload
 from cosyrt.models.flow import DiTFlow, Flow
 from cosyrt.models.layers import attention_mask
 from cosyrt.models.velocity import FlowInputs
@@ -198,7 +199,9 @@ def with_tensorrt(monkeypatch: pytest.MonkeyPatch, *, memory: int) -> Cards:
     return cards
 
 
-def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, subject: Subject, contexts: int) -> list[Engine]:
+def loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, workload: Workload, contexts: int
+) -> list[Engine]:
     """The engines that loading a model onto the second card makes."""
     monkeypatch.setenv("COSYRT_PLANS", str(tmp_path / "plans"))
     engines: list[Engine] = []
@@ -208,19 +211,19 @@ def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, subject: Subject, co
         return stages
 
     monkeypatch.setattr(tensorrt, "compiled_stages", stages)
-    tensorrt.build(torch.float32, "velocity", subject.model, contexts)
+    tensorrt.build(torch.float32, "velocity", workload.model, contexts)
     return engines
 
 
 def test_everything_is_done_on_the_card_of_the_model(
-    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workload: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TensorRT works on the card that is current: building, reading, contexts, and each call."""
     cards = with_tensorrt(monkeypatch, memory=2)
     built_on: list[torch.device] = []
     monkeypatch.setattr(tensorrt, "export", lambda *args: None)
     monkeypatch.setattr(tensorrt, "built", lambda *args: built_on.append(cards.current) or b"engine")
-    (engine,) = loaded(monkeypatch, tmp_path, subject, contexts=2)
+    (engine,) = loaded(monkeypatch, tmp_path, workload, contexts=2)
     (out,) = engine(torch.zeros(3, device=META))
 
     assert built_on == [META] and engine.idle.qsize() == 2
@@ -228,13 +231,13 @@ def test_everything_is_done_on_the_card_of_the_model(
 
 
 def test_no_memory_for_a_context_is_an_error(
-    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workload: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TensorRT says so by giving none."""
     with_tensorrt(monkeypatch, memory=1)
     monkeypatch.setattr(tensorrt, "made", lambda *args: b"engine")
     with pytest.raises(UsageError, match="no memory on meta for TensorRT to run in"):
-        loaded(monkeypatch, tmp_path, subject, contexts=2)
+        loaded(monkeypatch, tmp_path, workload, contexts=2)
 
 
 def test_an_engine_that_tensorrt_cannot_read_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,9 +254,9 @@ def test_the_engine_equals_eager(tiny_folder: Path, name: str) -> None:
     one = BACKENDS[name]
     if not one.availability(CUDA).ok:
         pytest.skip(one.availability(CUDA).reason)
-    subject = Subject.open(str(tiny_folder), f"cuda:{torch.cuda.device_count() - 1}")
-    stages = one.build("velocity", subject.model)
-    said = [subject.utterance(Length(31, 0, False)), subject.utterance(Length(110, 31, True))]
-    parity = verify(subject, "velocity", one.precision, stages, said)
+    workload = Workload(Model.open(tiny_folder, f"cuda:{torch.cuda.device_count() - 1}"))
+    stages = one.build("velocity", workload.model)
+    said = [workload.utterance(Length(31, 0, False)), workload.utterance(Length(110, 31, True))]
+    parity = verify(workload.model, "velocity", one.precision, stages, said)
 
     assert parity.passed, parity.why

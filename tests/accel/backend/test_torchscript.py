@@ -19,11 +19,12 @@ from cosyrt.accel.contract import PARTS, Part
 from cosyrt.accel.torchscript.archive import Archive
 from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.engine.model import Model
 from cosyrt.errors import ArchiveError, MissingDependency, UsageError
 from cosyrt.families import COSYVOICE1, COSYVOICE2, COSYVOICE3
 from cosyrt.lab.export import Exported
 from cosyrt.lab.parity import verify
-from cosyrt.lab.workload import Length, Subject
+from cosyrt.lab.workload import Length, Workload
 from tests import tiny, tiny1
 
 TEXT = "A sentence, long enough for a chunk."
@@ -106,16 +107,18 @@ def test_a_python_without_torchscript_says_so(
 def test_the_backend_equals_eager(tmp_path: Path, family: Any) -> None:
     """Compiled here and now, whole and streamed: the exact class, in every part the family has."""
     family.write_model(tmp_path / "model")
-    subject = Subject.open(str(tmp_path / "model"), "cpu")
+    workload = Workload(Model.open(str(tmp_path / "model"), "cpu"))
     parts: list[Part] = ["encode"] if family is tiny else ["encode", "llm"]
     for part in parts:
-        stages = build(part, subject.model)
-        said = [subject.utterance(Length(31, 0, False)), subject.utterance(Length(80, 31, True))]
-        parity = verify(subject, part, "exact", stages, said)
+        stages = build(part, workload.model)
+        said = [workload.utterance(Length(31, 0, False)), workload.utterance(Length(80, 31, True))]
+        parity = verify(workload.model, part, "exact", stages, said)
 
         assert parity.passed, f"{part}: {parity.why}"
         assert {
-            name for name in stages._fields if getattr(stages, name) is not getattr(subject.plain, name)
+            name
+            for name in stages._fields
+            if getattr(stages, name) is not getattr(workload.model.plain, name)
         } - {"modules"} <= (set(PARTS[part]))
 
 

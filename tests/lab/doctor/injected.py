@@ -1,8 +1,7 @@
-"""Causes put into a healthy patient, each through what really makes it."""
+"""Causes put into a healthy set-up, each through what really makes it."""
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
 import warnings
@@ -10,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,11 +16,8 @@ import torch
 from torch import Tensor
 
 from cosyrt.accel.contract import first_tensor
-from cosyrt.engine.pipeline import Pipeline
-from cosyrt.engine.stages import eager
-from cosyrt.lab.doctor.patient import Patient
+from cosyrt.lab.doctor.setup import Setup
 from cosyrt.lab.export import Exported
-from cosyrt.lab.workload import Subject
 
 
 class Clock:
@@ -61,8 +56,8 @@ class Injector:
         return call
 
 
-def with_stage(patient: Patient, name: str, stage: Callable[..., Tensor]) -> Patient:
-    return replace(patient, stages=patient.stages._replace(**{name: stage}))
+def with_stage(setup: Setup, name: str, stage: Callable[..., Tensor]) -> Setup:
+    return replace(setup, stages=setup.stages._replace(**{name: stage}))
 
 
 @contextmanager
@@ -85,7 +80,7 @@ def scripted_end(x: Tensor) -> Tensor:
     return torch.tanh(x) * 2
 
 
-def executor(patient: Patient, use: Injector) -> Patient:
+def executor(setup: Setup, use: Injector) -> Setup:
     """A stage that ends in TorchScript, run with the executor's defaults where a fuser is at work."""
     held = fuser()
     held.__enter__()
@@ -93,17 +88,17 @@ def executor(patient: Patient, use: Injector) -> Patient:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         script = torch.jit.script(scripted_end)
-    encode = patient.stages.encode
+    encode = setup.stages.encode
 
     @torch.inference_mode()
     def ends(*args: Any) -> Tensor:
         mu = encode(*args)
         return mu + script(mu[:, :1, ::8]).mean()  # few values: without LLVM the fused code is interpreted
 
-    return with_stage(patient, "encode", ends)
+    return with_stage(setup, "encode", ends)
 
 
-def compiles_per_length(patient: Patient, use: Injector) -> Patient:
+def compiles_per_length(setup: Setup, use: Injector) -> Setup:
     """A velocity that works for a second at each shape that it has not seen."""
     seen: set[torch.Size] = set()
 
@@ -112,43 +107,22 @@ def compiles_per_length(patient: Patient, use: Injector) -> Patient:
         seen.add(x.shape)
         return 1.0 if new else 0.1
 
-    return with_stage(patient, "velocity", use.costs(patient.stages.velocity, seconds))
+    return with_stage(setup, "velocity", use.costs(setup.stages.velocity, seconds))
 
 
-def constant_elsewhere(patient: Patient, use: Injector) -> Patient:
-    """A vocoder with a constant that did not move with it."""
-    vocoder = copy.deepcopy(patient.subject.model.networks.vocoder)
-    vocoder.table = torch.zeros(64, device="meta")
-    networks = replace(patient.subject.model.networks, vocoder=vocoder)
-    model = replace(patient.subject.model, networks=networks)
-    subject = Subject(pipeline=Pipeline(model))
-    return replace(patient, subject=subject, stages=eager(networks))
-
-
-def autocast_inside(patient: Patient, use: Injector) -> Patient:
-    """A velocity wrapped in autocast, as upstream's fp16."""
-    velocity = eager(patient.subject.model.networks).velocity  # its own: it keeps what it makes of the times
-
-    def cast(*args: Any) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return velocity(*args).float()
-
-    return with_stage(patient, "velocity", cast)
-
-
-def of_another_torch(patient: Patient, use: Injector) -> Patient:
+def of_another_torch(setup: Setup, use: Injector) -> Setup:
     """An archive whose manifest was written by another release."""
     path, beside = _copied(use, "fp32", "flow.encoder.fp32")
     manifest = json.loads(beside.read_text("utf-8")) | {"torch": "1.13.1"}
     beside.write_text(json.dumps(manifest), "utf-8")
-    return replace(patient, archives=(path,))
+    return replace(setup, archives=(path,))
 
 
-def swapped_names(patient: Patient, use: Injector) -> Patient:
+def swapped_names(setup: Setup, use: Injector) -> Setup:
     """Float32 under the name of fp16, as an upstream release had it; upstream writes no manifest."""
     path, beside = _copied(use, "fp32", "flow.encoder.fp16")
     beside.unlink()
-    return replace(patient, archives=(path,))
+    return replace(setup, archives=(path,))
 
 
 def _copied(use: Injector, precision: str, name: str) -> tuple[Path, Path]:
@@ -168,72 +142,45 @@ class SpillingCard:
         return [90.0 if 64 * number < self.free_mb else 6.0 for number in range(1, blocks + 1)]
 
 
-def spilling(patient: Patient, use: Injector) -> Patient:
+def spilling(setup: Setup, use: Injector) -> Setup:
     """A full card whose driver does not say no."""
-    return replace(patient, card=SpillingCard())
+    return replace(setup, card=SpillingCard())
 
 
-def of_no_weight(patient: Patient, use: Injector) -> Patient:
+def of_no_weight(setup: Setup, use: Injector) -> Setup:
     """Another way for a part that is a hundredth of the work."""
-    encode = patient.stages.encode
-    patient = replace(patient, shares={**patient.shares, "encode": 0.03})
-    return with_stage(patient, "encode", lambda *args: encode(*args))
+    encode = setup.stages.encode
+    setup = replace(setup, shares={**setup.shares, "encode": 0.03})
+    return with_stage(setup, "encode", lambda *args: encode(*args))
 
 
-class SearchingSession:
-    """A session of onnxruntime on a card, as it is when nothing is said about the search."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock, self.seen = clock, set[tuple[int, ...]]()
-
-    def get_provider_options(self) -> dict[str, dict[str, str]]:
-        return {"CUDAExecutionProvider": {"cudnn_conv_algo_search": "EXHAUSTIVE"}, "CPUExecutionProvider": {}}
-
-    def get_inputs(self) -> list[SimpleNamespace]:
-        return [SimpleNamespace(name="mel", type="tensor(float)", shape=[1, 128, "frames"])]
-
-    def run(self, names: None, given: dict[str, Any]) -> list[Any]:
-        shape = given["mel"].shape
-        self.clock.now += 0.006 if shape in self.seen else 0.148
-        self.seen.add(shape)
-        return []
-
-
-def searching(patient: Patient, use: Injector) -> Patient:
-    """A session that tries every algorithm for each new length."""
-    return replace(patient, sessions=(SearchingSession(use.clock),))
-
-
-def too_many_threads(patient: Patient, use: Injector) -> Patient:
+def too_many_threads(setup: Setup, use: Injector) -> Setup:
     """One thread more than there is core, and an encoder that waits for them."""
     before = torch.get_num_threads()
     use.request.addfinalizer(lambda: torch.set_num_threads(before))
-    patient = replace(patient, cores=1)
+    setup = replace(setup, cores=1)
     torch.set_num_threads(2)
-    slow = lambda _: 3.0 if torch.get_num_threads() > patient.cores else 1.0  # noqa: E731
-    patient = replace(patient, shares={**patient.shares, "encode": 5.0})
-    return with_stage(patient, "encode", use.costs(patient.stages.encode, slow))
+    slow = lambda _: 3.0 if torch.get_num_threads() > setup.cores else 1.0  # noqa: E731
+    setup = replace(setup, shares={**setup.shares, "encode": 5.0})
+    return with_stage(setup, "encode", use.costs(setup.stages.encode, slow))
 
 
-def second_onnxruntime(patient: Patient, use: Injector) -> Patient:
+def second_onnxruntime(setup: Setup, use: Injector) -> Setup:
     """The traces of another package that brings the module."""
     info = use.folder / "onnxruntime_gpu-1.23.2.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.23.2\n")
     use.monkeypatch.syspath_prepend(str(use.folder))
-    return patient
+    return setup
 
 
-Injection = Callable[[Patient, Injector], Patient]
+Injection = Callable[[Setup, Injector], Setup]
 INJECTIONS: dict[str, Injection] = {
     "executor settings": executor,
     "re-specialisation per length": compiles_per_length,
-    "module or constants on the wrong device": constant_elsewhere,
-    "precision by autocast": autocast_inside,
     "version mismatch": of_another_torch,
     "memory spill": spilling,
     "tiny share of the work": of_no_weight,
-    "cuDNN or ONNX Runtime searches per length": searching,
     "thread over-subscription": too_many_threads,
     "two onnxruntime packages installed": second_onnxruntime,
     "weights mislabelled": swapped_names,

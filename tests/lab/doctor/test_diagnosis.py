@@ -9,7 +9,7 @@ import pytest
 
 from cosyrt.accel.backend.torchscript import archives
 from cosyrt.lab.doctor.diagnosis import CAUSES, diagnose
-from cosyrt.lab.doctor.patient import Patient
+from cosyrt.lab.doctor.setup import Setup
 from cosyrt.lab.export import Exported
 from tests.lab.doctor.injected import INJECTIONS, Clock, Injector, fuser
 
@@ -17,7 +17,7 @@ from tests.lab.doctor.injected import INJECTIONS, Clock, Injector, fuser
 @pytest.mark.parametrize("cause", INJECTIONS)
 def test_an_injected_cause_is_named_and_no_other(
     cause: str,
-    healthy: Patient,
+    healthy: Setup,
     clock: Clock,
     exported: dict[str, Exported],
     tmp_path: Path,
@@ -33,7 +33,7 @@ def test_an_injected_cause_is_named_and_no_other(
     assert found.fix and "\n" not in found.fix
 
 
-def test_every_cause_is_injected(healthy: Patient) -> None:
+def test_every_cause_is_injected(healthy: Setup) -> None:
     """N of N: what the doctor looks for is what the tests put in."""
     heard: list[str] = []
     found = diagnose(healthy, heard.append)
@@ -42,12 +42,12 @@ def test_every_cause_is_injected(healthy: Patient) -> None:
     assert len(heard) == len(CAUSES) == len(INJECTIONS)
 
 
-def test_a_healthy_set_up_is_silent(healthy: Patient, exported: dict[str, Exported]) -> None:
+def test_a_healthy_set_up_is_silent(healthy: Setup, exported: dict[str, Exported]) -> None:
     """Nothing is named, even with archives at hand, in use our way, and a fuser at work."""
     paths = tuple(each.path for each in exported.values())
-    subject = healthy.subject
+    workload = healthy.workload
     accelerate = archives(where=paths[0].parent)
-    stages = accelerate(subject.model)
+    stages = accelerate(workload.model)
     with fuser():
         found = diagnose(replace(healthy, archives=paths, stages=stages))
 

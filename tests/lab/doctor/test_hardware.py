@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cosyrt.lab.doctor.hardware import memory_spill, threads, tiny_share
-from cosyrt.lab.doctor.patient import Patient
+from cosyrt.lab.doctor.setup import Setup
 from tests.lab.doctor.injected import Clock, Injector, SpillingCard, with_stage
 
 
@@ -21,7 +21,7 @@ class RefusingCard(SpillingCard):
         return [90.0, 90.0]
 
 
-def test_memory_spills_where_copies_become_slow(healthy: Patient) -> None:
+def test_memory_spills_where_copies_become_slow(healthy: Setup) -> None:
     """It is told after how much more; with room for speaking, or a driver that refuses, nothing spills."""
     found = {kind: memory_spill(replace(healthy, card=kind())) for kind in (RoomyCard, RefusingCard)}
     spilled = memory_spill(replace(healthy, card=SpillingCard()))
@@ -32,7 +32,7 @@ def test_memory_spills_where_copies_become_slow(healthy: Patient) -> None:
 
 
 @pytest.fixture
-def crowded(healthy: Patient, request: pytest.FixtureRequest) -> Patient:
+def crowded(healthy: Setup, request: pytest.FixtureRequest) -> Setup:
     """Two threads, one core, and the encoder is most of the work."""
     before = torch.get_num_threads()
     request.addfinalizer(lambda: torch.set_num_threads(before))
@@ -41,7 +41,7 @@ def crowded(healthy: Patient, request: pytest.FixtureRequest) -> Patient:
 
 
 @pytest.mark.parametrize(("alone_s", "status"), [(2.0, "ruled out"), (1.0, "suspected"), (0.5, "confirmed")])
-def test_threads_are_judged_by_pairs(crowded: Patient, clock: Clock, alone_s: float, status: str) -> None:
+def test_threads_are_judged_by_pairs(crowded: Setup, clock: Clock, alone_s: float, status: str) -> None:
     """Fewer threads that are slower rule it out; where they are as fast it stays a suspicion."""
     use = Injector(clock, {}, None, None, None)  # type: ignore[arg-type]
     encode = use.costs(crowded.stages.encode, lambda _: 1.0 if torch.get_num_threads() > 1 else alone_s)
@@ -50,7 +50,7 @@ def test_threads_are_judged_by_pairs(crowded: Patient, clock: Clock, alone_s: fl
     assert torch.get_num_threads() == 2
 
 
-def test_the_share_decides_and_not_the_part(healthy: Patient) -> None:
+def test_the_share_decides_and_not_the_part(healthy: Setup) -> None:
     """The same change of the encoder is a cause at 1 % of the work and none at 25 %."""
     changed = with_stage(healthy, "encode", lambda *args: healthy.stages.encode(*args))
     tiny = replace(changed, shares={**healthy.shares, "encode": 0.03})
@@ -60,9 +60,9 @@ def test_the_share_decides_and_not_the_part(healthy: Patient) -> None:
     assert "1.010 times" in tiny_share(tiny).experiment
 
 
-def test_a_model_that_takes_no_time_has_no_shares(healthy: Patient) -> None:
+def test_a_model_that_takes_no_time_has_no_shares(healthy: Setup) -> None:
     """Nothing is divided by zero."""
-    patient = replace(healthy, shares=dict.fromkeys(healthy.shares, 0.0))
+    setup = replace(healthy, shares=dict.fromkeys(healthy.shares, 0.0))
 
-    assert patient.share("llm") == 0
-    assert tiny_share(patient).status == "ruled out"
+    assert setup.share("llm") == 0
+    assert tiny_share(setup).status == "ruled out"

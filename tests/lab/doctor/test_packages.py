@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cosyrt.lab.doctor.packages import ONNXRUNTIMES, two_onnxruntimes, version_mismatch
-from cosyrt.lab.doctor.patient import Patient
+from cosyrt.lab.doctor.packages import ONNXRUNTIMES, mislabelled, two_onnxruntimes, version_mismatch
+from cosyrt.lab.doctor.setup import Setup
 from cosyrt.lab.export import Exported
 from cosyrt.machine.facts import Gpu, Machine
 
@@ -26,7 +26,7 @@ LAPTOP = Machine(gpus=(Gpu(name="RTX 2050", memory_mb=4096),), runtimes={"torch"
     ],
 )
 def test_what_the_manifest_says_against_an_archive_is_told(
-    healthy: Patient, exported: dict[str, Exported], tmp_path: Path, change: dict[str, object], seen: str
+    healthy: Setup, exported: dict[str, Exported], tmp_path: Path, change: dict[str, object], seen: str
 ) -> None:
     """Each with what loading it comes to, and the command that makes it again."""
     source = exported["fp32"].path
@@ -43,17 +43,17 @@ def test_what_the_manifest_says_against_an_archive_is_told(
     assert "cosyrt export" in found.fix
 
 
-def test_a_stale_plan_is_told_with_what_changed(healthy: Patient) -> None:
+def test_a_stale_plan_is_told_with_what_changed(healthy: Setup) -> None:
     """The model runs the plain way, and tuning again is the fix; a second mismatch is counted."""
-    patient = replace(healthy, plan_objection="torch was 2.12 and is 2.13", machine=LAPTOP)
-    found = version_mismatch(patient)
+    setup = replace(healthy, plan_objection="torch was 2.12 and is 2.13", machine=LAPTOP)
+    found = version_mismatch(setup)
 
     assert "torch was 2.12 and is 2.13; and 1 more" in found.seen
     assert found.experiment.endswith("none")
     assert found.fix.startswith("cosyrt tune ")
 
 
-def test_libraries_for_two_releases_of_cuda_are_told(healthy: Patient) -> None:
+def test_libraries_for_two_releases_of_cuda_are_told(healthy: Setup) -> None:
     """Of torch and of onnxruntime the first number must be the same; and torch must have CUDA for a card."""
     both = {"CUDA of torch": "13.0", "CUDA of onnxruntime": "12.8"}
     other = version_mismatch(replace(healthy, machine=replace(LAPTOP, runtimes=both)))
@@ -66,7 +66,7 @@ def test_libraries_for_two_releases_of_cuda_are_told(healthy: Patient) -> None:
 
 
 def test_only_packages_that_bring_the_module_count(
-    healthy: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    healthy: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A package that merely begins like it is no second one."""
     info = tmp_path / "onnxruntime_extensions-0.14.0.dist-info"
@@ -76,3 +76,11 @@ def test_only_packages_that_bring_the_module_count(
 
     assert two_onnxruntimes(healthy).status == "ruled out"
     assert all(map(ONNXRUNTIMES.fullmatch, ("onnxruntime", "onnxruntime-directml", "ort-nightly-gpu")))
+
+
+def test_a_damaged_archive_is_not_called_mislabelled(healthy: Setup, tmp_path: Path) -> None:
+    """Nobody can load it, so that it slows nothing down."""
+    path = tmp_path / "flow.encoder.fp16.zip"
+    path.write_bytes(b"PK")
+
+    assert mislabelled(replace(healthy, archives=(path,))).status == "ruled out"
