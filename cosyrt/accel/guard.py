@@ -1,10 +1,13 @@
-"""Watches the stages of a plan while they speak: what goes wrong, or becomes slow, runs the plain way again.
+"""Watches the stages of a plan while they speak: a part that fails, or becomes slow, becomes plain again.
 
-A stage that raises, or gives values that are not finite, is called once more the plain way, from the state
-that it found: the utterance goes on as if nothing had been. One that does not come back ends its utterance
-with an error, for its thread may still write. One that is many times slower than its plan says is right, but
-replaced. In every case the part stays with the plain way for the rest of the process, and the event is logged
+A stage that raises, or gives values that are not finite, is called once more in its plain form, from the
+state that it found: the utterance goes on as if nothing had been. One that does not come back ends its
+utterance with an error, for its thread may still write. One that is many times slower than its plan says is
+right, but replaced. In every case the part stays plain for the rest of the process, and the event is logged
 and counted.
+
+A stream cache is put back to what it was. A key/value cache needs no copy: a stage writes at the positions of
+its call alone, and the plain call writes them again.
 """
 
 from __future__ import annotations
@@ -25,17 +28,18 @@ from torch import Tensor
 
 from cosyrt.accel.contract import PARTS, Part, first_tensor, size_of
 from cosyrt.accel.plan import Planned
+from cosyrt.engine.language_stages import NewCache
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError, kind_and_reason, one_line
+from cosyrt.models.kv_cache import KeyValueCache
 from cosyrt.models.layers import StreamCache
-from cosyrt.models.llm import Cache
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardConfig:
-    """When a stage is given up."""
+    """When a stage is disabled."""
 
     slower: float = 4.0  # times what its plan says, in the median of a window of calls
     window: int = 8
@@ -44,7 +48,7 @@ class GuardConfig:
 
 
 class Event(NamedTuple):
-    """One part given up."""
+    """One part that was disabled."""
 
     model: str
     part: Part
@@ -53,12 +57,12 @@ class Event(NamedTuple):
 
 
 events: Counter[Event] = Counter()  # of this process
-_given_up: set[tuple[str, Part]] = set()
+_disabled: set[tuple[str, Part]] = set()
 
 
-def given_up(model: str, part: Part) -> bool:
-    """Whether a part of a model runs the plain way for the rest of this process."""
-    return (model, part) in _given_up
+def disabled(model: str, part: Part) -> bool:
+    """Whether a part of a model is disabled for the rest of this process."""
+    return (model, part) in _disabled
 
 
 def guarded(
@@ -69,18 +73,18 @@ def guarded(
     config: GuardConfig = GuardConfig(),
     clock: Callable[[], float] = time.perf_counter,
 ) -> Stages:
-    """The fast stages of these parts, watched; `model` is the fingerprint of whose they are."""
+    """Watch the fast stages of these parts; `model` is the fingerprint of the model they belong to."""
     workers = Workers()
     replaced: dict[str, Callable[..., Any]] = {}
     for part, planned in parts.items():
         watch = Watch(Event(model, part, planned.backend, ""), planned, config, workers, clock)
         for name in PARTS[part]:
-            replaced[name] = watch.over(name, getattr(plain, name), getattr(fast, name))
+            replaced[name] = watch.over(name, plain, getattr(fast, name))
     return plain.wrapped(**replaced)
 
 
 class Watch:
-    """One part: its calls, and whether it is still trusted."""
+    """Watches the calls of one part, and disables it when they fail."""
 
     def __init__(
         self,
@@ -95,18 +99,18 @@ class Watch:
         self.slowness: deque[float] = deque(maxlen=config.window)
 
     @property
-    def over_with(self) -> bool:
-        """Whether it is not."""
-        return given_up(self.event.model, self.event.part)
+    def disabled(self) -> bool:
+        """Whether this part has been disabled."""
+        return disabled(self.event.model, self.event.part)
 
-    def over(self, name: str, plain: Callable[..., Any], fast: Callable[..., Any]) -> Callable[..., Any]:
-        """The fast stage as long as it is trusted, then the plain one."""
+    def over(self, name: str, plain: Stages, fast: Callable[..., Any]) -> Callable[..., Any]:
+        """A stage that is the fast one until the part is disabled, then the plain one."""
         if name == "new_cache":
-            return lambda *sizes: (plain if self.over_with else fast)(*sizes)
+            return self.new_cache(plain.new_cache, fast)
 
         def call(*args: Any) -> Tensor:
-            if self.over_with:
-                return plainly(plain, args)
+            if self.disabled:
+                return plainly(plain, name, args)
             kept = [(stream, stream.slots()) for stream in args if isinstance(stream, StreamCache)]
             out = self.tried(name, fast, args)
             if out is not None:
@@ -114,12 +118,25 @@ class Watch:
             for stream, slots in kept:
                 stream.restore(slots)
                 stream.begin()
-            return plainly(plain, args)
+            return plainly(plain, name, args)
+
+        return call
+
+    def new_cache(self, plain: NewCache, fast: NewCache) -> NewCache:
+        """Make caches for the fast stages until the part is disabled, then for the plain ones."""
+
+        def call(rows: int, positions: int) -> KeyValueCache:
+            if not self.disabled:
+                try:
+                    return fast(rows, positions)
+                except Exception as error:  # as in a call of the other stages
+                    self.disable("raised", kind_and_reason(error))
+            return plain(rows, positions)
 
         return call
 
     def tried(self, name: str, fast: Callable[..., Any], args: tuple[Any, ...]) -> Tensor | None:
-        """What the fast stage gives; None if that cannot be used.
+        """Call the fast stage; None if its result cannot be used.
 
         Raises:
             SpeechError: it does not come back.
@@ -130,32 +147,32 @@ class Watch:
         try:
             out: Tensor = self.workers.run(as_here(lambda: fast(*args), first_tensor(args).device), limit)
         except Hung:
-            self.give_up("hung", f"no answer in {limit:.0f} s")
+            self.disable("hung", f"no answer in {limit:.0f} s")
             raise SpeechError(
                 f"{self.event.part} by {self.event.backend} did not answer in {limit:.0f} s and is switched "
                 "off; say it again, it will be said the plain way"
             ) from None
         except Exception as error:  # a backend may raise anything: whatever it is, the plain way goes on
-            self.give_up("raised", kind_and_reason(error))
+            self.disable("raised", kind_and_reason(error))
             return None
         if not bool(torch.isfinite(out).all()):
-            self.give_up("not finite", f"values of {name} are not finite")
+            self.disable("not finite", f"values of {name} are not finite")
             return None
         self.timed(name, self.clock() - begin, expected)
         return out
 
     def timed(self, name: str, seconds: float, expected: float | None) -> None:
-        """Write down how long a call took, and give up when most of the last ones took much too long."""
+        """Note how long a call took; disable the part when most of the last ones took much too long."""
         if expected is None:
             return
         self.slowness.append(seconds / expected)
         full = len(self.slowness) == self.config.window
         if full and median(self.slowness) > self.config.slower:
-            self.give_up("slow", f"{name} takes {median(self.slowness):.1f} times as long as planned")
+            self.disable("slow", f"{name} takes {median(self.slowness):.1f} times as long as planned")
 
-    def give_up(self, kind: str, why: str) -> None:
-        """The plain way from now on."""
-        _given_up.add((self.event.model, self.event.part))
+    def disable(self, kind: str, why: str) -> None:
+        """Use the plain stages from now on."""
+        _disabled.add((self.event.model, self.event.part))
         event = self.event._replace(kind=kind)
         events[event] += 1
         reason = one_line(why, 200)
@@ -163,7 +180,7 @@ class Watch:
 
 
 def as_here(call: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:
-    """The call, made on the card and the stream that are current here: a new thread's are the first ones."""
+    """The call, on the card and the stream that are current here: a new thread begins with the first ones."""
     if device.type != "cuda":
         return call
     stream = torch.cuda.current_stream(device)
@@ -175,26 +192,24 @@ def as_here(call: Callable[[], Tensor], device: torch.device) -> Callable[[], Te
     return there
 
 
-def plainly(plain: Callable[..., Any], args: tuple[Any, ...]) -> Tensor:
-    """The plain stage on a state that another one may have left in 16 bits."""
-    narrow = [cache for cache in args if isinstance(cache, Cache) and cache.keys.dtype != torch.float32]
+def plainly(plain: Stages, name: str, args: tuple[Any, ...]) -> Tensor:
+    """Call the plain stage on a state that another one may have left in 16 bits."""
+    stage: Callable[..., Tensor] = getattr(plain, name)
     for stream in args:
         if isinstance(stream, StreamCache) and any(slot.element_size() < 4 for slot in stream.slots()):
             stream.restore([slot.float() for slot in stream.slots()])
-    if not narrow:
-        out: Tensor = plain(*args)
-        return out
-    (cache,) = narrow
-    wide = Cache(cache.keys.float(), cache.values.float())
-    out = plain(*(wide if value is cache else value for value in args))
-    with torch.inference_mode():  # as the stages made it
-        cache.keys.copy_(wide.keys)
-        cache.values.copy_(wide.values)
-    return out
+    for cache in args:
+        if isinstance(cache, KeyValueCache) and cache.dtype != torch.float32:
+            wide = plain.new_cache(cache.rows, cache.positions)
+            wide.copy_from(cache, cache.positions)
+            out = stage(*(wide if value is cache else value for value in args))
+            cache.copy_from(wide, cache.positions)
+            return out
+    return stage(*args)
 
 
 def expected_s(calls: list[tuple[int, float]], size: int) -> float | None:
-    """What a call of that size took when it was measured: between sizes a line, beyond them a square."""
+    """Seconds a call of that size took when it was measured: between sizes a line, beyond them a square."""
     if not calls:
         return None
     before = [call for call in calls if call[0] <= size]
@@ -219,7 +234,7 @@ class Workers:
         weakref.finalize(self, _dismiss, self.idle)
 
     def run(self, call: Callable[[], Tensor], timeout_s: float) -> Tensor:
-        """What the call gives, or what it raises.
+        """Make the call in a thread; return or raise what it does.
 
         Raises:
             Hung: it takes longer.
@@ -238,14 +253,14 @@ class Workers:
         return out
 
     def started(self) -> SimpleQueue[Any]:
-        """The way to give calls to a new thread."""
+        """Start a thread, and return the queue that it takes its calls from."""
         jobs: SimpleQueue[Any] = SimpleQueue()
         threading.Thread(target=_work, args=(jobs,), name="cosyrt stage", daemon=True).start()
         return jobs
 
 
 def _dismiss(idle: deque[SimpleQueue[Any]]) -> None:
-    """Threads that nobody can call any more end."""
+    """End the threads that nobody can call any more."""
     for jobs in idle:
         jobs.put(None)
 

@@ -51,10 +51,10 @@ def planned(model: Model) -> Stages:
         log.warning("the plan for %s is not used: %s", model.folder.path, objection)
     if plan is None:
         return model.plain
-    from cosyrt.accel.guard import given_up, guarded
+    from cosyrt.accel.guard import disabled, guarded
     from cosyrt.accel.registry import accelerated
 
-    parts = {part: one for part, one in plan.parts.items() if not given_up(plan.made_for["model"], part)}
+    parts = {part: one for part, one in plan.parts.items() if not disabled(plan.made_for["model"], part)}
     try:
         fast = accelerated({part: one.backend for part, one in parts.items()})(model)
     except Exception as error:  # a backend may raise anything: whatever it is, the plain way speaks

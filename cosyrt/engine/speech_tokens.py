@@ -22,7 +22,8 @@ from cosyrt.engine.decoding import (
     Stops,
 )
 from cosyrt.engine.sampling import NOTHING, distribution, pick, remember, uniforms
-from cosyrt.engine.stages import Cache, Stages
+from cosyrt.engine.stages import Stages
+from cosyrt.models.kv_cache import KeyValueCache
 
 
 class Reader:
@@ -30,46 +31,43 @@ class Reader:
 
     def __init__(self, stages: Stages, device: torch.device) -> None:
         self.stages, self.device = stages, device
-        self.cache: Cache = None
+        self.cache: KeyValueCache | None = None
 
     def read(self, given: Input, positions: int = FIRST_POSITIONS) -> Tensor:  # [1, V]
         """Log-probabilities of the token after the input; `positions` are for the first cache."""
-        self._reserve(given.end, positions)
+        cache = self.cache = self._with_room(given.end, positions)
         match given:
             case PrefillInput():
-                return self._prefill(given)
+                return self._prefill(given, cache)
             case StepInput():
-                return self._step(given)
-        return self._read(given)
+                return self._step(given, cache)
+        return self._read(given, cache)
 
-    def _prefill(self, given: PrefillInput) -> Tensor:  # [1, V]
+    def _prefill(self, given: PrefillInput, cache: KeyValueCache) -> Tensor:  # [1, V]
         text = torch.tensor([given.text], device=self.device)
         speech = torch.tensor([given.speech], dtype=torch.long, device=self.device)
         speaker = () if given.speaker is None else (given.speaker,)
-        return self.stages.prefill(text, speech, self.cache, *speaker)
+        return self.stages.prefill(text, speech, cache, *speaker)
 
-    def _step(self, given: StepInput) -> Tensor:  # [1, V]
+    def _step(self, given: StepInput, cache: KeyValueCache) -> Tensor:  # [1, V]
         # Made on the device: nothing is copied to it.
         token, position = (torch.full((1,), n, device=self.device) for n in (given.token, given.position))
         mask = torch.ones(1, 1, 1, given.end, dtype=torch.bool, device=self.device)
-        return self.stages.step(token, position, mask, self.cache)
+        return self.stages.step(token, position, mask, cache)
 
-    def _read(self, given: ReadInput) -> Tensor:  # [1, V]
+    def _read(self, given: ReadInput, cache: KeyValueCache) -> Tensor:  # [1, V]
         numbers, kinds = (torch.tensor([row], device=self.device) for row in (given.numbers, given.kinds))
         positions = torch.arange(given.start, given.end, device=self.device)[None]
         mask = torch.arange(given.end, device=self.device) <= positions[0, :, None]
-        return self.stages.read(numbers, kinds, positions, mask[None, None], self.cache)
+        return self.stages.read(numbers, kinds, positions, mask[None, None], cache)
 
-    def _reserve(self, end: int, positions: int) -> None:
+    def _with_room(self, end: int, positions: int) -> KeyValueCache:
+        """The cache, made or grown so that it has room up to that position."""
         if self.cache is None:
-            self.cache = self.stages.new_cache(1, max(positions, end))
-        capacity = self.cache.capacity
-        if end <= capacity:
-            return
-        old, self.cache = self.cache, self.stages.new_cache(1, max(2 * capacity, end))
-        with torch.inference_mode():  # as the stages made them
-            for wide, narrow in zip(self.cache, old, strict=True):
-                wide[..., :capacity, :] = narrow
+            return self.stages.new_cache(1, max(positions, end))
+        if end <= self.cache.positions:
+            return self.cache
+        return self.cache.grown(max(2 * self.cache.positions, end))
 
 
 def speech_tokens(

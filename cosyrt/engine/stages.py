@@ -1,8 +1,9 @@
 """The callables that the engine needs, each with its contract. An accelerator maps stages to faster stages.
 
-Shapes: B batch · T text tokens · S speech tokens · M mel frames · N samples · V speech vocabulary with stops
-· H harmonics · K positions the cache shows. Masks are tensors, never flags, so that an exported graph keeps
-them.
+The stages of the language model are in `language_stages.py`.
+
+Shapes: B batch · S speech tokens · M mel frames · N samples · H harmonics.
+Masks are tensors, never flags, so that an exported graph keeps them.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cosyrt.engine.language_stages import NewCache, Prefill, Read, Step, language_stages
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.flow import DiTFlow, Flow
+from cosyrt.models.kv_cache import KeyValueCache
 from cosyrt.models.layers import StreamCache
 from cosyrt.models.llm import SpeechLanguageModel
 from cosyrt.models.regulated_flow import RegulatedFlow
@@ -26,17 +29,6 @@ from cosyrt.models.transformer_lm import TransformerLM
 from cosyrt.models.velocity import FlowInputs, Velocity
 from cosyrt.models.vocoder import Vocoder
 
-Cache = Any  # the language model's own (models/llm.py, models/transformer_lm.py); no one else looks in
-# (batch, positions) → an empty cache of that size
-NewCache = Callable[[int, int], Cache]
-# (text [B, T], speech [B, S], cache) → log-probabilities [B, V]; fills the cache from position 0.
-# Of CosyVoice 1 also (…, speaker vector [B, 192]): where it is given, it takes a position
-Prefill = Callable[..., Tensor]
-# (token [B], position [B], mask [B, 1, 1, K], cache) → log-probabilities [B, V]; fills the cache there
-Step = Callable[[Tensor, Tensor, Tensor, Cache], Tensor]
-# (numbers [B, T], their kinds [B, T] (models/llm.py), positions [B, T], mask [B, 1, T, K], cache)
-#  → log-probabilities [B, V] after the last; fills the cache there. Not of CosyVoice 1
-Read = Callable[[Tensor, Tensor, Tensor, Tensor, Cache], Tensor]
 # (tokens [B, S], valid [B, S], mask [B, S, past + S], tokens that follow [B, lookahead] or None,
 #  cache of the past or None) → mu [B, 80, M]; of CosyVoice 1 [B, 80, S], for `regulate`, and no past
 Encode = Callable[[Tensor, Tensor, Tensor, Tensor | None, StreamCache | None], Tensor]
@@ -126,21 +118,8 @@ def eager(networks: Networks) -> Stages:
     """Run the networks by torch, one operation after another; faster stages are compared with these."""
     llm, flow, vocoder = networks.llm.eval(), networks.flow.eval(), networks.vocoder.eval()
 
-    def prefill(text: Tensor, speech: Tensor, cache: Cache, *speaker: Tensor) -> Tensor:
-        x = llm.prompt(text, speech, *speaker)
-        length = x.shape[1]
-        positions = torch.arange(length, device=x.device).expand(x.shape[0], -1)
-        before = torch.ones(length, length, dtype=torch.bool, device=x.device).tril()
-        logp: Tensor = llm(x, positions, before.expand(x.shape[0], 1, -1, -1), cache)
-        return logp
-
-    def step(token: Tensor, position: Tensor, mask: Tensor, cache: Cache) -> Tensor:
-        logp: Tensor = llm(llm.speech_embedding(token)[:, None], position[:, None], mask, cache)
-        return logp
-
-    def read(numbers: Tensor, kinds: Tensor, positions: Tensor, mask: Tensor, cache: Cache) -> Tensor:
-        assert isinstance(llm, SpeechLanguageModel), "CosyVoice 1 reads its text whole"
-        logp: Tensor = llm(llm.mixed(numbers, kinds), positions, mask, cache)
+    def forward(x: Tensor, positions: Tensor, mask: Tensor, cache: KeyValueCache) -> Tensor:
+        logp: Tensor = llm(x, positions, mask, cache)
         return logp
 
     timed = tabulated(flow.velocity.timed)
@@ -151,9 +130,7 @@ def eager(networks: Networks) -> Stages:
 
     stages = Stages(
         new_cache=llm.empty_cache,
-        prefill=prefill,
-        step=step,
-        read=read,
+        **language_stages(llm, forward)._asdict(),
         encode=flow.encode,
         velocity=velocity,
         speaker=flow.speaker,

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cosyrt.models.kv_cache import KeyValueCache, PlainCache
 from cosyrt.ranges import LAYERS, SIZE, Real
 
 START, TASK = 0, 1  # the marks, in CosyVoice 2 rows of `llm_embedding`
@@ -67,18 +68,6 @@ class LanguageModelConfig:
     def end_token(self) -> int:
         """The speech token that ends an utterance; the ones above it stop it too."""
         return self.speech_vocabulary
-
-
-class Cache(NamedTuple):
-    """Keys and values of every layer; the caller owns them and the model fills them in place."""
-
-    keys: Tensor  # [L, B, G, C, E]
-    values: Tensor  # [L, B, G, C, E]
-
-    @property
-    def capacity(self) -> int:
-        """Positions there is room for."""
-        return self.keys.shape[3]
 
 
 class RMSNorm(nn.Module):
@@ -136,15 +125,16 @@ class Attention(nn.Module):
         x: Tensor,  # [B, T, D]
         rope: tuple[Tensor, Tensor],  # cos and sin, each [B, 1, T, E]
         mask: Tensor | None,  # [B, 1, T, K] True where a position may look; None: everything before itself
-        cache: tuple[Tensor, Tensor] | None,  # this layer's keys and values, each [B, G, C, E]
+        cache: tuple[Tensor, ...] | None,  # this layer's keys and values, each [B, G, C, E]
         positions: Tensor,  # [B, T]
     ) -> Tensor:  # [B, T, D]
         q, k, v = self.project(x, rope)
         if cache is not None:
             assert mask is not None
             where = positions[:, None, :, None].expand_as(k)
-            k = cache[0].scatter_(2, where, k)[:, :, : mask.shape[-1]]
-            v = cache[1].scatter_(2, where, v)[:, :, : mask.shape[-1]]
+            keys, values = cache
+            k = keys.scatter_(2, where, k)[:, :, : mask.shape[-1]]
+            v = values.scatter_(2, where, v)[:, :, : mask.shape[-1]]
         grouped = self.config.heads != self.config.kv_heads
         attended = F.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=grouped
@@ -185,7 +175,7 @@ class Layer(nn.Module):
         x: Tensor,  # [B, T, D]
         rope: tuple[Tensor, Tensor],
         mask: Tensor | None,
-        cache: tuple[Tensor, Tensor] | None,
+        cache: tuple[Tensor, ...] | None,
         positions: Tensor,  # [B, T]
     ) -> Tensor:  # [B, T, D]
         x = x + self.self_attn(self.input_layernorm(x), rope, mask, cache, positions)
@@ -220,11 +210,12 @@ class Backbone(nn.Module):
         x: Tensor,  # [B, T, D]
         positions: Tensor,  # [B, T] where each input stands in its sequence
         mask: Tensor | None = None,  # [B, 1, T, K] True where a position may look; None: all before
-        cache: Cache | None = None,
+        cache: KeyValueCache | None = None,
     ) -> Tensor:  # [B, T, D]
         rope = self.rope(positions, x.dtype)
-        for i, layer in enumerate(self.layers):
-            x = layer(x, rope, mask, None if cache is None else (cache.keys[i], cache.values[i]), positions)
+        states = [None] * len(self.layers) if cache is None else cache.layers()
+        for layer, state in zip(self.layers, states, strict=True):
+            x = layer(x, rope, mask, state, positions)
         out: Tensor = self.norm(x)
         return out
 
@@ -275,18 +266,18 @@ class SpeechLanguageModel(nn.Module):
         x = torch.where(speech[..., None], self.speech_embedding(numbers * speech), x)
         return torch.where(mark[..., None], self.mark(numbers * mark), x)
 
-    def empty_cache(self, batch: int, capacity: int) -> Cache:
+    def empty_cache(self, rows: int, positions: int) -> PlainCache:
         """A cache of that many positions for that many sequences."""
         c, weight = self.config, self.llm_decoder.weight
-        keys = weight.new_zeros(c.layers, batch, c.kv_heads, capacity, c.head_width)
-        return Cache(keys, torch.zeros_like(keys))
+        keys = weight.new_zeros(c.layers, rows, c.kv_heads, positions, c.head_width)
+        return PlainCache(keys, torch.zeros_like(keys))
 
     def forward(
         self,
         x: Tensor,  # [B, T, D] embeddings
         positions: Tensor,  # [B, T]
         mask: Tensor,  # [B, 1, T, K]
-        cache: Cache,
+        cache: KeyValueCache,
     ) -> Tensor:  # [B, V] log-probabilities of the token after the last position
         hidden = self.backbone(x, positions, mask, cache)[:, -1]
         return F.log_softmax(self.llm_decoder(hidden).float(), dim=-1)

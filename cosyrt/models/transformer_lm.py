@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,7 @@ from cosyrt.models.conformer import (
     RelativeAttention,
     sinusoids,
 )
+from cosyrt.models.kv_cache import KeyValueCache, RelativeCache
 from cosyrt.ranges import SIZE
 
 START, TASK = 0, 1  # rows of `llm_embedding`
@@ -60,19 +61,6 @@ class TransformerLMConfig:
         return self.speech_vocabulary
 
 
-class RelativeCache(NamedTuple):
-    """Keys, values and projected distances of every layer; the caller owns them, the model fills them."""
-
-    keys: Tensor  # [L, B, H, C, E]
-    values: Tensor  # [L, B, H, C, E]
-    distances: Tensor  # [L, 1, H, C, E] the distance n in row n
-
-    @property
-    def capacity(self) -> int:
-        """Positions there is room for."""
-        return self.keys.shape[3]
-
-
 class CachedAttention(RelativeAttention):
     """Self-attention over the past, whose keys, values and distances are in the cache it is given."""
 
@@ -83,7 +71,7 @@ class CachedAttention(RelativeAttention):
         rows: Tensor,  # [T'] which they are
         positions: Tensor,  # [B, T]
         mask: Tensor,  # [B, 1, T, K] True where a position may look, never to its right
-        cache: tuple[Tensor, Tensor, Tensor],  # this layer's, [B, H, C, E] twice and [1, H, C, E]
+        cache: tuple[Tensor, ...],  # this layer's, [B, H, C, E] twice and [1, H, C, E]
     ) -> Tensor:  # [B, T, D]
         """Write what is new into the cache, then look at all of it that `mask` shows."""
         keys, values, distances = cache
@@ -141,7 +129,7 @@ class Layer(nn.Module):
         rows: Tensor,  # [T']
         positions: Tensor,  # [B, T]
         mask: Tensor,  # [B, 1, T, K]
-        cache: tuple[Tensor, Tensor, Tensor],
+        cache: tuple[Tensor, ...],
     ) -> Tensor:  # [B, T, D]
         x = x + self.self_attn.step(self.norm1(x), waves, rows, positions, mask, cache)
         out: Tensor = x + self.feed_forward(self.norm2(x))
@@ -163,13 +151,13 @@ class CachedTransformer(nn.Module):
         x: Tensor,  # [B, T, D]
         positions: Tensor,  # [B, T] where each input stands in its sequence
         mask: Tensor,  # [B, 1, T, K]
-        cache: RelativeCache,
+        cache: KeyValueCache,
     ) -> Tensor:  # [B, T, D]
         x = self.embed(x)
         rows = positions.flatten()  # rows of a batch may bring the same distance: they agree on it
         waves = sinusoids(rows, self.config.width).to(x.dtype)[None]
-        for layer, *layer_cache in zip(self.encoders, *cache, strict=True):
-            x = layer(x, waves, rows, positions, mask, tuple(layer_cache))
+        for layer, state in zip(self.encoders, cache.layers(), strict=True):
+            x = layer(x, waves, rows, positions, mask, state)
         out: Tensor = self.after_norm(x)
         return out
 
@@ -211,10 +199,10 @@ class TransformerLM(nn.Module):
         who = [] if speaker is None else [self.spk_embed_affine_layer(F.normalize(speaker, dim=1))[:, None]]
         return torch.cat([start, *who, self.read_text(text), task, self.speech_embedding(speech)], dim=1)
 
-    def empty_cache(self, batch: int, capacity: int) -> RelativeCache:
+    def empty_cache(self, rows: int, positions: int) -> RelativeCache:
         """A cache of that many positions for that many sequences."""
         c = self.config.speech
-        shape = (c.layers, batch, c.heads, capacity, c.width // c.heads)
+        shape = (c.layers, rows, c.heads, positions, c.width // c.heads)
         keys = self.llm_decoder.weight.new_zeros(shape)
         return RelativeCache(keys, torch.zeros_like(keys), torch.zeros_like(keys[:, :1]))
 
@@ -223,7 +211,7 @@ class TransformerLM(nn.Module):
         x: Tensor,  # [B, T, D] embeddings
         positions: Tensor,  # [B, T]
         mask: Tensor,  # [B, 1, T, K]
-        cache: RelativeCache,
+        cache: KeyValueCache,
     ) -> Tensor:  # [B, V] log-probabilities of the token after the last position
         hidden = self.llm(x, positions, mask, cache)[:, -1]
         return F.log_softmax(self.llm_decoder(hidden).float(), dim=-1)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from cosyrt.accel.backend.graph_cache import Run
+
 FIRST, SECOND = torch.device("cuda", 0), torch.device("cuda", 1)
 
 
@@ -70,3 +72,9 @@ class Cards:
     def graph(self, graph: FakeGraph, pool: int, stream: FakeStream, **mode: str) -> Iterator[None]:
         with self.stream(stream):
             yield
+
+
+def itself(run: Run) -> Run:
+    """The network in the graph's place; as of a graph, every result is at the same one."""
+    place = run().clone()
+    return lambda: place.copy_(run())

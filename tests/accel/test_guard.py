@@ -32,7 +32,7 @@ STREAMED = Length(110, 31, True)
 @pytest.fixture(autouse=True)
 def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
     """No part is given up yet, nothing has happened."""
-    monkeypatch.setattr(guard, "_given_up", set())
+    monkeypatch.setattr(guard, "_disabled", set())
     monkeypatch.setattr(guard, "events", type(guard.events)())
 
 
@@ -180,8 +180,8 @@ def test_it_is_for_the_rest_of_the_process(workload: Workload) -> None:
         workload.utterance(Length(20, 0, False)),
     )
 
-    assert guard.given_up(MODEL, "velocity")
-    assert not guard.given_up(MODEL, "llm") and not guard.given_up("another", "velocity")
+    assert guard.disabled(MODEL, "velocity")
+    assert not guard.disabled(MODEL, "llm") and not guard.disabled("another", "velocity")
 
 
 def test_what_a_call_should_take() -> None:

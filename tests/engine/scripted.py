@@ -12,7 +12,8 @@ from cosyrt.engine.decoding import Decoder, LanguageModelInput, SpeakingConfig, 
 from cosyrt.engine.sampling import SamplingConfig
 from cosyrt.engine.speech_tokens import speech_tokens
 from cosyrt.engine.stages import Stages
-from cosyrt.models.llm import MARK, SPEECH, START, TASK, TEXT, Cache
+from cosyrt.models.kv_cache import KeyValueCache, PlainCache
+from cosyrt.models.llm import MARK, SPEECH, START, TASK, TEXT
 
 END, FILL = 10, 12  # speech tokens 0 … 9, stops 10, 11 and 12
 CONFIG = SpeakingConfig(
@@ -41,18 +42,18 @@ class Script:
             return torch.full((1, END + 3), torch.nan)
         return (-8.0 * (torch.arange(END + 3) - wanted).abs()).log_softmax(0)[None]
 
-    def new_cache(self, batch: int, capacity: int) -> Cache:
-        self.capacity = capacity
-        none = torch.zeros(1, batch, 1, capacity, 0)
-        return Cache(none, none)
+    def new_cache(self, rows: int, positions: int) -> PlainCache:
+        self.positions = positions
+        none = torch.zeros(1, rows, 1, positions, 0)
+        return PlainCache(none, none)
 
-    def prefill(self, text: Tensor, speech: Tensor, cache: Cache) -> Tensor:
+    def prefill(self, text: Tensor, speech: Tensor, cache: KeyValueCache) -> Tensor:
         self.asked.append({"text": text.tolist(), "speech": speech.tolist()})
         self.sequence += [(MARK, START), *((TEXT, number) for number in text[0].tolist()), (MARK, TASK)]
         self.sequence += [(SPEECH, number) for number in speech[0].tolist()]
         return self.logp()
 
-    def step(self, token: Tensor, position: Tensor, mask: Tensor, cache: Cache) -> Tensor:
+    def step(self, token: Tensor, position: Tensor, mask: Tensor, cache: KeyValueCache) -> Tensor:
         """The token stands behind everything that was read, and sees all of it and itself."""
         assert position.tolist() == [len(self.sequence)]
         assert mask.shape == (1, 1, 1, len(self.sequence) + 1) and mask.all()
@@ -60,7 +61,9 @@ class Script:
         self.sequence.append((SPEECH, int(token)))
         return self.logp()
 
-    def read(self, numbers: Tensor, kinds: Tensor, positions: Tensor, mask: Tensor, cache: Cache) -> Tensor:
+    def read(
+        self, numbers: Tensor, kinds: Tensor, positions: Tensor, mask: Tensor, cache: KeyValueCache
+    ) -> Tensor:
         """Every position stands where it belongs and sees all before it, itself included."""
         start, end = len(self.sequence), len(self.sequence) + numbers.shape[1]
         assert positions.tolist() == [list(range(start, end))]

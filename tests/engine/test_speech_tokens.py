@@ -113,7 +113,8 @@ def test_the_cache_grows(stages: Stages) -> None:
     for at in range(9):
         given = ReadInput([START, at], [MARK, TEXT], 2 * at)
         assert torch.allclose(wide.read(given), narrow.read(given, positions=2), atol=1e-5)
-    assert narrow.cache.capacity < wide.cache.capacity
+    assert narrow.cache is not None and wide.cache is not None
+    assert narrow.cache.positions < wide.cache.positions
 
 
 def test_what_the_model_is_asked() -> None:
@@ -127,4 +128,4 @@ def test_what_the_model_is_asked() -> None:
         {"token": 7, "position": 10},
         {"token": 8, "position": 11},
     ]
-    assert script.capacity == 9 + 40
+    assert script.positions == 9 + 40

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cosyrt.models.kv_cache import PlainCache
 from cosyrt.models.llm import (
     MARK,
     SHARED_ROWS,
@@ -16,7 +17,6 @@ from cosyrt.models.llm import (
     STOP_TOKENS,
     TASK,
     TEXT,
-    Cache,
     SpeechLanguageModel,
 )
 from tests import tiny, tiny3
@@ -40,14 +40,14 @@ def whole(model: SpeechLanguageModel, x: Tensor) -> Tensor:  # [B, T, V]
     return logp
 
 
-def prefill(model: SpeechLanguageModel, x: Tensor, cache: Cache) -> Tensor:  # [B, V]
+def prefill(model: SpeechLanguageModel, x: Tensor, cache: PlainCache) -> Tensor:  # [B, V]
     length = x.shape[1]
     mask = torch.ones(length, length, dtype=torch.bool).tril().expand(x.shape[0], 1, -1, -1)
     logp: Tensor = model(x, torch.arange(length).expand(x.shape[0], -1), mask, cache)
     return logp
 
 
-def step(model: SpeechLanguageModel, x: Tensor, positions: list[int], cache: Cache) -> Tensor:  # [B, V]
+def step(model: SpeechLanguageModel, x: Tensor, positions: list[int], cache: PlainCache) -> Tensor:  # [B, V]
     """One position for each sequence, wherever it stands; it sees its own past alone."""
     at = torch.tensor(positions)[:, None]
     mask = (torch.arange(max(positions) + 1) <= at)[:, None, None]
@@ -70,7 +70,7 @@ def test_what_the_cache_held_before_does_not_matter(model: SpeechLanguageModel) 
     """Positions that were never written, or are left from another utterance, are not seen."""
     x = inputs(1, 6)
     cache = model.empty_cache(1, 9)
-    for part in cache:
+    for part in cache.tensors():
         part.fill_(1e6)
     prefill(model, x[:, :5], cache)
 
@@ -90,7 +90,7 @@ def test_sequences_of_a_batch_may_stand_elsewhere(model: SpeechLanguageModel) ->
     lengths, xs = (9, 4), (inputs(1, 12, seed=1), inputs(1, 7, seed=2))
     cache = model.empty_cache(2, 12)
     for row, (length, x) in enumerate(zip(lengths, xs, strict=True)):
-        own = Cache(cache.keys[:, row : row + 1], cache.values[:, row : row + 1])
+        own = cache.row(row)
         prefill(model, x[:, :length], own)
     for count in range(3):
         places = [length + count for length in lengths]
@@ -164,7 +164,7 @@ def test_the_cache_has_room_for_what_was_asked(model: SpeechLanguageModel) -> No
     cache = model.empty_cache(3, 17)
 
     assert cache.keys.shape == cache.values.shape == (2, 3, 2, 17, 8)
-    assert cache.capacity == 17
+    assert (cache.rows, cache.positions) == (3, 17)
 
 
 def test_the_marks_of_cosyvoice_3_are_speech_rows() -> None:

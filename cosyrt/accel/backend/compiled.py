@@ -14,10 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cosyrt.accel.backend.graphs import LanguageGraph, VelocityGraph, VocoderGraph, keep
-from cosyrt.accel.backend.growing_cache import RoomyCache, apart
+from cosyrt.accel.backend.growing_cache import GrowingCache, split_mask
 from cosyrt.accel.contract import Part
+from cosyrt.engine.language_stages import language_stages
 from cosyrt.engine.stages import Networks, Stages, Vocode
 from cosyrt.families import Family
+from cosyrt.models.kv_cache import KeyValueCache
 from cosyrt.models.layers import StreamCache
 from cosyrt.models.llm import SpeechLanguageModel
 from cosyrt.models.velocity import FlowInputs
@@ -65,49 +67,33 @@ def refusal(part: Part, family: Family) -> str:
 def _language(networks: Networks, stages: Stages, compile: Compile) -> Stages:
     llm = networks.llm
     assert isinstance(llm, SpeechLanguageModel)  # `refusal` sees to it
-    where = llm.llm_decoder.weight.device
     graph = compile(LanguageGraph(llm), _language_example(llm))
 
-    def new_cache(batch: int, positions: int) -> RoomyCache:
-        return RoomyCache.of(llm.empty_cache(batch, positions))
+    def new_cache(rows: int, positions: int) -> GrowingCache:
+        return GrowingCache.of(llm.empty_cache(rows, positions))
 
-    def run(
+    def forward(
         x: Tensor,  # [B, T, D]
         positions: Tensor,  # [B, T]
         mask: Tensor,  # [B, 1, T, K]
-        cache: RoomyCache,
+        cache: KeyValueCache,
     ) -> Tensor:  # [B, V]
+        assert isinstance(cache, GrowingCache)
         end = mask.shape[3]
-        before = cache.room.layers(end - x.shape[1])
-        seen = apart(mask, positions, before[0].shape[2])
-        logp, *new = graph(x, positions, *seen, *before)
-        cache.room.keep(positions, end, (new[0], new[1]))
+        past = cache.past(end - x.shape[1])
+        logp, *new = graph(x, positions, *split_mask(mask, positions, past[0].shape[2]), *past)
+        cache.write(positions, end, (new[0], new[1]))
         return logp
 
-    @torch.inference_mode()
-    def prefill(text: Tensor, speech: Tensor, cache: RoomyCache) -> Tensor:
-        x = llm.prompt(text, speech)
-        length = x.shape[1]
-        before = torch.ones(length, length, dtype=torch.bool, device=where).tril()
-        positions = torch.arange(length, device=where).expand(len(x), -1)
-        return run(x, positions, before.expand(len(x), 1, -1, -1), cache)
-
-    @torch.inference_mode()
-    def step(token: Tensor, position: Tensor, mask: Tensor, cache: RoomyCache) -> Tensor:
-        return run(llm.speech_embedding(token)[:, None], position[:, None], mask, cache)
-
-    @torch.inference_mode()
-    def read(numbers: Tensor, kinds: Tensor, positions: Tensor, mask: Tensor, cache: RoomyCache) -> Tensor:
-        return run(llm.mixed(numbers, kinds), positions, mask, cache)
-
-    return stages.replacing((llm,), new_cache=new_cache, prefill=prefill, step=step, read=read)
+    made = language_stages(llm, forward)._asdict()
+    return stages.replacing((llm,), new_cache=torch.inference_mode()(new_cache), **made)
 
 
 def _language_example(llm: SpeechLanguageModel) -> tuple[Tensor, ...]:
     """Flat arguments of a call, of any sizes."""
     past, new = EXAMPLE_PAST, EXAMPLE_POSITIONS
     where = llm.llm_decoder.weight.device
-    sides = [layer for side in llm.empty_cache(1, past) for layer in side.unbind()]
+    sides = [layer for side in llm.empty_cache(1, past).tensors() for layer in side.unbind()]
     x, positions = torch.zeros(1, new, llm.config.width, device=where), torch.arange(new, device=where)[None]
     mask = torch.ones(1, 1, new, past + new, dtype=torch.bool, device=where)
     return (x, positions, mask[..., :past], mask[..., past:], *sides)

@@ -1,17 +1,15 @@
 """CUDA graphs: a step, or a velocity, recorded once and sent to the GPU as one piece of work.
 
-A graph runs at fixed places on fixed sizes. So a step has caches of a few sizes at places of their own, and
-sees all of its cache, what is not there yet being masked; a velocity is recorded for a few lengths, and what
-is shorter is padded. What resumes from a stream cache has another size every time and runs without.
+A graph runs at fixed places on fixed sizes. The caches of a step are in `graph_cache.py`; a velocity is
+recorded for a few lengths, and what is shorter is padded. What resumes from a stream cache has another size
+every time and runs without.
 Source: torch.cuda.CUDAGraph; buckets as in gpt-fast and vLLM.
 
-Shapes: B batch · M mel frames · W = M rounded up · K positions a step sees · V speech vocabulary with stops.
+Shapes: B batch · M mel frames · W = M rounded up.
 """
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable
 from functools import partial
 from threading import Lock
 from typing import Any, cast
@@ -20,23 +18,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cosyrt.accel.backend.graph_cache import Places, Record, Run
 from cosyrt.accel.backend.half_weights import availability as half_availability
 from cosyrt.accel.backend.half_weights import half_stages, narrow_networks
 from cosyrt.accel.contract import Availability, Backend, Part, Precision
 from cosyrt.engine.model import Model
-from cosyrt.engine.stages import NewCache, Stages, Step, tabulated
+from cosyrt.engine.stages import Stages, tabulated
 from cosyrt.families import Family
 from cosyrt.models.dit import DiT
 from cosyrt.models.layers import StreamCache
-from cosyrt.models.llm import Cache
 from cosyrt.models.unet import CausalUNet
 from cosyrt.models.velocity import FlowInputs, Velocity
 
-LEAST_POSITIONS = 256  # caches have this capacity, or twice, four times … of it
 LEAST_FRAMES, MOST_FRAMES = 64, 2048  # what is longer waits for arithmetic, not for launches
 
-Run = Callable[[], Tensor]
-Record = Callable[[Run], Run]  # what is run → the same as a graph, at the same places
 _recording = Lock()  # the GPU records one graph at a time
 
 
@@ -63,83 +58,6 @@ class Recorder:
             return out  # kept, so that no other graph is given its place
 
         return replay
-
-
-class Slot:
-    """A cache at a place of its own, and one step over all of it."""
-
-    def __init__(self, new_cache: NewCache, step: Step, batch: int, capacity: int, record: Record) -> None:
-        self.cache: Cache = new_cache(batch, capacity)
-        self.token = torch.zeros(batch, dtype=torch.long, device=self.cache.keys.device)
-        self.position = torch.zeros_like(self.token)
-        self.mask = self.token.new_zeros(batch, 1, 1, capacity, dtype=torch.bool)
-        self.plain, self.record = step, record
-        self.graph: Run | None = None
-
-    def lent(self) -> Cache:
-        """The cache, emptied: what is masked must be a number, too."""
-        for side in self.cache:
-            side.zero_()
-        return Cache(*(side.view_as(side) for side in self.cache))
-
-    def run(self) -> Tensor:
-        """The network on what is at the places."""
-        return self.plain(self.token, self.position, self.mask, self.cache)
-
-    def step(
-        self,
-        token: Tensor,  # [B]
-        position: Tensor,  # [B]
-        mask: Tensor,  # [B, 1, 1, K]
-    ) -> Tensor:  # [B, V]
-        """One token more."""
-        self.token.copy_(token)
-        self.position.copy_(position)
-        self.mask.zero_()
-        self.mask[..., : mask.shape[3]] = mask
-        if self.graph is None:
-            self.graph = self.record(self.run)
-        return self.graph().clone()
-
-
-class Slots:
-    """The slots there are, by size; each belongs to an utterance until its cache is let go."""
-
-    def __init__(self, new_cache: NewCache, step: Step, record: Record) -> None:
-        self.make, self.plain = partial(Slot, new_cache, step, record=record), step
-        self.free: dict[tuple[int, int], list[Slot]] = {}
-        self.taken: dict[int, Slot] = {}  # by the place of its keys
-        self.lock = Lock()
-
-    @torch.inference_mode()
-    def new_cache(self, batch: int, positions: int) -> Cache:
-        """A cache of at least that many positions."""
-        size = (batch, rounded_capacity(positions))
-        with self.lock:
-            idle = self.free.setdefault(size, [])
-            slot = idle.pop() if idle else self.make(*size)
-            cache = slot.lent()
-            place = cache.keys.data_ptr()
-            self.taken[place] = slot
-        weakref.finalize(cache.keys, self.give_back, size, place)
-        return cache
-
-    def give_back(self, size: tuple[int, int], place: int) -> None:
-        """The cache at that place is no longer used. (No lock: it may be called from anywhere.)"""
-        self.free[size].append(self.taken.pop(place))
-
-    @torch.inference_mode()
-    def step(self, token: Tensor, position: Tensor, mask: Tensor, cache: Cache) -> Tensor:
-        """The stage."""
-        return self.taken[cache.keys.data_ptr()].step(token, position, mask)
-
-
-def rounded_capacity(positions: int) -> int:
-    """The next capacity."""
-    capacity = LEAST_POSITIONS
-    while capacity < positions:
-        capacity *= 2
-    return capacity
 
 
 class Frames:
@@ -219,8 +137,8 @@ def build(dtype: torch.dtype | None, part: Part, model: Model, record: Record | 
         stages = half_stages(part, networks, model, dtype)
     record = record or Recorder(model.device)
     if part == "llm":
-        slots = Slots(stages.new_cache, stages.step, record)
-        return stages._replace(new_cache=slots.new_cache, step=slots.step)
+        places = Places(stages.new_cache, stages.step, record)
+        return stages._replace(new_cache=places.new_cache, step=places.step)
     module = cast(Any, networks.flow.velocity)
     return stages._replace(velocity=GraphedVelocity(module, stages.velocity, record))
 

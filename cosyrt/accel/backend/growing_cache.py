@@ -1,87 +1,151 @@
-"""The past of a language model as a graph takes it: contiguous, so that no step copies what came before.
+"""A key/value cache as a graph takes it: contiguous, so that no step copies what came before.
 
 A cache has a place for every position it may ever hold; its first positions are not contiguous, and to hand
 them out means to copy all of them. Here they are kept a second time with room for a few more, which grows.
 
-Shapes: B batch · T positions of a call · K = past + T positions to look at · R positions there is room for ·
-C cache capacity · L layers · G key/value heads · E head width.
+Shapes: B rows · T positions of a call · K = past + T positions to look at · R positions of the copy ·
+L layers · G key/value heads · E head width.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
+import torch
 from torch import Tensor
 
-from cosyrt.models.llm import Cache
+from cosyrt.models.kv_cache import KeyValueCache, PlainCache
 
-BLOCK = 64  # positions by which it grows; between two growths a graph sees one shape
+BLOCK = 64  # positions by which the copy grows; between two growths a graph sees one shape
 
 
-class Seen(NamedTuple):
-    """Who may look where, apart for what is in the room and for what a call brings."""
+class SplitMask(NamedTuple):
+    """Who may look where, apart for the past and for what a call brings."""
 
     past: Tensor  # [B, 1, T, R]
     new: Tensor  # [B, 1, T, T]
 
 
-class Room:
-    """The first positions of a cache once more."""
+class ContiguousCopy:
+    """The first positions of a plain cache once more; all views of the cache share it."""
 
-    def __init__(self, cache: Cache) -> None:
-        self.cache = cache
-        self.sides = [side[:, :, :, :0] for side in cache]  # keys and values, each [L, B, G, R, E]
-        self.filled = 0  # positions that are as in the cache
+    def __init__(self, plain: PlainCache) -> None:
+        self.plain = plain  # all rows
+        self.sides = [side[:, :, :, :0] for side in (plain.keys, plain.values)]  # [L, B, G, R, E] each
+        self.filled = [0] * plain.rows  # positions of each row that are as in the cache
 
-    def layers(self, past: int) -> list[Tensor]:  # 2 · L times [B, G, R, E]
-        """Keys of every layer, then values, at least so many positions of them; zeros where nothing is."""
-        room = -(-past // BLOCK) * BLOCK
-        if room != self.sides[0].shape[3]:
+    @property
+    def positions(self) -> int:
+        """Positions there is room for."""
+        return self.sides[0].shape[3]
+
+    def bring(self, past: int, rows: slice) -> None:
+        """Hold at least that many positions of these rows as they are in the cache."""
+        if past > self.positions:
+            room = -(-past // BLOCK) * BLOCK
             self.sides = [side.new_zeros(*side.shape[:3], room, side.shape[4]) for side in self.sides]
-            self.filled = 0
-        if self.filled < past:
-            between = slice(self.filled, past)
-            for side, whole in zip(self.sides, self.cache, strict=True):
-                side[:, :, :, between] = whole[:, :, :, between]
-        return [layer for side in self.sides for layer in side.unbind()]
+            self.filled = [0] * len(self.filled)
+        between = slice(min(self.filled[rows]), past)
+        if between.start < past:
+            for side, whole in zip(self.sides, (self.plain.keys, self.plain.values), strict=True):
+                side[:, rows, :, between] = whole[:, rows, :, between]
+            self.mark(past, rows)
 
-    def keep(
+    def mark(self, end: int, rows: slice) -> None:
+        """Note that these rows are as in the cache up to that position."""
+        for row in range(rows.start, rows.stop):
+            self.filled[row] = max(self.filled[row], end)
+
+
+@dataclass(slots=True, eq=False)
+class GrowingCache(KeyValueCache):
+    """A plain cache, or a view of some of its rows, and the contiguous copy of its first positions."""
+
+    plain: PlainCache  # the rows of this view
+    copy: ContiguousCopy  # of all rows
+    start: int = 0  # first row of this view
+
+    @classmethod
+    def of(cls, plain: PlainCache) -> Self:
+        """Wrap a plain cache with an empty contiguous copy."""
+        return cls(plain, ContiguousCopy(plain))
+
+    @property
+    def rows(self) -> int:
+        """Sequences there is room for."""
+        return self.plain.rows
+
+    @property
+    def positions(self) -> int:
+        """Positions there is room for in each row."""
+        return self.plain.positions
+
+    @property
+    def bytes(self) -> int:
+        """Size in bytes, the copy included."""
+        return self.plain.bytes + sum(side[:, self._slice].nbytes for side in self.copy.sides)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the numbers that are kept."""
+        return self.plain.dtype
+
+    def first(self, rows: int) -> Self:
+        """A view of the first rows; it shares memory with this cache."""
+        return replace(self, plain=self.plain.first(rows))
+
+    def row(self, index: int) -> Self:
+        """A view of one row; it shares memory with this cache."""
+        return replace(self, plain=self.plain.row(index), start=self.start + index)
+
+    def layers(self) -> Sequence[tuple[Tensor, ...]]:
+        """Keys and values of the plain cache; whoever has them may write, so the copy is made anew."""
+        self.copy.filled[self._slice] = [0] * self.rows
+        return self.plain.layers()
+
+    def grown(self, positions: int) -> Self:
+        """A copy that has room for more positions."""
+        return self.of(self.plain.grown(positions))
+
+    def past(self, positions: int) -> list[Tensor]:  # 2 · L times [B, G, R, E]
+        """Keys of every layer, then values, contiguous, of at least that many positions."""
+        self.copy.bring(positions, self._slice)
+        return [layer[self._slice] for side in self.copy.sides for layer in side.unbind()]
+
+    def write(
         self,
         positions: Tensor,  # [B, T]
         end: int,  # K
         new: tuple[Tensor, Tensor],  # each [L, B, G, T, E]
     ) -> None:
-        """Write keys and values to the cache, each row at its positions, and here if there is room."""
+        """Write keys and values to the cache, each row at its positions, and to the copy if they fit."""
         where = positions[None, :, None, :, None].expand_as(new[0])
-        fits = end <= self.sides[0].shape[3]
-        for side, whole, fresh in zip(self.sides, self.cache, new, strict=True):
-            for written in (whole, side) if fits else (whole,):
-                written.scatter_(3, where, fresh)
-        self.filled = end if fits else 0
+        fits = end <= self.copy.positions
+        for side, whole, fresh in zip(
+            self.copy.sides, (self.plain.keys, self.plain.values), new, strict=True
+        ):
+            whole.scatter_(3, where, fresh)
+            if fits:
+                side[:, self._slice].scatter_(3, where, fresh)
+        if fits:
+            self.copy.mark(end, self._slice)
+
+    @property
+    def _slice(self) -> slice:
+        return slice(self.start, self.start + self.rows)
 
 
-class RoomyCache(Cache):
-    """A cache that has such a room beside it."""
-
-    room: Room
-
-    @classmethod
-    def of(cls, cache: Cache) -> RoomyCache:
-        """It, and an empty room."""
-        roomy = cls(*cache)
-        roomy.room = Room(cache)  # not of itself: what is in a circle is freed late
-        return roomy
-
-
-def apart(
+def split_mask(
     mask: Tensor,  # [B, 1, T, K]
     positions: Tensor,  # [B, T]
     room: int,
-) -> Seen:
-    """The view of a cache as a view of its past, of which a call's own positions are none, and of the new."""
+) -> SplitMask:
+    """Split a mask into one for the past, without the call's own positions, and one for the call."""
     b, _, t, k = mask.shape
     own = positions[:, None, None].expand(b, 1, t, t)
     past = mask.new_zeros(b, 1, t, room)
     shown = min(room, k)
     past[..., :shown] = mask.scatter(3, own, False)[..., :shown]
-    return Seen(past, mask.gather(3, own))
+    return SplitMask(past, mask.gather(3, own))

@@ -17,8 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from cosyrt.accel.contract import Availability, Backend, Part, replaced
+from cosyrt.engine.language_stages import NewCache
 from cosyrt.engine.model import Model
-from cosyrt.engine.stages import Networks, NewCache, Stages, eager
+from cosyrt.engine.stages import Networks, Stages, eager
+from cosyrt.models.kv_cache import PlainCache
+from cosyrt.models.llm import SpeechLanguageModel
+from cosyrt.models.transformer_lm import TransformerLM
 from cosyrt.models.velocity import FlowInputs
 
 HEAD = "llm_decoder"  # 8 bits of mantissa are too coarse to tell likely tokens apart
@@ -76,14 +80,14 @@ def narrowed_argument(value: Any, dtype: torch.dtype) -> Any:
     return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
-def narrow_cache(new_cache: NewCache, dtype: torch.dtype) -> NewCache:
-    """Caches of that type."""
+def narrow_cache(llm: SpeechLanguageModel | TransformerLM, dtype: torch.dtype) -> NewCache:
+    """Make caches of that type."""
 
-    def narrow(batch: int, positions: int) -> Any:
-        cache = new_cache(batch, positions)
-        return cache._make(tensor.to(dtype) for tensor in cache)
+    @torch.inference_mode()
+    def new_cache(rows: int, positions: int) -> PlainCache:
+        return llm.empty_cache(rows, positions).to(dtype)
 
-    return narrow
+    return new_cache
 
 
 def narrow_networks(part: Part, networks: Networks, dtype: torch.dtype) -> Networks:
@@ -99,7 +103,7 @@ def half_stages(part: Part, narrow: Networks, model: Model, dtype: torch.dtype) 
     """The stages, one part run by the narrow networks."""
     other = eager(narrow)
     if part == "llm":
-        new_cache = narrow_cache(model.plain.new_cache, dtype)
+        new_cache = narrow_cache(model.networks.llm, dtype)
         other = other._replace(new_cache=new_cache, prefill=cast(other.prefill, dtype))
     else:
         other = other._replace(encode=cast(other.encode, dtype), velocity=cast(other.velocity, dtype))

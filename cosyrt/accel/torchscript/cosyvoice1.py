@@ -20,9 +20,10 @@ from cosyrt.accel.torchscript.swap import with_module
 from cosyrt.engine.stages import Networks, Stages
 from cosyrt.errors import ArchiveError
 from cosyrt.models.conformer import Conformer
+from cosyrt.models.kv_cache import KeyValueCache, RelativeCache
 from cosyrt.models.layers import attention_mask, valid_positions
 from cosyrt.models.regulated_flow import RegulatedFlow
-from cosyrt.models.transformer_lm import RelativeCache, TransformerLM
+from cosyrt.models.transformer_lm import TransformerLM
 
 log = logging.getLogger(__name__)
 
@@ -90,13 +91,13 @@ def lm_cases(networks: Networks) -> Iterator[Case]:
     start, cache = 0, lm.empty_cache(1, sum(CALLS))
     for number in CALLS:
         x, end = torch.randn(1, number, inputs, generator=draw), start + number
-        before = [tensor.clone() for tensor in cache]
+        before = [tensor.clone() for tensor in cache.tensors()]
         positions, mask = _from(start, end)
         y = lm.llm(x, positions, mask, cache)
-        after = [tensor.clone() for tensor in cache]
+        after = [tensor.clone() for tensor in cache.tensors()]
         none = y.new_zeros(len(after[0]), 0, 0, 0)
-        asked = (x, start, -1, as_upstream(before, start), none, mask[0, :, :, -number:])
-        yield Case("forward_chunk", asked, [y, as_upstream(after, end), none])
+        asked = (x, start, -1, as_upstream(before[0], before[1], start), none, mask[0, :, :, -number:])
+        yield Case("forward_chunk", asked, [y, as_upstream(after[0], after[1], end), none])
         yield Case("step", (x, positions, mask, *before), [y, *after])
         start = end
 
@@ -107,9 +108,12 @@ def _from(start: int, end: int) -> tuple[Tensor, Tensor]:
     return positions[None], (torch.arange(end) <= positions[:, None])[None, None]
 
 
-def as_upstream(cache: list[Tensor] | RelativeCache, past: int) -> Tensor:  # [L, H, past, 2 · E]
+def as_upstream(
+    keys: Tensor,  # [L, 1, H, C, E]
+    values: Tensor,  # [L, 1, H, C, E]
+    past: int,
+) -> Tensor:  # [L, H, past, 2 · E]
     """Keys beside values of one sequence, as upstream keeps them."""
-    keys, values = cache[0], cache[1]
     return torch.cat([keys[:, 0, :, :past], values[:, 0, :, :past]], dim=-1)
 
 
@@ -176,21 +180,24 @@ class ArchivedTransformer(nn.Module):
         x: Tensor,  # [B, T, D]
         positions: Tensor,  # [B, T]
         mask: Tensor,  # [B, 1, T, K]
-        cache: RelativeCache,
+        cache: KeyValueCache,
     ) -> Tensor:  # [B, T, D]
+        assert isinstance(cache, RelativeCache)
         half = x.to(self.archive.dtype)
         y: Tensor
         if self.writes:
-            y, *_ = self.archive.call("step", half, positions, mask, *cache)
+            y, *_ = self.archive.call("step", half, positions, mask, *cache.tensors())
             return y.to(x.dtype)
         past = mask.shape[-1] - x.shape[1]
         if x.shape[0] > 1 or (past and x.shape[1] > 1):
             raise ArchiveError(
                 f"{self.archive.path} takes one sequence and one token at a time; {remedy(self.archive.path)}"
             )
-        before = as_upstream(cache, past).to(half.dtype)
+        before = as_upstream(cache.keys, cache.values, past).to(half.dtype)
         new = mask[0, :, :, past:]
         y, after, _ = self.archive.call("forward_chunk", half, past, -1, before, before[..., :0], new)
-        for kept, new in zip(cache, after[:, None, :, past:].chunk(2, dim=-1), strict=False):
-            kept[:, :, :, past : past + x.shape[1]] = new
+        between = slice(past, past + x.shape[1])
+        cache.keys[:, :, :, between], cache.values[:, :, :, between] = after[:, None, :, past:].chunk(
+            2, dim=-1
+        )
         return y.to(x.dtype)

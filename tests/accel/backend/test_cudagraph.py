@@ -3,7 +3,6 @@ the network itself, run at the same places."""
 
 from __future__ import annotations
 
-import gc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +16,8 @@ from cosyrt.accel.backend.cudagraph import (
     MOST_FRAMES,
     GraphedVelocity,
     Recorder,
-    Run,
-    Slots,
     build,
     refusal,
-    rounded_capacity,
     rounded_frames,
     widened,
 )
@@ -31,23 +27,17 @@ from cosyrt.accel.registry import BACKENDS
 from cosyrt.engine import decoding
 from cosyrt.engine.model import Model
 from cosyrt.engine.pipeline import Pipeline
-from cosyrt.engine.stages import Networks, eager
+from cosyrt.engine.stages import Networks
 from cosyrt.families import COSYVOICE1, COSYVOICE3
 from cosyrt.lab.parity import verify
 from cosyrt.lab.workload import Length, Workload
 from cosyrt.models.velocity import FlowInputs
 from tests import tiny, tiny3
-from tests.accel.fake_cuda import FIRST, SECOND, Cards
+from tests.accel.fake_cuda import FIRST, SECOND, Cards, itself
 from tests.engine.pipelines import Counted, joined, other, same
 
 SAID = [Length(31, 0, False), Length(110, 31, True)]
 PARTS: tuple[Part, ...] = ("llm", "velocity")
-
-
-def itself(run: Run) -> Run:
-    """The network in the graph's place; as of a graph, every result is at the same one."""
-    place = run().clone()
-    return lambda: place.copy_(run())
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -150,34 +140,6 @@ def test_those_who_speak_at_once_do_not_hear_each_other(spelling: Pipeline, part
 
     for text, ours in zip(words, found, strict=True):
         assert same(spelling.say(text).samples, ours.samples)
-
-
-def slots() -> Slots:
-    stages = eager(Networks(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder()))
-    return Slots(stages.new_cache, stages.step, itself)
-
-
-def test_a_cache_has_a_place_of_its_own_until_it_is_let_go() -> None:
-    """Two utterances at once have two places; the next one gets a free one, emptied."""
-    made = slots()
-    one, two = made.new_cache(1, 100), made.new_cache(1, 100)
-    place = one.keys.data_ptr()
-    with torch.inference_mode():
-        one.keys.fill_(float("nan"))
-
-    assert two.keys.data_ptr() != place
-    del one
-    gc.collect()
-    again = made.new_cache(1, 90)
-    assert again.keys.data_ptr() == place
-    assert again.keys.abs().max() == 0
-    assert len(made.taken) == 2
-
-
-@pytest.mark.parametrize(("positions", "capacity"), [(1, 256), (256, 256), (257, 512), (1500, 2048)])
-def test_capacities_are_few(positions: int, capacity: int) -> None:
-    """Each is twice the one before."""
-    assert rounded_capacity(positions) == capacity
 
 
 def test_there_is_none_of_cosyvoice_1() -> None:

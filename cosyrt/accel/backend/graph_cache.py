@@ -1,0 +1,151 @@
+"""Key/value caches for CUDA graphs: each at a place of its own, where the graphs of a step find it.
+
+A graph reads and writes where it was recorded. So a step has a graph for each place and each number of rows,
+and attends to all positions of the place, those that are not there yet being masked. A place is lent with a
+cache, and free for the next one when the last view of that cache is gone.
+
+Shapes: B rows · K positions that a step is shown · V speech vocabulary with stops.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from threading import Lock
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from cosyrt.engine.language_stages import NewCache, Step
+from cosyrt.models.kv_cache import KeyValueCache
+
+LEAST_POSITIONS = 256  # places have this capacity, or twice, four times … of it
+
+Run = Callable[[], Tensor]
+Record = Callable[[Run], Run]  # what is run → the same as a graph, at the same places
+
+
+class Place:
+    """A cache that stays where it is, with the arguments of a step over it and the graphs of that step."""
+
+    def __init__(self, cache: KeyValueCache, step: Step, record: Record) -> None:
+        self.cache, self.plain, self.record = cache, step, record
+        device = cache.layers()[0][0].device
+        self.token = torch.zeros(cache.rows, dtype=torch.long, device=device)
+        self.position = torch.zeros_like(self.token)
+        self.mask = self.token.new_zeros(cache.rows, 1, 1, cache.positions, dtype=torch.bool)
+        self.graphs: dict[int, Run] = {}  # by rows
+
+    def run(self, rows: int) -> Tensor:  # [B, V]
+        """Run the network on what is at the place."""
+        return self.plain(self.token[:rows], self.position[:rows], self.mask[:rows], self.cache.first(rows))
+
+    def step(
+        self,
+        token: Tensor,  # [B]
+        position: Tensor,  # [B]
+        mask: Tensor,  # [B, 1, 1, K]
+    ) -> Tensor:  # [B, V]
+        """One more token for the first rows."""
+        rows = len(token)
+        self.token[:rows] = token
+        self.position[:rows] = position
+        self.mask[:rows] = False
+        self.mask[:rows, ..., : mask.shape[3]] = mask
+        if rows not in self.graphs:
+            self.graphs[rows] = self.record(partial(self.run, rows))
+        return self.graphs[rows]().clone()
+
+
+class Lease:
+    """A place in use; all views of a cache hold the same lease, and when it is gone the place is free."""
+
+    def __init__(self, place: Place, free: list[Place]) -> None:
+        self.place = place
+        weakref.finalize(self, free.append, place)  # no lock: it may be called from anywhere
+
+
+@dataclass(slots=True, eq=False)
+class GraphCache(KeyValueCache):
+    """A cache at a place, or a view of some of its rows."""
+
+    places: Places
+    lease: Lease
+    plain: KeyValueCache  # the rows of this view
+    start: int = 0  # first row of this view
+
+    @property
+    def rows(self) -> int:
+        """Sequences there is room for."""
+        return self.plain.rows
+
+    @property
+    def positions(self) -> int:
+        """Positions there is room for in each row."""
+        return self.plain.positions
+
+    @property
+    def bytes(self) -> int:
+        """Size in bytes."""
+        return self.plain.bytes
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the numbers that are kept."""
+        return self.plain.dtype
+
+    def first(self, rows: int) -> Self:
+        """A view of the first rows; it shares memory with this cache."""
+        return replace(self, plain=self.plain.first(rows))
+
+    def row(self, index: int) -> Self:
+        """A view of one row; it shares memory with this cache."""
+        return replace(self, plain=self.plain.row(index), start=self.start + index)
+
+    def layers(self) -> Sequence[tuple[Tensor, ...]]:
+        """Keys and values, layer by layer, at their place."""
+        return self.plain.layers()
+
+    def grown(self, positions: int) -> GraphCache:
+        """A copy at a larger place."""
+        wide = self.places.new_cache(self.rows, positions)
+        wide.copy_from(self, self.positions)
+        return wide
+
+
+class Places:
+    """The places there are, by size."""
+
+    def __init__(self, new_cache: NewCache, step: Step, record: Record) -> None:
+        self.make, self.plain, self.record = new_cache, step, record
+        self.free: dict[tuple[int, int], list[Place]] = {}
+        self.lock = Lock()
+
+    @torch.inference_mode()
+    def new_cache(self, rows: int, positions: int) -> GraphCache:
+        """An empty cache of at least that many positions."""
+        size = (rows, rounded_positions(positions))
+        with self.lock:
+            idle = self.free.setdefault(size, [])
+            place = idle.pop() if idle else Place(self.make(*size), self.plain, self.record)
+        place.cache.clear()
+        return GraphCache(self, Lease(place, idle), place.cache)
+
+    @torch.inference_mode()
+    def step(self, token: Tensor, position: Tensor, mask: Tensor, cache: KeyValueCache) -> Tensor:  # [B, V]
+        """One more token: by a graph for the first rows of a place, else by the plain stage."""
+        assert isinstance(cache, GraphCache)
+        if cache.start:
+            return self.plain(token, position, mask, cache.plain)
+        return cache.lease.place.step(token, position, mask)
+
+
+def rounded_positions(positions: int) -> int:
+    """The least capacity of a place that has room for that many positions."""
+    capacity = LEAST_POSITIONS
+    while capacity < positions:
+        capacity *= 2
+    return capacity

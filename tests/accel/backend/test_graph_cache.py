@@ -1,0 +1,76 @@
+"""Places of CUDA graphs: lent, given back, cleared; where there is no GPU, a graph is the network itself."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+import torch
+from torch import Tensor
+
+from cosyrt.accel.backend.graph_cache import GraphCache, Places, Run, rounded_positions
+from cosyrt.engine.stages import Networks, eager
+from tests import tiny
+from tests.accel.fake_cuda import itself
+
+
+def places(recorded: list[Run] | None = None) -> Places:
+    """Places of the tiny model; what is recorded is noted."""
+    stages = eager(Networks(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder()))
+
+    def record(run: Run) -> Run:
+        if recorded is not None:
+            recorded.append(run)
+        return itself(run)
+
+    return Places(stages.new_cache, stages.step, record)
+
+
+def keys(cache: GraphCache) -> Tensor:  # [B, G, C, E]
+    return cache.layers()[0][0]
+
+
+def step(made: Places, cache: GraphCache) -> None:
+    """A step of every row at position 0."""
+    zero = torch.zeros(cache.rows, dtype=torch.long)
+    made.step(zero, zero, torch.ones(cache.rows, 1, 1, 1, dtype=torch.bool), cache)
+
+
+def test_a_cache_has_a_place_of_its_own_until_its_last_view_is_gone() -> None:
+    """Two utterances at once have two places; the next one gets a free one, cleared."""
+    made = places()
+    one, two = made.new_cache(2, 100), made.new_cache(2, 100)
+    place = keys(one).data_ptr()
+    with torch.inference_mode():
+        keys(one).fill_(float("nan"))
+
+    assert keys(two).data_ptr() != place
+    view = one.row(1)
+    del one
+    gc.collect()
+    assert keys(made.new_cache(2, 90)).data_ptr() != place
+    del view
+    gc.collect()
+    again = made.new_cache(2, 90)
+    assert keys(again).data_ptr() == place
+    assert keys(again).abs().max() == 0
+
+
+def test_each_number_of_rows_is_recorded_once() -> None:
+    """The first rows have a graph for each number of them; a row further on runs without one."""
+    recorded: list[Run] = []
+    made = places(recorded)
+    cache = made.new_cache(3, 100)
+    for rows in (3, 2, 3, 2, 1):
+        step(made, cache.first(rows))
+    step(made, cache.row(0))
+    assert len(recorded) == 3
+
+    step(made, cache.row(2))
+    assert len(recorded) == 3
+
+
+@pytest.mark.parametrize(("positions", "capacity"), [(1, 256), (256, 256), (257, 512), (1500, 2048)])
+def test_capacities_are_few(positions: int, capacity: int) -> None:
+    """Each is twice the one before."""
+    assert rounded_positions(positions) == capacity
