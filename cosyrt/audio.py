@@ -31,7 +31,7 @@ _READABLE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """One way to write audio: libsndfile when `codec` is empty, FFmpeg otherwise.
+    """A file format to write audio in: by libsndfile when `codec` is empty, by FFmpeg otherwise.
 
     `rates` are what the codec can hold; other audio is resampled to the next one above.
     """
@@ -66,7 +66,7 @@ FORMATS: dict[str, Format] = {
 
 @dataclass(frozen=True)
 class Audio:
-    """Mono audio.
+    """Mono audio: samples and their rate.
 
     Raises:
         AudioError: samples that are not one row of finite float32, or a rate that is not a positive integer.
@@ -92,11 +92,11 @@ class Audio:
 
     @property
     def seconds(self) -> float:
-        """Duration."""
+        """Duration in seconds."""
         return len(self.samples) / self.rate
 
     def resample(self, rate: int) -> Audio:
-        """The same sound at `rate` samples a second (soxr, high quality).
+        """Resample to `rate` samples a second (soxr, high quality).
 
         Raises:
             AudioError: a rate that is not a positive integer.
@@ -137,7 +137,7 @@ class Audio:
             raise AudioError(f"cannot write {path}: {_reason(error)}") from error
 
     def to_bytes(self, format: str) -> bytes:
-        """A whole file in memory; `pcm` is 16-bit little-endian without a header.
+        """Encode as a whole file in memory; `pcm` is 16-bit little-endian without a header.
 
         Raises:
             AudioError: unknown format, one that cannot hold the rate, or nothing to write.
@@ -153,7 +153,7 @@ class Audio:
 
     @classmethod
     def join(cls, parts: Iterable[Audio]) -> Audio:
-        """One audio after the other.
+        """Concatenate several audios.
 
         Raises:
             AudioError: no parts, or parts of different rates.
@@ -216,7 +216,10 @@ def _decode_ffmpeg(data: bytes, name: str, max_s: float | None) -> tuple[Samples
 
 
 class _Data(io.BytesIO):
-    """A damaged file makes libsndfile seek before the start, where Python would write a traceback."""
+    """Bytes in which a seek before the start goes to the start.
+
+    A damaged file makes libsndfile do that, and Python would write a traceback.
+    """
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: len(self.getbuffer())}[whence]
@@ -224,7 +227,7 @@ class _Data(io.BytesIO):
 
 
 def _blocks(file: Any) -> Iterator[Samples]:
-    """Blocks until the data ends: the length in the header may be a lie of many gigabytes."""
+    """Read blocks until the data ends; the length in the header is not trusted."""
     while len(block := file.read(_SAMPLES_AT_ONCE, dtype="float32", always_2d=True)):
         yield block.mean(axis=1)
 

@@ -21,17 +21,17 @@ INTERRUPTED = 130  # exit code: 128 + SIGINT, as a shell reports it
 
 
 def one_line(error: object, longest: int | None = None) -> str:
-    """What an error of somebody else's says, in one line of at most so many characters."""
+    """The message of a foreign error in one line, cut to at most `longest` characters."""
     return " ".join(str(error).split())[:longest]
 
 
 def reason_of(error: BaseException) -> str:
-    """What it says, shortly; its kind where it says nothing."""
+    """The message of an error in one short line, or its class where it has none."""
     return one_line(error, 200) or type(error).__name__
 
 
 def kind_and_reason(error: BaseException, longest: int | None = None) -> str:
-    """What kind of error it is, and what it says, in one line."""
+    """The class and the message of an error in one line."""
     return f"{type(error).__name__}: {one_line(error, longest)}"
 
 

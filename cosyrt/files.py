@@ -41,7 +41,7 @@ def cache_folder() -> Path:
 
 
 def _absolute(path: Path) -> Path:
-    """Older releases of platformdirs give a relative path where there is no home folder."""
+    """Refuse a relative path, which older releases of platformdirs give where there is no home folder."""
     if not path.is_absolute():
         raise RuntimeError("no home folder")
     return path
@@ -121,7 +121,7 @@ def _is_folder(path: Path) -> bool:
 
 @contextmanager
 def _beside(path: Path, data: bytes) -> Iterator[Path]:
-    """A file with the data beside the target, gone at the end if it still has that name."""
+    """Write the data into a file beside the target, which is removed at the end if it was not renamed."""
     # not named after the target, whose name may be as long as the system allows
     temporary = path.with_name(f".cosyrt-{secrets.token_hex(6)}")
     try:

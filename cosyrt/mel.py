@@ -57,7 +57,7 @@ def _power(
     spec: MelSpec,
     padding: int,
 ) -> Iterator[Samples]:
-    """|STFT|² in blocks of frames [F, n_fft // 2 + 1], so that memory stays bounded for long audio."""
+    """The power spectrum |STFT|² in blocks of frames [F, n_fft // 2 + 1]: long audio needs no more memory."""
     if not len(samples):
         raise AudioError("there are no samples to analyse; give audio")
     padded = np.pad(np.asarray(samples, np.float32), padding, mode="reflect")
@@ -80,7 +80,7 @@ def _window(spec: MelSpec) -> Samples:
 
 @lru_cache(maxsize=16)
 def mel_filterbank(spec: MelSpec) -> Samples:
-    """Triangles of unit area on the Slaney mel scale, [n_mels, n_fft // 2 + 1] (librosa's default)."""
+    """Mel filters [n_mels, n_fft // 2 + 1]: triangles of unit area on the Slaney scale, librosa's default."""
     top = spec.sample_hz / 2 if spec.fmax is None else spec.fmax
     low, high = _mel_of_hz(np.array([spec.fmin, top]))
     edges = _hz_of_mel(np.linspace(low, high, spec.n_mels + 2))[:, None]

@@ -35,10 +35,10 @@ class Output(Protocol):
         """Take samples; waits while the device has enough of them."""
 
     def finish(self) -> None:
-        """Wait until everything was heard."""
+        """Wait until everything has been played."""
 
     def stop(self) -> None:
-        """Be silent at once; may be called from any thread, at any time."""
+        """Stop playing at once; may be called from any thread, at any time."""
 
 
 class Device(Protocol):
@@ -46,7 +46,7 @@ class Device(Protocol):
 
     @property
     def name(self) -> str:
-        """What plays, for the user."""
+        """The name of what plays, for messages."""
 
     def open(self, rate: int) -> Output:
         """Start it for audio of `rate` samples a second."""
@@ -104,7 +104,7 @@ PROGRAMS = {
 
 
 def find_device() -> Device | None:
-    """The best way to be heard on this machine, or None where there is none."""
+    """The best device to play on, or None where nothing could be heard."""
     if _sounddevice_has_output():
         return SoundDevice()
     if sys.platform == "linux" and not _linux_has_output():
@@ -128,7 +128,7 @@ def _sounddevice_has_output() -> bool:
 
 
 def _linux_has_output() -> bool:
-    """ALSA with a device for playback, or a PulseAudio server (PipeWire and WSL have its socket too)."""
+    """Whether there is an ALSA playback device or a PulseAudio socket, which PipeWire and WSL have too."""
     if any(os.access(node, os.W_OK) for node in ALSA_FOLDER.glob("pcm*p")):
         return True
     socket = Path(os.environ.get("XDG_RUNTIME_DIR", "/nowhere")) / "pulse" / "native"
@@ -136,7 +136,7 @@ def _linux_has_output() -> bool:
 
 
 class Player:
-    """Plays audio in the order it is given, without making the giver wait.
+    """Plays audio in the order it is written, without making the writer wait.
 
     Raises:
         AudioError: the device failed; from `write` or `close`, whichever comes next.
@@ -152,7 +152,7 @@ class Player:
         self._stopped = Event()
 
     def write(self, audio: Audio) -> None:
-        """Play it after what was given before; returns at once, and after `stop` plays nothing."""
+        """Play audio after what was written before; returns at once, and after `stop` plays nothing."""
         if self._failure:
             raise self._failure
         if self._stopped.is_set():
@@ -163,7 +163,7 @@ class Player:
         self._waiting.put(audio.to_bytes("pcm"))
 
     def close(self) -> None:
-        """Wait until all was heard."""
+        """Wait until everything has been played."""
         self._waiting.put(None)
         while self._thread and self._thread.is_alive():
             self._thread.join(0.1)  # a join without a limit cannot be interrupted on Windows
@@ -171,7 +171,7 @@ class Player:
             raise self._failure
 
     def stop(self) -> None:
-        """Be silent at once."""
+        """Stop playing at once."""
         self._stopped.set()
         self._waiting.put(None)
         if self._output:

@@ -16,8 +16,8 @@ MAX_ITEMS = 16  # of a list of settings; upstream's have at most four
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """Whole numbers of a range, its ends included."""
+class IntRange:
+    """A range of whole numbers, its ends included."""
 
     least: int
     most: int
@@ -34,7 +34,7 @@ class Whole:
     def each(
         self, settings: Mapping[str, Any], key: str, default: list[int] | None = None
     ) -> tuple[int, ...]:
-        """The numbers of a list.
+        """The whole numbers of a list.
 
         Raises:
             KeyError, ConfigError: as in `of`.
@@ -43,7 +43,7 @@ class Whole:
         return tuple(self.checked(key, item) for item in items)
 
     def each_of_each(self, settings: Mapping[str, Any], key: str) -> tuple[tuple[int, ...], ...]:
-        """The numbers of a list of lists.
+        """The whole numbers of a list of lists.
 
         Raises:
             KeyError, ConfigError: as in `of`.
@@ -52,7 +52,7 @@ class Whole:
         return tuple(tuple(self.checked(key, item) for item in _items(key, each)) for each in lists)
 
     def checked(self, key: str, value: object) -> int:
-        """The value of that name, which may be calculated of others.
+        """Check a value that may have been calculated from settings.
 
         Raises:
             ConfigError: it is of another kind or out of range.
@@ -63,8 +63,8 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class Real:
-    """Real numbers of a range, its ends included; whole ones count among them, NaN does not."""
+class FloatRange:
+    """A range of numbers, its ends included; NaN is in none."""
 
     least: float
     most: float
@@ -83,16 +83,16 @@ class Real:
         raise _refused(key, value, f"a number from {self.least:g} to {self.most:g}")
 
 
-SIZE = Whole(1, 10_000_000)  # of a layer or a vocabulary: the weights must have it too
-LAYERS = Whole(1, 200)
-BLOCKS = Whole(1, 16)  # in each of the layers
-KERNEL = Whole(1, 1_000)
-RATE = Whole(1, 1_000_000)
-RATIO = Whole(1, 100)
-STEPS = Whole(1, 1_000)
-LOOKAHEAD = Whole(0, 1_000)
-CHUNK = Whole(1, 10_000)
-LEVEL = Real(0, 100)
+SIZE = IntRange(1, 10_000_000)  # of a layer or a vocabulary: the weights must have it too
+LAYERS = IntRange(1, 200)
+BLOCKS = IntRange(1, 16)  # in each of the layers
+KERNEL = IntRange(1, 1_000)
+RATE = IntRange(1, 1_000_000)
+RATIO = IntRange(1, 100)
+STEPS = IntRange(1, 1_000)
+LOOKAHEAD = IntRange(0, 1_000)
+CHUNK = IntRange(1, 10_000)
+LEVEL = FloatRange(0, 100)
 
 
 def _found(settings: Mapping[str, Any], key: str, default: object) -> Any:

@@ -155,7 +155,7 @@ def test_an_unforeseen_error_of_a_device_is_not_lost():
 
 
 def test_stop_while_the_device_opens():
-    """It is silent as soon as it is open, and what is given afterwards is not played."""
+    """A device that opens after the stop is silent, and what is written afterwards is not played."""
     tape = Tape()
     player = playback.Player(tape)
     writing = threading.Thread(target=player.write, args=(TONE,))
@@ -170,7 +170,7 @@ def test_stop_while_the_device_opens():
 
 
 def test_a_player_that_was_stopped_is_no_failure(system):
-    """It was ended by us: closing afterwards has nothing to say."""
+    """A player that was stopped closes without an error."""
     player = player_of(system, "aplay", f"echo > {system}/started; exec /bin/sleep 600")
     player.write(TONE)
     while not (system / "started").exists():

@@ -71,7 +71,7 @@ def kept(folder: ModelFolder, name: str, make: Callable[[], Made], format: Forma
 
 
 def artifact_path(folder: ModelFolder, name: str) -> Path:
-    """The folder in which the artifact of that name of a model is, or would be."""
+    """The folder of an artifact of a model, whether it is there or not."""
     return artifacts_folder() / fingerprint(folder) / _code() / as_file_name(name)
 
 
@@ -81,7 +81,7 @@ def artifacts_folder() -> Path:
 
 
 def _code() -> str:
-    """A digest of all that an artifact depends on beside its model and its name."""
+    """A digest of everything that an artifact depends on besides its model and its name."""
     text = f"{code_digest('models', 'accel')} {versions()}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -87,7 +87,7 @@ def file_digest(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _digest(identity: Identity) -> str:
-    """Known from this process, from an earlier one, or read now."""
+    """The digest of a file: known to this process, noted by an earlier one, or computed now."""
     name = f"{hashlib.sha256(identity[0].encode()).hexdigest()[:24]}.json"
     if known := _noted(name, identity):
         return known

@@ -29,7 +29,7 @@ FORMAT = 2  # of the file, of the parts, and of what a size means
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """One part: which backend, and how long its calls took when it was measured."""
+    """The backend of one part, and how long its calls took when it was measured."""
 
     backend: str
     speedup: float
@@ -38,7 +38,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to run with what. No parts: everything was tried and the plain way is the fastest."""
+    """The backend of each part of a model; no parts where plain PyTorch was the fastest of all."""
 
     made_for: dict[str, str]
     parts: dict[Part, Planned]
@@ -46,7 +46,7 @@ class Plan:
     made: str = ""  # day and time
 
     def write(self, path: Path) -> None:
-        """Write it; it appears whole or not at all.
+        """Write the plan; the file appears whole or not at all.
 
         Raises:
             OSError: the folder cannot be made or written.
@@ -56,7 +56,7 @@ class Plan:
 
     @classmethod
     def read(cls, path: Path) -> Plan | None:
-        """What is there; None if nothing is, or nothing that can be read as a plan."""
+        """Read a plan; None if there is no file, or none that can be read as a plan."""
         try:
             found = json.loads(path.read_bytes())
             parts = {
@@ -79,7 +79,7 @@ class Plan:
             return None
 
     def stale(self, now: Mapping[str, str]) -> str:
-        """What has changed since it was made, in words; empty if nothing has."""
+        """Say what has changed since the plan was made; empty if nothing has."""
         for key in dict.fromkeys([*self.made_for, *now]):
             before, after = self.made_for.get(key, "nothing"), now.get(key, "nothing")
             if before != after:
@@ -94,7 +94,7 @@ def plans_folder() -> Path:
 
 
 def check_plans_folder() -> None:
-    """Make it and see that it can be written, before the minutes whose result it is to keep.
+    """Make the folder of plans and check that it can be written, before minutes are spent on a plan.
 
     Raises:
         UsageError: it cannot.

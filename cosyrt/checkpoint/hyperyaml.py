@@ -31,7 +31,7 @@ Kind = Literal["new", "name", "apply"]
 
 
 class Fields(dict[str, Any]):
-    """A mapping of the description, knowing its place: asking for a key it lacks is a ConfigError."""
+    """A mapping that knows its place in the description: asking for a missing key is a ConfigError."""
 
     def __init__(self, fields: dict[str, Any], where: str) -> None:
         super().__init__(fields)
@@ -255,7 +255,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 def _calculate(node: yaml.Node, formula: str) -> Any:
-    """The number a formula of + - * / // % and brackets comes to. No powers: a short one can take minutes."""
+    """Evaluate a formula of + - * / // % and brackets. No powers: a short one can take minutes."""
 
     def number(tree: ast.expr) -> Any:
         if isinstance(tree, ast.Constant) and _is_number(tree.value):

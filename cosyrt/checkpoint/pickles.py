@@ -1,4 +1,4 @@
-"""The table of tensors in a `.pt` file, without any way for the file to run code or to ask for memory.
+"""Reads the table of tensors in a `.pt` file, which can neither run code nor ask for memory.
 
 torch's weights-only reader calls what it takes for harmless, `bytearray(n)` and `torch.FloatTensor(n)` among
 it, and shares what the file shares, so that a kilobyte can fill a machine. The pickled program is therefore
@@ -65,7 +65,7 @@ def read_pickled(path: Path) -> dict[str, Any]:
 
 
 def _check_unpacked_size(path: Path) -> None:
-    """torch stores without compression: an archive that unpacks to more than itself is a bomb."""
+    """Refuse an archive that unpacks to more than itself: torch stores without compression."""
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
     packed = path.stat().st_size
@@ -88,14 +88,17 @@ def _check_program(path: Path, program: bytes) -> None:
 
 @dataclass(slots=True)
 class _Walk:
-    """`top` is what the last operation left: a global by its name, text, a tensor, a table, arguments."""
+    """Follows a pickle program without running it.
+
+    `top` is what the last operation left: a global by its name, text, a tensor, a table, arguments.
+    """
 
     top: str = ""
     marks: list[str] = field(default_factory=list)  # what lay below each open mark
     memo: dict[int, str] = field(default_factory=dict)
 
     def refusal(self, name: str, argument: Any) -> str:
-        """What the operation does that it may not, or nothing."""
+        """Say what an operation does that it may not; empty if it is allowed."""
         if name in PUT:
             self.memo[argument] = self.top
         elif name == "MARK":
@@ -115,7 +118,10 @@ class _Walk:
         return ""
 
     def left_by(self, name: str) -> str:
-        """Of three arguments only a parameter can be made, whatever is called; of none only a table."""
+        """Name what an operation leaves on top.
+
+        A 3-argument call may only build a Parameter, a 0-argument one only a dict.
+        """
         below = self.marks.pop() if name in MARKED else ""
         return {
             "BINUNICODE": "text",
@@ -130,13 +136,13 @@ class _Walk:
         return "" if name in GLOBALS else f"asks for {name.replace(' ', '.')[:80]!a}"
 
     def taken_again(self, number: int) -> str:
-        """Tuples in many places multiply: what is made of them, or the time to compare them."""
+        """Refuse a list or tuple in two places: sharing multiplies what is built or compared."""
         known = self.memo.get(number, "")
         self.top = SHARED if known == "table" else known
         return "" if known in GLOBALS or known in SHAREABLE else "holds one list or tuple in two places"
 
     def given_attributes(self) -> str:
-        """They are copied, one by one."""
+        """Refuse one table of attributes for two tables: it would be copied each time."""
         copied, self.top = self.top, ""
         return "gives one table of attributes to two tables" if copied == SHARED else ""
 

@@ -161,7 +161,10 @@ def _checked(path: Path, key: str, value: object) -> torch.Tensor:
 
 
 def _fold_weight_norm(path: Path, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """weight = g · v / ‖v‖ over all dimensions but the first (Salimans and Kingma 2016)."""
+    """Fold weight norm: weight = g · v / ‖v‖, the norm over all but the first dimension.
+
+    Source: Salimans and Kingma 2016.
+    """
     for magnitude, direction in NORM_KEYS:
         for key in [key for key in tensors if key.endswith(magnitude)]:
             stem = key.removesuffix(magnitude)

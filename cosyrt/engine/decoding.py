@@ -35,7 +35,7 @@ from torch import Tensor
 from cosyrt.engine.sampling import NOTHING, SamplingConfig
 from cosyrt.errors import SpeechError
 from cosyrt.models.llm import MARK, SPEECH, START, TASK, TEXT
-from cosyrt.ranges import LEVEL, SIZE, Whole
+from cosyrt.ranges import LEVEL, SIZE, IntRange
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class SpeakingConfig:
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> SpeakingConfig:
         """Read the arguments of upstream's `Qwen2LM` in a model description."""
-        text, speech = Whole(1, 1_000).each(args, "mix_ratio", [5, 15])
+        text, speech = IntRange(1, 1_000).each(args, "mix_ratio", [5, 15])
         end = SIZE.of(args, "speech_token_size")
         return cls(
             end_token=end,

@@ -36,10 +36,10 @@ from cosyrt.text.normalize import check_speakable, is_speakable, spoken_language
 from cosyrt.text.passages import whole_passages
 from cosyrt.text.split import readable
 from cosyrt.text.tokenizer import tokenizer_of
-from cosyrt.voice.conversion import source_tokens
+from cosyrt.voice.conversion import recording_tokens
 from cosyrt.voice.encoder import VoiceEncoder
 from cosyrt.voice.library import VoiceLibrary
-from cosyrt.voice.reference import fingerprint
+from cosyrt.voice.reference import speech_tokenizer_digest
 from cosyrt.voice.spk2info import voices_of
 from cosyrt.voice.voice import Voice
 
@@ -131,7 +131,7 @@ class Pipeline:
         Raises:
             VoiceError: it is of another family, or its speech tokens are of another model.
         """
-        own, highest = fingerprint(self.model.folder), int(voice.speech_tokens.max(initial=0))
+        own, highest = speech_tokenizer_digest(self.model.folder), int(voice.speech_tokens.max(initial=0))
         wrong = ""
         if voice.family != self.family:
             wrong = f"is of {voice.family}, the model is {self.family}"
@@ -263,7 +263,7 @@ class Pipeline:
             VoiceNotFound: no such voice. ModelError: the folder lacks the speech tokenizer.
         """
         session = Session(self, self._voice(voice, ""), speed, seed, chunked=chunked, edges=False)
-        return Audio.join(self._audio(session.convert(source_tokens(self.model.folder, _read(source)))))
+        return Audio.join(self._audio(session.convert(recording_tokens(self.model.folder, _read(source)))))
 
     def stream_conversion(
         self,
@@ -275,7 +275,7 @@ class Pipeline:
     ) -> Generator[Audio, None, None]:
         """The same as `convert(chunked=True)`, given out as soon as it is certain."""
         session = Session(self, self._voice(voice, ""), speed, seed, chunked=True, edges=True)
-        yield from self._audio(session.convert(source_tokens(self.model.folder, _read(source))))
+        yield from self._audio(session.convert(recording_tokens(self.model.folder, _read(source))))
 
     def _audio(self, chunks: Generator[np.ndarray, None, None]) -> Generator[Audio, None, None]:
         with contextlib.closing(chunks):

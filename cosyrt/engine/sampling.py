@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cosyrt.ranges import LEVEL, SIZE, Real, Whole
+from cosyrt.ranges import LEVEL, SIZE, FloatRange, IntRange
 
 NOTHING = -1  # no token has this number: fills a window that is not full yet, stands for a failed draw
 
@@ -36,9 +36,9 @@ class SamplingConfig:
     def from_description(cls, args: Mapping[str, Any]) -> SamplingConfig:
         """Read the arguments of upstream's `ras_sampling` in a model description."""
         return cls(
-            top_p=Real(1e-6, 1).of(args, "top_p"),
+            top_p=FloatRange(1e-6, 1).of(args, "top_p"),
             top_k=SIZE.of(args, "top_k"),
-            window=Whole(1, 10_000).of(args, "win_size"),
+            window=IntRange(1, 10_000).of(args, "win_size"),
             tolerance=LEVEL.of(args, "tau_r"),
         )
 

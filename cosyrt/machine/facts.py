@@ -1,4 +1,4 @@
-"""What a machine is made of, as far as speech needs it: from a description file, or looked up (`probe.py`).
+"""The parts of a machine that matter for speech: read from a description file, or looked up (`probe.py`).
 
 A description is the JSON that `cosyrt device --json` prints under `machine`; what it leaves out is unknown.
 MB are mebibytes.
@@ -19,7 +19,7 @@ Number = int | float
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cpu:
-    """A processor, and what of it may be used."""
+    """A processor and the share of it that may be used."""
 
     name: str = "unknown"
     cores: int | None = None
@@ -41,11 +41,11 @@ class Gpu:
 
     @property
     def free_mb(self) -> float:
-        """What is left of its memory."""
+        """The memory that is free."""
         return self.memory_mb - self.used_mb
 
     def reaches(self, major: int, minor: int) -> bool | None:
-        """Whether its compute capability is at least that; None if it is unknown."""
+        """Whether the compute capability is at least this; None if it is unknown."""
         if self.capability is None:
             return None
         return tuple(int(part) for part in self.capability.split(".")) >= (major, minor)
@@ -70,20 +70,20 @@ class Machine:
 
     @property
     def is_windows(self) -> bool:
-        """Where a full graphics card spills into RAM without a word."""
+        """Whether the system is Windows, where a full graphics card silently spills into main memory."""
         return self.system.startswith("Windows")
 
     def has(self, *instruction_sets: str) -> bool:
-        """Whether the processor knows one of them."""
+        """Whether the processor has one of these instruction sets."""
         return any(name in self.cpu.instruction_sets for name in instruction_sets)
 
     def as_data(self) -> dict[str, Any]:
-        """For JSON; `read` takes it back."""
+        """The machine as data for JSON, which `read` takes back."""
         return asdict(self)
 
     @classmethod
     def read(cls, path: str | Path) -> Machine:
-        """From a description file.
+        """Read a machine from a description file.
 
         Raises:
             UsageError: it cannot be read, or says something that is not known here.
@@ -106,7 +106,7 @@ class Machine:
 
 
 def _known(kind: type, data: object) -> dict[str, Any]:
-    """The fields of a description, each of the right type."""
+    """The fields of a description, each checked to be of the right type."""
     if not isinstance(data, dict):
         raise TypeError(f"expected an object with fields, got {data!r:.40}")
     names = [each.name for each in fields(kind)]

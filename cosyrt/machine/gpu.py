@@ -61,7 +61,7 @@ def _gpus_of_nvml(nvml: Any) -> Iterator[Gpu]:
 
 
 def _known(nvml: Any, ask: Callable[..., T], *args: object) -> T | None:
-    """What NVML answers; None for what a card does not tell, as those of laptops and virtual ones do."""
+    """Ask NVML; None for what a card does not tell, such as one in a laptop or a virtual machine."""
     try:
         return ask(*args)
     except nvml.NVMLError:
@@ -147,11 +147,11 @@ def _utilisation(device: torch.device) -> Callable[[], float | None] | None:
 
 
 class Card(Protocol):
-    """What the doctor asks of a card's memory."""
+    """A card's memory, as the doctor examines it."""
 
     @property
     def total_mb(self) -> float:
-        """All of its memory."""
+        """The memory of the card."""
 
     @property
     def free_mb(self) -> float:
@@ -173,7 +173,7 @@ class CudaCard:
 
     @property
     def total_mb(self) -> float:
-        """All of its memory."""
+        """The memory of the card."""
         return float(torch.cuda.mem_get_info(self.device)[1] / MB)
 
     @property

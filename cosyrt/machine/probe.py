@@ -1,4 +1,4 @@
-"""What this machine is made of: psutil, NVML and torch are asked, and the list of installed packages."""
+"""Looks up the parts of this machine: psutil, NVML, torch and the installed packages are asked."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MB = 1 << 20
 
 
 def this_machine() -> Machine:
-    """Look everything up."""
+    """Describe the machine that this process runs on."""
     gpus, wrong = find_gpus()
     runtimes, memory = _runtimes(), ram()
     notes = [*filter(None, [wrong]), *_contradictions(gpus, runtimes)]
@@ -62,7 +62,7 @@ def usable_cores() -> int:
 
 
 def physical_cores() -> int:
-    """Cores that compute: without second threads of a core, and within the container's share of time."""
+    """Physical cores that this process may run on, within the container's share of time."""
     usable, quota = _affinity(), _cpu_quota()
     cores = len(_siblings(usable)) or psutil.cpu_count(logical=False) or len(usable)
     return max(1, min(len(usable), cores, *([] if quota is None else [int(quota)])))
@@ -85,7 +85,7 @@ def _siblings(cores: list[int]) -> set[str]:
 
 
 def _cpu_quota() -> float | None:
-    """Cores' worth of time that a container may use; None where there is no limit."""
+    """The number of cores whose time a container may use; None where there is no limit."""
     path = Path("/sys/fs/cgroup/cpu.max")
     if not path.is_file():
         return None
@@ -108,7 +108,7 @@ def cpu_name() -> str:
 
 
 def _instruction_sets() -> tuple[str, ...]:
-    """Linux tells all; elsewhere torch tells the widest it would use."""
+    """The instruction sets of the processor: all on Linux, elsewhere the widest that torch would use."""
     flags = _cpuinfo("flags", "Features").split()
     if flags:
         return tuple(sorted({flag for flag in flags if TELLING.fullmatch(flag)}))
@@ -136,7 +136,7 @@ def _runtimes() -> dict[str, str]:
 
 
 def _cuda_of_onnxruntime() -> str:
-    """The CUDA that it was built for; empty for a build without."""
+    """The CUDA release that ONNX Runtime was built for; empty for a build without."""
     try:
         build = runtime("onnxruntime.capi.build_and_package_info")
     except ImportError:
@@ -152,7 +152,7 @@ def _version(package: str) -> str | None:
 
 
 def _contradictions(gpus: tuple[Gpu, ...], runtimes: dict[str, str]) -> Iterator[str]:
-    """Software that does not fit the hardware, or itself."""
+    """Name software that does not fit the hardware, or other software."""
     if gpus and "CUDA of torch" not in runtimes:
         yield (
             f"torch {runtimes.get('torch', '')} is a build without CUDA: the {gpus[0].name} is not used; "

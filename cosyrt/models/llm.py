@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cosyrt.models.kv_cache import KeyValueCache, PlainCache
-from cosyrt.ranges import LAYERS, SIZE, Real
+from cosyrt.ranges import LAYERS, SIZE, FloatRange
 
 START, TASK = 0, 1  # the marks, in CosyVoice 2 rows of `llm_embedding`
 TEXT, SPEECH, MARK = 0, 1, 2  # what a number of a mixed sequence stands for
@@ -53,8 +53,8 @@ class LanguageModelConfig:
             heads=SIZE.of(backbone, "num_attention_heads"),
             kv_heads=SIZE.of(backbone, "num_key_value_heads"),
             text_vocabulary=SIZE.of(backbone, "vocab_size"),
-            rope_theta=Real(1, 1e12).of(backbone, "rope_theta", 1e6),
-            norm_eps=Real(0, 1).of(backbone, "rms_norm_eps", 1e-6),
+            rope_theta=FloatRange(1, 1e12).of(backbone, "rope_theta", 1e6),
+            norm_eps=FloatRange(0, 1).of(backbone, "rms_norm_eps", 1e-6),
             speech_vocabulary=SIZE.of(args, "speech_token_size"),
             shared_marks=shared_marks,
         )

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from cosyrt.models.layers import StreamCache
 from cosyrt.models.source import HarmonicSource, Phase, PitchPredictor, SourceConfig
-from cosyrt.ranges import KERNEL, LEVEL, LOOKAHEAD, RATE, SIZE, Real, Whole
+from cosyrt.ranges import KERNEL, LEVEL, LOOKAHEAD, RATE, SIZE, FloatRange, IntRange
 
 ALPHA_FLOOR = 1e-9  # keeps Snake finite where alpha is zero
 LOG_MAGNITUDE_LIMIT = log(100.0)  # before the exponential, so that training never meets infinity
@@ -58,11 +58,11 @@ class VocoderConfig:
         return cls(
             mel_bins=SIZE.of(args, "in_channels"),
             channels=SIZE.of(args, "base_channels"),
-            harmonics=Whole(0, 1_000).of(args, "nb_harmonics") + 1,
+            harmonics=IntRange(0, 1_000).of(args, "nb_harmonics") + 1,
             sample_hz=RATE.of(args, "sampling_rate"),
             sine_level=LEVEL.of(args, "nsf_alpha"),
             voiced_noise_level=LEVEL.of(args, "nsf_sigma"),
-            voiced_threshold_hz=Real(0, 1e6).of(args, "nsf_voiced_threshold"),
+            voiced_threshold_hz=FloatRange(0, 1e6).of(args, "nsf_voiced_threshold"),
             upsample_rates=KERNEL.each(args, "upsample_rates"),
             upsample_kernels=KERNEL.each(args, "upsample_kernel_sizes"),
             transform_size=KERNEL.of(args["istft_params"], "n_fft"),
@@ -71,8 +71,8 @@ class VocoderConfig:
             dilations=KERNEL.each_of_each(args, "resblock_dilation_sizes"),
             source_kernels=KERNEL.each(args, "source_resblock_kernel_sizes"),
             source_dilations=KERNEL.each_of_each(args, "source_resblock_dilation_sizes"),
-            slope=Real(0, 1).of(args, "lrelu_slope"),
-            audio_limit=Real(0.01, 100).of(args, "audio_limit"),
+            slope=FloatRange(0, 1).of(args, "lrelu_slope"),
+            audio_limit=FloatRange(0.01, 100).of(args, "audio_limit"),
             pitch_channels=SIZE.of(args["f0_predictor"].args, "cond_channels"),
             lookahead_frames=None if ahead is None else LOOKAHEAD.checked("conv_pre_look_right", ahead),
         )

@@ -21,7 +21,7 @@ _WORD = re.compile(rf"\s*(?:[^\s{_MARKS}]{{1,{LONGEST_WORD}}}[{_MARKS}]*[”’�
 
 
 def whole_words(parts: Iterable[str]) -> Iterator[str]:
-    """The same text, word by word as each has ended; blanks stand in front of words."""
+    """Split text that arrives in parts into whole words, each as soon as it has ended; blanks lead words."""
     waiting = ""
     for part in parts:
         waiting += audible(part)
@@ -35,7 +35,7 @@ def whole_words(parts: Iterable[str]) -> Iterator[str]:
 
 
 def utterances(words: Iterator[str], *, least: int, most: int) -> Iterator[Iterator[str]]:
-    """The words of one utterance after another, each to be read to its end before the next is asked for.
+    """Group words into utterances; each must be read to its end before the next is asked for.
 
     An utterance ends with a sentence once it has `least` characters, anywhere at `most`. Words without a
     letter or digit begin none.

@@ -128,7 +128,10 @@ def _base(stem: str, replacement: str) -> str:
 
 
 def spelled_words(text: str) -> frozenset[int]:
-    """Where in the text words begin that are said letter by letter."""
+    """The positions of words that are said letter by letter.
+
+    Their neighbours decide: in `TELL US.` everything is in capitals, in `The US team` only the abbreviation.
+    """
     matches = list(_TOKEN.finditer(text))
     tokens = [match[0].strip("'") for match in matches]
     chinese = has_han(text)
@@ -148,7 +151,7 @@ def _is_shouted(tokens: Sequence[str], at: int) -> bool:
 
 
 def _is_article(text: str, end: int, before: str) -> bool:
-    """A capital A before another word is the letter after `vitamin` and the like, elsewhere the article."""
+    """Whether a capital A is the article: before another word, unless it follows `vitamin` and the like."""
     following = _NEXT_WORD.match(text, end)
     if following is None:
         return False

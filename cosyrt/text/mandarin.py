@@ -83,7 +83,7 @@ def _full_final(initial: str, final: str) -> str:
 
 
 def _tone_sandhi(text: str, syllables: list[str], position: int) -> str:
-    """The spoken tone of 一 and 不 between their neighbours; every other syllable as it is."""
+    """A syllable with its spoken tone, which for 一 and 不 depends on their neighbours."""
     character, syllable = text[position], syllables[position]
     if character not in "一不" or syllable[:-1] not in ("yi", "bu"):
         return syllable

@@ -33,7 +33,7 @@ _SPELLING = str.maketrans(
 
 
 def vocabulary() -> list[str]:
-    """Every unit there is, in the fixed order that numbers them (the tokenizer's vocabulary)."""
+    """Every pronunciation unit, in the fixed order that numbers them (the tokenizer's vocabulary)."""
     return [*MARKS, BOUNDARY, *PHONES, *LETTERS, *mandarin.INITIALS, *mandarin.FINALS]
 
 
@@ -49,7 +49,7 @@ class ArpabetPinyin:
         self._english = English()
 
     def __call__(self, text: str) -> list[str]:
-        """Units of the text: all from `vocabulary()`, the last one `.`, `?` or `!`, no two marks in a row."""
+        """Units of a text: all from `vocabulary()`, the last one `.`, `?` or `!`, no two marks in a row."""
         units: list[str] = []
         for part in self._parts(_plain(text)):
             if part[0] in MARKS:
@@ -60,7 +60,7 @@ class ArpabetPinyin:
         return units
 
     def unread(self, text: str) -> str:
-        """The letters and digits of the text that have no sound here, each once."""
+        """Letters and digits of the text that cannot be pronounced, each once."""
         foreign = (c for c in dict.fromkeys(text) if not c.isascii() and c.translate(_SPELLING).isalnum())
         return "".join(c for c in foreign if self(c)[0] in MARKS)
 
@@ -81,7 +81,7 @@ PRONUNCIATIONS = {"arpabet-pinyin": ArpabetPinyin}
 
 
 def _plain(text: str) -> str:
-    """The text in a-z, hanzi and the four marks where it has an equivalent there; digits become words."""
+    """Rewrite a text in a-z, hanzi and the four marks as far as possible; digits become words."""
     text = text.translate(_SPELLING)  # before NFKC, which would turn … into three stops
     text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text))
     text = "".join(c for c in text if not unicodedata.combining(c)).translate(_SPELLING)

@@ -18,7 +18,7 @@ from pathlib import Path
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.hyperyaml import Tagged
 from cosyrt.errors import ConfigError, ModelNotFound
-from cosyrt.ranges import SIZE, Whole
+from cosyrt.ranges import SIZE, IntRange
 from cosyrt.text.special_tokens import SPECIAL_TOKENS, upstream_tags, whisper_tags
 
 PATH_VARIABLE = "COSYRT_TIKTOKEN"
@@ -58,7 +58,7 @@ class RankedTokenizer:
         tag, args = (asked.tag, asked.args) if isinstance(asked, Tagged) else ("", {})
         own = tag.startswith("cosyvoice.")
         path = _find(folder.path, UPSTREAM if own else WHISPER)
-        languages = Whole(0, 1_000).of(args, "num_languages", LANGUAGES)
+        languages = IntRange(0, 1_000).of(args, "num_languages", LANGUAGES)
         tokenizer = cls(read_ranks(path), (upstream_tags if own else whisper_tags)(languages))
         known = SIZE.of(folder.description["llm"].args, "text_token_size")
         if len(tokenizer._bytes) > known:

@@ -1,4 +1,4 @@
-"""The tags that a model's tokenizer knows beside its vocabulary, in the order of their numbers.
+"""The tags that a model's tokenizer knows besides its vocabulary, in the order of their numbers.
 
 Those of CosyVoice 2 follow 151643 others: `<|endofprompt|>` is 151646 and `[mn]` 151662; CosyVoice 3 goes on
 to `[ǜ]`, 151923. Source: upstream's `tokenizer/tokenizer.py`.

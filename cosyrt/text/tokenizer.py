@@ -25,7 +25,7 @@ A_WORD = "hello"
 
 
 class TextTokenizer:
-    """Tokens of a text, as a model's language model numbers them."""
+    """Encodes text as the numbers that a language model of CosyVoice 2 or 3 knows."""
 
     def __init__(self, tokenizer: Tokenizer, pronounce: ArpabetPinyin | None = None) -> None:
         self._tokenizer = tokenizer

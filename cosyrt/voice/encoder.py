@@ -33,11 +33,11 @@ from cosyrt.voice.reference import (
     Floats,
     Tokens,
     check_reference,
-    fingerprint,
     mel_spec,
     speaker_vector,
+    speech_tokenizer_digest,
     speech_tokens,
-    warn_if_dull,
+    warn_if_narrowband,
 )
 from cosyrt.voice.voice import Origin, Voice
 
@@ -64,7 +64,7 @@ class VoiceEncoder:
     def encode(
         self, reference: Reference, text: str, name: str, *, license: str = "", consent: str = ""
     ) -> Voice:
-        """The voice of a recording. `text` is its transcript, or empty where nobody knows it.
+        """Make a voice of a recording. `text` is its transcript, or empty where it is not known.
 
         Raises:
             AudioError: the recording cannot be read or is unfit (see `check_reference`).
@@ -73,7 +73,7 @@ class VoiceEncoder:
             WeightsError: an encoder cannot be used.
         """
         audio = read_reference(reference)
-        warn_if_dull(audio)
+        warn_if_narrowband(audio)
         text = normalize(text) if text.strip() else ""
         samples = audio.resample(ENCODER_HZ).samples
         tokens, mel = self._prompt(audio, speech_tokens(self._folder, samples))
@@ -89,7 +89,7 @@ class VoiceEncoder:
                 license=license,
                 consent=consent,
                 source_sha256=sha256_of(reference),
-                speech_tokenizer=fingerprint(self._folder),
+                speech_tokenizer=speech_tokenizer_digest(self._folder),
             ),
         )
 
@@ -112,7 +112,7 @@ class VoiceEncoder:
 
 
 def read_reference(reference: Reference) -> Audio:
-    """The recording, fit to make a voice from. No model runs; no more of a file is decoded than is allowed.
+    """Read and check a recording without running a model or decoding more of a file than is allowed.
 
     Raises:
         AudioError: it cannot be read or is unfit (see `check_reference`).
@@ -153,7 +153,7 @@ def _is_silent(
     samples: Floats,  # [N]
     tokens: int,
 ) -> NDArray[np.bool_]:  # [tokens]
-    """Which tokens have a level far below the loudest."""
+    """Mark the tokens whose level is far below the loudest."""
     width = len(samples) // tokens
     power = np.var(samples[: width * tokens].reshape(tokens, width), axis=1, dtype=np.float64)
     silent: NDArray[np.bool_] = power <= power.max() * 10 ** (-SILENCE_BELOW_PEAK_DB / 10)
@@ -163,7 +163,7 @@ def _is_silent(
 def _spare(
     silent: NDArray[np.bool_],  # [P]
 ) -> tuple[int, int]:
-    """How many tokens may go at the beginning and at the end."""
+    """The number of silent tokens that may be left out at the beginning and at the end."""
     speech = np.flatnonzero(~silent)
     if not len(speech):
         return 0, 0

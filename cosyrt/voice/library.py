@@ -38,7 +38,7 @@ class VoiceLibrary:
 
     @property
     def folder(self) -> Path:
-        """Where the files are.
+        """The folder of the voice files.
 
         Raises:
             VoiceError: none was given and this user has no home folder.
@@ -49,11 +49,11 @@ class VoiceLibrary:
         """The registered names, sorted. Files whose name could not be registered are passed over."""
         with _writing(self.folder):
             paths = list(self.folder.iterdir()) if self.folder.is_dir() else []
-        found = {spelt(path.stem) for path in paths if path.suffix == SUFFIX}
+        found = {nfc(path.stem) for path in paths if path.suffix == SUFFIX}
         return sorted(name for name in found if is_name(name) and self.path(name).exists())
 
     def path(self, name: str) -> Path:
-        """The file of a voice, which need not be there.
+        """The path of a voice's file, whether it is there or not.
 
         Raises:
             UsageError: a name that no voice can have.
@@ -66,7 +66,7 @@ class VoiceLibrary:
         Raises:
             VoiceError: its file is damaged.
         """
-        name = spelt(name)
+        name = nfc(name)
         path = self.path(name) if is_name(name) else None
         if path is None or not path.is_file():
             self._known.pop(name, None)
@@ -94,7 +94,7 @@ class VoiceLibrary:
         return voice
 
     def check_free(self, name: str, *, overwrite: bool = False) -> None:
-        """Refuse a name that a voice cannot be added under: at once, before the voice is made.
+        """Refuse a name that no voice can be added under, before the voice is made.
 
         Raises:
             UsageError: no voice can have it, or it is taken (but for case: where the file system ignores
@@ -129,7 +129,7 @@ class VoiceLibrary:
             UsageError: the new name is taken, or no voice can have it.
             VoiceError: the file is damaged, or the folder cannot be written.
         """
-        old, new = spelt(old), spelt(new)
+        old, new = nfc(old), nfc(new)
         voice, path = self._existing(old), self.path(old)
         if new.casefold() == old.casefold() and new != old:
             with _writing(path):
@@ -146,7 +146,7 @@ class VoiceLibrary:
             VoiceError: the folder cannot be written.
         """
         known = self.names()
-        asked = dict.fromkeys(map(spelt, names))
+        asked = dict.fromkeys(map(nfc, names))
         for name in asked:
             if name not in known:
                 raise self._unknown(name)
@@ -166,8 +166,8 @@ class VoiceLibrary:
         return VoiceNotFound(f"no voice is registered as {name!r}; registered are {known}")
 
 
-def spelt(name: str) -> str:
-    """The name with its accents as one character each; macOS hands on letter and accent apart."""
+def nfc(name: str) -> str:
+    """Compose a name (Unicode NFC): each accent becomes one character with its letter, unlike on macOS."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -185,12 +185,12 @@ def is_name(name: str) -> bool:
 
 
 def check_name(name: str) -> str:
-    """The name as it is spelt, if a voice may be registered under it.
+    """The composed name, if a voice may be registered under it.
 
     Raises:
         UsageError: it may not.
     """
-    name = spelt(name)
+    name = nfc(name)
     if not is_name(name):
         raise UsageError(
             f"a voice cannot be called {name[:80]!r}; give 1 to {MAX_CHARACTERS} letters, digits, spaces, "

@@ -36,7 +36,7 @@ MIN_SOUND_S = 0.5
 SILENCE_DB = -50.0
 CLIPPED_AT = 0.999
 MAX_CLIPPED = 0.01
-FINGERPRINT_BLOCKS, FINGERPRINT_BLOCK_BYTES = 64, 65_536
+DIGEST_BLOCKS, DIGEST_BLOCK_BYTES = 64, 65_536
 
 
 def check_reference(audio: Audio) -> None:
@@ -64,8 +64,8 @@ def check_reference(audio: Audio) -> None:
         )
 
 
-def warn_if_dull(audio: Audio) -> None:
-    """A recording of the telephone makes a voice of the telephone: tell it."""
+def warn_if_narrowband(audio: Audio) -> None:
+    """Warn that a recording of telephone quality makes a voice of telephone quality."""
     if audio.rate < GOOD_REFERENCE_HZ:
         log.warning(
             "the reference audio has %d samples a second: the voice will be dull; %d or more are better",
@@ -146,28 +146,28 @@ def speaker_features(
     return centred
 
 
-def fingerprint(folder: ModelFolder) -> str:
-    """What tells the speech tokenizer of a folder from others; empty where it has none.
+def speech_tokenizer_digest(folder: ModelFolder) -> str:
+    """32 hexadecimal digits that identify the speech tokenizer of a folder; empty where it has none.
 
-    Of its size and 64 blocks spread over the file, not of all: it is 500 MB, and is asked for at the first
-    word of a registered voice. Another training changes every weight.
+    Computed from the size and 64 blocks spread over the file, not from all of its 500 MB: it is needed at the
+    first word of a registered voice. Another training changes every weight.
     """
     path = folder.path / FAMILIES[folder.family].speech_tokenizer
     if not path.is_file():
         return ""
     status = path.stat()
-    return _fingerprint(str(path), status.st_size, status.st_mtime_ns)
+    return _sampled_digest(str(path), status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=16)
-def _fingerprint(path: str, size: int, changed_ns: int) -> str:
+def _sampled_digest(path: str, size: int, changed_ns: int) -> str:
     digest = hashlib.sha256(str(size).encode())
-    last = max(0, size - FINGERPRINT_BLOCK_BYTES)
+    last = max(0, size - DIGEST_BLOCK_BYTES)
     try:
         with open(path, "rb") as file:
-            for block in range(FINGERPRINT_BLOCKS):
-                file.seek(last * block // (FINGERPRINT_BLOCKS - 1))
-                digest.update(file.read(FINGERPRINT_BLOCK_BYTES))
+            for block in range(DIGEST_BLOCKS):
+                file.seek(last * block // (DIGEST_BLOCKS - 1))
+                digest.update(file.read(DIGEST_BLOCK_BYTES))
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}; download it again") from error
     return digest.hexdigest()[:32]
@@ -181,7 +181,7 @@ def _check_rate(rate: int) -> None:
 
 
 def _sound_s(audio: Audio) -> float:
-    """Seconds whose level, over 20 ms and without a constant offset, is above the limit of silence."""
+    """The seconds of a recording that are louder than silence, judged by 20 ms without constant offset."""
     width = audio.rate // 50
     frames = audio.samples[: len(audio.samples) // width * width].reshape(-1, width)
     power = np.var(frames, axis=1, dtype=np.float64)
@@ -189,7 +189,7 @@ def _sound_s(audio: Audio) -> float:
 
 
 def _run(path: Path, *inputs: NDArray[Any]) -> NDArray[Any]:
-    """The first output of an ONNX model whose inputs are given by position."""
+    """Run an ONNX model on inputs by position and take its first output."""
     session = _session(str(path), path.stat().st_mtime_ns)
     names = [argument.name for argument in session.get_inputs()]
     try:
@@ -201,7 +201,7 @@ def _run(path: Path, *inputs: NDArray[Any]) -> NDArray[Any]:
 
 @lru_cache(maxsize=4)
 def _session(path: str, changed_ns: int) -> Any:
-    """One session for each file and change of it: opening a speech tokenizer takes seconds and 500 MB."""
+    """Open a session once for each version of a file: for a speech tokenizer it takes seconds and 500 MB."""
     onnxruntime = runtime("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2

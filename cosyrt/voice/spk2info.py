@@ -31,7 +31,7 @@ from cosyrt.checkpoint.tables import read_tables, write_tables
 from cosyrt.errors import VoiceError, one_line
 from cosyrt.text.normalize import language_of
 from cosyrt.text.tokenizer import tokenizer_of
-from cosyrt.voice.reference import fingerprint
+from cosyrt.voice.reference import speech_tokenizer_digest
 from cosyrt.voice.voice import MELS, Origin, Voice
 
 OURS, OFFICIAL = "spk2info.safetensors", "spk2info.pt"
@@ -60,7 +60,7 @@ def voices_in(path: str | Path, folder: ModelFolder) -> dict[str, Voice]:
         VoiceError: an entry lacks what a voice needs.
         ModelError: the file, or the tokenizer that its transcripts need, cannot be read.
     """
-    return _voices(folder, Path(path), Origin(speech_tokenizer=fingerprint(folder)))
+    return _voices(folder, Path(path), Origin(speech_tokenizer=speech_tokenizer_digest(folder)))
 
 
 def write_voices(path: Path, voices: Mapping[str, Voice], text_tokens: TextTokens) -> None:

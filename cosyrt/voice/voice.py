@@ -1,4 +1,4 @@
-"""A voice: what the models are given of a speaker, and the file that keeps it (docs/frontend.md).
+"""A voice: what the models are given of a speaker, and the file that keeps it (docs/voice.md).
 
 The arrays are those of upstream's `frontend_zero_shot` (cosyvoice/cli/frontend.py).
 """
@@ -31,17 +31,17 @@ ARRAYS: dict[str, np.dtype[Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a voice is from and what may be done with it; empty where nobody knows."""
+    """Where a voice comes from and what may be done with it; empty where it is not known."""
 
     license: str = ""  # under which the voice may be used
     consent: str = ""  # of the speaker: who gave it, when, for what
     source_sha256: str = ""  # of the recording's file
-    speech_tokenizer: str = ""  # fingerprint of the one that made the speech tokens
+    speech_tokenizer: str = ""  # digest of the one that made the speech tokens
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Voice:
-    """One speaker, as the models of one family see them. Arrays are read-only.
+    """One speaker, prepared for the models of one family. Arrays are read-only.
 
     Without speech tokens and mel (a preset voice) the models know the timbre alone; with them they go on
     from the reference. Two voices are equal only if they are the same object.
@@ -128,7 +128,7 @@ class Voice:
 
 
 def _what_is_wrong(voice: Voice) -> str:
-    """The first thing wrong with a voice; empty when all is well."""
+    """Name the first thing that is wrong with a voice; empty when all is well."""
     speaker, tokens, mel = voice.speaker, voice.speech_tokens, voice.mel
     if voice.family not in FAMILIES:
         return f"the family {voice.family!r}, which none of {', '.join(FAMILIES)} is"
@@ -147,7 +147,7 @@ def _what_is_wrong(voice: Voice) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Arrays and metadata of a safetensors file that is no larger than a voice may be."""
+    """Read arrays and metadata of a safetensors file that is no larger than a voice may be."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -112,7 +112,7 @@ def test_what_the_backend_cannot_read_is_made_again(maker: Maker, folder: ModelF
 
 
 def test_a_new_artifact_that_cannot_be_used_is_an_error(folder: ModelFolder) -> None:
-    """It is not made over and over."""
+    """An artifact that is useless even when new is an error, not made over and over."""
     with pytest.raises(UsageError, match="not even the new one"):
         kept(folder, "one", lambda: b"nonsense", WORDS)
 

@@ -49,7 +49,7 @@ def test_every_byte_of_the_weights_counts(copy: Path, part: str, place: float) -
 
 
 def test_every_value_of_the_description_counts(copy: Path) -> None:
-    """Also those of the language model's own configuration."""
+    """Values of the description and of the language model's configuration change the fingerprint."""
     first, path = of(copy), copy / "cosyvoice2.yaml"
     path.write_text(path.read_text().replace("sample_rate: 24000", "sample_rate: 22050"))
     second, config = of(copy), copy / "CosyVoice-BlankEN" / "config.json"
@@ -85,7 +85,7 @@ def test_a_damaged_note_is_written_again(copy: Path, note: str) -> None:
 def test_without_a_cache_it_is_read_each_time(
     copy: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And one line says so."""
+    """A file is read at each load where its digest cannot be kept, and one line says so."""
     file = copy / "llm.safetensors"
     monkeypatch.setenv("COSYRT_PLANS", str(file / "plans"))
 

@@ -24,7 +24,7 @@ PLAN = Plan(
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    """The same plan comes back; its folder is made."""
+    """A plan that was written comes back equal; its folder is made."""
     path = tmp_path / "a" / "b" / "plan.json"
     PLAN.write(path)
 

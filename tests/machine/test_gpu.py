@@ -61,7 +61,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def test_nvml_is_asked(answers: Callable[..., None]) -> None:
-    """All that is known of a card, in mebibytes, with the newest CUDA that its driver supports."""
+    """NVML tells everything about a card, in mebibytes, and the newest CUDA that its driver supports."""
     answers()
 
     assert find_gpus() == ((CARD,), "")

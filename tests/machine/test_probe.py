@@ -74,7 +74,7 @@ def test_a_card_beside_a_torch_without_cuda_is_told(monkeypatch: pytest.MonkeyPa
 
 
 def test_two_packages_of_onnxruntime_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They overwrite each other's files."""
+    """Two packages that overwrite each other's files are a note."""
     monkeypatch.setattr(probe, "_version", lambda name: "1.31.1")
 
     assert any("overwrite each other" in note for note in probe.this_machine().notes)

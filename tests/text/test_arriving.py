@@ -51,7 +51,7 @@ def test_a_word_without_end_is_given_out() -> None:
 
 @pytest.mark.parametrize("sentence", ["Hello there my friend. ", "你好，我的朋友。"])
 def test_a_text_that_arrives_whole_becomes_utterances(sentence: str) -> None:
-    """They end as those of a text that arrives in parts, and joined they are the text."""
+    """Utterances end as in a text that arrives in parts, and joined they are the text."""
     text = sentence * 200
     made = ["".join(words) for words in utterances(whole_words([text]), least=40, most=80)]
 

@@ -74,7 +74,7 @@ def test_spelling_variants_give_known_units(text: str) -> None:
 
 
 def test_every_hanzi_reading_is_in_the_vocabulary() -> None:
-    """All characters that pypinyin reads are said with known units."""
+    """Every character that pypinyin reads is said with known units."""
     units = _PRONOUNCE("".join(chr(code) for code in range(0x4E00, 0x9FA6)))
     assert set(units) <= _KNOWN
     assert len(units) > 35_000

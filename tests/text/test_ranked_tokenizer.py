@@ -43,7 +43,7 @@ def slowly(word: bytes) -> list[int]:
 
 @given(st.text("ab", min_size=1, max_size=40))
 def test_the_lowest_rank_is_joined_first(text: str) -> None:
-    """The same tokens as joining one pair at a time, the leftmost of equals first."""
+    """Tokens are those of joining one pair at a time, the leftmost of equals first."""
     assert list(merged(text.encode(), RANKS)) == slowly(text.encode())
 
 
@@ -128,7 +128,7 @@ def test_a_vocabulary_elsewhere(
 
 
 def test_the_25_hz_model_has_another_vocabulary(bare: Path) -> None:
-    """Its description names upstream's tokenizer, so that upstream's file is looked for."""
+    """A description that names upstream's tokenizer makes upstream's file be looked for."""
     path = bare / "cosyvoice.yaml"
     path.write_text(
         path.read_text().replace("!name:whisper.tokenizer", "!name:cosyvoice.tokenizer.tokenizer")

@@ -23,7 +23,7 @@ NAMES = re.compile(
 
 
 def test_han_is_what_unicode_calls_so() -> None:
-    """Of all characters that have a name, exactly those named as Han are Han."""
+    """The characters that Unicode names as Han are Han, and no others."""
     named = {c for c in map(chr, range(sys.maxunicode + 1)) if NAMES.fullmatch(unicodedata.name(c, ""))}
     matched = {c for c in map(chr, range(sys.maxunicode + 1)) if has_han(c) and unicodedata.name(c, "")}
 

@@ -17,7 +17,7 @@ from cosyrt.errors import AudioError, TextError, VoiceError
 from cosyrt.mel import log_mel
 from cosyrt.units import MelSpec
 from cosyrt.voice.encoder import KEPT_TOKENS, VoiceEncoder, best_cut
-from cosyrt.voice.reference import fingerprint
+from cosyrt.voice.reference import speech_tokenizer_digest
 from tests.voice.onnx_models import write_campplus, write_speech_tokenizer
 from tests.voice.test_reference import folder_of, noise, padded
 
@@ -87,7 +87,7 @@ def test_where_a_voice_is_from(tmp_path: Path) -> None:
     made = VoiceEncoder(folder).encode(clip, "", "Ada", license="CC0-1.0", consent="Ada, by letter")
     assert (made.origin.license, made.origin.consent) == ("CC0-1.0", "Ada, by letter")
     assert made.origin.source_sha256 == hashlib.sha256(clip.read_bytes()).hexdigest()
-    assert made.origin.speech_tokenizer == fingerprint(folder) != ""
+    assert made.origin.speech_tokenizer == speech_tokenizer_digest(folder) != ""
     in_memory = VoiceEncoder(folder).encode(noise(1), "", "Ada").origin
     assert in_memory.source_sha256 == hashlib.sha256(noise(1).samples.tobytes()).hexdigest()
 
@@ -138,7 +138,7 @@ def test_version_1_is_never_cut(tmp_path: Path) -> None:
 
 
 def recording(before: int, speech: int, after: int, silence: float = 0.0) -> np.ndarray:
-    """So many tokens of silence, noise and silence."""
+    """A recording of silence, noise and silence, by numbers of tokens."""
     random = np.random.default_rng(0)
     levels = np.repeat([silence, 0.1, silence], [before * WIDTH, speech * WIDTH, after * WIDTH])
     return (random.standard_normal(len(levels)) * levels).astype(np.float32)

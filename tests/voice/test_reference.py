@@ -15,12 +15,12 @@ from cosyrt.errors import AudioError, ConfigError, ModelNotFound, WeightsError
 from cosyrt.units import MelSpec
 from cosyrt.voice.reference import (
     check_reference,
-    fingerprint,
     mel_spec,
     speaker_features,
     speaker_vector,
+    speech_tokenizer_digest,
     speech_tokens,
-    warn_if_dull,
+    warn_if_narrowband,
 )
 from tests.voice.onnx_models import write_campplus, write_speech_tokenizer
 
@@ -78,31 +78,31 @@ def test_fit_recordings(audio: Audio) -> None:
 
 def test_a_recording_of_the_telephone_is_dull(caplog: pytest.LogCaptureFixture) -> None:
     """Below 16,000 samples a second a voice is made, with a warning; from there on without."""
-    warn_if_dull(noise(2, rate=16_000))
+    warn_if_narrowband(noise(2, rate=16_000))
     assert not caplog.messages
-    warn_if_dull(noise(2, rate=11_025))
+    warn_if_narrowband(noise(2, rate=11_025))
     assert "11025 samples a second: the voice will be dull" in caplog.text
 
 
-def test_a_speech_tokenizer_has_a_fingerprint(tmp_path: Path) -> None:
+def test_a_speech_tokenizer_has_a_digest(tmp_path: Path) -> None:
     """Equal files have equal ones, whatever their place; one byte changed in a small file changes it."""
     one, other = tmp_path / "one", tmp_path / "other"
     one.mkdir(), other.mkdir()
-    assert fingerprint(ModelFolder(one, "cosyvoice2", {})) == ""
-    mine, same = fingerprint(folder_of(one)), fingerprint(folder_of(other))
+    assert speech_tokenizer_digest(ModelFolder(one, "cosyvoice2", {})) == ""
+    mine, same = speech_tokenizer_digest(folder_of(one)), speech_tokenizer_digest(folder_of(other))
     assert mine == same and len(mine) == 32
     path = other / "speech_tokenizer_v2.onnx"
     data = path.read_bytes()
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    assert fingerprint(ModelFolder(other, "cosyvoice2", {})) != mine
+    assert speech_tokenizer_digest(ModelFolder(other, "cosyvoice2", {})) != mine
 
 
-def test_the_fingerprint_of_a_large_file_is_of_blocks(tmp_path: Path) -> None:
+def test_the_digest_of_a_large_file_is_of_blocks(tmp_path: Path) -> None:
     """The beginning, the end and blocks between are looked at: another training is always seen."""
     path, folder = tmp_path / "speech_tokenizer_v2.onnx", ModelFolder(tmp_path, "cosyvoice2", {})
     data = np.random.default_rng(0).bytes(8_000_000)
     path.write_bytes(data)
-    first = fingerprint(folder)
+    first = speech_tokenizer_digest(folder)
     for changed in (
         data[:-1] + b"x",
         b"x" + data[1:],
@@ -111,7 +111,7 @@ def test_the_fingerprint_of_a_large_file_is_of_blocks(tmp_path: Path) -> None:
     ):
         path.write_bytes(changed)
         os.utime(path, ns=(len(changed), hash(changed) % 10**9))
-        assert fingerprint(folder) != first
+        assert speech_tokenizer_digest(folder) != first
 
 
 def kaldi_fbank(samples: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import VoiceError, WeightsError
-from cosyrt.voice.reference import fingerprint
+from cosyrt.voice.reference import speech_tokenizer_digest
 from cosyrt.voice.spk2info import voices_in, voices_of, write_voices
 from tests import tiny1
 from tests.text.test_tokenizer import WORDS, write_qwen2
@@ -133,13 +133,17 @@ def test_upstreams_file_is_read_for_any_family(tmp_path: Path, family: str) -> N
     torch.save({"中文女": {"embedding": torch.ones(1, 192)}, "Ada": upstream_entry()}, path)
     voices = voices_in(path, folder)
     assert [(each.name, each.family) for each in voices.values()] == [("中文女", family), ("Ada", family)]
-    assert {each.origin.speech_tokenizer for each in voices.values()} == {fingerprint(folder)} != {""}
+    assert (
+        {each.origin.speech_tokenizer for each in voices.values()}
+        == {speech_tokenizer_digest(folder)}
+        != {""}
+    )
     assert [len(each.speech_tokens) for each in voices.values()] == [0, 5]
     assert (voices["Ada"].text, len(voices["Ada"].mel)) == ("hello hello", 10)
 
 
 def test_upstreams_file_for_cosyvoice1(tmp_path: Path) -> None:
-    """Its text tokens are ranks of a vocabulary; each byte is one."""
+    """The text tokens of CosyVoice 1 are ranks of a vocabulary, in which each byte is one."""
     tiny1.write_model(tmp_path / "model")
     folder = ModelFolder.open(tmp_path / "model")
     entry = upstream_entry() | {"prompt_text": torch.tensor([list("hello, 你好".encode())])}

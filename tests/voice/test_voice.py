@@ -146,7 +146,7 @@ def test_types_that_a_voice_does_not_have(tmp_path: Path, kind: str) -> None:
 
 
 def header(kind: str) -> bytes:
-    """The same length with another type, and as many numbers as then fit."""
+    """A header of equal length with another type, and as many numbers as then fit."""
     count = 10 * 80 * 4 // {"BF16": 2, "F8_E4M3": 1}.get(kind, 8)
     return f'{{"dtype":"{kind}","shape":[{count // 80},80]'.encode().ljust(30)[:40]
 
