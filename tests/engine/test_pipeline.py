@@ -254,7 +254,7 @@ class Read:
 
     def prefill(self, text: torch.Tensor, *rest: Any) -> torch.Tensor:
         self.texts.append(self.plain.tokenizer.decode(text[0].tolist()))
-        return self.plain.stages.prefill(text, *rest)
+        return self.plain.model.stages.prefill(text, *rest)
 
 
 TOLD = "You are a helpful assistant. Speak softly.<|endofprompt|>"

@@ -6,6 +6,7 @@ import re
 from decimal import Decimal
 
 from cosyrt.text.rules import any_of, rules
+from cosyrt.text.scripts import HAN
 from cosyrt.text.zh.numbers import NUMBER, number
 
 _SIGNS = {
@@ -84,5 +85,5 @@ MONEY = rules(
     (rf"(?<![A-Za-z])({_CODE}) ?({NUMBER}){_SIZE}元?", _code_first),
     (rf"(?<![A-Za-z0-9.,])({NUMBER}){_SIZE} ?({_CODE})(?![A-Za-z])", _code_last),
     (rf"(?<![A-Za-z0-9.,])({NUMBER}) ?([€£])", lambda f: sized(f[1]) + _SIGNS[f[2]]),
-    (r"(?<=元|块|币|镑|万|亿)/(?=[\u4e00-\u9fff])", "每"),
+    (rf"(?<=元|块|币|镑|万|亿)/(?=[{HAN}])", "每"),
 )

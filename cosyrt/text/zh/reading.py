@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from cosyrt.text.rules import apply
+from cosyrt.text.scripts import HAN
 from cosyrt.text.zh.codes import CODES
 from cosyrt.text.zh.dates import DATES
 from cosyrt.text.zh.measures import MEASURES
@@ -14,7 +15,7 @@ from cosyrt.text.zh.words import SIGNS, TITLES
 
 _WITH_DIGITS = (*CODES, *DATES, *MONEY, *MEASURES, *QUANTITIES)
 _DIGIT = re.compile(r"[\d½¼¾⅓⅔⅛⅜⅝⅞⅕⅖⅗⅘@/]")
-_NEEDS_RULES = re.compile(r"[^\u4e00-\u9fff，。！？；：、“”‘’（）《》…— ]")
+_NEEDS_RULES = re.compile(rf"[^{HAN}，。！？；：、“”‘’（）《》…— ]")
 
 
 def in_words(text: str) -> str:
