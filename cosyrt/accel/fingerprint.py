@@ -22,7 +22,6 @@ import torch
 import cosyrt
 from cosyrt.checkpoint.folder import LANGUAGE_MODEL, ModelFolder, WeightsFile
 from cosyrt.files import cache_folder, file_sha256, replace_file
-from cosyrt.machine.probe import cpu_name
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +65,8 @@ def device_name(device: torch.device) -> str:
         properties = torch.cuda.get_device_properties(device)
         return f"{properties.name} {properties.total_memory >> 20} MB CUDA {torch.version.cuda}"
     if device.type == "cpu":
+        from cosyrt.machine.probe import cpu_name  # a model without a plan needs none of it
+
         return f"{cpu_name()} {torch.backends.cpu.get_cpu_capability()}"
     return f"{device.type} on {platform.machine()}"
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from cosyrt.machine.facts import Gpu
+from cosyrt.units import MIB
 
-MB = 1 << 20
 BLOCK_MB = 64
 COPIES = 3  # of each block; the fastest counts
 EVERY_S = 0.2  # between two looks at how busy a card is
@@ -51,8 +51,8 @@ def _gpus_of_nvml(nvml: Any) -> Iterator[Gpu]:
         rates = _known(nvml, nvml.nvmlDeviceGetUtilizationRates, card)
         yield Gpu(
             name=nvml.nvmlDeviceGetName(card),
-            memory_mb=memory.total // MB if memory else 0,
-            used_mb=memory.used // MB if memory else 0,
+            memory_mb=memory.total // MIB if memory else 0,
+            used_mb=memory.used // MIB if memory else 0,
             capability="{}.{}".format(*capability) if capability else None,
             driver=_known(nvml, nvml.nvmlSystemGetDriverVersion),
             cuda=f"{version // 1000}.{version % 1000 // 10}" if version else None,
@@ -74,8 +74,8 @@ def _gpus_of_torch() -> Iterator[Gpu]:
         free, total = torch.cuda.mem_get_info(index)
         yield Gpu(
             name=facts.name,
-            memory_mb=total // MB,
-            used_mb=(total - free) // MB,
+            memory_mb=total // MIB,
+            used_mb=(total - free) // MIB,
             capability=f"{facts.major}.{facts.minor}",
         )
 
@@ -162,7 +162,7 @@ class Card(Protocol):
         """Memory that torch has taken in this process."""
 
     def copy_rates(self, blocks: int) -> list[float]:
-        """Take blocks of 64 MB one after another and copy within each: GB/s; shorter if one is refused."""
+        """Take blocks of 64 MiB one after another and copy within each: GB/s; shorter if one is refused."""
 
 
 class CudaCard:
@@ -174,26 +174,26 @@ class CudaCard:
     @property
     def total_mb(self) -> float:
         """The memory of the card."""
-        return float(torch.cuda.mem_get_info(self.device)[1] / MB)
+        return float(torch.cuda.mem_get_info(self.device)[1] / MIB)
 
     @property
     def free_mb(self) -> float:
         """Memory that no process has taken."""
-        return float(torch.cuda.mem_get_info(self.device)[0] / MB)
+        return float(torch.cuda.mem_get_info(self.device)[0] / MIB)
 
     @property
     def reserved_mb(self) -> float:
         """Memory that torch has taken in this process."""
-        return torch.cuda.memory_reserved(self.device) / MB
+        return torch.cuda.memory_reserved(self.device) / MIB
 
     def copy_rates(self, blocks: int) -> list[float]:
-        """Take blocks of 64 MB one after another and copy within each: GB/s; shorter if one is refused."""
+        """Take blocks of 64 MiB one after another and copy within each: GB/s; shorter if one is refused."""
         torch.cuda.empty_cache()  # so that each block is taken from the card
         taken: list[Tensor] = []
         rates: list[float] = []
         try:
             for _ in range(blocks):
-                taken.append(torch.empty(BLOCK_MB * MB, dtype=torch.uint8, device=self.device))
+                taken.append(torch.empty(BLOCK_MB * MIB, dtype=torch.uint8, device=self.device))
                 rates.append(max(self._copied(taken[-1]) for _ in range(COPIES)))
         except torch.cuda.OutOfMemoryError:
             return rates

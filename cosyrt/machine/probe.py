@@ -16,6 +16,7 @@ from cosyrt.machine.facts import Cpu, Gpu, Machine
 from cosyrt.machine.gpu import find_gpus
 from cosyrt.machine.memory import ram
 from cosyrt.startup import runtime
+from cosyrt.units import MIB
 
 PACKAGES = (
     "torch",
@@ -37,7 +38,6 @@ COMPILERS = ("c++", "g++", "clang++", "cl")
 # Of all that a processor can do, what decides how fast matrices are multiplied.
 TELLING = re.compile(r"avx|avx2|fma|f16c|avx512\w*|avx_vnni\w*|amx_\w+|asimd\w*|sve\w*|bf16|i8mm")
 CPUS = Path("/sys/devices/system/cpu")
-MB = 1 << 20
 
 
 def this_machine() -> Machine:
@@ -48,8 +48,8 @@ def this_machine() -> Machine:
     return Machine(
         system=f"{platform.system()} {platform.machine()}",
         cpu=Cpu(name=cpu_name(), cores=usable_cores(), instruction_sets=_instruction_sets()),
-        ram_mb=memory.total // MB,
-        ram_free_mb=memory.available // MB,
+        ram_mb=memory.total // MIB,
+        ram_free_mb=memory.available // MIB,
         gpus=gpus,
         runtimes=runtimes,
         notes=tuple(notes),

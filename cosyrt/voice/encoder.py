@@ -25,6 +25,7 @@ from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import AudioError
 from cosyrt.families import FAMILIES
+from cosyrt.files import file_sha256
 from cosyrt.mel import log_mel
 from cosyrt.text.normalize import language_of, normalize
 from cosyrt.voice.reference import (
@@ -131,8 +132,7 @@ def sha256_of(reference: Reference) -> str:
     if isinstance(reference, Audio):
         return hashlib.sha256(np.asarray(reference.samples, "<f4").tobytes()).hexdigest()
     try:
-        with open(reference, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(Path(reference))
     except OSError as error:
         raise AudioError(f"cannot read {reference}: {error.strerror or error}; check the path") from error
 

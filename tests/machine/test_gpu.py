@@ -13,7 +13,8 @@ import torch
 
 from cosyrt.machine import gpu
 from cosyrt.machine.facts import Gpu
-from cosyrt.machine.gpu import BLOCK_MB, MB, CudaCard, GpuLoad, find_gpus
+from cosyrt.machine.gpu import BLOCK_MB, CudaCard, GpuLoad, find_gpus
+from cosyrt.units import MIB
 
 CARD = Gpu(
     name="NVIDIA GeForce RTX 2050",
@@ -33,7 +34,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "nvmlDeviceGetHandleByIndex": lambda number: number,
     "nvmlDeviceGetHandleByUUID": lambda uuid: {"GPU-1234": 1}[uuid],
     "nvmlDeviceGetName": lambda card: "NVIDIA GeForce RTX 2050",
-    "nvmlDeviceGetMemoryInfo": lambda card: SimpleNamespace(total=4096 * MB, used=379 * MB),
+    "nvmlDeviceGetMemoryInfo": lambda card: SimpleNamespace(total=4096 * MIB, used=379 * MIB),
     "nvmlDeviceGetCudaComputeCapability": lambda card: (8, 6),
     "nvmlDeviceGetUtilizationRates": lambda card: SimpleNamespace(gpu=19),
 }
@@ -91,7 +92,7 @@ def test_without_nvml_torch_is_asked(answers: Callable[..., None], monkeypatch: 
     facts = SimpleNamespace(name="a card", major=9, minor=0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: facts)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (100 * MB, 300 * MB))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (100 * MIB, 300 * MIB))
 
     assert find_gpus() == ((Gpu(name="a card", memory_mb=300, used_mb=200, capability="9.0"),), "")
 
@@ -188,7 +189,7 @@ def test_nvml_and_torch_know_the_same_card() -> None:
     same = [card for card in found if card.name == facts.name]
 
     assert wrong == "" and same and same[0].reaches(facts.major, facts.minor)
-    assert same[0].memory_mb == pytest.approx(facts.total_memory / MB, rel=0.05)
+    assert same[0].memory_mb == pytest.approx(facts.total_memory / MIB, rel=0.05)
     load, x = GpuLoad(device), torch.randn(4096, 4096, device=device)
     with load.watched(), load.of("work"):
         while load.percent("work") is None:
