@@ -15,8 +15,9 @@ from cosyrt.accel.load import load
 from cosyrt.engine.decoding import LanguageModelInput, complete
 from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.pipeline import Pipeline
-from cosyrt.engine.session import Session
+from cosyrt.engine.request import Request
 from cosyrt.engine.speech_tokens import speech_tokens
+from cosyrt.engine.utterance import Utterance
 from cosyrt.engine.vocoder_stream import VocoderStream
 from cosyrt.lab.bench import acceleration
 from cosyrt.voice.voice import Voice
@@ -47,9 +48,9 @@ class Ours:
         draw = torch.Generator().manual_seed(0)
         return speech_tokens(p.model.stages, complete(exactly, saying), draw, p.model.device)
 
-    def session(self, *, stream: bool) -> Session:
-        """A fresh one; what belongs to the voice is kept with it."""
-        return Session(self.pipeline, self.voice, 1.0, 0, chunked=stream, edges=stream)
+    def begin(self, *, stream: bool) -> Utterance:
+        """A fresh utterance; what belongs to the voice is kept by the pipeline."""
+        return self.pipeline.utterance(Request(voice=self.voice, streamed=stream))
 
     def mels(self, *, stream: bool) -> MelStream:
         """Tokens to mel."""
@@ -89,14 +90,14 @@ class Ours:
     def utterance(self, count: int) -> float:
         """Text to samples, whole."""
         watch = Watch()
-        samples = sum(map(len, self.session(stream=False).piece(self.tokens(count))))
+        samples = sum(map(len, self.begin(stream=False).piece(self.tokens(count))))
         assert samples == 960 * count, samples
         return watch.s
 
     def first_audio(self, count: int) -> float:
         """Until the first chunk of a stream is there."""
         watch = Watch()
-        next(self.session(stream=True).piece(self.tokens(count)))
+        next(self.begin(stream=True).piece(self.tokens(count)))
         return watch.s
 
     def chunk(self, at: int) -> tuple[float, float]:

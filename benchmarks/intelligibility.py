@@ -24,7 +24,7 @@ from benchmarks.distance import distance_db
 from benchmarks.recogniser import Recogniser, interval, word_errors, words
 from benchmarks.report import machine, table, write_json
 from cosyrt import Audio, Pipeline, Voice
-from cosyrt.engine.session import Session
+from cosyrt.engine.request import Request
 from cosyrt.engine.vocoder_stream import OverlappingVocoderStream
 from cosyrt.mel import log_mel
 from cosyrt.text.pronounce import ArpabetPinyin
@@ -52,8 +52,8 @@ class Chain:
     def tokens_to_audio(self, audio: Audio, _text: str) -> Audio:
         """The audio's own speech tokens through flow and vocoder."""
         tokens = speech_tokens(self.tts.model.folder, audio.resample(ENCODER_HZ).samples).tolist()
-        session = Session(self.tts, self.voice, 1.0, SEED, chunked=False, edges=False)
-        return Audio(np.concatenate(list(session.piece(iter(tokens)))), self.tts.sample_rate)
+        utterance = self.tts.utterance(Request(voice=self.voice, seed=SEED))
+        return Audio(np.concatenate(list(utterance.piece(iter(tokens)))), self.tts.sample_rate)
 
     def text_to_audio(self, _audio: Audio, text: str) -> Audio:
         """Everything, from the text alone."""

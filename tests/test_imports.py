@@ -107,6 +107,6 @@ def test_recipes_see_models_not_the_engine(path: Path) -> None:
 def test_the_walk_finds_what_it_looks_for(tmp_path: Path) -> None:
     """An import inside a function, plain or from, is seen."""
     path = tmp_path / "x.py"
-    path.write_text("def f():\n    import cosyrt.engine.session\n    from cosyrt.cli import main\n")
+    path.write_text("def f():\n    import cosyrt.engine.pipeline\n    from cosyrt.cli import main\n")
 
     assert {part(name) for name in imports(path)} == {"engine", "cli"}

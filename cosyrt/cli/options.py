@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cosyrt.errors import UsageError
+from cosyrt.ranges import SEED, SPEED
 
 if TYPE_CHECKING:
     from cosyrt import Pipeline, Voice
@@ -134,14 +135,14 @@ pace_options = group(
     "pace",
     click.option(
         "--speed",
-        type=click.FloatRange(0.5, 2.0),
+        type=click.FloatRange(SPEED.least, SPEED.most),
         default=1.0,
         show_default=True,
         help="2 is twice as fast.",
     ),
     click.option(
         "--seed",
-        type=click.IntRange(0, 2**32 - 1),
+        type=click.IntRange(SEED.least, SEED.most),
         default=0,
         show_default=True,
         help="The same seed gives the same speech.",

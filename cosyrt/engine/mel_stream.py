@@ -12,7 +12,7 @@ import logging
 import sys
 from dataclasses import dataclass, field
 from threading import Lock
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from cosyrt.voice.voice import Voice
 
 log = logging.getLogger(__name__)
 
+KEPT_VOICES = 64
 PROMPT_CHUNKS = 4  # of a voice's prompt at once: a long one must not take all memory before it is cut back
 
 
@@ -79,19 +80,25 @@ class Condition:
 
 
 class Conditions:
-    """The voices used lately, with the pasts of their prompts as far as the budget goes."""
+    """The voices used lately, with the pasts of their prompts as far as the budget goes.
+
+    They are found by content: a voice that was read again, or came from another process, is the same.
+    """
 
     def __init__(self, stages: Stages, device: torch.device) -> None:
         self.stages, self.device, self.cache_bytes = stages, device, cache_bytes(device)
-        self._known: WeakKeyDictionary[Voice, Condition] = WeakKeyDictionary()
+        self._known: dict[str, Condition] = {}  # by the voice's digest, last in order: used most lately
         self._streams = Streams()
         self._lock = Lock()  # utterances may begin in several threads
 
     def of(self, voice: Voice) -> Condition:
         """The voice's condition; the others lose their pasts when all together take too much."""
         with self._lock:
-            condition = self._known.pop(voice, None) or Condition.of(voice, self.stages, self.device)
-            self._known[voice] = condition  # last in order: used most lately
+            digest = voice.digest
+            condition = self._known.pop(digest, None) or Condition.of(voice, self.stages, self.device)
+            self._known[digest] = condition
+            if len(self._known) > KEPT_VOICES:
+                del self._known[next(iter(self._known))]
             condition.cache_bytes, condition.streams = self.cache_bytes, self._streams
             for other in list(self._known.values()):
                 if other is not condition and self.bytes > self.cache_bytes:

@@ -1,10 +1,10 @@
 """text → audio, top to bottom. Read this first.
 
-    pieces of text → text tokens → [language model] → speech tokens → [flow] → mel → [vocoder] → samples
-                                    speaking.py         chunks.py   mel_stream.py   audio_stream.py
+    text → pieces → text tokens → [language model] → speech tokens → [flow] → mel → [vocoder] → samples
+           pieces.py               decoding.py       chunks.py       mel_stream.py  vocoder_stream.py
 
-Everything is a generator: asking for audio pulls tokens, closing it stops them. Nothing of an utterance is
-kept on the pipeline, so that any number of utterances may run at once.
+Everything is a generator: asking for audio pulls tokens, closing it stops them. All state of a request is in
+`utterance.py`, nothing of it is kept on the pipeline, so that any number of them may be spoken at once.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +20,11 @@ import numpy as np
 from cosyrt.audio import Audio
 from cosyrt.engine.mel_stream import Conditions
 from cosyrt.engine.model import Model
-from cosyrt.engine.prefetch import theirs
-from cosyrt.engine.prompts import (
-    SpeakingStyle,
-    split_arriving_instruction,
-    split_instruction,
-    without_late_instruction,
-)
-from cosyrt.engine.session import Session
-from cosyrt.errors import TextError, UsageError, VoiceError
-from cosyrt.text import split
-from cosyrt.text.arriving import whole_words
-from cosyrt.text.normalize import check_speakable, is_speakable, spoken_language
-from cosyrt.text.passages import whole_passages
+from cosyrt.engine.pieces import opened, pieces, speakable_words
+from cosyrt.engine.request import Request, SpeakingStyle
+from cosyrt.engine.utterance import Utterance
+from cosyrt.errors import UsageError, VoiceError
+from cosyrt.text.normalize import spoken_language
 from cosyrt.text.split import readable
 from cosyrt.text.tokenizer import tokenizer_of
 from cosyrt.voice.conversion import recording_tokens
@@ -43,6 +34,8 @@ from cosyrt.voice.reference import speech_tokenizer_digest
 from cosyrt.voice.spk2info import voices_of
 from cosyrt.voice.voice import Voice
 
+ENCODED_TEXTS = 256  # that are kept of an utterance
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
@@ -51,15 +44,6 @@ class Progress:
     pieces_done: int
     pieces: int
     seconds: float  # of audio made so far
-
-
-def _parts(text: object) -> Iterator[str]:
-    """A text, or the parts in which it comes."""
-    parts = [text] if isinstance(text, str) or not isinstance(text, Iterable) else text
-    for part in parts:
-        if not isinstance(part, str):
-            raise UsageError(f"cannot speak {part!r:.80}; give a str, or an iterable of them")
-        yield part
 
 
 def _read(audio: Audio | str | Path) -> Audio:
@@ -181,18 +165,23 @@ class Pipeline:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
             UsageError: no text, a speed or seed out of range, or an instruction to a model that follows none.
         """
-        style = SpeakingStyle(instruction=instruction, cross_lingual=cross_lingual)
-        text, style = split_instruction("".join(_parts(text)), style)
-        pieces = list(readable(self._split(text, as_written), self.tokenizer.unread))
-        session = Session(
-            self, self._voice(voice, text), speed, seed, chunked=chunked, edges=False, style=style
+        parts = Request(text=text).text_parts()
+        request = Request(
+            text="".join(parts),
+            voice=voice,
+            style=SpeakingStyle(instruction=instruction, cross_lingual=cross_lingual),
+            speed=speed,
+            seed=seed,
+            chunked=chunked,
+            as_written=as_written,
         )
-        samples: list[np.ndarray] = []
-        for number, audio in enumerate(session.run(iter(pieces)), 1):
+        utterance, text_pieces = self._begin(request)
+        every, samples = list(text_pieces), list[np.ndarray]()
+        for number, audio in enumerate(utterance.speak(iter(every)), 1):
             samples.append(audio)
             if progress is not None:
                 seconds = sum(map(len, samples)) / self.sample_rate
-                progress(Progress(pieces_done=number, pieces=len(pieces), seconds=seconds))
+                progress(Progress(pieces_done=number, pieces=len(every), seconds=seconds))
         return Audio(np.concatenate(samples), self.sample_rate)
 
     def stream(
@@ -221,22 +210,17 @@ class Pipeline:
             UsageError: no text, a speed or seed out of range, what the model was not made for, or
                 `<|endofprompt|>` where words before it were spoken already.
         """
-        if interleave and not self.interleaves:
-            raise UsageError("this model reads whole sentences; stream without interleave")
-        whole, parts = isinstance(text, str), theirs(_parts(text))
-        style = SpeakingStyle(instruction=instruction, cross_lingual=cross_lingual)
-        parts, style = split_arriving_instruction(parts, style)
-        ready = whole_words(parts) if interleave else parts if whole else whole_passages(parts)
-        first, style = split_instruction(next(ready, ""), style)
-        chunked = not by_piece
-        session = Session(
-            self, self._voice(voice, first), speed, seed, chunked=chunked, edges=chunked, style=style
-        )
-        ready = chain([first], without_late_instruction(ready))
-        yield from self._audio(
-            session.interleave(self._words(ready))
-            if interleave
-            else session.run(readable(self._pieces(ready, as_written), self.tokenizer.unread))
+        yield from self.run(
+            Request(
+                text=text,
+                voice=voice,
+                style=SpeakingStyle(instruction=instruction, cross_lingual=cross_lingual),
+                speed=speed,
+                seed=seed,
+                as_written=as_written,
+                interleave=interleave,
+                streamed=not by_piece,
+            )
         )
 
     @property
@@ -262,8 +246,9 @@ class Pipeline:
                 8,000 samples a second.
             VoiceNotFound: no such voice. ModelError: the folder lacks the speech tokenizer.
         """
-        session = Session(self, self._voice(voice, ""), speed, seed, chunked=chunked, edges=False)
-        return Audio.join(self._audio(session.convert(recording_tokens(self.model.folder, _read(source)))))
+        recording = _read(source)
+        request = Request(recording=recording, voice=voice, speed=speed, seed=seed, chunked=chunked)
+        return Audio.join(self.run(request))
 
     def stream_conversion(
         self,
@@ -274,44 +259,56 @@ class Pipeline:
         seed: int = 0,
     ) -> Generator[Audio, None, None]:
         """The same as `convert(chunked=True)`, given out as soon as it is certain."""
-        session = Session(self, self._voice(voice, ""), speed, seed, chunked=True, edges=True)
-        yield from self._audio(session.convert(recording_tokens(self.model.folder, _read(source))))
+        recording = _read(source)
+        yield from self.run(Request(recording=recording, voice=voice, speed=speed, seed=seed, streamed=True))
 
-    def _audio(self, chunks: Generator[np.ndarray, None, None]) -> Generator[Audio, None, None]:
-        with contextlib.closing(chunks):
-            for samples in chunks:
-                yield Audio(samples, self.sample_rate)
+    def run(self, request: Request) -> Generator[Audio, None, None]:
+        """Audio of a request, in the parts that it asks for. Closing the generator stops all work.
 
-    def _split(self, text: str, as_written: bool) -> Iterator[str]:
-        if as_written:
-            return split.as_written(text, self.tokenizer.count)
-        return split.iter_pieces(text, self.tokenizer.count, tags=self.tokenizer.tags)
+        Raises:
+            CosyrtError: as `say`, `stream` and `convert`, each of which is one request.
+        """
+        if request.recording is not None:
+            utterance = self.utterance(request)
+            samples = utterance.convert(recording_tokens(self.model.folder, request.recording))
+        else:
+            utterance, text = self._begin(request)
+            samples = (utterance.interleave if request.interleave else utterance.speak)(text)
+        with contextlib.closing(samples):
+            for each in samples:
+                yield Audio(each, self.sample_rate)
 
-    def _pieces(self, parts: Iterator[str], as_written: bool) -> Iterator[str]:
-        """The pieces of all parts; one that cannot be spoken is passed over, unless there are no others."""
-        if not as_written:
-            yield from split.arriving_pieces(parts, self.tokenizer.count, tags=self.tokenizer.tags)
-            return
-        found, refused = False, TextError("the text is empty; give some words to say")
-        for part in parts:
-            try:
-                for piece in self._split(part, as_written):
-                    found = True
-                    yield piece
-            except TextError as error:
-                refused = error
-        if not found:
-            raise refused
+    def _begin(self, request: Request) -> tuple[Utterance, Iterator[str]]:
+        """The state of a request, and the pieces of its text, or its words where it interleaves."""
+        if request.interleave and not self.interleaves:
+            raise UsageError("this model reads whole sentences; stream without interleave")
+        text = opened(request)
+        utterance = self.utterance(text.request, text.first)
+        if request.interleave:
+            return utterance, speakable_words(text.parts)
+        found = pieces(text, lambda candidate: len(utterance.encode(candidate)), self.tokenizer.tags)
+        return utterance, readable(found, self.tokenizer.unread)
 
-    def _words(self, words: Iterator[str]) -> Iterator[str]:
-        """The words, of which at least one can be spoken."""
-        heard = ""
-        for word in words:
-            heard = heard if is_speakable(heard) else heard + word
-            yield word
-        check_speakable(heard, heard)
+    def utterance(self, request: Request, text: str = "") -> Utterance:
+        """The state of a request that is about to be spoken; `text` is what is known of its text.
 
-    def _voice(self, voice: str | Voice | None, text: str) -> Voice:
-        if voice is None:
-            voice = self.default_voice(text)
-        return self.voice(voice) if isinstance(voice, str) else self.fitting(voice)
+        Raises:
+            VoiceNotFound, VoiceError: there is no such voice, or it cannot be used with this model.
+        """
+        voice = self._voice(request, text)
+        return Utterance(
+            self.model,
+            request,
+            voice,
+            self.conditions.of(voice),
+            # The splitter measures the pieces that are then spoken: each is encoded once.
+            lru_cache(ENCODED_TEXTS)(self.tokenizer.encode),
+            overlap=self.overlap,
+        )
+
+    def _voice(self, request: Request, text: str) -> Voice:
+        asked = self.default_voice(text) if request.voice is None else request.voice
+        voice = self.voice(asked) if isinstance(asked, str) else self.fitting(asked)
+        if request.voice_digest not in ("", voice.digest):
+            raise VoiceError(f"the voice {voice.name!r} is not the one that was asked for; it has changed")
+        return voice

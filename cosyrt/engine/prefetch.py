@@ -1,4 +1,4 @@
-"""Run a generator ahead of its reader, in a thread of its own."""
+"""Run a generator in a thread of its own, ahead of its reader."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-def ahead(source: Generator[T, None, None], room: int) -> Generator[T, None, None]:
-    """The items of `source`, made by a thread that stays at most `room` items in front.
+def prefetch(source: Generator[T, None, None], limit: int) -> Generator[T, None, None]:
+    """The items of `source`, made by a thread that stays at most `limit` items in front of the reader.
 
     An error of the source is raised here when the reader comes to it, as it would be without the thread; one
     that an early close leaves unreached is dropped. Closing the generator stops the thread at its next item,
-    closes `source` there and waits for it, so that nothing goes on behind the reader's back. What it does not
-    wait for are `theirs`.
+    closes `source` there and waits for it, so that nothing goes on behind the reader's back. It does not wait
+    for an `external` item.
     """
-    maker = _Maker(source, room)
-    maker.start()
+    producer = _Producer(source, limit)
+    producer.start()
     try:
-        while not isinstance(item := maker.made.get(), _End):
-            maker.free.release()
+        while not isinstance(item := producer.items.get(), _End):
+            producer.free.release()
             yield item
         if not isinstance(item.error, StopIteration):
             raise item.error
     finally:
-        maker.stop()
+        producer.stop()
 
 
-def theirs(items: Iterable[T]) -> Iterator[T]:
-    """Items that somebody else makes, such as the words of a chat model, who may think for any time.
+def external(items: Iterable[T]) -> Iterator[T]:
+    """Mark an iterator whose next item may block for any time; closing `prefetch` never waits for it.
 
-    A thread of `ahead` that waits for one when it is closed is left to wait, and does nothing afterwards.
+    The words of a chat model are such items. A thread that waits for one when its reader closes is left to
+    wait, and does nothing afterwards.
     """
-    return _Theirs(iter(items))
+    return _External(iter(items))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +51,28 @@ class _Closed(Exception):
     """Nobody reads any more."""
 
 
-class _Maker(threading.Thread, Generic[T]):
-    """Makes the items; an event tells whether its end need not be waited for."""
+class _Producer(threading.Thread, Generic[T]):
+    """A thread that makes the items; `idle` is set when nobody need wait for its end."""
 
-    def __init__(self, source: Generator[T, None, None], room: int) -> None:
-        super().__init__(name="cosyrt-ahead", daemon=True)
+    def __init__(self, source: Generator[T, None, None], limit: int) -> None:
+        super().__init__(name="cosyrt-prefetch", daemon=True)
         self.source = source
-        self.made: SimpleQueue[T | _End] = SimpleQueue()
-        self.free = threading.Semaphore(room)
+        self.items: SimpleQueue[T | _End] = SimpleQueue()
+        self.free = threading.Semaphore(limit)
         self.closed = threading.Event()
-        self.idle = threading.Event()  # it is done, or waits for what is theirs
+        self.idle = threading.Event()  # it is done, or waits for an external item
         self.done = False
         self.error: BaseException | None = None  # of closing the source
 
     def run(self) -> None:
-        """Until the source ends or the reader has gone."""
+        """Make items until the source ends or the reader has gone."""
         try:
             while self.free.acquire() and not self.closed.is_set():
-                self.made.put(next(self.source))
+                self.items.put(next(self.source))
         except _Closed:
             pass
         except BaseException as error:
-            self.made.put(_End(error))
+            self.items.put(_End(error))
         try:
             self.source.close()
         except BaseException as error:
@@ -80,7 +81,7 @@ class _Maker(threading.Thread, Generic[T]):
         self.idle.set()
 
     def stop(self) -> None:
-        """Let nothing more be made; raises what closing the source raised."""
+        """Stop the thread at its next item; raise what closing the source raised."""
         self.closed.set()
         self.free.release()
         self.idle.wait()
@@ -90,8 +91,11 @@ class _Maker(threading.Thread, Generic[T]):
             raise self.error
 
     def ask(self, items: Iterator[Any]) -> Any:
-        """The next of theirs. `closed` is looked at after `idle` was taken back: `stop` sets it before it
-        waits, so that a reader who did not wait is always seen."""
+        """The next external item.
+
+        `closed` is looked at after `idle` was taken back: `stop` sets it before it waits, so that a reader
+        who did not wait is always seen.
+        """
         if self.closed.is_set():
             raise _Closed
         self.idle.set()
@@ -103,11 +107,11 @@ class _Maker(threading.Thread, Generic[T]):
                 raise _Closed
 
 
-class _Theirs(Iterator[T]):
+class _External(Iterator[T]):
     def __init__(self, items: Iterator[T]) -> None:
         self.items = items
 
     def __next__(self) -> T:
         thread = threading.current_thread()
-        item: T = thread.ask(self.items) if isinstance(thread, _Maker) else next(self.items)
+        item: T = thread.ask(self.items) if isinstance(thread, _Producer) else next(self.items)
         return item

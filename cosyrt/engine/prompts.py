@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from cosyrt.engine.request import SpeakingStyle
 from cosyrt.errors import UsageError
 from cosyrt.families import FAMILIES, Family
 from cosyrt.text.normalize import normalize
@@ -28,14 +29,6 @@ SYSTEM_PROMPTS = tuple(family.system_prompt for family in FAMILIES.values() if f
 LONGEST_OPENING = 1_000  # characters that wait for the mark behind them
 
 Encode = Callable[[str], list[int]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeakingStyle:
-    """How the text is to be spoken, beside the voice and the speed."""
-
-    instruction: str | None = None  # such as "Speak softly."; None: none
-    cross_lingual: bool = False  # the voice without the words of its recording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,10 @@ The arrays are those of upstream's `frontend_zero_shot` (cosyvoice/cli/frontend.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,15 @@ class Voice:
         """Seconds of the reference that the models are given."""
         spec = FAMILIES[self.family].mel
         return len(self.mel) * spec.hop / spec.sample_hz
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hexadecimal digits of all that the models are given of the voice, whatever its name."""
+        digest = hashlib.sha256(f"{self.family} {self.text}".encode())
+        for name in ARRAYS:
+            array: NDArray[Any] = getattr(self, name)
+            digest.update(f"{name} {array.shape}".encode() + array.tobytes())
+        return digest.hexdigest()[:32]
 
     def save(self, path: str | Path, *, overwrite: bool = True) -> None:
         """Write one safetensors file; it appears whole or not at all.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cosyrt.engine import mel_stream
 from cosyrt.engine.chunks import Chunking
 from cosyrt.engine.mel_stream import Condition, Conditions, MelStream
 from cosyrt.engine.stages import Networks, Stages
@@ -152,8 +154,8 @@ def test_streams_of_one_voice_do_not_meet(stages: Stages, networks: Networks) ->
 
 
 def test_pasts_of_voices_stay_within_the_budget(stages: Stages) -> None:
-    """The prompts of voices used long ago are forgotten first; without a voice nothing of it stays."""
-    voices = [voice(40) for _ in range(3)]
+    """The prompts of voices used long ago are forgotten first."""
+    voices = [replace(voice(40), text=text) for text in "abc"]
     conditions = Conditions(stages, CPU)
     sizes = []
     for who in voices:
@@ -165,9 +167,17 @@ def test_pasts_of_voices_stay_within_the_budget(stages: Stages) -> None:
 
     assert sizes == [sizes[0], 2 * sizes[0], 3 * sizes[0]]
     assert [conditions.of(who).past is None for who in voices] == [False, True, False]
-    del who, mels, voices
-    gc.collect()
-    assert conditions.bytes == 0
+
+
+def test_only_so_many_voices_are_kept(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The voice that was used longest ago is forgotten; one of the same content is the same voice."""
+    monkeypatch.setattr(mel_stream, "KEPT_VOICES", 2)
+    conditions = Conditions(stages, CPU)
+    first, second, third = (conditions.of(replace(voice(4), text=text)) for text in "abc")
+
+    assert conditions.of(replace(voice(4), text="c", name="other")) is third
+    assert conditions.of(replace(voice(4), text="b")) is second
+    assert conditions.of(replace(voice(4), text="a")) is not first
 
 
 def test_streams_share_the_budget(stages: Stages, networks: Networks) -> None:

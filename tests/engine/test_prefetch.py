@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyrt.engine.prefetch import ahead, theirs
+from cosyrt.engine.prefetch import external, prefetch
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
@@ -23,7 +23,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 
 def helpers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "cosyrt-ahead"]
+    return [thread for thread in threading.enumerate() if thread.name == "cosyrt-prefetch"]
 
 
 def closes(stream: Generator[Any, None, None]) -> bool:
@@ -55,28 +55,28 @@ class Source:
 
 
 @given(st.integers(0, 40), st.integers(1, 10))
-def test_items_keep_their_order(count: int, room: int) -> None:
-    """All items come, once each, in order, whatever the room; the thread is gone afterwards."""
-    assert list(ahead(Source().items(count), room)) == list(range(count))
+def test_items_keep_their_order(count: int, limit: int) -> None:
+    """All items come, once each, in order, whatever the limit; the thread is gone afterwards."""
+    assert list(prefetch(Source().items(count), limit)) == list(range(count))
     assert helpers() == []
 
 
-@pytest.mark.parametrize("room", [1, 3])
-def test_never_further_ahead_than_the_room(room: int) -> None:
-    """With the reader standing still, exactly `room` more items are made, before and after it moves on."""
+@pytest.mark.parametrize("limit", [1, 3])
+def test_never_further_ahead_than_the_limit(limit: int) -> None:
+    """With the reader standing still, exactly `limit` more items are made, before and after it moves on."""
     source = Source()
-    stream = ahead(source.items(100), room)
+    stream = prefetch(source.items(100), limit)
     for taken in range(1, 6):
         next(stream)
-        assert eventually(lambda taken=taken: source.made == taken + room)
+        assert eventually(lambda taken=taken: source.made == taken + limit)
         time.sleep(0.005)
-        assert source.made == taken + room
+        assert source.made == taken + limit
     stream.close()
 
 
 def test_an_error_in_the_thread_reaches_the_reader() -> None:
     """The items before the error come, then the error itself; the thread is gone."""
-    stream = ahead(Source(fail_at=2).items(9), 8)
+    stream = prefetch(Source(fail_at=2).items(9), 8)
 
     assert [next(stream), next(stream)] == [0, 1]
     with pytest.raises(ZeroDivisionError, match="at 2"):
@@ -88,12 +88,12 @@ def test_an_error_in_the_thread_reaches_the_reader() -> None:
 def test_closing_stops_and_closes_the_source(taken: int) -> None:
     """After an early close nothing more is made; the source was closed in its thread, and that has ended."""
     source = Source()
-    stream = ahead(source.items(1_000), 2)
+    stream = prefetch(source.items(1_000), 2)
     for _ in range(taken):
         next(stream)
     stream.close()
 
-    assert source.closed_in == "cosyrt-ahead"
+    assert source.closed_in == "cosyrt-prefetch"
     assert source.made <= taken + 2
     assert helpers() == []
 
@@ -101,14 +101,14 @@ def test_closing_stops_and_closes_the_source(taken: int) -> None:
 def test_closing_before_the_first_item_starts_nothing() -> None:
     """A generator nobody read from made nothing."""
     source = Source()
-    ahead(source.items(9), 2).close()
+    prefetch(source.items(9), 2).close()
 
     assert (source.made, helpers()) == (0, [])
 
 
 def test_an_error_while_closing_is_not_lost() -> None:
     """Closing early raises what the source raised in its own clean-up."""
-    stream = ahead(Source(fail_closing=True).items(9), 2)
+    stream = prefetch(Source(fail_closing=True).items(9), 2)
     next(stream)
 
     with pytest.raises(OSError, match="while closing"):
@@ -119,7 +119,7 @@ def test_an_error_while_closing_is_not_lost() -> None:
 def test_an_error_that_nobody_came_to_is_dropped() -> None:
     """As without the thread: who closes early never reads the item that would have failed."""
     source = Source(fail_at=1)
-    stream = ahead(source.items(9), 2)
+    stream = prefetch(source.items(9), 2)
     next(stream)
     assert eventually(lambda: source.closed_in != "")
     stream.close()
@@ -147,10 +147,10 @@ class Chat:
 
 
 @pytest.mark.parametrize("last", [None, ZeroDivisionError("in the words")])
-def test_closing_does_not_wait_for_what_is_theirs(last: Exception | None) -> None:
+def test_closing_does_not_wait_for_what_is_external(last: Exception | None) -> None:
     """The reader is free at once; nothing is made of the word that comes at last, and no more are asked."""
     chat, made = Chat(last), []
-    stream = ahead((made.append(word) or word for word in theirs(chat.words())), 5)
+    stream = prefetch((made.append(word) or word for word in external(chat.words())), 5)
     assert next(stream) == "one"
     assert closes(stream)
     waiting = helpers()
@@ -161,13 +161,13 @@ def test_closing_does_not_wait_for_what_is_theirs(last: Exception | None) -> Non
     assert (made, chat.asked, chat.closed) == (["one"], 1 if last else 2, True)
 
 
-def test_what_is_theirs_is_read_as_it_is() -> None:
-    """In a thread of `ahead` or not, all items come, and an error of theirs after them."""
+def test_external_items_are_read_as_they_are() -> None:
+    """In a thread of `prefetch` or not, all items come, and their error after them."""
     chat = Chat(KeyError("in the words"))
     chat.think.set()
-    assert list(theirs("abc")) == list(ahead((word for word in theirs("abc")), 2)) == ["a", "b", "c"]
+    assert list(external("abc")) == list(prefetch((word for word in external("abc")), 2)) == ["a", "b", "c"]
 
-    stream = ahead((word for word in theirs(chat.words())), 2)
+    stream = prefetch((word for word in external(chat.words())), 2)
     assert next(stream) == "one"
     with pytest.raises(KeyError, match="in the words"):
         next(stream)
@@ -176,10 +176,10 @@ def test_what_is_theirs_is_read_as_it_is() -> None:
 def test_an_error_of_the_reader_closes_the_source() -> None:
     """An exception thrown in at the reader's side ends the thread, too."""
     source = Source()
-    stream = ahead(source.items(1_000), 2)
+    stream = prefetch(source.items(1_000), 2)
     next(stream)
     with pytest.raises(KeyError):
         stream.throw(KeyError("reader"))
 
-    assert source.closed_in == "cosyrt-ahead"
+    assert source.closed_in == "cosyrt-prefetch"
     assert helpers() == []

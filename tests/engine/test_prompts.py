@@ -13,11 +13,11 @@ from cosyrt.engine.prompts import (
     END_OF_PROMPT,
     LONGEST_OPENING,
     Prompt,
-    SpeakingStyle,
     prompt_of,
     split_arriving_instruction,
     split_instruction,
 )
+from cosyrt.engine.request import SpeakingStyle
 from cosyrt.errors import UsageError
 from cosyrt.families import SYSTEM_PROMPT
 from cosyrt.voice.voice import Voice

@@ -115,7 +115,7 @@ def test_closing_stops_the_language_model(tiny: Pipeline, overlap: bool) -> None
     made = step.calls
 
     assert made < 1_000
-    assert [thread.name for thread in threading.enumerate() if thread.name == "cosyrt-ahead"] == []
+    assert [thread.name for thread in threading.enumerate() if thread.name == "cosyrt-prefetch"] == []
     assert step.calls == made
 
 
@@ -138,7 +138,7 @@ def test_closing_does_not_wait_for_the_text(spelling: Pipeline, interleave: bool
     made = step.calls, read.calls
     thought.set()
     for thread in threading.enumerate():
-        if thread.name == "cosyrt-ahead":
+        if thread.name == "cosyrt-prefetch":
             thread.join()
 
     assert (step.calls, read.calls) == made
@@ -164,7 +164,7 @@ def test_an_error_of_any_stage_reaches_the_caller(tiny: Pipeline, stage: str, ov
         )
         with pytest.raises(ZeroDivisionError, match="a broken stage"):
             speak(broken)
-    assert [thread.name for thread in threading.enumerate() if thread.name == "cosyrt-ahead"] == []
+    assert [thread.name for thread in threading.enumerate() if thread.name == "cosyrt-prefetch"] == []
 
 
 @pytest.mark.parametrize("stage", ["pitch", "excite", "vocode"])

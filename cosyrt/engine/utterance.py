@@ -1,0 +1,128 @@
+"""One request while it is spoken: its voice, its random numbers, and all state that lasts as long as it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterable, Iterator
+from itertools import chain, takewhile
+
+import numpy as np
+import torch
+
+from cosyrt.engine.decoding import Decoder, LanguageModelInput, complete
+from cosyrt.engine.mel_stream import Condition
+from cosyrt.engine.model import Model
+from cosyrt.engine.prefetch import prefetch
+from cosyrt.engine.prompts import Encode, prompt_of
+from cosyrt.engine.request import Request
+from cosyrt.engine.speech_tokens import speech_tokens, without_long_silence
+from cosyrt.engine.stretch import Stretch
+from cosyrt.errors import SpeechError
+from cosyrt.text.arriving import utterances
+from cosyrt.voice.voice import Voice
+
+PREFETCHED_TOKENS = 500  # 20 s of speech tokens may wait for the flow
+LONG, LONGEST = 400, 800  # characters of an utterance that is spoken while it is written
+END = -1  # follows the speech tokens of a piece, so that its last chunk need not wait for the next piece
+
+Samples = Generator[np.ndarray, None, None]  # float32 [N] each
+
+
+class Utterance:
+    """The state of one request: of nothing else, so that any number of them may be spoken at once.
+
+    With `overlap` the language model runs in a thread of its own, ahead of flow and vocoder.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        request: Request,
+        voice: Voice,
+        condition: Condition,
+        encode: Encode,
+        *,
+        overlap: bool,
+    ) -> None:
+        self.model, self.request, self.voice, self.condition = model, request, voice, condition
+        self.encode, self.overlap = encode, overlap
+        self.prompt = prompt_of(voice, request.style, encode)
+        self.sampling_rng = torch.Generator().manual_seed(request.seed)
+        self.noise_rng = torch.Generator().manual_seed(request.seed)
+
+    def speak(self, pieces: Iterator[str]) -> Samples:
+        """Audio of the pieces of a text: one array a piece, or one a chunk where it is streamed."""
+        yield from self.audio(self.tokens_of_pieces(pieces))
+
+    def interleave(self, words: Iterator[str]) -> Samples:
+        """Audio of a text that is read word by word while it is spoken."""
+        yield from self.audio(self.tokens_of_words(words))
+
+    def convert(self, parts: Iterator[np.ndarray]) -> Samples:
+        """Audio of the speech tokens of a recording, each part [S] of it one piece."""
+        yield from self.audio(number for part in parts for number in (*part.tolist(), END))
+
+    def audio(self, tokens: Generator[int, None, None]) -> Samples:
+        """Audio of speech tokens, with END after those of each piece."""
+        if self.overlap:
+            tokens = prefetch(tokens, PREFETCHED_TOKENS)
+        with contextlib.closing(tokens):
+            for first in tokens:
+                yield from self.piece(takewhile(lambda token: token != END, chain([first], tokens)))
+
+    def tokens_of_pieces(self, pieces: Iterator[str]) -> Generator[int, None, None]:
+        """Speech tokens of one piece after another, END after each."""
+        for piece in pieces:
+            given = self.language_model_input(self.encode(piece))
+            yield from self.tokens_of(complete(self.model.settings.speaking, given))
+
+    def tokens_of_words(self, words: Iterator[str]) -> Generator[int, None, None]:
+        """Speech tokens of one utterance after another, each read while it is spoken; END after each."""
+        for utterance in utterances(words, least=LONG, most=LONGEST):
+            given = self.language_model_input([])
+            decoder = Decoder(self.model.settings.speaking, given, interleaved=True)
+            yield from self.tokens_of(decoder, chain.from_iterable(map(self.encode, utterance)))
+
+    def tokens_of(self, decoder: Decoder, text: Iterable[int] = ()) -> Iterator[int]:
+        """Speech tokens that a decoder gives, then END."""
+        model = self.model
+        spoken = speech_tokens(model.stages, decoder, self.sampling_rng, model.device, text)
+        yield from without_long_silence(spoken, model.settings.speaking)
+        yield END
+
+    def language_model_input(self, text: list[int]) -> LanguageModelInput:
+        """Text tokens and the prompt, as the language model is given them."""
+        prompt = self.prompt
+        return LanguageModelInput(text, prompt.text, prompt.speech, self.speaker(), prompt.opening_tokens)
+
+    def speaker(self) -> torch.Tensor | None:  # [1, 192]
+        """The speaker vector, if the language model is to be given it."""
+        if not (self.model.settings.speaking.hears_speaker and self.prompt.with_speaker):
+            return None
+        return torch.from_numpy(self.voice.speaker.copy())[None].to(self.model.device)
+
+    def piece(self, tokens: Iterator[int]) -> Iterator[np.ndarray]:  # float32 [N] each
+        """Audio of the speech tokens of one piece: flow and vocoder run at each chunk boundary."""
+        stages, settings = self.model.stages, self.model.settings
+        chunking = settings.chunking
+        mels = settings.mel_stream(stages, settings.flow, self.condition, chunked=self.request.chunked)
+        vocoder = settings.vocoder_stream(stages, settings.vocoder, self.noise_rng)
+        stretch = Stretch(self.request.speed)
+        edges = chunking.edges(len(self.voice.speech_tokens)) if self.request.streamed else iter(())
+        edge = next(edges, None)
+        spoken: list[int] = []
+        for token in tokens:
+            spoken.append(token)
+            if edge is not None and len(spoken) == edge + chunking.lookahead_tokens:
+                yield from _finite(vocoder.push(stretch.push(mels.until(spoken, edge), False), False))
+                edge = next(edges, None)
+        yield from _finite(vocoder.push(stretch.push(mels.until(spoken, None), True), True))
+
+
+def _finite(
+    samples: torch.Tensor,  # [N]
+) -> Iterator[np.ndarray]:  # float32 [N], if there are any
+    if not torch.isfinite(samples).all():
+        raise SpeechError("the models gave samples that are not finite; check the weights, or use float32")
+    if len(samples):
+        yield samples.float().cpu().numpy()
