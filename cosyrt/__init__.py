@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cosyrt.accel.load import load
     from cosyrt.audio import Audio
     from cosyrt.engine.pipeline import Pipeline, Progress
+    from cosyrt.engine.request import Request, SpeakingStyle
     from cosyrt.voice.voice import Voice
 
 from cosyrt.errors import (
@@ -49,6 +50,8 @@ __all__ = [
     "ModelNotFound",
     "Pipeline",
     "Progress",
+    "Request",
+    "SpeakingStyle",
     "SpeechError",
     "TextError",
     "UsageError",
@@ -64,6 +67,8 @@ _HOMES = {
     "Audio": "cosyrt.audio",
     "Pipeline": "cosyrt.engine.pipeline",
     "Progress": "cosyrt.engine.pipeline",
+    "Request": "cosyrt.engine.request",
+    "SpeakingStyle": "cosyrt.engine.request",
     "Voice": "cosyrt.voice.voice",
     "load": "cosyrt.accel.load",
 }

@@ -1,4 +1,4 @@
-"""What is special about each family of models. A fourth family begins here; docs/engine.md says how.
+"""The facts that are special to each family of models. A fourth begins here; docs/engine.md says how.
 
 A family is told by the class of the language model in a folder's description. What else is its own in making
 speech stands in one file of `engine/`, which is named here and imported when such a folder is loaded.

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and settings that all tests share."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_plans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What `cosyrt tune` found out about this machine has no say in the tests."""
+    """Plans that `cosyrt tune` made on this machine have no say in the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COSYRT_PLANS", str(tmp_path_factory.mktemp("plans")))
         yield
@@ -71,7 +71,7 @@ def tiny1_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny1(tiny1_folder: Path) -> Pipeline:
-    """It, loaded on the CPU."""
+    """The model of `tiny1_folder`, loaded on the CPU."""
     import cosyrt
 
     return cosyrt.load(tiny1_folder, device="cpu")
@@ -89,7 +89,7 @@ def tiny3_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny3(tiny3_folder: Path) -> Pipeline:
-    """It, loaded on the CPU."""
+    """The model of `tiny3_folder`, loaded on the CPU."""
     import cosyrt
 
     return cosyrt.load(tiny3_folder, device="cpu")
@@ -97,7 +97,7 @@ def tiny3(tiny3_folder: Path) -> Pipeline:
 
 @pytest.fixture(scope="session")
 def spelling_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with text tokens like those of the published model, tags included."""
+    """A tiny model whose text tokens are like those of the published model, tags included."""
     from tests.tiny import write_model
 
     path = tmp_path_factory.mktemp("spelling") / "tiny"
@@ -107,7 +107,7 @@ def spelling_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def spelling(spelling_folder: Path) -> Pipeline:
-    """It, loaded on the CPU."""
+    """The model of `spelling_folder`, loaded on the CPU."""
     import cosyrt
 
     return cosyrt.load(spelling_folder, device="cpu")

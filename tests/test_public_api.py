@@ -40,6 +40,8 @@ def test_the_public_names() -> None:
         "ModelNotFound",
         "Pipeline",
         "Progress",
+        "Request",
+        "SpeakingStyle",
         "SpeechError",
         "TextError",
         "UsageError",

@@ -58,7 +58,7 @@ def flow(seed: int = 0) -> Flow:
 
 
 def vocoder(config: VocoderConfig = VOCODER, seed: int = 0) -> Vocoder:
-    """Its pitch follows the mel around 120 Hz, so that the source is voiced."""
+    """A vocoder whose pitch follows the mel around 120 Hz, so that the source is voiced."""
     torch.manual_seed(seed)
     model = Vocoder(config).eval().requires_grad_(False)
     model.f0_predictor.classifier.weight.mul_(60)

@@ -148,7 +148,7 @@ def flow(seed: int = 0) -> RegulatedFlow:
 
 
 def vocoder(config: VocoderConfig = VOCODER, seed: int = 0) -> Vocoder:
-    """Its pitch follows the mel around 120 Hz, so that the source is voiced."""
+    """A vocoder whose pitch follows the mel around 120 Hz, so that the source is voiced."""
     torch.manual_seed(seed)
     model = Vocoder(config, SampledSource).eval().requires_grad_(False)
     model.f0_predictor.classifier.weight.mul_(60)

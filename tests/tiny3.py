@@ -115,7 +115,7 @@ def flow(seed: int = 0) -> DiTFlow:
 
 
 def vocoder(config: VocoderConfig = VOCODER, seed: int = 0) -> CausalVocoder:
-    """Its pitch follows the mel around 120 Hz, so that the source is voiced."""
+    """A vocoder whose pitch follows the mel around 120 Hz, so that the source is voiced."""
     torch.manual_seed(seed)
     model = CausalVocoder(config).eval().requires_grad_(False)
     model.f0_predictor.classifier.weight.mul_(60)

@@ -1,6 +1,6 @@
-"""What an acceleration is: it takes the plain stages and gives stages with one part of the work replaced.
+"""The contract of a backend: it takes a model and gives its stages with those of one part replaced.
 
-Each backend is one file of this folder and ends in one or a few `Backend` values; `backends.py` lists them.
+Each backend is one file of `backend/` and ends in `BACKENDS`, one value or a few; `registry.py` lists them.
 """
 
 from __future__ import annotations

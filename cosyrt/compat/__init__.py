@@ -1,6 +1,7 @@
 """Upstream's own Python API on our engine: `from cosyrt.compat import AutoModel` and scripts run as they are.
 
-The page docs/from_upstream.md has every call and flag.
+Calls of upstream's classes come in, and become those of a `Pipeline`; tensors go out, as upstream gives them.
+Read `cosyvoice.py` first. The page docs/from_upstream.md has every call and flag.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ class CosyVoice:
     def inference_vc(
         self, source_wav: Sound, prompt_wav: Sound, stream: bool = False, speed: float = 1.0
     ) -> Speech:
-        """What is said in one recording, in the voice of another."""
+        """Say what one recording says in the voice of another."""
         voice, source = self._prompt(prompt_wav, "", ""), _audio(source_wav)
         if stream:
             yield from _tensors(self.tts.stream_conversion(source, voice=voice, speed=speed, seed=_seed()))

@@ -15,7 +15,7 @@ from cosyrt.errors import MissingDependency, UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
-    """What a constructor of upstream's was asked for.
+    """The acceleration flags of a constructor of upstream's.
 
     Raises:
         MissingDependency: a backend that this version does not have.
@@ -41,7 +41,7 @@ class Flags:
             raise UsageError(f"trt_concurrent={self.trt_concurrent}: TensorRT needs one context at least")
 
     def accelerate(self, model: Model) -> Stages:
-        """What `cosyrt.load(accelerate=…)` takes.
+        """The stages that the flags ask for; an acceleration for `cosyrt.load`.
 
         Raises:
             ArchiveError: `load_jit` without archives that fit the model.

@@ -46,7 +46,7 @@ MelStreamMaker = Callable[..., MelStreamLike]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
-    """What a model description says, checked, and how its family is driven."""
+    """The settings of a model, from its description, and the streams that its family needs."""
 
     llm: LanguageModelConfig | TransformerLMConfig
     flow: FlowConfig | DiTFlowConfig | RegulatedFlowConfig

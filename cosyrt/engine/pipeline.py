@@ -239,7 +239,7 @@ class Pipeline:
         seed: int = 0,
         chunked: bool = False,
     ) -> Audio:
-        """What is said in a recording of any length, said by another voice: same words, same timing.
+        """Say what a recording of any length says in another voice: same words, same timing.
 
         Raises:
             AudioError: the recording cannot be read, is shorter than a tenth of a second, or has fewer than
@@ -258,7 +258,7 @@ class Pipeline:
         speed: float = 1.0,
         seed: int = 0,
     ) -> Generator[Audio, None, None]:
-        """The same as `convert(chunked=True)`, given out as soon as it is certain."""
+        """Convert as `convert(chunked=True)` does, and give audio out as soon as it is certain."""
         recording = _read(source)
         yield from self.run(Request(recording=recording, voice=voice, speed=speed, seed=seed, streamed=True))
 

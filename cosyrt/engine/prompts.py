@@ -1,4 +1,4 @@
-"""What the language model reads beside the words to speak. This is what makes the modes of upstream.
+"""Prompts: the tokens that the language model reads beside the words to speak. They make upstream's modes.
 
 | mode | before the words | after them | speaker vector (CosyVoice 1) |
 |---|---|---|---|
@@ -118,7 +118,7 @@ def _may_be_system_prompt(text: str) -> bool:
 
 
 def _transcript(voice: Voice, family: Family) -> tuple[str, str]:
-    """What opens the prompt, and the words; upstream's scripts write the opening into the transcript."""
+    """Split a voice's text into what opens the prompt and the words; upstream's scripts write both there."""
     opening, mark, words = voice.text.rpartition(END_OF_PROMPT)
     usual = family.system_prompt + END_OF_PROMPT if family.system_prompt else ""
     return opening + mark or usual, words.strip()

@@ -1,4 +1,4 @@
-"""What is to be spoken and how, as one value: `say`, `stream` and `convert` make one, and a service would."""
+"""One value for what is to be spoken and how: `say`, `stream` and `convert` make one, and a service would."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Networks:
     vocoder: Vocoder | CausalVocoder
 
     def to(self, device: torch.device) -> Networks:
-        """The same networks on that device."""
+        """Move the networks to a device."""
         llm, flow, vocoder = self.llm.to(device), self.flow.to(device), self.vocoder.to(device)
         return replace(self, llm=llm, flow=flow, vocoder=vocoder)
 

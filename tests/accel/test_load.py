@@ -70,7 +70,7 @@ def test_a_plan_that_fits_is_used(tiny_folder: Path, path: Path, plan: Plan) -> 
 def test_a_stale_plan_is_ignored_in_one_line(
     tiny_folder: Path, path: Path, plan: Plan, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What has changed is said once, with what to do, and the model runs the plain way."""
+    """The log says once what has changed and what to do, and the model runs its plain stages."""
     plain = speaks_like(tiny_folder)
     replace(plan, made_for=plan.made_for | {"torch": "1.0"}).write(path)
     with caplog.at_level(logging.WARNING):

@@ -47,7 +47,7 @@ def samples(speech: Iterator[dict[str, Tensor]]) -> list[Tensor]:
 
 
 def seeded(speech: Iterator[dict[str, Tensor]]) -> Tensor:
-    """All of it, from the same random numbers every time."""
+    """Join the audio of a call, made from one set of random numbers."""
     torch.manual_seed(3)
     return torch.cat(samples(speech), dim=1)
 
@@ -59,7 +59,7 @@ def test_signatures_are_upstreams(kind: str, name: str) -> None:
 
 
 def test_classes_are_upstreams() -> None:
-    """The same classes under the same bases, and AutoModel takes what it is given."""
+    """Classes and bases are upstream's, and AutoModel takes what it is given."""
     for kind in ("CosyVoice", "CosyVoice2", "CosyVoice3"):
         bases = [base.__name__ for base in getattr(compat, kind).__bases__ if base is not object]
         assert bases == UPSTREAM[kind]["bases"]
@@ -122,7 +122,7 @@ def test_the_modes_are_the_engines(upstream2: CosyVoice2, clip: str) -> None:
 
 
 def test_each_call_speaks_anew(upstream2: CosyVoice2) -> None:
-    """As upstream's: torch's own seed decides."""
+    """Torch's own seed decides, as upstream."""
     first, other, again = (
         seeded(upstream2.inference_sft(TEXT, "ann")),
         torch.cat(samples(upstream2.inference_sft(TEXT, "ann")), dim=1),
@@ -169,7 +169,7 @@ def test_prompts_of_every_kind(upstream2: CosyVoice2, clip: str, kind: str) -> N
 
 
 def test_a_prompt_is_encoded_once(upstream2: CosyVoice2, tmp_path: Path, monkeypatch: Any) -> None:
-    """The same file and transcript are one voice; a changed file is another."""
+    """One file and transcript are one voice; a changed file is another."""
     path = tmp_path / "clip.wav"
     noise(2, 1).write(path)
     made: list[str] = []
@@ -244,7 +244,7 @@ def test_a_voice_without_a_name_is_refused(upstream2: CosyVoice2, clip: str) -> 
 
 @pytest.mark.parametrize("official", [False, True], ids=["safetensors", "pt"])
 def test_voices_survive(own_folder: Path, clip: str, official: bool) -> None:
-    """What was saved is there when the folder is opened again, in either kind of file."""
+    """Saved voices are there when the folder is opened again, in either kind of file."""
     ours = own_folder / "spk2info.safetensors"
     if official:
         ours.unlink()

@@ -121,7 +121,7 @@ def test_load_jit_of_cosyvoice1_runs_all_three(tmp_path: Path, clip: str) -> Non
 
 
 def test_load_jit_of_cosyvoice3_is_refused(tiny3_folder: Path) -> None:
-    """It has no archives: one line, where upstream has a TypeError."""
+    """CosyVoice 3 has no archives: one line, where upstream has a TypeError."""
     with pytest.raises(UsageError, match=r"CosyVoice 3 has no part .* leave load_jit out"):
         AutoModel(model_dir=str(tiny3_folder), load_jit=True)
     assert AutoModel(model_dir=str(tiny3_folder), load_jit=False).sample_rate == 24_000

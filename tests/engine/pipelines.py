@@ -1,4 +1,4 @@
-"""What the tests of a whole pipeline share: texts, voices, pipelines with other stages."""
+"""Texts, voices and pipelines with other stages, shared by the tests of a whole pipeline."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def other(tiny: Pipeline, *, overlap: bool = False, **stages: Callable[..., Any]
 
 
 def terse(tiny: Pipeline, per_text: float, **stages: Callable[..., Any]) -> Pipeline:
-    """The same with at most so many speech tokens a text token, for long texts."""
+    """A pipeline with at most so many speech tokens a text token, for long texts."""
     model = other(tiny, **stages).model
     speaking = replace(model.settings.speaking, least_per_text=per_text / 2, most_per_text=per_text)
     return Pipeline(replace(model, settings=replace(model.settings, speaking=speaking)))

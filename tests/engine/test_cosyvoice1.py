@@ -47,7 +47,7 @@ def edit(folder: Path, old: str, new: str) -> None:
 
 
 class Asked:
-    """What the language model is given before it speaks, and what it says."""
+    """Records the input of the language model, and speaks tokens of the test's choice."""
 
     def __init__(self, tiny1: Pipeline) -> None:
         self.prefill, self.step = tiny1.model.stages.prefill, tiny1.model.stages.step
@@ -168,7 +168,7 @@ def test_two_sessions_at_once_are_the_two_alone(tiny1: Pipeline) -> None:
 
 
 def test_the_seed_decides(tiny1: Pipeline) -> None:
-    """The same seed gives the same audio, bit for bit; another seed gives another."""
+    """One seed gives one audio, bit for bit; another seed gives another."""
     once, again, another = (tiny1.say(SHORT, seed=seed).samples for seed in (3, 3, 4))
 
     assert np.array_equal(once, again)

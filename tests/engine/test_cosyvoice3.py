@@ -57,7 +57,7 @@ def test_the_sizes_and_weights_of_the_folder(tiny3_folder: Path) -> None:
 
 
 def test_the_pitch_is_computed_in_float64(tiny3_folder: Path) -> None:
-    """As upstream does: the phase of the source adds up the errors of the pitch."""
+    """The pitch is computed in float64, as upstream does: the phase of the source adds up its errors."""
     _, networks = build(ModelFolder.open(tiny3_folder))
 
     assert {weight.dtype for weight in networks.vocoder.f0_predictor.parameters()} == {torch.float64}
@@ -189,7 +189,7 @@ def test_the_mel_of_a_stream_is_one_masked_pass(tiny3: Pipeline, prompt: int, ca
 
 @pytest.mark.parametrize("speed", [0.7, 1.5])
 def test_a_stream_at_another_speed(tiny3: Pipeline, speed: float) -> None:
-    """The same at another pace."""
+    """A stream equals the whole at another pace, too."""
     who = prompted(family="cosyvoice3")
     parts = tiny3.stream(TEXT, voice=who, speed=speed)
 
@@ -226,7 +226,7 @@ def test_the_end_of_the_prompt_is_there_in_every_mode(tiny3: Pipeline) -> None:
 
 
 def test_the_flow_is_the_dit(tiny3_folder: Path) -> None:
-    """Its token encoder is the look-ahead alone."""
+    """The token encoder is the look-ahead alone."""
     _, networks = build(ModelFolder.open(tiny3_folder))
 
     assert isinstance(networks.flow, DiTFlow)

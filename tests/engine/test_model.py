@@ -60,7 +60,7 @@ def test_the_family_decides(tiny_folder: Path, tiny3_folder: Path) -> None:
     ],
 )
 def test_a_setting_of_a_wrong_kind_or_size(family: str, key: str, value: str, tmp_path: Path) -> None:
-    """It is refused before a network is built, not when the model speaks, with its name and value."""
+    """A wrong setting is refused with its name and value before a network is built."""
     text = (GOLDEN / f"{family}-small.yaml").read_text()
     beside = OPTIONAL.get(key, key)
     kept = r"\g<0>\n" if key in OPTIONAL else ""
@@ -79,7 +79,7 @@ def test_a_setting_of_a_wrong_kind_or_size(family: str, key: str, value: str, tm
     [("num_hidden_layers", 10**9), ("hidden_size", "x"), ("vocab_size", -1), ("rms_norm_eps", "nan")],
 )
 def test_a_setting_of_the_language_model(key: str, value: object, tmp_path: Path) -> None:
-    """What `config.json` says is held to the same."""
+    """Settings of `config.json` are checked in the same way."""
     (tmp_path / "cosyvoice2.yaml").write_bytes((GOLDEN / "cosyvoice2-small.yaml").read_bytes())
     write_backbone(tmp_path, **{key: value})
 

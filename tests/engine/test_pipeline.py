@@ -240,7 +240,7 @@ def test_the_conversion_stream_is_the_conversion(tiny: Pipeline, voice: str | Vo
 
 
 def test_an_instruction_to_a_model_that_follows_none(tiny: Pipeline) -> None:
-    """It is not spoken aloud but refused."""
+    """An instruction that comes late is refused, not spoken aloud."""
     with pytest.raises(UsageError, match="does not follow instructions"):
         tiny.say("Hello.", instruction="Softly.")
 

@@ -15,7 +15,7 @@ from cosyrt.engine.prefetch import external, prefetch
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether it comes true within 5 s."""
+    """Wait up to 5 s for a condition; whether it came true."""
     end = time.monotonic() + 5
     while not condition() and time.monotonic() < end:
         time.sleep(0.001)
@@ -117,7 +117,7 @@ def test_an_error_while_closing_is_not_lost() -> None:
 
 
 def test_an_error_that_nobody_came_to_is_dropped() -> None:
-    """As without the thread: who closes early never reads the item that would have failed."""
+    """A reader who closes early never reads the item that would have failed, as without the thread."""
     source = Source(fail_at=1)
     stream = prefetch(source.items(9), 2)
     next(stream)

@@ -1,4 +1,4 @@
-"""What the language model reads beside the words, in every mode of every family."""
+"""Prompts: the language model's input beside the words, in every mode of every family."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_an_opening_that_arrives_in_parts(size: int, words: str) -> None:
     ("text", "waits"), [("You are right. ", 9), ("Hi. ", 1), (f"{SYSTEM_PROMPT} ", 1_000)]
 )
 def test_words_do_not_wait_for_a_mark(text: str, waits: int) -> None:
-    """What cannot be an opening is given out at once, what is one without a mark after a while."""
+    """Words that begin no system prompt are given out at once, one without a mark after a while."""
     asked = iter(text * 100)
     rest, style = split_arriving_instruction(asked, SpeakingStyle())
 

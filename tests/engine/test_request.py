@@ -66,7 +66,7 @@ def test_a_pickled_request_gives_the_same_audio(tiny: Pipeline) -> None:
 
 
 def test_say_and_stream_are_requests(tiny: Pipeline) -> None:
-    """What `say` and `stream` give is what `run` gives of the request that they stand for."""
+    """`say` and `stream` give what `run` gives of the request that they stand for."""
     voice = prompted()
     whole = tiny.say(TEXT, voice=voice, seed=5, chunked=True)
 

@@ -86,7 +86,7 @@ def test_c3_the_least_length_of_cosyvoice3(tiny3: Pipeline, stop: int) -> None:
 
 
 def test_c8_the_prompt_of_cosyvoice1_is_heard_at_its_own_rate(tiny1: Pipeline) -> None:
-    """Its mel has 22,050 / 256 frames a second; upstream gives it audio of 24 kHz."""
+    """A prompt has 22,050 / 256 mel frames a second; upstream gives it audio of 24 kHz."""
     voice = tiny1.voice_from(NOISE, "")
 
     assert len(voice.mel) == pytest.approx(voice.speech_tokens.size / 50 * 22_050 / 256, abs=3)
@@ -187,7 +187,7 @@ def test_c18_text_of_every_kind_is_spoken_or_refused(tiny: Pipeline, spelling: P
 @pytest.mark.slow
 @pytest.mark.parametrize("character", ["词", "a"])
 def test_c18_ten_thousand_characters_without_a_mark(tiny: Pipeline, character: str) -> None:
-    """They become audio, in pieces that the language model can take."""
+    """Long texts become audio, in pieces that the language model can take."""
     silent = {
         "velocity": lambda x, *rest: torch.zeros_like(x),
         "vocode": lambda mel, source, *_: mel.new_zeros(1, mel.shape[2] * 480),

@@ -42,7 +42,7 @@ def test_a_frame_sees_everything_offline(tiny: Pipeline) -> None:
 
 
 def test_the_seed_decides(tiny: Pipeline) -> None:
-    """The same seed gives the same audio, bit for bit; another seed gives another."""
+    """One seed gives one audio, bit for bit; another seed gives another."""
     once, again, another = (tiny.say(SHORT, seed=seed).samples for seed in (3, 3, 4))
 
     assert np.array_equal(once, again)
@@ -50,7 +50,7 @@ def test_the_seed_decides(tiny: Pipeline) -> None:
 
 
 def test_speed_changes_the_length(tiny: Pipeline) -> None:
-    """The same tokens at twice the speed are half as long."""
+    """Speech at twice the speed is half as long."""
     slow, fast = (tiny.say(SHORT, speed=speed) for speed in (1.0, 2.0))
 
     assert len(slow.samples) == 2 * len(fast.samples)
@@ -157,7 +157,7 @@ def test_tokens_are_made_as_they_are_needed(tiny: Pipeline) -> None:
 @pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("stage", ["new_cache", "prefill", "step", "encode", "velocity", "speaker"])
 def test_an_error_of_any_stage_reaches_the_caller(tiny: Pipeline, stage: str, overlap: bool) -> None:
-    """What a stage raises comes out of `stream` and `say` as it is, and no thread stays behind."""
+    """An error of a stage comes out of `stream` and `say` as it is, and no thread stays behind."""
     for speak in (lambda tts: list(tts.stream(SHORT)), lambda tts: tts.say(SHORT)):
         broken = other(
             tiny, overlap=overlap, **{stage: Counted(getattr(tiny.model.stages, stage), fail_at=1)}

@@ -30,7 +30,7 @@ def compare(golden: Path, name: str) -> list[Row]:
 
 
 def family_of(name: str) -> str:
-    """What stands before the size in the name of a set."""
+    """The family in the name of a set: the part before its size."""
     return name.rpartition("-")[0]
 
 

@@ -1,4 +1,4 @@
-"""What upstream's CosyVoice 1 was asked, asked of ours."""
+"""Questions that upstream's CosyVoice 1 has answered, for ours to answer."""
 
 from __future__ import annotations
 

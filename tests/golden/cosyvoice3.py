@@ -1,4 +1,4 @@
-"""What upstream's CosyVoice 3 was asked, asked of ours."""
+"""Questions that upstream's CosyVoice 3 has answered, for ours to answer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CosyVoice3(Golden):
         return CausalVocoderStream(self.stages, self.settings.vocoder, None)
 
     def unfinalized(self) -> Tensor:  # [N]
-        """What upstream gives of a mel that goes on."""
+        """Samples that upstream gives of a mel that goes on."""
         samples = self.audio().push(self.tensor("hift_mel"), False)
         return samples[: self.arrays["hift_audio_unfinalized"].shape[1]]
 

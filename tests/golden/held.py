@@ -10,7 +10,7 @@ from tests.golden.questions import Golden
 
 
 class Held:
-    """What upstream keeps between two chunks of its vocoder."""
+    """Samples and source that upstream keeps between two chunks of its vocoder."""
 
     def __init__(self, golden: Golden, frames: int) -> None:
         self.golden, self.frames = golden, frames

@@ -1,4 +1,4 @@
-"""What upstream was asked of any family, asked of ours; a family's own questions are in its own file."""
+"""Questions that upstream has answered for any family; a family's own are in its own file."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Row:
 
     @property
     def ok(self) -> bool:
-        """Whether it holds."""
+        """Whether the array is within its tolerance."""
         return bool(self.error <= self.tolerance)
 
 
