@@ -95,8 +95,8 @@ CHUNK = IntRange(1, 10_000)
 LEVEL = FloatRange(0, 100)
 
 # What a request may ask for.
-SPEED = Real(0.5, 2.0)
-SEED = Whole(0, 2**64 - 1)
+SPEED = FloatRange(0.5, 2.0)
+SEED = IntRange(0, 2**64 - 1)
 
 
 def _found(settings: Mapping[str, Any], key: str, default: object) -> Any:
