@@ -22,7 +22,7 @@ Samples = NDArray[np.float32]
 
 _SAMPLES_AT_ONCE = 1 << 18
 _FULL_SCALE = 32_767
-_HIGHEST_HZ = 2**31 - 1  # that a file can tell
+_HIGHEST_HZ = 2**31 - 1  # that a file's header can state
 # Only containers that hold their own audio: a playlist (HLS, concat) makes FFmpeg open other files.
 _READABLE = (
     "mov,mp4,matroska,webm,ogg,mp3,aac,flac,wav,aiff,amr,ac3,asf,avi,flv,mpegts,mpeg,caf,au,w64,ape,wv"

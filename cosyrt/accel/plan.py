@@ -2,7 +2,7 @@
 
 A plan is a JSON file in the user's cache folder, one for a model, a kind of device and, on a processor, a
 number of threads. It says for what it was made; where anything of that has changed it is stale, and the model
-runs the plain way.
+runs without acceleration.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import cast, get_args
 
 import torch
@@ -130,7 +131,7 @@ def fitting(folder: ModelFolder, device: torch.device) -> tuple[Plan | None, str
     """
     if not _has_plans():
         return None, ""  # and no weights need to be read for their digest
-    path, again = plan_path(folder, device), f"cosyrt tune {folder.path}"
+    path, again = plan_path(folder, device), f"cosyrt tune {quote(str(folder.path))}"
     plan = Plan.read(path)
     if plan is not None:
         changed = plan.stale(made_for(folder, device))
@@ -154,12 +155,12 @@ def _has_plans() -> bool:
 
 
 def _threads_measured(folder: ModelFolder, device: torch.device) -> Iterator[int]:
-    """The numbers of threads for which there is a plan of this model on this processor."""
+    """The numbers of threads for which a plan of this model on this processor has something to run."""
     if device.type != "cpu":
         return
     for path in plans_folder().glob(f"{fingerprint(folder)}-{kind_of(device)}-*threads.json"):
         plan = Plan.read(path)
-        if plan is not None and plan.made_for.get("threads", "").isdecimal():
+        if plan is not None and plan.parts and plan.made_for.get("threads", "").isdecimal():
             yield int(plan.made_for["threads"])
 
 

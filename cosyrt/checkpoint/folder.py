@@ -40,7 +40,7 @@ class ModelFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> ModelFolder:
-        """Open a folder by its description; the family is told by the class of its language model.
+        """Open a folder by its description; the class of its language model decides the family.
 
         Raises:
             ModelNotFound: no such folder, or not exactly one description in it.

@@ -61,7 +61,7 @@ def _gpus_of_nvml(nvml: Any) -> Iterator[Gpu]:
 
 
 def _known(nvml: Any, ask: Callable[..., T], *args: object) -> T | None:
-    """Ask NVML; None for what a card does not tell, such as one in a laptop or a virtual machine."""
+    """Ask NVML; None where a card does not support the question, as in a laptop or a virtual machine."""
     try:
         return ask(*args)
     except nvml.NVMLError:

@@ -76,7 +76,7 @@ def _affinity() -> list[int]:
 
 
 def _siblings(cores: list[int]) -> set[str]:
-    """The physical cores to which logical ones belong, each as the list of its threads; only Linux tells.
+    """The physical cores to which logical ones belong, each as the list of its threads; empty but on Linux.
 
     psutil counts the cores of the machine, whatever this process may run on.
     """
@@ -103,7 +103,7 @@ def _cpuinfo(*names: str) -> str:
 
 @cache
 def cpu_name() -> str:
-    """The name of the processor; where the system does not tell, its kind."""
+    """The name of the processor; its kind where the system does not give one."""
     return _cpuinfo("model name", "Model") or platform.processor() or platform.machine()
 
 

@@ -156,6 +156,19 @@ def test_each_number_of_threads_has_a_plan_of_its_own(
     )
 
 
+def test_a_plan_without_parts_is_no_loss(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, threads: Callable[[int], None]
+) -> None:
+    """Where plain PyTorch was the fastest for other threads, there is nothing to warn of."""
+    folder = ModelFolder.open(tiny_folder)
+    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path / "plans"))
+    threads(1)
+    replace(PLAN, made_for=made_for(folder, CPU), parts={}).write(plan_path(folder, CPU))
+    threads(2)
+
+    assert fitting(folder, CPU) == (None, "")
+
+
 def test_threads_do_not_matter_on_a_gpu(
     monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
 ) -> None:
