@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,7 +24,8 @@ from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
 from cosyrt.lab.workload import Length, Workload, log_probabilities, mel_of
 from tests.accel.fake_cuda import FIRST, SECOND, Cards, FakeStream
-from tests.engine.pipelines import SHORT, Counted, other
+from tests.engine.pipelines import Counted, other, same
+from tests.models.test_kv_cache import FORMS
 
 MODEL = "a model of the tests"
 STREAMED = Length(110, 31, True)
@@ -31,7 +33,7 @@ STREAMED = Length(110, 31, True)
 
 @pytest.fixture(autouse=True)
 def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No part is given up yet, nothing has happened."""
+    """Start with no part disabled and no event counted."""
     monkeypatch.setattr(guard, "_disabled", set())
     monkeypatch.setattr(guard, "events", type(guard.events)())
 
@@ -42,7 +44,7 @@ def watched(plain: Stages, fast: Stages, part: Part, *, planned_s: float = 100.0
 
 
 def nan(stage: Callable[..., Tensor], after: int) -> Callable[..., Tensor]:
-    """The stage, whose result is NaN, and whose memory is spoilt, from that call on."""
+    """A stage whose result is NaN, and whose stream cache is spoilt, from that call on."""
     calls = iter(range(1_000_000))
 
     def call(*args: Any) -> Tensor:
@@ -53,7 +55,7 @@ def nan(stage: Callable[..., Tensor], after: int) -> Callable[..., Tensor]:
 
 
 def test_a_stage_works_where_its_caller_does(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the card and the stream that are current there; a new thread would begin on the first card."""
+    """A stage runs on the card and the stream that are current for its caller, not on the first ones."""
     cards = Cards(monkeypatch)
     asked = FakeStream(SECOND)
     seen: list[tuple[torch.device, object]] = []
@@ -71,7 +73,7 @@ def test_a_stage_works_where_its_caller_does(workload: Workload, monkeypatch: py
 
 
 def test_a_healthy_backend_is_let_be(workload: Workload, caplog: pytest.LogCaptureFixture) -> None:
-    """The same mel as without the guard, and not a word."""
+    """A backend without faults gives the mel that it gives unwatched, and nothing is logged."""
     stages = watched(workload.model.plain, workload.model.plain, "velocity")
     said = workload.utterance(STREAMED)
 
@@ -86,7 +88,7 @@ def test_a_healthy_backend_is_let_be(workload: Workload, caplog: pytest.LogCaptu
 def test_nan_in_the_middle_of_a_stream_is_done_again(
     workload: Workload, part: Part, stage: str, after: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The call is repeated the plain way from the memory it found: the mel is that of the plain way."""
+    """The plain stage repeats the call from the stream cache as it was: the mel is that of plain stages."""
     said = workload.utterance(STREAMED)
     bad = Counted(nan(getattr(workload.model.plain, stage), after))
     stages = watched(workload.model.plain, workload.model.plain._replace(**{stage: bad}), part)
@@ -101,7 +103,7 @@ def test_nan_in_the_middle_of_a_stream_is_done_again(
 
 @pytest.mark.parametrize("fail_at", [1, 5])
 def test_a_step_that_raises_is_done_again(workload: Workload, fail_at: int) -> None:
-    """The expectations are those of the plain way, and the backend is not asked again."""
+    """Log-probabilities are those of the plain stages, and the backend is not asked again."""
     said = workload.utterance(Length(20, 0, False))
     bad = Counted(workload.model.plain.step, fail_at=fail_at)
     stages = watched(workload.model.plain, workload.model.plain._replace(step=bad), "llm")
@@ -114,13 +116,14 @@ def test_a_step_that_raises_is_done_again(workload: Workload, fail_at: int) -> N
 
 @pytest.mark.parametrize(("part", "stage"), [("llm", "step"), ("velocity", "velocity")])
 def test_a_state_of_16_bits_is_gone_on_from(workload: Workload, part: Part, stage: str) -> None:
-    """When half weights are given up in the middle, the plain way goes on from caches that they made."""
+    """When half weights are disabled in the middle, the plain stages go on from caches that they made."""
     said = workload.utterance(STREAMED)
     half = BACKENDS["bf16"].build(part, workload.model)
     bad = Counted(getattr(half, stage), fail_at=12)
     stages = watched(workload.model.plain, half._replace(**{stage: bad}), part)
     run = mel_of if part == "velocity" else lambda s, way, u: log_probabilities(s, way, u, 24)
-    found, plain = run(workload, stages, said), run(workload, workload.model.plain, said)
+    model = workload.model
+    found, plain = run(model, stages, said), run(model, model.plain, said)
 
     assert bad.calls == 12 and sum(guard.events.values()) == 1
     assert 0 < float((found - plain).abs().mean()) < 0.05
@@ -128,33 +131,145 @@ def test_a_state_of_16_bits_is_gone_on_from(workload: Workload, part: Part, stag
 
 @pytest.fixture
 def release() -> Iterator[threading.Event]:
-    """Set when the test is over, so that a hanging thread goes home."""
+    """An event that is set when the test is over, so that a hanging thread ends."""
     event = threading.Event()
     yield event
     event.set()
 
 
-def test_a_backend_that_hangs_ends_the_utterance_and_not_the_next(
-    tiny: Pipeline, release: threading.Event
-) -> None:
-    """An error with what to do, no sound; said again, it is said the plain way."""
+STAGE: dict[Part, str] = {"llm": "step", "encode": "encode", "velocity": "velocity", "vocode": "vocode"}
+WORD = "Hi."  # a few speech tokens
+FAIL_AT: dict[Part, int] = {"llm": 5, "encode": 1, "velocity": 3, "vocode": 1}
 
-    def hangs(*args: Any) -> Tensor:
+
+@pytest.fixture(params=["cosyvoice", "cosyvoice2", "cosyvoice3"])
+def tts(request: pytest.FixtureRequest, tiny: Pipeline, tiny1: Pipeline, tiny3: Pipeline) -> Pipeline:
+    """A tiny model of each family."""
+    return {each.family: each for each in (tiny, tiny1, tiny3)}[request.param]
+
+
+@cache
+def spoken(tts: Pipeline) -> np.ndarray:  # float32 [N]
+    """The word by the plain stages."""
+    return tts.say(WORD).samples
+
+
+def failing(tts: Pipeline, part: Part, fast: Stages, fail: Callable[..., Tensor], **options: Any) -> Pipeline:
+    """The model with one part run by `fast` under watch, which fails at one call and at all that follow."""
+    name, calls = STAGE[part], iter(range(1, 1_000_000))
+    stage = getattr(fast, name)
+
+    def call(*args: Any) -> Tensor:
+        return fail(stage, args) if next(calls) >= FAIL_AT[part] else stage(*args)
+
+    stages = watched(tts.model.plain, fast.wrapped(**{name: call}), part, **options)
+    return other(tts, **{name: getattr(stages, name) for name in PARTS[part]})
+
+
+def broken(stage: Callable[..., Tensor], args: tuple[Any, ...]) -> Tensor:
+    """Raise, after the stage has written to its caches."""
+    stage(*args)
+    raise ZeroDivisionError("a broken stage")
+
+
+def not_finite(stage: Callable[..., Tensor], args: tuple[Any, ...]) -> Tensor:
+    return stage(*args) * torch.nan
+
+
+@pytest.mark.parametrize(("fail", "kind"), [(broken, "raised"), (not_finite, "not finite")])
+@pytest.mark.parametrize("part", PARTS)
+def test_a_failure_of_any_part_of_any_family_is_not_heard(
+    tts: Pipeline, part: Part, fail: Callable[..., Tensor], kind: str
+) -> None:
+    """The samples are those of the plain stages, and the part is not asked again."""
+    found = failing(tts, part, tts.model.plain, fail).say(WORD)
+
+    assert same(found.samples, spoken(tts), 1e-5)
+    assert [event.kind for event in guard.events] == [kind]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_any_part_of_any_family_that_becomes_slow_is_replaced(tts: Pipeline, part: Part) -> None:
+    """A slow part gave right values so far: they are used, and the plain stages go on."""
+    now = iter(range(1_000_000))
+
+    def clock() -> float:
+        """Say that a second has passed since it was last asked."""
+        return float(next(now))
+
+    stages = watched(
+        tts.model.plain,
+        tts.model.plain,
+        part,
+        planned_s=0.01,
+        config=GuardConfig(window=1),
+        clock=clock,
+    )
+    slow = other(tts, **{name: getattr(stages, name) for name in PARTS[part]})
+
+    assert same(slow.say(WORD).samples, spoken(tts), 1e-5)
+    assert [event.kind for event in guard.events] == ["slow"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_any_part_of_any_family_that_hangs_ends_the_utterance_and_not_the_next(
+    tts: Pipeline, part: Part, release: threading.Event
+) -> None:
+    """The error says what to do; said again, the text is spoken by the plain stages."""
+
+    def hangs(stage: Callable[..., Tensor], args: tuple[Any, ...]) -> Tensor:
         release.wait(60)
-        return tiny.model.stages.velocity(*args)
+        return stage(*args)
 
     config = GuardConfig(hangs_s=0.2, hangs=0.0)
-    stages = watched(tiny.model.stages, tiny.model.stages._replace(velocity=hangs), "velocity", config=config)
-    tts = other(tiny, velocity=stages.velocity)
-    with pytest.raises(SpeechError, match=r"velocity by odd did not answer.*say it again"):
-        tts.say(SHORT)
+    hanging = failing(tts, part, tts.model.plain, hangs, config=config)
+    with pytest.raises(SpeechError, match=rf"{part} by odd did not answer.*say it again"):
+        hanging.say(WORD)
 
-    assert np.array_equal(tts.say(SHORT).samples, tiny.say(SHORT).samples)
+    assert np.array_equal(hanging.say(WORD).samples, spoken(tts))
     assert [event.kind for event in guard.events] == ["hung"]
 
 
+@pytest.mark.parametrize("fail", [broken, not_finite])
+@pytest.mark.parametrize("part", ["llm", "encode", "velocity"])
+def test_any_family_goes_on_from_a_state_of_16_bits(
+    tts: Pipeline, part: Part, fail: Callable[..., Tensor]
+) -> None:
+    """When half weights fail in the middle, the plain stages go on from the caches that they made."""
+    half = BACKENDS["bf16"].build(part, tts.model)
+    audio = failing(tts, part, half, fail).say(WORD)
+
+    assert audio.seconds > 0 and np.isfinite(audio.samples).all()
+    assert sum(guard.events.values()) == 1
+
+
+@pytest.mark.parametrize("form", ["growing", "graph", "half graph"])
+def test_plain_stages_go_on_from_the_caches_of_every_backend(tiny: Pipeline, form: str) -> None:
+    """A step that fails leaves its cache to the plain stages, whatever form it has."""
+    family, make = FORMS[form]
+    assert family == tiny.family
+    audio = failing(tiny, "llm", make(tiny.model), broken).say(WORD)
+
+    assert sum(guard.events.values()) == 1
+    assert form == "half graph" or same(audio.samples, spoken(tiny))
+
+
+def test_a_cache_that_cannot_be_made_is_a_plain_one(tiny: Pipeline) -> None:
+    """When the device has no room for a cache, the utterance is spoken by the plain stages."""
+
+    def new_cache(rows: int, positions: int) -> Any:
+        raise MemoryError("no room")
+
+    plain = tiny.model.plain
+    stages = watched(plain, plain.wrapped(new_cache=new_cache), "llm")
+    found = other(tiny, **{name: getattr(stages, name) for name in PARTS["llm"]}).say(WORD)
+
+    assert np.array_equal(found.samples, spoken(tiny))
+    assert [event.kind for event in guard.events] == ["raised"]
+
+
 def test_a_backend_that_becomes_slow_is_replaced(workload: Workload) -> None:
-    """After a window of calls that take many times the plan, and not after a few."""
+    """A part is disabled after a window of calls that take many times the plan, not after a few."""
     now = iter(range(1_000_000))
     bad = Counted(workload.model.plain.step)
     stages = watched(
@@ -185,7 +300,7 @@ def test_it_is_for_the_rest_of_the_process(workload: Workload) -> None:
 
 
 def test_what_a_call_should_take() -> None:
-    """Measured sizes as measured, a line between them, a square beyond, nothing known where nothing was."""
+    """Measured sizes take what was measured, sizes between follow a line, larger ones a square."""
     calls = [(10, 1.0), (20, 2.0)]
 
     assert [expected_s(calls, size) for size in (5, 10, 15, 20, 40)] == [1.0, 1.0, 1.5, 2.0, 8.0]
