@@ -12,9 +12,11 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from cosyrt.accel.footprint import Footprint
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
 from cosyrt.families import Family
+from cosyrt.machine.facts import Machine
 from cosyrt.models.velocity import FlowInputs
 
 Part = Literal["llm", "encode", "velocity", "vocode"]
@@ -37,6 +39,19 @@ class Availability(NamedTuple):
     reason: str = ""
 
 
+AdviceVerdict = Literal["use", "try", "leave", "impossible"]
+
+
+class Advice(NamedTuple):
+    """Whether something is worth a try on a machine, by the book, and why."""
+
+    verdict: AdviceVerdict
+    reason: str
+
+
+NO_CUDA = Advice("impossible", "there is no NVIDIA graphics card")
+MEASURE = "cosyrt tune tells"  # ends a reason that only a measurement can settle
+
 # (a part, a model) → the model's stages with those of the part replaced
 Build = Callable[[Part, Model], Stages]
 
@@ -50,9 +65,11 @@ def any_family(part: Part, family: Family) -> str:
 class Backend:
     """One way to run some parts of a model faster.
 
-    `predicts` is by the book, before anything is measured: how many times as fast a part should become on a
-    device. It orders the candidates and stands beside the measured figure. What is not `kept` is built again
-    by every process, so its gain must earn that back.
+    A backend judges itself. `availability` looks at this process and device, `refusal` at a family of models.
+    `advice` and `predicts` are by the book, before anything is measured: whether it is worth a try on a
+    machine that may be described only, and how many times as fast a part should become on a device, which
+    orders the candidates and stands beside the measured figure. What is not `kept` is built again by every
+    process, so its gain must earn that back.
     """
 
     name: str
@@ -62,6 +79,8 @@ class Backend:
     build: Build
     refusal: Callable[[Part, Family], str] = any_family  # why it cannot run a part; empty if it can
     predicts: Callable[[torch.device], float]
+    option: str  # what `cosyrt device` calls it; several backends may be one option
+    advice: Callable[[Machine, Footprint], Advice]
     kept: bool = False  # what it builds is there when the model is loaded again
 
 

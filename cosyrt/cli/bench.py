@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     help="Ways to run it, the first is the measure: eager, plan, torchscript, bf16, int8 …",
 )
 @click.option(
-    "--texts", metavar="LENGTHS", default="short,medium,long", show_default=True, help="What is said."
+    "--texts",
+    metavar="LENGTHS",
+    default="short,medium,long",
+    show_default=True,
+    help="Which texts are spoken.",
 )
 @click.option(
     "--passes", type=click.IntRange(1), default=5, show_default=True, help="How often, warm-up aside."
@@ -49,7 +53,7 @@ if TYPE_CHECKING:
     default=1,
     show_default=True,
     metavar="N",
-    help="Speakers at once, up to N.",
+    help="Streams at once, up to N.",
 )
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps …  [default: the best there is]")
 @speaker_options
@@ -75,8 +79,9 @@ def bench(
 ) -> None:
     """Measure how fast MODEL speaks short, medium and long texts in English and Chinese.
 
-    All ways take turns text by text; the first one runs twice, and what differs between its two runs is the
-    noise below which no gain is claimed. Without MODEL it is the built-in voice.
+    Every text is spoken whole and streamed. All ways take turns text by text; where ways are compared the
+    first one runs twice, and what differs between its two runs is the noise below which no gain is claimed.
+    Without MODEL it is the built-in voice.
 
     \b
     cosyrt bench

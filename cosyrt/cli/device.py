@@ -13,11 +13,11 @@ from cosyrt.cli.options import verbose_option
 from cosyrt.cli.terminal import table
 
 if TYPE_CHECKING:
-    from cosyrt.lab.advice import Advice
+    from cosyrt.lab.advice import OptionAdvice
     from cosyrt.machine.facts import Gpu, Machine
 
-ROOMS = {"too large": "too large", "tight": "tight", "fits": "fits", "unknown": "free memory unknown"}
-PRECISIONS = {
+FITS = {"too large": "too large", "tight": "tight", "fits": "fits", "unknown": "free memory unknown"}
+PRECISION_TITLES = {
     "float32": "float32",
     "autocast": "fp16 as upstream has it",
     "half": "half weights",
@@ -36,14 +36,14 @@ PRECISIONS = {
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @verbose_option
 def device(described: Path | None, as_json: bool) -> None:
-    """What this machine can do for speech: hardware, memory against need, and advice with reasons.
+    """Show what this machine can do for speech: hardware, memory against need, and advice with reasons.
 
     \b
     cosyrt device
     cosyrt device --json > machine.json
     cosyrt device --as machine.json
     """
-    from cosyrt.lab.advice import advise
+    from cosyrt.lab.advice import advise, measured_here
     from cosyrt.machine.facts import Machine
     from cosyrt.machine.probe import this_machine
 
@@ -51,8 +51,6 @@ def device(described: Path | None, as_json: bool) -> None:
         machine = Machine.read(described)
         advice = advise(machine)
     else:
-        from cosyrt.lab.measured import measured_here
-
         machine = this_machine()
         advice = advise(machine, measured=measured_here())
     click.echo(
@@ -60,15 +58,17 @@ def device(described: Path | None, as_json: bool) -> None:
     )
 
 
-def _as_data(machine: Machine, advice: list[Advice]) -> dict[str, Any]:
-    from cosyrt.lab.advice import memory
-    from cosyrt.lab.footprint import PUBLISHED
+def _as_data(machine: Machine, advice: list[OptionAdvice]) -> dict[str, Any]:
+    from cosyrt.accel.footprint import PUBLISHED
+    from cosyrt.lab.advice import memory_needs
 
-    needs = [{"model": model.name} | held._asdict() for model in PUBLISHED for held in memory(machine, model)]
+    needs = [
+        {"model": model.name} | need._asdict() for model in PUBLISHED for need in memory_needs(machine, model)
+    ]
     return {"machine": machine.as_data(), "memory": needs, "advice": [asdict(each) for each in advice]}
 
 
-def _as_text(machine: Machine, advice: list[Advice]) -> str:
+def _as_text(machine: Machine, advice: list[OptionAdvice]) -> str:
     parts = [
         table(("", ""), list(_facts(machine)), wrapped=True).lstrip("\n"),
         _memory(machine),
@@ -77,7 +77,7 @@ def _as_text(machine: Machine, advice: list[Advice]) -> str:
     return "\n\n".join(parts)
 
 
-def _row(each: Advice) -> tuple[str, str, str, str]:
+def _row(each: OptionAdvice) -> tuple[str, str, str, str]:
     return each.option, each.verdict, each.basis, each.reason
 
 
@@ -108,20 +108,20 @@ def _gpu(gpu: Gpu) -> str:
 
 
 def _memory(machine: Machine) -> str:
-    from cosyrt.lab.advice import memory
-    from cosyrt.lab.footprint import PUBLISHED
+    from cosyrt.accel.footprint import PUBLISHED
+    from cosyrt.lab.advice import memory_needs
 
     rows = [
         (
             model.name,
-            PRECISIONS[held.precision],
-            held.needed_mb,
-            held.free_mb,
-            ROOMS[held.room],
-            held.reading_rtf,
+            PRECISION_TITLES[need.precision],
+            need.needed_mb,
+            need.free_mb,
+            FITS[need.room],
+            need.reading_rtf,
         )
         for model in PUBLISHED
-        for held in memory(machine, model)
+        for need in memory_needs(machine, model)
     ]
     head = ("model", "precision", "needs MB", "free MB", "", "LLM at best, RTF")
     if machine.gpu is None or machine.gpu.memory_gb_s is None:

@@ -45,7 +45,7 @@ LIMIT_S = 30.0
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Where the TorchScript archives are, if not in the model folder.",
 )
-@click.option("--torchscript", is_flag=True, help="Re-enact the case of the slow TorchScript archive.")
+@click.option("--torchscript", is_flag=True, help="Examine the case of the slow TorchScript archive.")
 @click.option(
     "--force-fuser",
     is_flag=True,
@@ -75,7 +75,7 @@ def doctor(
     MODEL is a model folder; without it, the built-in voice. It ends with 0 whether or not causes are found;
     programs look at `causes` of --json.
 
-    With --torchscript it re-enacts the case of the slow archive: what there is to gain, what is lost, and
+    With --torchscript it examines the case of the slow archive: what there is to gain, what is lost, and
     why. Without MODEL that takes an encoder of CosyVoice 2's full size with random weights.
 
     \b
@@ -84,7 +84,7 @@ def doctor(
     cosyrt doctor --torchscript --force-fuser
     """
     if torchscript:
-        _reenact(model, device, force_fuser, limit_s or LIMIT_S, as_json)
+        _examine(model, device, force_fuser, limit_s or LIMIT_S, as_json)
         return
     for option, given in (("--force-fuser", force_fuser), ("--limit", limit_s)):
         if given:
@@ -100,10 +100,10 @@ def doctor(
     click.echo(_diagnosis_json(found, setup.changed) if as_json else _diagnosis(found))
 
 
-def _reenact(
+def _examine(
     model: Path | None, device: str | None, force_fuser: bool, limit_s: float, as_json: bool
 ) -> None:
-    """The case of the slow archive."""
+    """Examine the case of the slow archive, and print the report."""
     from cosyrt.checkpoint.folder import ModelFolder
     from cosyrt.engine.model import device_of
     from cosyrt.lab.doctor.executor import examine

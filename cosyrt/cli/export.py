@@ -1,4 +1,4 @@
-"""cosyrt export: a model's parts as archives for other runtimes, each proven before it is given its name."""
+"""cosyrt export: parts of a model as TorchScript archives, each checked before it is given its name."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 @output_options
 @verbose_option
 def export(folder: Path, kind: str, out: Path | None, precision: str, printing: OutputOptions) -> None:
-    """Write the encoders of a model FOLDER as archives that upstream's load_jit=True loads, and ours.
+    """Write the encoders of a model FOLDER as archives for load_jit=True, upstream's and ours.
 
     Each is run in a fresh process and compared with the model before it is given its name. Expect no speed:
-    the encoder is 1 % of the work (docs/accel.md).
+    the encoder of CosyVoice 2 is 1 % of the work (docs/accel.md).
 
     \b
     cosyrt export --format torchscript CosyVoice2-0.5B

@@ -50,9 +50,10 @@ TUNE_COLUMNS = (
 def tune(model: str | None, device: str | None, budget: str, allow: str, as_json: bool) -> None:
     """Find the fastest correct way to run MODEL on this machine.
 
-    Every acceleration is built, held against the plain model, and timed beside it. The best ones make a plan,
-    which every later `cosyrt` uses for this model; Ctrl-C keeps the plan that was there before. Without
-    MODEL it is the built-in voice.
+    Every acceleration that this machine, the model and the time allow is built, compared with the plain
+    model, and timed beside it. The best ones make a plan, which every later `cosyrt` uses for this model if
+    it is faster as a whole; Ctrl-C keeps the plan that was there before. Without MODEL it is the built-in
+    voice.
 
     \b
     cosyrt tune ./CosyVoice2-0.5B --budget 10m

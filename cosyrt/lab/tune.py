@@ -1,7 +1,7 @@
 """Find out what is fastest here: try every candidate for every part, compose the best, try the whole.
 
 Each candidate has a process of its own with a time limit and a memory limit. It must be right before it is
-timed (`verify.py`), and what is faster than eager by less than eager differs from itself is not faster
+timed (`parity.py`), and what is faster than eager by less than eager differs from itself is not faster
 (`timing.py`). The plan as a whole is held against eager once more, and must win.
 """
 
@@ -22,6 +22,7 @@ from cosyrt.accel.registry import BACKENDS
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.model import BUILTIN
 from cosyrt.errors import SpeechError, UsageError
+from cosyrt.families import FAMILIES
 from cosyrt.lab.child import Outcome, call_in_child
 from cosyrt.lab.parity import ORDER
 from cosyrt.lab.trial import (
@@ -46,7 +47,7 @@ PATIENCE_SHARE = 0.5  # of the budget: that least is no more
 MEMORY_SHARE = 0.9  # of what is free may be taken by one candidate
 LEAST_LENGTHS = 3  # that a candidate is timed on; one that cannot be is not tried
 NO_TIME = "there was no time left for it; give a larger --budget"
-WAYS = 3  # that each trial measures: eager, eager again, the candidate
+RUNS_PER_VISIT = 3  # eager, eager again, the candidate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,7 @@ def tune(
 
 
 class Tuning:
-    """One run of `tune`: what it is about, and the clock."""
+    """One run of `tune`, with its budget."""
 
     def __init__(
         self,
@@ -107,30 +108,34 @@ class Tuning:
         self.memory = free_bytes()
 
     def run(self) -> TuneReport:
-        """Everything, in order."""
+        """Measure eager, try the candidates, then the plan as a whole; write the plan."""
         check_plans_folder()
         self.announce("the plain way")
         shared = self.plain_shares()
-        where = torch.device(shared.device)
-        rows = list(self.rows(shared, where))
+        device = torch.device(shared.device)
+        rows = list(self.rows(shared, device))
         self.check_tried(rows)
         best = {part: row for part in PARTS if (row := best_of(rows, part)) is not None}
         whole = self.whole(best, shared) if best else None
         wins = whole is not None and whole.verdict == "chosen"
         rows = [with_rank(row, best, wins) for row in rows]
         plan = Plan(
-            made_for=made_for(self.opened, where),
+            made_for=made_for(self.opened, device),
             parts={part: as_planned(row) for part, row in best.items()} if wins else {},
             speedup=whole.timed.speedup.median if wins and whole and whole.timed else 1.0,
             made=datetime.now().isoformat(timespec="seconds"),
         )
-        path = plan_path(self.opened, where)
+        path = plan_path(self.opened, device)
         plan.write(path)
         self.announce("done")
         return TuneReport(shares=shared, rows=rows, whole=whole, plan=plan, path=path)
 
     def plain_shares(self) -> Shares:
-        """Where the time goes the plain way."""
+        """Measure where the time of eager goes, in a process of its own.
+
+        Raises:
+            CosyrtError: the model or the device cannot be used.
+        """
         outcome = self.child(
             shares, str(self.opened.path), self.device, torch.get_num_threads(), seconds=self.budget_s
         )
@@ -139,10 +144,10 @@ class Tuning:
         found: Shares = outcome.value
         return found
 
-    def rows(self, shared: Shares, where: torch.device) -> Iterator[TrialResult]:
-        """Every candidate; next comes what promises most beyond what is found, while there is time."""
+    def rows(self, shared: Shares, device: torch.device) -> Iterator[TrialResult]:
+        """Try every candidate while there is time; next is what promises most beyond what was found."""
         pairs = [(part, backend) for backend in BACKENDS.values() for part in backend.parts]
-        named = {(p, b.name): self.row(p, b, shared, where) for p, b in pairs}
+        named = {(p, b.name): self.row(p, b, shared, device) for p, b in pairs}
         waiting = [key for key, row in named.items() if not row.why]
         while waiting:
             promises = {key: promise(named[key], list(named.values()), shared) for key in waiting}
@@ -155,7 +160,11 @@ class Tuning:
         yield from named.values()
 
     def check_tried(self, rows: list[TrialResult]) -> None:
-        """Where there was time for nothing, nothing was found out, and the old plan stays."""
+        """Refuse to replace the old plan where there was time for no candidate at all.
+
+        Raises:
+            UsageError: no candidate was tried.
+        """
         waiting = any(row.why == NO_TIME for row in rows)
         if waiting and all(row.verdict in ("absent", "not tried") for row in rows):
             raise UsageError(
@@ -163,29 +172,30 @@ class Tuning:
                 "give a larger --budget"
             )
 
-    def row(self, part: Part, backend: Backend, shared: Shares, where: torch.device) -> TrialResult:
-        """What can be said before anything is built; without a reason against it, it is to be tried."""
+    def row(self, part: Part, backend: Backend, shared: Shares, device: torch.device) -> TrialResult:
+        """Judge a candidate before anything is built; one without a reason against it is to be tried."""
         share = shared.share(part)
-        there = backend.availability(where)
+        refusal = backend.refusal(part, FAMILIES[self.opened.family])
+        there = backend.availability(device)
         row = TrialResult(
             part=part,
             candidate=backend.name,
             precision=backend.precision,
             verdict="not tried",
             why="",
-            predicted=amdahl(share, backend.predicts(where)),
+            predicted=amdahl(share, backend.predicts(device)),
         )
-        if not there.ok:
-            return replace(row, verdict="absent", why=there.reason)
+        if refusal or not there.ok:
+            return replace(row, verdict="absent", why=refusal or there.reason)
         if backend.precision not in self.allow:
             return replace(row, why=f"{backend.precision} weights were not allowed; see --allow")
         return replace(row, why=too_small(share))
 
     def tried(self, row: TrialResult, parts: dict[Part, str], shared: Shares, seconds: float) -> TrialResult:
-        """The row with what its trial came to."""
+        """Put a candidate on trial, and add the result to its row."""
         whole = row.part == WHOLE
         share = 1.0 if whole else sum(map(shared.share, parts))
-        visit_s = WAYS * share * shared.pass_s  # one length, every way once
+        visit_s = RUNS_PER_VISIT * share * shared.pass_s  # one length, each once
         each_s = (1 + LEAST_PASSES) * visit_s / TIMING_SHARE  # for one length, verifying included
         least = LEAST_LENGTHS * each_s
         if not whole and least > max(seconds, self.left() - WHOLE_SHARE * self.budget_s):
@@ -205,7 +215,7 @@ class Tuning:
         return replace(row, **facts)
 
     def whole(self, best: dict[Part, TrialResult], shared: Shares) -> TrialResult:
-        """All chosen parts together against eager: right, and faster by more than the noise, or dropped."""
+        """Put all chosen parts together on trial: right and faster by more than the noise, or dropped."""
         self.announce("the plan as a whole")
         saved = sum(shared.share(part) * (1 - 1 / row.gain) for part, row in best.items())
         row = TrialResult(
@@ -221,13 +231,13 @@ class Tuning:
         return replace(row, verdict="chosen") if row.verdict == "faster" else row
 
     def child(self, function: Callable[..., Any], *arguments: Any, seconds: float) -> Outcome:
-        """The call in a process of its own."""
+        """Call a function in a process of its own, with limits on time and memory."""
         patience = max(min(LEAST_PATIENCE_S, PATIENCE_SHARE * self.budget_s), PATIENCE * seconds)
         patience = min(patience, max(0.0, self.left()) + LEAST_PATIENCE_S)
         return call_in_child(function, *arguments, timeout_s=patience, memory_bytes=self.memory)
 
     def left(self) -> float:
-        """Seconds of the budget."""
+        """Seconds of the budget that are left."""
         return self.budget_s - (time.monotonic() - self.begin)
 
     def announce(self, doing: str) -> None:
@@ -237,7 +247,7 @@ class Tuning:
 
 
 def promise(row: TrialResult, rows: list[TrialResult], shared: Shares) -> float:
-    """What share of an utterance's time it should save, by the book, beyond the best that was timed."""
+    """Share of an utterance's time that a candidate should save, by the book, beyond the best so far."""
     part = cast(Part, row.part)
     found = max(
         (1 - 1 / each.gain for each in rows if each.part == part and each.verdict == "faster"), default=0.0
@@ -246,7 +256,7 @@ def promise(row: TrialResult, rows: list[TrialResult], shared: Shares) -> float:
 
 
 def best_of(rows: list[TrialResult], part: Part) -> TrialResult | None:
-    """The candidate that makes a part cheapest; of two that are within the noise, the more exact."""
+    """Choose the candidate that makes a part cheapest; of two within the noise, the more exact."""
     faster = [row for row in rows if row.part == part and row.verdict == "faster"]
     if not faster:
         return None
@@ -257,7 +267,7 @@ def best_of(rows: list[TrialResult], part: Part) -> TrialResult | None:
 
 
 def with_rank(row: TrialResult, best: dict[Part, TrialResult], wins: bool) -> TrialResult:
-    """A row that was faster, told whether it was chosen, and if not, why."""
+    """Mark a faster candidate as chosen, or say why it is not."""
     if row.verdict != "faster":
         return row
     first = next(one for part, one in best.items() if part == row.part)
@@ -268,7 +278,7 @@ def with_rank(row: TrialResult, best: dict[Part, TrialResult], wins: bool) -> Tr
 
 
 def as_planned(row: TrialResult) -> Planned:
-    """What the plan keeps of a row."""
+    """Reduce a row to what the plan keeps."""
     return Planned(backend=row.candidate, speedup=row.gain, calls=row.calls or {})
 
 

@@ -50,3 +50,21 @@ def test_a_wrong_description_is_a_usage_error(tmp_path: Path) -> None:
 
     assert result.exit_code == 2
     assert "No such file or directory; give a file that `cosyrt device --json` has printed" in result.stderr
+
+
+def test_nothing_is_claimed_that_cosyrt_cannot_do(tmp_path: Path) -> None:
+    """A large card gets no promise of a batcher; a machine without a card hears of vLLM's CPU builds."""
+    card = {"name": "RTX 4090", "memory_mb": 24_564, "capability": "8.9"}
+    (tmp_path / "card.json").write_text(json.dumps({"system": "Linux x86_64", "gpus": [card]}))
+    (tmp_path / "cpu.json").write_text(json.dumps({"system": "Linux x86_64"}))
+    large, plain = (
+        CliRunner().invoke(main, ["device", "--as", str(tmp_path / name)], env={"COLUMNS": "200"}).stdout
+        for name in ("card.json", "cpu.json")
+    )
+    (of_card,), (of_cpu,) = (
+        [line for line in text.splitlines() if line.startswith("vLLM")] for text in (large, plain)
+    )
+
+    assert "batcher" not in large
+    assert "leave" in of_card and "cosyrt does not run it" in of_card
+    assert "leave" in of_cpu and "builds for CPUs" in of_cpu

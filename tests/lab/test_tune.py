@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +88,19 @@ def test_what_promises_most_beyond_what_is_found_is_next(
     parts = [part for job in jobs[:-1] for part in job.parts]
 
     assert parts[:2] == ["llm", "velocity"] and parts.count("llm") > 1
+
+
+def test_what_a_family_lacks_costs_no_process(
+    monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
+) -> None:
+    """TorchScript has no language model of CosyVoice 2: its row says so, and no process loads the model."""
+    monkeypatch.setattr(sys.modules[__name__], "TRIED", ("int8", "torchscript"))
+    jobs = acted(monkeypatch, 1.5)
+    report = tune(tiny_folder, device="cpu")
+    (row,) = (r for r in report.rows if (r.part, r.candidate) == ("llm", "torchscript"))
+
+    assert row.verdict == "absent" and row.why.startswith("TorchScript has no part llm of cosyvoice2")
+    assert "torchscript" not in {name for job in jobs for name in job.parts.values()}
 
 
 def test_a_plan_that_does_not_win_is_dropped(

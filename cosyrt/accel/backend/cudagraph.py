@@ -21,10 +21,12 @@ from torch import Tensor
 from cosyrt.accel.backend.graph_cache import Places, Record, Run
 from cosyrt.accel.backend.half_weights import availability as half_availability
 from cosyrt.accel.backend.half_weights import half_stages, narrow_networks
-from cosyrt.accel.contract import Availability, Backend, Part, Precision
+from cosyrt.accel.contract import MEASURE, NO_CUDA, Advice, Availability, Backend, Part, Precision
+from cosyrt.accel.footprint import Footprint
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages, tabulated
 from cosyrt.families import Family
+from cosyrt.machine.facts import Machine
 from cosyrt.models.dit import DiT
 from cosyrt.models.layers import StreamCache
 from cosyrt.models.unet import CausalUNet
@@ -161,6 +163,17 @@ def availability(kind: str | None, device: torch.device) -> Availability:
     return Availability(True) if kind is None else half_availability(kind, device)
 
 
+def advice(machine: Machine, model: Footprint) -> Advice:
+    """Judge recorded kernels: they pay on every card, where a step is many small launches."""
+    if machine.gpu is None:
+        return NO_CUDA
+    return Advice(
+        "use",
+        "a token is hundreds of small kernels, and launching them takes longer than running them: others saw "
+        f"2 to 8 times as many tokens a second; 50 to 200 MB; {MEASURE}",
+    )
+
+
 def _backend(name: str, precision: Precision, kind: str | None, dtype: torch.dtype | None) -> Backend:
     return Backend(
         name=name,
@@ -170,6 +183,8 @@ def _backend(name: str, precision: Precision, kind: str | None, dtype: torch.dty
         build=partial(build, dtype),
         refusal=refusal,
         predicts=lambda device: 2.5,  # decoding waits for launches: 67 ms → 17 to 28 a token elsewhere
+        option="CUDA graphs",
+        advice=advice,
     )
 
 

@@ -16,10 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel.contract import Availability, Backend, Part, replaced
+from cosyrt.accel.contract import MEASURE, Advice, Availability, Backend, Part, replaced
+from cosyrt.accel.footprint import Footprint
 from cosyrt.engine.language_stages import NewCache
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Networks, Stages, eager
+from cosyrt.machine.facts import Machine
 from cosyrt.models.kv_cache import PlainCache
 from cosyrt.models.llm import SpeechLanguageModel
 from cosyrt.models.transformer_lm import TransformerLM
@@ -130,6 +132,23 @@ def availability(kind: str, device: torch.device) -> Availability:
     return Availability(True)
 
 
+def advice(machine: Machine, model: Footprint) -> Advice:
+    """Judge 16-bit weights by the arithmetic of the CPU or the card."""
+    gpu = machine.gpu
+    if gpu is None:
+        if machine.has("amx_bf16", "avx512_bf16", "amx_fp16", "avx512_fp16", "bf16"):
+            return Advice(
+                "use", f"this CPU multiplies 16-bit matrices itself: the flow gains most; {MEASURE}"
+            )
+        return Advice("leave", "this CPU has no 16-bit arithmetic: every value would be converted twice")
+    saved = f"{model.gpu_mb('half'):.0f} MB instead of {model.gpu_mb('float32'):.0f}"
+    if gpu.reaches(7, 0) is False:
+        reason = f"compute capability {gpu.capability} has no tensor cores: {saved}, no speed"
+        return Advice("leave", reason)
+    kind = "bf16 or fp16" if gpu.reaches(8, 0) else "fp16"
+    return Advice("use", f"weights in {kind}: {saved}, and half as much to read for every token; {MEASURE}")
+
+
 BACKENDS = tuple(
     Backend(
         name=kind,
@@ -138,6 +157,8 @@ BACKENDS = tuple(
         availability=partial(availability, kind),
         build=partial(half, dtype),
         predicts=lambda device: 1.8,  # half the bytes, and twice as many products an instruction
+        option="half weights (bf16, fp16)",
+        advice=advice,
     )
     for kind, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16))
 )

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from cosyrt.accel.backend.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, Graph, compiled_stages, refusal
-from cosyrt.accel.contract import Availability, Backend, Part
+from cosyrt.accel.contract import MEASURE, Advice, Availability, Backend, Part
+from cosyrt.accel.footprint import Footprint
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
 from cosyrt.files import cache_folder
+from cosyrt.machine.facts import Machine
 
 COMPILERS = ("g++", "clang++", "cl")
 LONGEST = 1024  # frames of the longest call while it is built; the ranges end before
@@ -80,6 +82,15 @@ def availability(device: torch.device) -> Availability:
     return Availability(True)
 
 
+def advice(machine: Machine, model: Footprint) -> Advice:
+    """Judge torch.compile by whether its compiler is installed."""
+    if machine.gpu is None and "C++ compiler" not in machine.runtimes:
+        return Advice("impossible", "it needs a C++ compiler, and none is installed")
+    if machine.gpu is not None and not {"triton", "triton-windows"} & machine.runtimes.keys():
+        return Advice("impossible", "it needs triton, which is not installed")
+    return Advice("try", f"it fuses the small operations of the flow; a minute to compile; {MEASURE}")
+
+
 BACKENDS = (
     Backend(
         name="inductor",
@@ -89,5 +100,7 @@ BACKENDS = (
         build=build,
         refusal=refusal,
         predicts=lambda device: 1.2,
+        option="torch.compile (Inductor)",
+        advice=advice,
     ),
 )

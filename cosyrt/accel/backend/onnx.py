@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from cosyrt.accel.backend.compiled import compiled_stages, refusal
-from cosyrt.accel.contract import Availability, Backend, Part
+from cosyrt.accel.contract import MEASURE, Advice, Availability, Backend, Part
+from cosyrt.accel.footprint import Footprint
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import UsageError, one_line
+from cosyrt.machine.facts import Machine
 from cosyrt.startup import runtime
 
 OPSET = 17
@@ -93,6 +95,18 @@ def availability(device: torch.device) -> Availability:
     return Availability(True)
 
 
+def advice(machine: Machine, model: Footprint) -> Advice:
+    """Judge float32 graphs on the CPU; they are not run on a card."""
+    if machine.gpu is not None:
+        return Advice(
+            "leave",
+            "cosyrt runs it on the CPU, which the card outdoes; on CUDA it searches algorithms anew for "
+            "every length (148 ms against 6 in one report)",
+        )
+    todo = "" if "onnx" in machine.runtimes else "install onnx; "
+    return Advice("try", f"{todo}float32 graphs of the language model, the flow and the vocoder; {MEASURE}")
+
+
 BACKENDS = (
     Backend(
         name="onnxruntime",
@@ -102,5 +116,7 @@ BACKENDS = (
         build=build,
         refusal=refusal,
         predicts=lambda device: 1.1,
+        option="ONNX Runtime",
+        advice=advice,
     ),
 )

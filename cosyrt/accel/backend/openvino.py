@@ -24,9 +24,11 @@ from torch import Tensor, nn
 from cosyrt.accel.artifacts import Format, kept
 from cosyrt.accel.backend.compiled import compiled_stages, refusal
 from cosyrt.accel.backend.half_weights import supported
-from cosyrt.accel.contract import Availability, Backend, Part, Precision
+from cosyrt.accel.contract import MEASURE, Advice, Availability, Backend, Part, Precision
+from cosyrt.accel.footprint import Footprint
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
+from cosyrt.machine.facts import Machine
 from cosyrt.startup import runtime
 
 GROUP = 64  # weights of 4 bits that share a scale
@@ -207,6 +209,19 @@ def availability(bf16: bool, device: torch.device) -> Availability:
     return Availability(True)
 
 
+def advice(bits: int, machine: Machine, model: Footprint) -> Advice:
+    """Judge OpenVINO's graphs by the processor, and 4-bit weights by what others heard of them."""
+    if machine.gpu is not None:
+        return Advice("leave", "cosyrt runs it on the CPU, which the card outdoes")
+    if not machine.system.endswith(("x86_64", "AMD64", "unknown")):
+        return Advice("leave", "it was tried on x86 CPUs only")
+    todo = "" if "openvino" in machine.runtimes else "install cosyrt[openvino]; "
+    if bits == 4:
+        heard = "others got hardly any speech from 4 bits, so only behind the parity check"
+        return Advice("try", f"{todo}half of int8 again; {heard}; {MEASURE}")
+    return Advice("use", f"{todo}one compiled graph for all lengths, quantised weights, bf16; {MEASURE}")
+
+
 def _backend(
     name: str, precision: Precision, parts: Iterable[Part], bits: int, bf16: bool, gain: float
 ) -> Backend:
@@ -218,6 +233,8 @@ def _backend(
         build=partial(build, bits, bf16),
         refusal=refusal,
         predicts=lambda device: gain,
+        option="int4 language model" if bits == 4 else "OpenVINO",
+        advice=partial(advice, bits),
         kept=True,
     )
 

@@ -16,9 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel.contract import Availability, Backend, Part, replaced
+from cosyrt.accel.contract import MEASURE, Advice, Availability, Backend, Part, replaced
+from cosyrt.accel.footprint import Footprint
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages, eager
+from cosyrt.machine.facts import Machine
 
 LEVELS = 127
 
@@ -92,6 +94,24 @@ def availability(device: torch.device) -> Availability:
     return Availability(True)
 
 
+def advice(machine: Machine, model: Footprint) -> Advice:
+    """Judge 8-bit weights by the instructions of the CPU; torch has no such kernels for a card."""
+    if machine.gpu is not None:
+        return Advice(
+            "leave",
+            "for one speaker the card waits for launches, not for weights; torch's int8 kernels are for CPUs",
+        )
+    if machine.has("avx512_vnni", "avx_vnni", "amx_int8", "i8mm", "asimddp"):
+        kernel = "this CPU multiplies int8 itself"
+    else:
+        kernel = "without VNNI the gain is smaller"
+    float_mb, int_mb = (model.weights_mb(name) for name in ("float32", "int8"))
+    return Advice(
+        "use",
+        f"a token waits for its weights: {int_mb:.0f} MB instead of {float_mb:.0f}; {kernel}; {MEASURE}",
+    )
+
+
 BACKENDS = (
     Backend(
         name="int8",
@@ -100,5 +120,7 @@ BACKENDS = (
         availability=availability,
         build=int8,
         predicts=lambda device: 2.5,
+        option="int8 language model",
+        advice=advice,
     ),
 )

@@ -28,17 +28,21 @@ from cosyrt.accel.backend.half_weights import availability as half_availability
 from cosyrt.accel.backend.half_weights import narrowed
 from cosyrt.accel.backend.onnx import MISSING as ONNX_MISSING
 from cosyrt.accel.backend.onnx import export
-from cosyrt.accel.contract import Availability, Backend, Part, Precision
+from cosyrt.accel.contract import MEASURE, NO_CUDA, Advice, Availability, Backend, Part, Precision
 from cosyrt.accel.fingerprint import device_name
+from cosyrt.accel.footprint import Footprint
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import MissingDependency, UsageError
+from cosyrt.machine.facts import Machine
 from cosyrt.models.layers import StreamCache
 from cosyrt.models.velocity import FlowInputs, Velocity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+BUILD_MB = 1_500  # its peak beside the model, with a workspace of 1 GB
+UPSTREAM_WORKSPACE_MB = 4_096  # that upstream's builder asks for
 WORKSPACE_BYTES = 1 << 30  # while it is built; upstream asks for four times as much, all of a small card
 MOST_FRAMES, MOST_PAST = 2000, 3000  # 40 s and 60 s; what is longer runs the plain way
 INSTALL = "TensorRT is not installed; pip install 'cosyrt[tensorrt]'"
@@ -275,6 +279,26 @@ def upstreams(fp16: bool, contexts: int, model: Model) -> Stages:
     return build(torch.float16 if fp16 else torch.float32, "velocity", model, contexts)
 
 
+def advice(machine: Machine, model: Footprint) -> Advice:
+    """Judge an engine of the velocity by the memory that building one takes."""
+    gpu, version = machine.gpu, machine.runtimes.get("tensorrt")
+    if gpu is None:
+        return NO_CUDA
+    warning = (
+        f"upstream's builder asks for a workspace of {UPSTREAM_WORKSPACE_MB} MB"
+        if gpu.memory_mb <= 2 * UPSTREAM_WORKSPACE_MB
+        else "an engine is of one card, driver and version"
+    )
+    if version and int(version.partition(".")[0]) >= 11:
+        warning += f", and cannot use TensorRT {version}: what it calls is gone since 11"
+    needed = model.gpu_mb("half") + BUILD_MB
+    if needed > gpu.free_mb:
+        free = f"the {gpu.free_mb:.0f} MB that are free are too few"
+        return Advice("leave", f"a build needs about {needed:.0f} MB, {free}; {warning}")
+    todo = "" if version else "install cosyrt[tensorrt]; "
+    return Advice("try", f"{todo}1.2 to 2.3 times as fast in the flow on larger cards; {warning}; {MEASURE}")
+
+
 def _backend(name: str, precision: Precision, kind: str | None, dtype: torch.dtype) -> Backend:
     return Backend(
         name=name,
@@ -283,6 +307,8 @@ def _backend(name: str, precision: Precision, kind: str | None, dtype: torch.dty
         availability=partial(availability, kind),
         build=partial(build, dtype),
         predicts=lambda device: 1.5 if dtype == torch.float32 else 2.3,
+        option="TensorRT",
+        advice=advice,
         kept=True,
     )
 

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from cosyrt.accel.contract import PARTS, Availability, Backend, Part, replaced
+from cosyrt.accel.contract import PARTS, Advice, Availability, Backend, Part, replaced
 from cosyrt.accel.distance import largest_difference
+from cosyrt.accel.footprint import Footprint
 from cosyrt.accel.torchscript.archive import DTYPES, Archive, remedy
 from cosyrt.accel.torchscript.cases import TOLERANCE
 from cosyrt.accel.torchscript.stages import Component, components_of
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.errors import ArchiveError, MissingDependency, UsageError
 from cosyrt.families import FAMILIES, Family
+from cosyrt.machine.facts import Machine
 
 if TYPE_CHECKING:
     from cosyrt.engine.model import Accelerate, Model
@@ -146,6 +148,23 @@ def _components(part: Part, family: str) -> list[Component]:
     return [one for one in components_of(family) if set(one.stages) <= set(PARTS[part])]
 
 
+def advice(machine: Machine, model: Footprint) -> Advice:
+    """Judge upstream's load_jit=True by its share of the work."""
+    reason = (
+        "of CosyVoice 2 only flow.encoder is exported, 1 % of the work, so that 1 % is the most it can gain; "
+    )
+    if machine.gpu is None:
+        reason += "torch's builds for CPUs have had no fuser since 2.1, so nothing is gained or lost"
+    else:
+        reason += (
+            "loaded without our switches it is compiled anew for lengths it has not seen: "
+            "`cosyrt doctor --torchscript` shows it"
+        )
+    if machine.runtimes.get("python", "").startswith("3.14"):
+        reason += "; torch does not support it in Python 3.14"
+    return Advice("leave", reason)
+
+
 BACKENDS = (
     Backend(
         name="torchscript",
@@ -155,5 +174,7 @@ BACKENDS = (
         build=build,
         refusal=refusal,
         predicts=lambda device: 1.1,  # by the book; what it came to is told in docs/accel.md
+        option="TorchScript (JIT)",
+        advice=advice,
     ),
 )

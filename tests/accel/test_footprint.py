@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
+from cosyrt.accel.footprint import COSYVOICE_2, COSYVOICE_3, PUBLISHED, WEIGHT_PRECISIONS, Footprint, fit
 from cosyrt.engine.family import weightless
-from cosyrt.lab.footprint import COSYVOICE_2, COSYVOICE_3, MB, PRECISIONS, PUBLISHED, Footprint
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.conformer import ConformerConfig
 from cosyrt.models.dit import DiTConfig
@@ -14,6 +14,7 @@ from cosyrt.models.flow import DiTFlow, DiTFlowConfig, Flow, FlowConfig, LookAhe
 from cosyrt.models.llm import LanguageModelConfig, SpeechLanguageModel
 from cosyrt.models.unet import UNetConfig
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
+from cosyrt.units import MIB
 
 SPEECH = 6561
 
@@ -66,11 +67,11 @@ def test_the_weights_of_the_published_models_are_counted(known: Footprint, made)
 @pytest.mark.parametrize("model", PUBLISHED, ids=lambda model: model.name)
 def test_half_is_half_and_autocast_is_more(model: Footprint) -> None:
     """Half weights save nearly half; autocast, which keeps float32 weights, takes more than float32."""
-    whole, autocast, half, int8 = (model.weights_mb(name) for name in PRECISIONS)
+    whole, autocast, half, int8 = (model.weights_mb(name) for name in WEIGHT_PRECISIONS)
 
     assert whole / 2 < half < 0.55 * whole
     assert autocast > 1.3 * whole
-    assert int8 == pytest.approx(whole - 3 * model.language_model / MB)
+    assert int8 == pytest.approx(whole - 3 * model.language_model / MIB)
 
 
 def test_upstreams_fp16_does_not_fit_four_gigabytes() -> None:
@@ -85,3 +86,9 @@ def test_reading_the_weights_bounds_the_speed() -> None:
     """At 15 GB/s the language model cannot be faster than RTF 2.4 in float32, 0.6 in int8."""
     assert COSYVOICE_2.reading_rtf("float32", 15) == pytest.approx(2.46, rel=0.02)
     assert COSYVOICE_2.reading_rtf("int8", 15) == pytest.approx(0.62, rel=0.02)
+
+
+def test_what_leaves_less_than_a_tenth_is_tight() -> None:
+    """Another window on the screen, and a full card spills or fails."""
+    assert [fit(needed, 1000) for needed in (900, 901, 1000, 1001)] == ["fits", "tight", "tight", "too large"]
+    assert fit(1, None) == "unknown"
