@@ -32,7 +32,7 @@ from cosyrt.engine.language_stages import NewCache
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError, kind_and_reason, one_line
 from cosyrt.models.kv_cache import KeyValueCache
-from cosyrt.models.layers import StreamCache
+from cosyrt.models.stream_cache import StreamCache
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,8 @@ class Watch:
         def call(*args: Any) -> Tensor:
             if self.disabled:
                 return plainly(plain, name, args)
-            kept = [(stream, stream.slots()) for stream in args if isinstance(stream, StreamCache)]
+            caches = [cache for cache in args if isinstance(cache, StreamCache)]
+            kept = [(stream, stream.slots()) for cache in caches for stream in cache.streams]
             out = self.tried(name, fast, args)
             if out is not None:
                 return out
@@ -195,8 +196,8 @@ def as_here(call: Callable[[], Tensor], device: torch.device) -> Callable[[], Te
 def plainly(plain: Stages, name: str, args: tuple[Any, ...]) -> Tensor:
     """Call the plain stage on a state that another one may have left in 16 bits."""
     stage: Callable[..., Tensor] = getattr(plain, name)
-    for stream in args:
-        if isinstance(stream, StreamCache) and any(slot.element_size() < 4 for slot in stream.slots()):
+    for stream in (one for cache in args if isinstance(cache, StreamCache) for one in cache.streams):
+        if any(slot.element_size() < 4 for slot in stream.slots()):
             stream.restore([slot.float() for slot in stream.slots()])
     for cache in args:
         if isinstance(cache, KeyValueCache) and cache.dtype != torch.float32:

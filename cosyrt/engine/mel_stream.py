@@ -12,6 +12,7 @@ import logging
 import sys
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import NamedTuple
 from weakref import WeakSet
 
 import numpy as np
@@ -111,6 +112,14 @@ class Conditions:
         return sum(known.past.bytes for known in list(self._known.values()) if known.past is not None)
 
 
+class MelChunk(NamedTuple):
+    """A chunk of a stream while it is solved for."""
+
+    state: SolverState
+    start: int  # first token
+    end: int  # token after the last one
+
+
 class MelStream:
     """The mel of one utterance; with `chunked` frames see their own chunk and the past, else everything."""
 
@@ -128,8 +137,9 @@ class MelStream:
         self.noise = config.temperature * fixed_noise().to(condition.mel)
         self.done_tokens = 0
         self.past: Past | None = None
-        self.told = False  # that the budget is too small
-        self._busy = Lock()  # a past is not to shrink while it is computed with
+        self.warned = False  # that the budget is too small
+        self._solving = False  # a past is not to shrink while it is computed with
+        self._lock = Lock()
 
     def until(
         self,
@@ -137,6 +147,16 @@ class MelStream:
         edge: int | None,
     ) -> Tensor:  # [1, 80, M] the frames that are new
         """The mel up to `edge` tokens, which must be on the grid and have their look-ahead; None: all."""
+        chunk = self.begin(tokens, edge)
+        solve(self.stages.velocity, chunk.state)
+        return self.finish(chunk)
+
+    def begin(self, tokens: list[int], edge: int | None) -> MelChunk:
+        """Encode the tokens up to `edge` (None: all); the chunk waits for its first Euler step.
+
+        Whoever takes the steps may take those of other streams in the same call (`solver.step`). Until
+        `finish` nothing of the past is dropped.
+        """
         own = torch.tensor([tokens], dtype=torch.long, device=self.condition.tokens.device)
         every = torch.cat([self.condition.tokens, own], dim=1)
         prompt = self.condition.tokens.shape[1]
@@ -145,12 +165,21 @@ class MelStream:
             self.condition.streams.add(self)
         end = every.shape[1] if edge is None else prompt + edge
         start = 0 if self.past is None else self.past.tokens
-        with self._busy:
-            mel = self.mel(every, start, end, self.past)
-        self.stay_within_budget(end)
-        new = (prompt + self.done_tokens - start) * self.config.encoder.up
-        self.done_tokens = end - prompt
-        return mel[:, :, new:]
+        with self._lock:
+            self._solving = True
+        return MelChunk(self.state(every, start, end, self.past), start, end)
+
+    def finish(self, chunk: MelChunk) -> Tensor:  # [1, 80, M] the frames that are new
+        """The mel of a chunk all of whose Euler steps are done."""
+        prompt = self.condition.tokens.shape[1]
+        if self.past is not None:
+            self.past.tokens = chunk.end
+        with self._lock:
+            self._solving = False
+        self.stay_within_budget(chunk.end)
+        new = (prompt + self.done_tokens - chunk.start) * self.config.encoder.up
+        self.done_tokens = chunk.end - prompt
+        return chunk.state.x[:, :, new:]
 
     def stay_within_budget(self, tokens: int) -> None:
         """Forget as much of the past as the budget of all streams asks for, and say so the first time."""
@@ -158,18 +187,16 @@ class MelStream:
             return
         size = self.past.bytes
         self.condition.streams.shrink(self.condition.cache_bytes)
-        if self.past.kept < self.config.steps and not self.told:
-            self.told = True
+        if self.past.kept < self.config.steps and not self.warned:
+            self.warned = True
             message = "stream cache full, computing some of the past again from here bytes=%d tokens=%d"
             log.warning(message, size, tokens)
 
     def shrink(self, share: int) -> None:
-        """Forget what is beyond the share; a stream that is busy does so itself after its chunk."""
-        if self.past is not None and self._busy.acquire(blocking=False):
-            try:
+        """Forget what is beyond the share; a stream that is solving does so itself after its chunk."""
+        with self._lock:
+            if self.past is not None and not self._solving:
                 self.past.shrink(share)
-            finally:
-                self._busy.release()
 
     def past_of_prompt(self) -> Past:
         """The past after the prompt's chunks that no spoken token can reach; computed once a voice."""
@@ -181,41 +208,23 @@ class MelStream:
             last = alone // c.encoder.chunk_tokens * c.encoder.chunk_tokens
             at_once = PROMPT_CHUNKS * c.encoder.chunk_tokens
             for start in range(0, last, at_once):
-                self.mel(self.condition.tokens, start, min(start + at_once, last), past)
+                end = min(start + at_once, last)
+                solve(self.stages.velocity, self.state(self.condition.tokens, start, end, past))
+                past.tokens = end
                 past.shrink(self.condition.cache_bytes)
             self.condition.past = past  # which another stream's voice may push out at any time
         return past.copy()
 
-    def mel(
-        self,
-        tokens: Tensor,  # [1, P + S]
-        start: int,
-        end: int,
-        past: Past | None,
-    ) -> Tensor:  # [1, 80, M]
-        """Frames of the tokens from `start` to `end`: encode, then solve from the fixed noise."""
-        up = self.config.encoder.up
-        if end * up > NOISE_FRAMES:
-            token_hz = self.rates.token_hz
-            raise SpeechError(
-                f"one piece of text became {end / token_hz:.0f} s of speech with its prompt, "
-                f"{NOISE_FRAMES / up / token_hz:.0f} s is the most; split the text or choose a shorter prompt"
-            )
-        state = self.begin(tokens, start, end, past)
-        mel = solve(self.stages.velocity, state)
-        if past is not None:
-            past.tokens = end
-        return mel
-
-    def begin(
+    def state(
         self,
         tokens: Tensor,  # [1, P + S]
         start: int,
         end: int,
         past: Past | None,
     ) -> SolverState:
-        """Encode the tokens from `start` to `end`; what is returned waits for its first Euler step."""
+        """Solver state of the tokens from `start` to `end`, before its first step."""
         c, up = self.config, self.config.encoder.up
+        self.refuse_too_many_frames(end * up)
         frames, mask = slice(start * up, end * up), self.mask(start, end)
         if past is not None:
             past.mask = self.whole(past, end)
@@ -229,6 +238,15 @@ class MelStream:
             guidance=c.guidance,
             past=past,
         )
+
+    def refuse_too_many_frames(self, frames: int) -> None:
+        """Raise a SpeechError where the noise does not reach."""
+        if frames > NOISE_FRAMES:
+            frame_hz = self.config.encoder.up * self.rates.token_hz
+            raise SpeechError(
+                f"one piece of text became {frames / frame_hz:.0f} s of speech with its prompt, "
+                f"{NOISE_FRAMES / frame_hz:.0f} s is the most; split the text or choose a shorter prompt"
+            )
 
     def encoded(
         self,

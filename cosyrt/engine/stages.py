@@ -21,10 +21,10 @@ from cosyrt.engine.language_stages import NewCache, Prefill, Read, Step, languag
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.flow import DiTFlow, Flow
 from cosyrt.models.kv_cache import KeyValueCache
-from cosyrt.models.layers import StreamCache
 from cosyrt.models.llm import SpeechLanguageModel
 from cosyrt.models.regulated_flow import RegulatedFlow
 from cosyrt.models.source import Phase
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.transformer_lm import TransformerLM
 from cosyrt.models.velocity import FlowInputs, Velocity
 from cosyrt.models.vocoder import Vocoder
@@ -107,8 +107,10 @@ def tabulated(timed: Timed) -> Timed:
         return timed(torch.tensor(times))
 
     def looked_up(
-        t: Tensor,  # [B]
-    ) -> Tensor:  # [B, P]
+        t: Tensor,  # [B], or [B, n] of n packed streams
+    ) -> Tensor:  # [B, P] or [B, n, P]
+        if t.ndim == 2:
+            return torch.stack([looked_up(column) for column in t.unbind(1)], dim=1)
         return known(tuple(t.tolist()))
 
     return looked_up

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cosyrt.engine.stages import Stages
-from cosyrt.models.layers import StreamCache
 from cosyrt.models.source import PITCH_LOOKAHEAD_FRAMES, Phase, phase_after
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.vocoder import VocoderConfig
 
 PITCH_REACH_FRAMES = 5  # five convolutions of width three

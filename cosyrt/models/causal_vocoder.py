@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.models.layers import CausalConv, StreamCache, with_ahead
+from cosyrt.models.layers import CausalConv, with_ahead
 from cosyrt.models.source import CausalPitchPredictor, Phase, SteppedSource
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.vocoder import LAST_SLOPE, LOG_MAGNITUDE_LIMIT, Snake, VocoderConfig
 
 

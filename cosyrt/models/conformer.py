@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.models.layers import CausalConv, StreamCache
+from cosyrt.models.layers import CausalConv
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.ranges import CHUNK, LAYERS, SIZE
 
 LAYER_NORM_EPS = 1e-12  # inside the blocks; the norms around them keep torch's 1e-5

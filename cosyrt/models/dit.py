@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.models.layers import CausalConv, StreamCache, time_waves
-from cosyrt.models.velocity import FlowInputs
+from cosyrt.models.layers import CausalConv, time_waves
+from cosyrt.models.stream_cache import StreamCache, attend, of_each_frame
+from cosyrt.models.velocity import FlowInputs, positions_of
 from cosyrt.ranges import CHUNK, LAYERS, SIZE
 
 TIME_WAVES = 256
@@ -126,20 +127,18 @@ class RotaryPositions(nn.Module):
 
     def forward(
         self,
-        start: int,
-        end: int,
-    ) -> tuple[Tensor, Tensor]:  # cos and sin, each [M, E / 2]
-        positions = torch.arange(start, end, device=self.inv_freq.device, dtype=torch.float32)
-        angles = positions[:, None] * self.inv_freq.float()
+        positions: Tensor,  # [B, M]
+    ) -> tuple[Tensor, Tensor]:  # cos and sin, each [B, M, E / 2]
+        angles = positions.to(self.inv_freq.device, torch.float32)[..., None] * self.inv_freq.float()
         return angles.cos(), angles.sin()
 
 
 def first_head_rotated(
     x: Tensor,  # [B, H, M, E]
-    rope: tuple[Tensor, Tensor],  # cos and sin, each [M, E / 2]
+    rope: tuple[Tensor, Tensor],  # cos and sin, each [B, M, E / 2]; one row holds for all
 ) -> Tensor:  # [B, H, M, E]
     """Rotary positions (arXiv:2104.09864) over neighbouring pairs, in the first head."""
-    cos, sin = (part.to(x.dtype) for part in rope)
+    cos, sin = (part[:, None].to(x.dtype) for part in rope)
     even, odd = x[:, :1, :, 0::2], x[:, :1, :, 1::2]
     turned = torch.stack([even * cos - odd * sin, odd * cos + even * sin], dim=-1).flatten(-2)
     return torch.cat([turned, x[:, 1:]], dim=1)
@@ -159,15 +158,13 @@ class Attention(nn.Module):
         self,
         x: Tensor,  # [B, M, D]
         mask: Tensor,  # [B, 1, M, K]
-        rope: tuple[Tensor, Tensor],  # cos and sin, each [M, E / 2]
+        rope: tuple[Tensor, Tensor],  # cos and sin, each [B, M, E / 2]
         cache: StreamCache | None = None,
     ) -> Tensor:  # [B, M, D]
         split = (-1, (self.heads, -1))
         q, k, v = (proj(x).unflatten(*split).transpose(1, 2) for proj in (self.to_q, self.to_k, self.to_v))
         q, k = first_head_rotated(q, rope), first_head_rotated(k, rope)
-        if cache is not None:
-            k, v = cache.append(k), cache.append(v)
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        attended = attend(q, k, v, mask, cache)
         out: Tensor = self.to_out[0](attended.transpose(1, 2).flatten(2))
         return out
 
@@ -207,10 +204,11 @@ class Modulation(nn.Module):
 
     def apart(
         self,
-        made: Tensor,  # [B, parts · D]
-    ) -> tuple[Tensor, ...]:  # each [B, 1, D]
-        """What `forward` made, one by one."""
-        return made[:, None].chunk(self.parts, dim=-1)
+        made: Tensor,  # [B, parts · D], or [B, n, parts · D] of n packed streams
+        cache: StreamCache | None,
+    ) -> tuple[Tensor, ...]:  # each [B, 1, D] or [B, M, D]
+        """Split what `forward` made into its parts, each to be applied to all frames."""
+        return of_each_frame(made, cache).chunk(self.parts, dim=-1)
 
 
 class ModulatedNorm(nn.Module):
@@ -223,8 +221,8 @@ class ModulatedNorm(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, M, D]
-        shift: Tensor,  # [B, 1, D]
-        scale: Tensor,  # [B, 1, D]
+        shift: Tensor,  # [B, 1, D] or [B, M, D]
+        scale: Tensor,  # [B, 1, D] or [B, M, D]
     ) -> Tensor:  # [B, M, D]
         # Not x.shape[-1:]: a graph that is exported wants this size fixed.
         return F.layer_norm(x, (self.width,), eps=NORM_EPS) * (1 + scale) + shift
@@ -243,12 +241,12 @@ class Block(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, M, D]
-        time: Tensor,  # [B, 6 · D] what `attn_norm` makes of the time
+        time: Tensor,  # [B, 6 · D] or [B, n, 6 · D] what `attn_norm` makes of the time
         mask: Tensor,  # [B, 1, M, K]
         rope: tuple[Tensor, Tensor],
         cache: StreamCache | None = None,
     ) -> Tensor:  # [B, M, D]
-        shift, scale, gate, ff_shift, ff_scale, ff_gate = self.attn_norm.apart(time)
+        shift, scale, gate, ff_shift, ff_scale, ff_gate = self.attn_norm.apart(time, cache)
         x = x + gate * self.attn(self.norm(x, shift, scale), mask, rope, cache)
         out: Tensor = x + ff_gate * self.ff(self.norm(x, ff_shift, ff_scale))
         return out
@@ -283,11 +281,10 @@ class DiT(nn.Module):
 
     def rope(
         self,
-        start: int,
-        end: int,
-    ) -> tuple[Tensor, Tensor]:  # cos and sin, each [M, E / 2]
+        positions: Tensor,  # [B, M] where each frame stands in its utterance; one row holds for all
+    ) -> tuple[Tensor, Tensor]:  # cos and sin, each [B, M, E / 2]
         """All that depends on where the frames stand and nothing else: `forward` takes it too."""
-        cos, sin = self.rotary_embed(start, end)
+        cos, sin = self.rotary_embed(positions)
         return cos, sin
 
     def forward(
@@ -297,13 +294,13 @@ class DiT(nn.Module):
         rope: tuple[Tensor, Tensor] | None = None,  # what `rope` makes of the frames; None: it is made here
     ) -> Tensor:  # [B, 80, M]
         x, valid, mask, mu, t, _, prompt = inputs
-        timed = t if t.ndim == 2 else self.timed(t)
-        times = torch.split(timed, [part.parts * self.config.width for part in self.modulations], dim=1)
-        rope = rope or self.rope(inputs.past, inputs.past + inputs.frames)
+        timed = self.timed(t) if t.ndim == 1 else t
+        times = torch.split(timed, [part.parts * self.config.width for part in self.modulations], dim=-1)
+        rope = rope or self.rope(positions_of(inputs, cache))
         known = torch.cat([x, prompt, mu, inputs.speaker_frames()], dim=1)
         y = self.input_embed(known.transpose(1, 2), cache)
         for block, time in zip(self.transformer_blocks, times[:-1], strict=True):
             y = block(y, time, mask[:, None], rope, cache)
-        scale, shift = self.norm_out.apart(times[-1])  # the other way round than in the blocks
+        scale, shift = self.norm_out.apart(times[-1], cache)  # the other way round than in the blocks
         out: Tensor = self.proj_out(self.norm(y, shift, scale))
         return out.transpose(1, 2) * valid

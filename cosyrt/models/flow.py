@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from cosyrt.models.conformer import ConformerConfig, LookAhead, UpsampleConformer
 from cosyrt.models.dit import DiT, DiTConfig
-from cosyrt.models.layers import StreamCache, at_mel_rate
+from cosyrt.models.layers import at_mel_rate
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.unet import CausalUNet, UNetConfig
 from cosyrt.ranges import CHUNK, LEVEL, LOOKAHEAD, RATIO, SIZE, STEPS
 

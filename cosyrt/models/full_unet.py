@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from cosyrt.models.layers import StreamCache
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.unet import (
     ResidualBlock,
     Stages,
@@ -147,7 +147,7 @@ class FullUNet(nn.Module):
     ) -> Tensor:  # [B, 80, M]
         assert cache is None, "this U-Net looks both ways and cannot go on from a past"
         x, valid, mask, mu, t, _, prompt = inputs
-        times = block_by_block(self, t if t.ndim == 2 else self.timed(t))
+        times = block_by_block(self, self.timed(t) if t.ndim == 1 else t)
         x = torch.cat([x, mu, inputs.speaker_frames(), prompt], dim=1)
         levels: list[tuple[Tensor, Tensor]] = [(valid, mask[:, None])]
         skips: list[Tensor] = []

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from cosyrt.models.conformer import BlocksConfig, Conformer
 from cosyrt.models.flow import SolverConfig, SpeakerFlow, solver_settings
 from cosyrt.models.full_unet import FullUNet, FullUNetConfig
-from cosyrt.models.layers import StreamCache
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.ranges import RATIO
 
 

@@ -7,6 +7,7 @@ Source: flow matching (arXiv:2210.02747) with classifier-free guidance (arXiv:22
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -14,8 +15,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cosyrt.models.layers import StreamCache
-from cosyrt.models.velocity import FlowInputs, Velocity
+from cosyrt.models.stream_cache import StreamCache
+from cosyrt.models.velocity import FlowInputs, Velocity, packed
 
 NOISE_FRAMES = 15_000  # upstream draws this much once, so a frame's noise depends on its position alone
 NOISE_SEED = 0
@@ -128,8 +129,24 @@ def begin(
     return SolverState(noise, inputs, times, guidance, past)
 
 
+def step(velocity: Velocity, states: Sequence[SolverState]) -> None:
+    """Take one step of each state, in one call of the velocity.
+
+    Several states are packed: they may have other lengths and pasts and stand at other steps. A velocity that
+    looks both ways (CosyVoice 1) takes one state.
+    """
+    calls = [state.call() for state in states]
+    if len(calls) == 1:
+        states[0].advance(velocity(*calls[0]))
+        return
+    inputs, cache = packed(calls)
+    parts = torch.split(velocity(inputs, cache), cache.lengths, dim=2)
+    for state, v in zip(states, parts, strict=True):
+        state.advance(v)
+
+
 def solve(velocity: Velocity, state: SolverState) -> Tensor:  # [B, 80, M] mel
     """Take all steps that are left."""
     while not state.done:
-        state.advance(velocity(*state.call()))
+        step(velocity, [state])
     return state.x

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cosyrt.models.layers import CausalConv, StreamCache, with_ahead
+from cosyrt.models.layers import CausalConv, with_ahead
+from cosyrt.models.stream_cache import StreamCache
 
 PITCH_LOOKAHEAD_FRAMES = 3  # of the causal predictor
 

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.models.layers import CausalConv, StreamCache, time_waves
+from cosyrt.models.layers import CausalConv, time_waves
+from cosyrt.models.stream_cache import StreamCache, attend, of_each_frame
 from cosyrt.models.velocity import FlowInputs
 from cosyrt.ranges import BLOCKS, CHUNK, LAYERS, SIZE
 
@@ -120,10 +121,10 @@ class ResidualBlock(nn.Module):
         self,
         x: Tensor,  # [B, C, M]
         valid: Tensor,  # [B, 1, M]
-        time: Tensor,  # [B, C'] what `mlp` makes of the time
+        time: Tensor,  # [B, C'], or [B, n, C'] of n packed streams: what `mlp` makes of the time
         cache: StreamCache | None = None,
     ) -> Tensor:  # [B, C', M]
-        h = self.block1(x, valid, cache) + time[:, :, None]
+        h = self.block1(x, valid, cache) + of_each_frame(time, cache).transpose(1, 2)
         out: Tensor = self.block2(h, valid, cache) + self.res_conv(x * valid)
         return out
 
@@ -139,11 +140,11 @@ def timed_blocks(
 
 def block_by_block(
     unet: nn.Module,
-    timed: Tensor,  # [B, P]
-) -> Iterator[Tensor]:  # [B, C'] each
-    """The same, cut into what belongs to each block, in the order in which they run."""
+    timed: Tensor,  # [B, P] or [B, n, P]
+) -> Iterator[Tensor]:  # [B, C'] or [B, n, C'] each
+    """Split what `timed_blocks` gives into the part of each block, in the order in which they run."""
     blocks = (block for block in unet.modules() if isinstance(block, ResidualBlock))
-    return iter(torch.split(timed, [block.res_conv.out_channels for block in blocks], dim=1))
+    return iter(torch.split(timed, [block.res_conv.out_channels for block in blocks], dim=-1))
 
 
 class Attention(nn.Module):
@@ -164,9 +165,7 @@ class Attention(nn.Module):
     ) -> Tensor:  # [B, M, C]
         split = (-1, (self.heads, -1))
         q, k, v = (proj(x).unflatten(*split).transpose(1, 2) for proj in (self.to_q, self.to_k, self.to_v))
-        if cache is not None:
-            k, v = cache.append(k), cache.append(v)
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        attended = attend(q, k, v, mask, cache)
         out: Tensor = self.to_out[0](attended.transpose(1, 2).flatten(2))
         return out
 
@@ -259,7 +258,7 @@ class CausalUNet(nn.Module):
     ) -> Tensor:  # [B, 80, M]
         x, valid, mask, mu, t, _, prompt = inputs
         head_mask = mask[:, None]
-        times = block_by_block(self, t if t.ndim == 2 else self.timed(t))
+        times = block_by_block(self, self.timed(t) if t.ndim == 1 else t)
         x = torch.cat([x, mu, inputs.speaker_frames(), prompt], dim=1)
         (down,), (up,) = cast(Stages, self.down_blocks), cast(Stages, self.up_blocks)
         skip = self.run(down, x, valid, head_mask, next(times), cache)
@@ -277,7 +276,7 @@ class CausalUNet(nn.Module):
         x: Tensor,  # [B, C, M]
         valid: Tensor,  # [B, 1, M]
         mask: Tensor,  # [B, 1, M, K]
-        time: Tensor,  # [B, C']
+        time: Tensor,  # [B, C'] or [B, n, C']
         cache: StreamCache | None,
     ) -> Tensor:  # [B, C', M]
         """One stage without its closing convolution."""

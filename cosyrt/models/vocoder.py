@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.models.layers import StreamCache
 from cosyrt.models.source import HarmonicSource, Phase, PitchPredictor, SourceConfig
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.ranges import KERNEL, LEVEL, LOOKAHEAD, RATE, SIZE, FloatRange, IntRange
 
 ALPHA_FLOOR = 1e-9  # keeps Snake finite where alpha is zero

@@ -17,13 +17,13 @@ from torch import Tensor
 from cosyrt.engine import mel_stream
 from cosyrt.engine.chunks import Chunking
 from cosyrt.engine.mel_stream import Condition, Conditions, MelStream
-from cosyrt.engine.stages import Networks, Stages
+from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.errors import SpeechError
 from cosyrt.models.layers import attention_mask
-from cosyrt.models.solver import NOISE_FRAMES, begin, fixed_noise, solve
+from cosyrt.models.solver import NOISE_FRAMES, begin, fixed_noise, solve, step
 from cosyrt.units import Rates
 from cosyrt.voice.voice import Voice
-from tests import tiny
+from tests import tiny, tiny3
 
 CPU = torch.device("cpu")
 CHUNKING = Chunking()
@@ -285,3 +285,57 @@ def test_speech_beyond_the_noise_is_refused(stages: Stages) -> None:
     )
     with pytest.raises(SpeechError, match=r"became 752 s of speech with its prompt, 750 s is the most"):
         slow.until(tokens, None)
+
+
+def speaking(family: Any, stages: Stages) -> list[tuple[MelStream, list[int], int | None]]:
+    """Streams, their tokens and the next edge: after a prompt, first chunk, past its budget, all at once."""
+    made: list[tuple[MelStream, list[int], int | None]] = []
+    for prompt, cache_bytes, chunked, edges in (
+        (40, sys.maxsize, True, (35, 60)),
+        (0, sys.maxsize, True, (25,)),
+        (24, 0, True, (26, 51)),
+        (12, sys.maxsize, False, (None,)),
+    ):
+        condition = Condition.of(voice(prompt), stages, CPU)
+        condition.cache_bytes = cache_bytes
+        mels = MelStream(stages, family.FLOW, condition, chunked=chunked, rates=RATES)
+        for edge in edges[:-1]:
+            mels.until(speech(90), edge)
+        made.append((mels, speech(90), edges[-1]))
+    return made
+
+
+@pytest.mark.parametrize("family", [tiny, tiny3], ids=["cosyvoice2", "cosyvoice3"])
+def test_streams_that_take_steps_together_are_what_each_is_alone(family: Any) -> None:
+    """One joins at each turn and leaves when it is done; whatever each keeps, the mel is that of it alone."""
+    flow = family.flow()
+    stages = eager(Networks(llm=tiny.language_model(), flow=flow, vocoder=tiny.vocoder()))
+    waiting, solving, done = speaking(family, stages), [], {}
+    while waiting or solving:
+        if waiting:
+            mels, tokens, edge = waiting.pop(0)
+            solving.append((mels, mels.begin(tokens, edge)))
+        step(stages.velocity, [chunk.state for _, chunk in solving])
+        for mels, chunk in [pair for pair in solving if pair[1].state.done]:
+            done[mels] = mels.finish(chunk)
+            solving.remove((mels, chunk))
+
+    alone = [mels.until(tokens, edge) for mels, tokens, edge in speaking(family, stages)]
+    for together, by_itself in zip(done.values(), alone, strict=True):
+        torch.testing.assert_close(together, by_itself, atol=1e-5, rtol=0)
+    assert [mels.past is not None and mels.past.kept for mels in done] == [10, 10, 0, False]
+
+
+def test_a_stream_that_is_solving_keeps_its_past(stages: Stages) -> None:
+    """Between two of its steps other streams may need room: it gives up its share when its chunk is done."""
+    mels = stream_of(stages, 0, chunked=True)
+    mels.until(speech(60), 25)
+    chunk = mels.begin(speech(60), 50)
+    step(stages.velocity, [chunk.state])
+    mels.condition.cache_bytes = 0
+    mels.shrink(0)
+    assert mels.past is not None and mels.past.kept == tiny.FLOW.steps
+
+    solve(stages.velocity, chunk.state)
+    mels.finish(chunk)
+    assert mels.past.kept == 0

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cosyrt.engine.past import Past, StepCache
 from cosyrt.engine.stages import Networks, Stages
-from cosyrt.models.layers import StreamCache
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.velocity import FlowInputs
 from tests.engine.test_mel_stream import in_parts, one_pass, speech, stream_of
 

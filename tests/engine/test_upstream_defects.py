@@ -19,8 +19,8 @@ from cosyrt.audio import Audio
 from cosyrt.engine.decoding import Decoder, LanguageModelInput
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.errors import SpeechError, TextError
-from cosyrt.models.layers import StreamCache
 from cosyrt.models.llm import SPEECH
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.velocity import FlowInputs
 from tests.engine.pipelines import SHORT, Counted, other, prompted, same, terse
 from tests.engine.scripted import CONFIG, Script

@@ -15,7 +15,7 @@ from cosyrt.engine.chunks import WindowChunking
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.engine.window_stream import WindowStream
-from cosyrt.models.layers import StreamCache
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.velocity import FlowInputs
 from cosyrt.units import Rates
 from cosyrt.voice.voice import Voice

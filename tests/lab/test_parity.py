@@ -27,7 +27,7 @@ from cosyrt.lab.parity import (
     write_cases,
 )
 from cosyrt.lab.workload import Length, Workload
-from cosyrt.models.layers import StreamCache
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.velocity import FlowInputs
 
 STREAMED = Length(110, 31, True)

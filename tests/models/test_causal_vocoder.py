@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cosyrt.models.causal_vocoder import CausalVocoder, Down
-from cosyrt.models.layers import StreamCache
+from cosyrt.models.stream_cache import StreamCache
 from tests import tiny3
 
 HOP, LOOKAHEAD = 480, 4

@@ -14,7 +14,8 @@ from cosyrt.models.conformer import (
     UpsampleConformer,
     distances,
 )
-from cosyrt.models.layers import StreamCache, attention_mask
+from cosyrt.models.layers import attention_mask
+from cosyrt.models.stream_cache import StreamCache
 from tests import tiny
 
 WIDTH, HEADS = 8, 2

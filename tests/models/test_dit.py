@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from cosyrt.models.dit import DiT, ModulatedNorm, first_head_rotated
-from cosyrt.models.layers import StreamCache, attention_mask, valid_positions
+from cosyrt.models.layers import attention_mask, valid_positions
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.velocity import FlowInputs
 from tests import tiny3
 from tests.models.test_unet import CHUNK, FRAMES, cut, inputs
@@ -60,9 +61,10 @@ def test_padding_is_not_heard(dit: DiT, chunk: int | None) -> None:
 
 def test_the_first_head_alone_is_rotated() -> None:
     """Neighbouring pairs of the first head turn by position times rate, the other heads stay (upstream's
-    checkpoints were trained so)."""
-    x = torch.randn(1, 3, 5, 4, generator=torch.Generator().manual_seed(0))
-    angles = torch.arange(5.0)[:, None] * torch.tensor([1.0, 0.01])
+    checkpoints were trained so); each row stands at positions of its own."""
+    x = torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
+    positions = torch.arange(5.0) + torch.tensor([[0.0], [70.0]])
+    angles = positions[..., None] * torch.tensor([1.0, 0.01])
     turned = first_head_rotated(x, (angles.cos(), angles.sin()))
     as_complex = torch.view_as_complex(x[:, 0].unflatten(-1, (2, 2)).contiguous())
     slow = torch.view_as_real(as_complex * torch.polar(torch.ones_like(angles), angles)).flatten(-2)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from cosyrt.checkpoint.hyperyaml import read_description
 from cosyrt.models.flow import Flow, FlowConfig
-from cosyrt.models.layers import StreamCache, at_mel_rate, attention_mask
+from cosyrt.models.layers import at_mel_rate, attention_mask
 from cosyrt.models.solver import begin, fixed_noise, solve
+from cosyrt.models.stream_cache import StreamCache
 from tests import tiny, tiny3
 
 CHUNK = 10

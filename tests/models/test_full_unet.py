@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cosyrt.models.full_unet import FullUNet, FullUNetConfig
-from cosyrt.models.layers import StreamCache
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.velocity import FlowInputs
 from tests import tiny1
 

@@ -1,13 +1,13 @@
-"""Masks, causal convolution, and the memory that carries them on."""
+"""Masks and causal convolution."""
 
 from __future__ import annotations
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosyrt.models.layers import CausalConv, StreamCache, attention_mask, valid_positions, with_ahead
+from cosyrt.models.layers import CausalConv, attention_mask, valid_positions, with_ahead
+from cosyrt.models.stream_cache import StreamCache
 
 
 @given(
@@ -28,7 +28,7 @@ def test_the_mask_says_who_may_look(lengths: list[int], chunk: int | None, data:
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=5), st.integers(1, 5))
 def test_a_causal_convolution_goes_on_where_it_stopped(parts: list[int], kernel: int) -> None:
-    """In parts of any length, shorter than its kernel too, with a memory: what it gives in one piece."""
+    """In parts of any length, shorter than its kernel too, with a cache: what it gives in one piece."""
     torch.manual_seed(0)
     conv = CausalConv(3, 4, kernel)
     x = torch.randn(2, 3, sum(parts))
@@ -48,59 +48,6 @@ def test_a_causal_convolution_sees_no_future() -> None:
     difference = (conv(changed) - conv(x)).abs().amax((0, 1))
 
     assert (difference > 0).tolist() == [False] * 5 + [True] * 3
-
-
-@given(st.lists(st.integers(1, 6), min_size=1, max_size=6))
-def test_everything_since_the_start(parts: list[int]) -> None:
-    """Two places that ask in turn each get back all they were ever given, in order."""
-    torch.manual_seed(0)
-    x, y = torch.randn(2, 1, 2, sum(parts), 3)
-    cache, at = StreamCache(), 0
-    for part in parts:
-        cache.begin()
-        for given_ in (x, y):
-            got = cache.append(given_[:, :, at : at + part])
-            assert torch.equal(got, given_[:, :, : at + part])
-        at += part
-
-
-def test_a_copy_goes_on_by_itself() -> None:
-    """What a copy is given does not reach the original, nor the other way round."""
-    cache = StreamCache()
-    x = torch.randn(1, 2, 4, 3)
-    cache.append(x)
-    copy = cache.copy()
-    one, two = torch.randn(2, 1, 2, 1, 3)
-
-    assert torch.equal(cache.begin().append(one), torch.cat([x, one], dim=2))
-    assert torch.equal(copy.begin().append(two), torch.cat([x, two], dim=2))
-    assert torch.equal(cache.begin().append(two)[:, :, 4:], torch.cat([one, two], dim=2))
-
-
-@pytest.mark.parametrize("positions", [1, 5])
-def test_memory_counts_its_bytes(positions: int) -> None:
-    """What is given once takes no room ahead, what grows at most half as much again."""
-    cache = StreamCache()
-    assert cache.bytes == 0
-    cache.append(torch.zeros(1, 2, positions, 3))
-    assert cache.bytes == 4 * 6 * positions
-    cache.begin().append(torch.zeros(1, 2, positions, 3))
-    filled = 2 * 4 * 6 * positions
-
-    assert cache.copy().bytes == filled <= cache.bytes <= 1.5 * filled
-
-
-def test_a_copy_takes_no_room_until_it_grows() -> None:
-    """Every utterance of a voice begins with a copy of its prompt's past, which may be gigabytes."""
-    cache = StreamCache()
-    cache.append(torch.zeros(1, 2, 5, 3))
-    copy = cache.copy()
-    shared = [slot.data_ptr() for slot in cache.slots()]
-
-    assert [slot.data_ptr() for slot in copy.slots()] == shared
-    copy.begin().append(torch.ones(1, 2, 1, 3))
-    assert [slot.data_ptr() for slot in copy.slots()] != shared
-    assert not cache.slots()[0].any()
 
 
 def test_dilated_and_grouped_convolutions_go_on() -> None:

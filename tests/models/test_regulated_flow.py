@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cosyrt.models.layers import StreamCache
 from cosyrt.models.regulated_flow import LengthRegulator
+from cosyrt.models.stream_cache import StreamCache
 from tests import tiny1
 
 ENCODED = torch.randn(1, 80, 30, generator=torch.Generator().manual_seed(2))

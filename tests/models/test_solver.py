@@ -9,8 +9,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.models.layers import StreamCache, attention_mask
-from cosyrt.models.solver import NOISE_FRAMES, begin, both_branches, fixed_noise, guided, solve, time_steps
+from cosyrt.engine.stages import tabulated
+from cosyrt.models.layers import attention_mask
+from cosyrt.models.solver import (
+    NOISE_FRAMES,
+    SolverState,
+    begin,
+    both_branches,
+    fixed_noise,
+    guided,
+    solve,
+    step,
+    time_steps,
+)
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.velocity import FlowInputs
 from tests import tiny
 
@@ -61,13 +73,39 @@ def test_a_solve_may_wait_after_any_step() -> None:
     """Step by step, with anything in between, the mel is that of all steps at once."""
     x, _, mask, mu, _, speaker, prompt = drawn()
     state = begin(x, mask, mu, speaker, prompt, steps=4, guidance=0.7)
-    for step in range(4):
-        assert not state.done and state.step == step
-        state.advance(along_mu(*state.call()))
+    for done in range(4):
+        assert not state.done and state.step == done
+        step(along_mu, [state])
 
     assert state.done
     whole = solve(along_mu, begin(x, mask, mu, speaker, prompt, steps=4, guidance=0.7))
     assert torch.equal(state.x, whole)
+
+
+@pytest.mark.parametrize("guidance", [0.7, 0.0])
+def test_states_at_other_steps_take_a_step_together(guidance: float) -> None:
+    """Of other lengths, one two steps ahead of the other, each ends as it does alone."""
+    network = tiny.flow().velocity.requires_grad_(False)
+    timed = tabulated(network.timed)
+
+    def velocity(inputs: FlowInputs, cache: StreamCache | None) -> Tensor:
+        out: Tensor = network(inputs._replace(t=timed(inputs.t)), cache)
+        return out
+
+    def state(frames: int) -> SolverState:
+        x, _, mask, mu, _, speaker, prompt = drawn(frames)
+        return begin(x, mask, mu, speaker, prompt, steps=4, guidance=guidance)
+
+    first, second = state(12), state(7)
+    for _ in range(2):
+        step(velocity, [first])
+    for _ in range(2):
+        step(velocity, [first, second])
+    assert first.done and second.step == 2
+    solve(velocity, second)
+
+    torch.testing.assert_close(first.x, solve(velocity, state(12)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(second.x, solve(velocity, state(7)), atol=1e-5, rtol=0)
 
 
 def test_the_noise_is_upstreams() -> None:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.models.layers import StreamCache, attention_mask, valid_positions
+from cosyrt.models.layers import attention_mask, valid_positions
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.unet import CausalUNet
 from cosyrt.models.velocity import FlowInputs
 from tests import tiny

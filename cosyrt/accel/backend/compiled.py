@@ -20,9 +20,9 @@ from cosyrt.engine.language_stages import language_stages
 from cosyrt.engine.stages import Networks, Stages, Vocode
 from cosyrt.families import Family
 from cosyrt.models.kv_cache import KeyValueCache
-from cosyrt.models.layers import StreamCache
 from cosyrt.models.llm import SpeechLanguageModel
-from cosyrt.models.velocity import FlowInputs
+from cosyrt.models.stream_cache import PackedCache, StreamCache
+from cosyrt.models.velocity import FlowInputs, one_by_one
 from cosyrt.models.vocoder import Vocoder
 
 # Prime, so that no size of a model is taken for one of these: whoever must know which sizes are free asks.
@@ -135,6 +135,8 @@ class _Velocity:
 
     @torch.inference_mode()
     def __call__(self, inputs: FlowInputs, cache: StreamCache | None) -> Tensor:  # [B, 80, M]
+        if isinstance(cache, PackedCache):
+            return one_by_one(self, inputs, cache)
         positions = self.module.positions(inputs.past, inputs.past + inputs.frames)
         inputs = inputs._replace(t=self.module.timed(inputs.t))
         if cache is None and self.whole is not None:

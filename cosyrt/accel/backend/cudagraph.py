@@ -28,7 +28,7 @@ from cosyrt.engine.stages import Stages, tabulated
 from cosyrt.families import Family
 from cosyrt.machine.facts import Machine
 from cosyrt.models.dit import DiT
-from cosyrt.models.layers import StreamCache
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.unet import CausalUNet
 from cosyrt.models.velocity import FlowInputs, Velocity
 

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from cosyrt.engine.stages import tabulated
 from cosyrt.models.dit import DiT
 from cosyrt.models.full_unet import FullUNet
-from cosyrt.models.layers import StreamCache
 from cosyrt.models.llm import Layer, SpeechLanguageModel
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.unet import CausalUNet
 from cosyrt.models.velocity import FlowInputs
 from cosyrt.models.vocoder import Vocoder
@@ -103,8 +103,8 @@ class VelocityGraph(nn.Module):
 
     @torch.inference_mode()
     def positions(self, start: int, end: int) -> tuple[Tensor, ...]:
-        """Rotary positions of those frames: of a DiT two tensors [M, E / 2], of a U-Net none."""
-        return self.inner.rope(start, end) if isinstance(self.inner, DiT) else ()
+        """Rotary positions of those frames: of a DiT two tensors [1, M, E / 2], of a U-Net none."""
+        return self.inner.rope(torch.arange(start, end)[None]) if isinstance(self.inner, DiT) else ()
 
     def empty(self, batch: int, bins: int) -> tuple[list[Tensor], list[SlotKind]]:
         """Slots of an empty cache and their kinds, found by one short call."""

@@ -35,7 +35,7 @@ from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import MissingDependency, UsageError
 from cosyrt.machine.facts import Machine
-from cosyrt.models.layers import StreamCache
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.velocity import FlowInputs, Velocity
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from cosyrt.engine.stages import Networks, Stages
 from cosyrt.errors import ArchiveError
 from cosyrt.models.conformer import UpsampleConformer
 from cosyrt.models.flow import Flow
-from cosyrt.models.layers import StreamCache, at_mel_rate, attention_mask, valid_positions
+from cosyrt.models.layers import at_mel_rate, attention_mask, valid_positions
+from cosyrt.models.stream_cache import StreamCache
 
 log = logging.getLogger(__name__)
 

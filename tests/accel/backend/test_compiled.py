@@ -16,9 +16,12 @@ from cosyrt.engine.mel_stream import Condition, MelStream
 from cosyrt.engine.speech_tokens import Reader
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.models.llm import SPEECH
+from cosyrt.models.solver import solve, step
 from cosyrt.units import Rates
 from cosyrt.voice.voice import Voice
 from tests import tiny
+
+TOKENS = np.random.default_rng(1).integers(0, tiny.SPEECH_VOCABULARY, 80).tolist()
 
 
 class Compiler:
@@ -47,8 +50,8 @@ def networks_with(guidance: float) -> Networks:
     return Networks(llm=tiny.language_model(), flow=flow, vocoder=tiny.vocoder())
 
 
-def mels(networks: Networks, stages: Stages, *, chunked: bool) -> Tensor:  # [1, 80, M]
-    """Of 40 tokens after a prompt of 30, whole or in three chunks."""
+def stream_of(networks: Networks, stages: Stages, *, chunked: bool) -> MelStream:
+    """Stream with a prompt of 30 tokens."""
     draw = np.random.default_rng(0)
     voice = Voice(
         name="test",
@@ -57,10 +60,14 @@ def mels(networks: Networks, stages: Stages, *, chunked: bool) -> Tensor:  # [1,
         mel=draw.standard_normal((60, 80)),
     )
     condition = Condition.of(voice, stages, torch.device("cpu"))
-    stream = MelStream(stages, networks.flow.config, condition, chunked=chunked, rates=Rates())
-    tokens = draw.integers(0, tiny.SPEECH_VOCABULARY, 80).tolist()
+    return MelStream(stages, networks.flow.config, condition, chunked=chunked, rates=Rates())
+
+
+def mels(networks: Networks, stages: Stages, *, chunked: bool) -> Tensor:  # [1, 80, M]
+    """Mel of 80 tokens, whole or in three chunks."""
+    stream = stream_of(networks, stages, chunked=chunked)
     edges = (20, 45, None) if chunked else (None,)
-    return torch.cat([stream.until(tokens, edge) for edge in edges], dim=2)
+    return torch.cat([stream.until(TOKENS, edge) for edge in edges], dim=2)
 
 
 @pytest.mark.parametrize("graphs", [1, 2])
@@ -77,6 +84,23 @@ def test_a_velocity_by_graphs_is_the_velocity(guidance: float, graphs: Literal[1
     rows = 1 if guidance == 0 else 2
     assert len(compiler.examples) == graphs
     assert set(compiler.calls) == {(number, rows) for number in range(graphs)}
+
+
+def test_packed_streams_are_computed_one_by_one() -> None:
+    """A graph resumes from one stream's cache: each of the packed streams has a call of its own."""
+    networks, compiler = networks_with(0.7), Compiler()
+    plain = eager(networks)
+    fast = compiled_stages("velocity", networks, plain, compiler)
+    streams = [stream_of(networks, fast, chunked=True) for _ in range(2)]
+    chunks = [stream.begin(TOKENS, edge) for stream, edge in zip(streams, (20, 45), strict=True)]
+    before = len(compiler.calls)
+    step(fast.velocity, [chunk.state for chunk in chunks])
+    assert len(compiler.calls) == before + 2
+
+    for stream, chunk, edge in zip(streams, chunks, (20, 45), strict=True):
+        solve(fast.velocity, chunk.state)
+        alone = stream_of(networks, plain, chunked=True).until(TOKENS, edge)
+        torch.testing.assert_close(stream.finish(chunk), alone, atol=1e-4, rtol=0)
 
 
 def test_a_mel_in_one_piece_brings_nothing_back() -> None:

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 
 from cosyrt.accel.backend.graphs import LanguageGraph, VelocityGraph, VocoderGraph, keep
 from cosyrt.models.flow import DiTFlow, Flow
-from cosyrt.models.layers import StreamCache, attention_mask
+from cosyrt.models.layers import attention_mask
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.velocity import FlowInputs
 from tests import tiny, tiny3
 

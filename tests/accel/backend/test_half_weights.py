@@ -9,7 +9,7 @@ from cosyrt.accel.backend.half_weights import HEAD, Float32Layer, narrowed, supp
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.lab.parity import verify
 from cosyrt.lab.workload import Length, Workload
-from cosyrt.models.layers import StreamCache
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.velocity import FlowInputs
 from tests import tiny
 

@@ -16,7 +16,7 @@ from cosyrt.accel.registry import BACKENDS
 from cosyrt.lab.parity import verify
 from cosyrt.lab.workload import Length, Workload
 from cosyrt.models.dit import Block, DiT, DiTConfig
-from cosyrt.models.layers import StreamCache
+from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.velocity import FlowInputs
 
 installed = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is an extra")

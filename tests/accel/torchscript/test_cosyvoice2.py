@@ -18,7 +18,8 @@ from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.errors import ArchiveError
 from cosyrt.lab.export import Exported, optimised
 from cosyrt.models.conformer import UpsampleConformer
-from cosyrt.models.layers import StreamCache, attention_mask
+from cosyrt.models.layers import attention_mask
+from cosyrt.models.stream_cache import StreamCache
 from tests.tiny import SPEECH_VOCABULARY, flow, language_model, vocoder
 
 NETWORKS = Networks(llm=language_model(), flow=flow(), vocoder=vocoder())

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from cosyrt.accel.torchscript.scripted import ScriptedUpsampleConformer
-from cosyrt.models.layers import StreamCache, attention_mask, valid_positions
+from cosyrt.models.layers import attention_mask, valid_positions
+from cosyrt.models.stream_cache import StreamCache
 from tests.tiny import flow
 
 ENCODER = flow().encoder
