@@ -46,7 +46,7 @@ def _verbalized(text: str) -> str:
 
 
 def _verbalized_by_parts(text: str) -> str:
-    """wetext has no reading of any text that holds `#1` or `+5`: halve it until only that part is left."""
+    """Halve a text that wetext cannot read, such as one with `#1` or `+5`, until only that part is left."""
     words = text.split(" ")
     if len(words) > 1:
         half = len(words) // 2

@@ -46,16 +46,15 @@ _LOOSE_MARK = re.compile(r" +(?=[,.!?;:](?!\w))")
 
 
 def language_of(text: str) -> str | None:
-    """`ja`, `ko`, `zh` or `en` by script, in this order; None where the text has no letter of these."""
+    """The language of a text by script: `ja`, `ko`, `zh` or `en`, in this order; None without letters."""
     return next((language for language, script in _SCRIPTS.items() if script.search(text)), None)
 
 
 def spoken_language(text: str) -> str | None:
-    """The language a text is read in: that of its letters, or of its numbers where it has no letter at all.
+    """The language in which a text is read aloud: that of its letters, or of its numbers where it has none.
 
-    Upstream reads a text of digits alone in Chinese, other numbers in English;
-    sums of yuan and telephone numbers of
-        China are read in Chinese too.
+    Upstream reads a text of digits alone in Chinese, other numbers in English; sums of yuan and telephone
+    numbers of China are read in Chinese too.
     """
     if language_of(text) or not _is_letterless(text):
         return language_of(text)
@@ -88,12 +87,12 @@ class Reader:
         self._begun = False
 
     def read(self, part: str) -> Iterator[str]:
-        """Passages of this part as they are spoken; joined they are the text. Lazy."""
+        """Yield the passages of a part as they are spoken, lazily; joined they are the text."""
         for passage in self._cutter.feed(part, last=True):
             yield from self._passage(passage)
 
     def finish(self) -> Iterator[str]:
-        """What waited for a letter that would tell its language: a text of numbers alone."""
+        """Read what still waits for a letter that would decide its language: a text of numbers alone."""
         for line, ended in self._unknown:
             yield self._said(line, spoken_language(line), ended, alone=True)
         self._unknown = []

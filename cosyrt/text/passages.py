@@ -58,7 +58,7 @@ class PassageCutter:
         self._in_code = False
 
     def feed(self, part: str, *, last: bool = False) -> Iterator[Passage]:
-        """The passages that are complete with this part; with the last one, all the rest."""
+        """The passages that a further part completes; with the last part, all the rest."""
         for start in range(0, max(1, len(part)), _BLOCK_SIZE):
             self._waiting += part[start : start + _BLOCK_SIZE]
             yield from self._complete(last and start + _BLOCK_SIZE >= len(part))
@@ -93,7 +93,7 @@ class PassageCutter:
         return passage
 
     def _end(self, last: bool) -> int:
-        """Where the first passage ends; 0 where that is not known yet, or nowhere in sight."""
+        """The end of the first passage; 0 where it is not known yet."""
         for run in _END.finditer(self._waiting, self._searched):
             if run.start() >= LONGEST_PASSAGE:
                 break
@@ -168,7 +168,7 @@ class PassageCutter:
 
 
 def whole_passages(parts: Iterable[str]) -> Iterator[str]:
-    """Text that arrives in parts of any size, given out as soon as a passage of it is complete."""
+    """Split text that arrives in parts of any size into passages, each as soon as it is complete."""
     cutter = PassageCutter()
     for part in parts:
         if complete := "".join(passage.text for passage in cutter.feed(part)):

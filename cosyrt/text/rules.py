@@ -15,7 +15,7 @@ def rules(*written: tuple[str, Spoken]) -> tuple[Rule, ...]:
 
 
 def apply(given: Sequence[Rule], text: str) -> str:
-    """The text after every rule in turn."""
+    """Apply every rule to a text in turn."""
     for pattern, spoken in given:
         text = pattern.sub(spoken, text)
     return text

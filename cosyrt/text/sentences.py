@@ -42,7 +42,7 @@ _BREAKS = (
 
 
 def sentences(text: str) -> Iterator[str]:
-    """Sentences with their marks; joined again they are the text, but for repeated marks (`...` becomes `.`).
+    """Split a text into sentences with their marks; only repeated marks are lost (`...` becomes `.`).
 
     Source: upstream `split_paragraph` (cosyvoice/utils/frontend_utils.py), which also ends a sentence inside
     `example.com`, `i.e.` and `Prof. Jones`.
@@ -64,7 +64,7 @@ def is_finished(text: str) -> bool:
 
 
 def is_spelling(text: str, at: int) -> bool:
-    """Whether the lone stop there belongs to the word before it: `J. Smith`, `i.e.`, `Dr.`, `etc. and`."""
+    """Whether a full stop belongs to the word before it: `J. Smith`, `i.e.`, `Dr.`, `etc. and`."""
     word = _SHORT_WORD.search(text, max(0, at - 8), at)
     if word is None:
         return False
@@ -75,7 +75,7 @@ def is_spelling(text: str, at: int) -> bool:
 
 
 def best_break(text: str, most: int) -> int:
-    """Where to cut so that at most `most` characters come first: 0 < cut <= most, most < len(text)."""
+    """The best place to cut so that at most `most` characters come first: 0 < cut <= most < len(text)."""
     for pattern in _BREAKS:
         found = (match.start() for match in pattern.finditer(text, most // 4 + 1, most + 1))
         if cuts := [cut for cut in found if cut <= most]:
@@ -84,7 +84,7 @@ def best_break(text: str, most: int) -> int:
 
 
 def _ends_sentence(text: str, run: re.Match[str]) -> bool:
-    """A lone `.` or `:` before Latin text is spelling (`example.com`), as is `.` after an abbreviation."""
+    """Whether a run of marks ends a sentence; in `example.com` and after an abbreviation it is spelling."""
     after = text[run.end() : run.end() + 1]
     if not after or run["marks"] not in (".", ":") or run["closing"]:
         return True

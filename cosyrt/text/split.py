@@ -1,4 +1,4 @@
-"""Text → pieces that the language model says well in one go."""
+"""Text → pieces of a length that the language model speaks well in one go."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def arriving_pieces(
 
 
 def as_written(text: str, count: Callable[[str], int], limits: Limits | None = None) -> Iterator[str]:
-    """The text itself, not normalised; split only where it is more than the language model takes at once.
+    """Split a text without normalising it, and only where it is longer than the model takes at once.
 
     Raises:
         TextError: nothing in the text can be spoken.
@@ -161,7 +161,7 @@ def _grouped(parts: Iterator[str], count: Callable[[str], int], limits: Limits) 
 
 
 def _bounded(parts: Iterator[str], size: Callable[[str], int], most: int) -> Iterator[str]:
-    """Sentences above the limit in about equal parts, cut at the best place there is."""
+    """Cut sentences above the limit into about equal parts, each at the best place there is."""
     for part in parts:
         total = size(part)
         limit = -(-total // -(-total // most))
@@ -173,7 +173,7 @@ def _bounded(parts: Iterator[str], size: Callable[[str], int], most: int) -> Ite
 
 
 def _longest(text: str, size: Callable[[str], int], limit: int) -> int:
-    """Characters of the longest beginning of the text that is within the limit, at least 1."""
+    """The number of characters at the start of a text that stay within the limit, at least 1."""
     lengths = range(1, min(len(text), limit * _CHARACTERS_PER_TOKEN) + 1)
     return max(1, bisect_right(lengths, limit, key=lambda length: size(text[:length])))
 

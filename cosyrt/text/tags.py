@@ -37,13 +37,13 @@ class ControlTags:
         return any(tag.startswith("<|") and self._keeps(tag) for tag in _TAG.findall(text))
 
     def hide(self, text: str) -> str:
-        """The text with one character for each known tag, and without the others."""
+        """Replace each known tag of a text by one character, and leave out the others."""
         if "[" not in text and "<" not in text:
             return text
         return _TAG.sub(self._replaced, text)
 
     def show(self, text: str) -> str:
-        """The text with its tags again."""
+        """Put the tags back into a text."""
         for tag, character in self._hidden.items():
             text = text.replace(character, tag)
         return text
@@ -58,7 +58,7 @@ class ControlTags:
         return " "
 
     def warn(self, tag: str) -> None:
-        """Tell once that a tag is left out."""
+        """Warn once that a tag is left out."""
         if not self._warned:
             self._warned = True
             log.warning("this voice does not know the tag %s: it is left out, as are others like it", tag)

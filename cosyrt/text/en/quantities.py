@@ -199,7 +199,7 @@ QUANTITIES = rules(
 
 
 def _apart(found: re.Match[str]) -> str:
-    """A number in words with blanks where letters stand beside it."""
+    """Put blanks around a number in words where letters stand beside it."""
     text, start, end = found.string, found.start(), found.end()
     before = " " if start and (text[start - 1].isalpha() or text[start - 1] == "_") else ""
     after = " " if text[end : end + 1].isalpha() or text[end : end + 1] == "_" else ""
