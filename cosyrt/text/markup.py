@@ -52,7 +52,7 @@ _STRIKES = re.compile(r"~~")
 def plain_lines(
     text: str, *, starts_line: bool, in_code: bool, unknown_tag: Callable[[str], None]
 ) -> list[str]:
-    """The words of a passage, line by line; `unknown_tag` is called for tags that are neither HTML nor SSML."""
+    """The words of a passage, line by line; `unknown_tag` is called for tags of another kind."""
     if "<" in text:
         text = ssml.resolve(text)
         text = _AUTOLINK.sub(r"\1", _COMMENT.sub(" ", text))
