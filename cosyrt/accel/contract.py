@@ -100,5 +100,4 @@ def first_tensor(args: Sequence[Any]) -> Tensor:
 def replaced(stages: Stages, part: Part, other: Stages) -> Stages:
     """The stages, with those of one part taken from the other ones."""
     given = {name: getattr(other, name) for name in PARTS[part]}
-    modules = {name: other.modules.get(name, ()) for name in PARTS[part]}
-    return stages._replace(**given, modules={**stages.modules, **modules})
+    return stages.replacing(**given)

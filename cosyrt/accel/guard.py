@@ -80,7 +80,7 @@ def guarded(
         watch = Watch(Event(model, part, planned.backend, ""), planned, config, workers, clock)
         for name in PARTS[part]:
             replaced[name] = watch.over(name, plain, getattr(fast, name))
-    return plain.wrapped(**replaced)
+    return plain.replacing(**replaced)
 
 
 class Watch:

@@ -8,14 +8,13 @@ Masks are tensors, never flags, so that an exported graph keeps them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cosyrt.engine.language_stages import NewCache, Prefill, Read, Step, language_stages
 from cosyrt.models.causal_vocoder import CausalVocoder
@@ -51,7 +50,7 @@ Timed = Callable[[Tensor], Tensor]  # t [B] → what a network makes of it [B, P
 
 
 class Stages(NamedTuple):
-    """The callables that run one model, and the networks behind each."""
+    """The callables that run one model."""
 
     new_cache: NewCache
     prefill: Prefill
@@ -64,21 +63,11 @@ class Stages(NamedTuple):
     excite: Excite
     vocode: Vocode
     regulate: Regulate | None = None  # CosyVoice 1
-    modules: Mapping[str, tuple[nn.Module, ...]] = MappingProxyType({})  # that each stage runs, by its name
 
-    def replacing(self, modules: Iterable[nn.Module], **stages: Callable[..., Any]) -> Stages:
-        """These stages with some of them replaced; `modules` are the networks that the new ones run."""
-        running = dict.fromkeys(stages, tuple(modules))
-        return self.wrapped(**stages)._replace(modules={**self.modules, **running})
-
-    def wrapped(self, **stages: Callable[..., Any]) -> Stages:
-        """These stages with some replaced by callables around them; the networks stay what they are."""
+    def replacing(self, **stages: Callable[..., Any]) -> Stages:
+        """Replace some stages by others, named as the fields are."""
         fields: dict[str, Any] = stages
         return self._replace(**fields)
-
-    def every_module(self) -> list[nn.Module]:
-        """Every network that some stage runs, once."""
-        return list(dict.fromkeys(module for modules in self.modules.values() for module in modules))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,11 +129,5 @@ def eager(networks: Networks) -> Stages:
         excite=vocoder.excitation,
         vocode=vocoder.decode,
         regulate=flow.regulate if isinstance(flow, RegulatedFlow) else None,
-        modules={
-            **dict.fromkeys(("new_cache", "prefill", "step", "read"), (llm,)),
-            **dict.fromkeys(("encode", "velocity", "speaker", "regulate"), (flow,)),
-            **dict.fromkeys(("pitch", "excite", "vocode"), (vocoder,)),
-        },
     )
-    named = {name: getattr(stages, name) for name in Stages._fields if name != "modules"}
-    return stages._replace(**{name: stage and torch.inference_mode()(stage) for name, stage in named.items()})
+    return Stages._make(stage and torch.inference_mode()(stage) for stage in stages)

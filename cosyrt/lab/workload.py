@@ -159,7 +159,7 @@ def log_probabilities(
 
         return forced
 
-    forced = stages.wrapped(prefill=force(stages.prefill), step=force(stages.step))
+    forced = stages.replacing(prefill=force(stages.prefill), step=force(stages.step))
     config = replace(model.settings.speaking, least_per_text=1.0, most_per_text=100.0)
     decoder, generator = complete(config, utterance.llm_input), torch.Generator().manual_seed(0)
     tokens = speech_tokens(forced, decoder, generator, model.device)
@@ -247,7 +247,7 @@ class TimedStages:
         self.calls: list[StageCall] = []
         self.clock, self.device = clock, device
         names = [name for name in PARTS[part] if name != "new_cache"]
-        self.stages = stages.wrapped(**{name: self.timed(name, getattr(stages, name)) for name in names})
+        self.stages = stages.replacing(**{name: self.timed(name, getattr(stages, name)) for name in names})
 
     def timed(self, name: str, stage: Callable[..., Tensor]) -> Callable[..., Tensor]:
         """Wrap a stage so that each call is noted when its result is there."""

@@ -162,7 +162,7 @@ def failing(tts: Pipeline, part: Part, fast: Stages, fail: Callable[..., Tensor]
     def call(*args: Any) -> Tensor:
         return fail(stage, args) if next(calls) >= FAIL_AT[part] else stage(*args)
 
-    stages = watched(tts.model.plain, fast.wrapped(**{name: call}), part, **options)
+    stages = watched(tts.model.plain, fast.replacing(**{name: call}), part, **options)
     return other(tts, **{name: getattr(stages, name) for name in PARTS[part]})
 
 
@@ -261,7 +261,7 @@ def test_a_cache_that_cannot_be_made_is_a_plain_one(tiny: Pipeline) -> None:
         raise MemoryError("no room")
 
     plain = tiny.model.plain
-    stages = watched(plain, plain.wrapped(new_cache=new_cache), "llm")
+    stages = watched(plain, plain.replacing(new_cache=new_cache), "llm")
     found = other(tiny, **{name: getattr(stages, name) for name in PARTS["llm"]}).say(WORD)
 
     assert np.array_equal(found.samples, spoken(tiny))

@@ -50,9 +50,9 @@ def compiled_stages(
             return _language(networks, stages, compile)
         if part == "velocity":
             velocity = _Velocity(networks, compile, graphs)
-            return stages.replacing((networks.flow,), velocity=velocity)
+            return stages.replacing(velocity=velocity)
         assert part == "vocode", part
-        return stages.replacing((networks.vocoder,), vocode=_vocode(networks, compile))
+        return stages.replacing(vocode=_vocode(networks, compile))
 
 
 def refusal(part: Part, family: Family) -> str:
@@ -86,7 +86,7 @@ def _language(networks: Networks, stages: Stages, compile: Compile) -> Stages:
         return logp
 
     made = language_stages(llm, forward)._asdict()
-    return stages.replacing((llm,), new_cache=torch.inference_mode()(new_cache), **made)
+    return stages.replacing(new_cache=torch.inference_mode()(new_cache), **made)
 
 
 def _language_example(llm: SpeechLanguageModel) -> tuple[Tensor, ...]:

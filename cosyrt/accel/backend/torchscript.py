@@ -81,9 +81,7 @@ def archives(precision: str = "fp32", where: str | Path | None = None) -> Accele
             networks = swapped(component, networks, archive)
         archived = eager(networks)
         names = {name for component in components for name in component.stages}
-        run = {name: (*archived.modules[name], *(archive.module for archive in opened)) for name in names}
-        given = {name: getattr(archived, name) for name in names}
-        return model.stages._replace(**given, modules={**model.stages.modules, **run})
+        return model.stages.replacing(**{name: getattr(archived, name) for name in names})
 
     return accelerate
 
