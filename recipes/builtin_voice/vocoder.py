@@ -138,7 +138,7 @@ def small_start(vocoder: Vocoder) -> None:
 
 
 def folded(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same weights without weight norm."""
+    """Fold weight norm into plain weights."""
     out = dict(weights)
     for key in [key for key in weights if key.endswith("parametrizations.weight.original0")]:
         length, direction = out.pop(key), out.pop(key[:-1] + "1")
