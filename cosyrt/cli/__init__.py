@@ -1,4 +1,9 @@
-"""The command line: parse, call the library, print. One module per command; heavy imports in functions."""
+"""The command line: words come in, the library is called, a result or one line of error goes out.
+
+One module is one command; `say.py` is the first to read. `options.py` holds the options that commands
+share, `run.py` a run that makes sound, `output.py` where the sound goes, `terminal.py` tables and progress.
+Heavy imports stand in functions, so that help comes at once.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +33,7 @@ DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 class Commands(click.Group):
-    """The group that turns errors into one line and an exit code."""
+    """A group of commands that turns errors into one line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; no exception but click's own leaves it."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cosyrt.lab.doctor.setup import Finding
     from cosyrt.lab.timing import Speedup
 
-NAMES = {
+PART_TITLES = {
     "llm": "language model (llm)",
     "encode": "flow encoder (encode)",
     "velocity": "flow velocity (velocity)",
@@ -134,7 +134,12 @@ def _diagnosis_json(found: Diagnosis, changed: Sequence[str]) -> str:
 def _diagnosis(found: Diagnosis) -> str:
     whole = sum(found.shares.values())
     rows = [
-        (NAMES[part], f"{1000 * seconds:.1f}", f"{seconds / whole:.1%}", f"{1 / (1 - seconds / whole):.2f}")
+        (
+            PART_TITLES[part],
+            f"{1000 * seconds:.1f}",
+            f"{seconds / whole:.1%}",
+            f"{1 / (1 - seconds / whole):.2f}",
+        )
         for part, seconds in found.shares.items()
     ]
     head = ("one short utterance, the plain way", "ms", "share", "times as fast, if it cost nothing")

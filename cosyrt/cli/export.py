@@ -42,7 +42,7 @@ def export(folder: Path, kind: str, out: Path | None, precision: str, printing: 
     """
     from cosyrt.checkpoint.folder import ModelFolder
     from cosyrt.lab import export as torchscript
-    from cosyrt.lab.export import STEPS
+    from cosyrt.lab.export import EXPORT_STEPS
 
     precisions = [name.strip() for name in precision.split(",") if name.strip()]
     opened = ModelFolder.open(folder)
@@ -51,7 +51,7 @@ def export(folder: Path, kind: str, out: Path | None, precision: str, printing: 
             opened,
             out=out,
             precisions=precisions,
-            on_step=lambda name, step: show(f"{name}: {step}", STEPS.index(step) / len(STEPS)),
+            on_step=lambda name, step: show(f"{name}: {step}", EXPORT_STEPS.index(step) / len(EXPORT_STEPS)),
         )
     if printing.result:
         report = _as_json if printing.json else _as_table

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cosyrt.lab.trial import TrialResult
     from cosyrt.lab.tune import TuneReport
 
-UNITS = {"s": 1, "m": 60, "h": 3600}
+SECONDS_OF_UNIT = {"s": 1, "m": 60, "h": 3600}
 PRECISION_CLASSES = ("exact", "half", "quantised")
 TUNE_COLUMNS = (
     "part",
@@ -80,7 +80,7 @@ def _seconds(budget: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", budget.strip())
     if match is None or not float(match[1]):
         raise UsageError(f"the budget {budget!r} is no time; give it like 90s, 5m or 1h")
-    return float(match[1]) * UNITS[match[2] or "s"]
+    return float(match[1]) * SECONDS_OF_UNIT[match[2] or "s"]
 
 
 def _classes(allow: str) -> tuple[Any, ...]:

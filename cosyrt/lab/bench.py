@@ -45,7 +45,7 @@ CHILD_TIMEOUT_S = 1_800.0
 DOUBLED = (1, 2, 4, 8, 16, 32, 64)
 
 # (what is being done, the share of it that is done: 0 to 1)
-OnStep = Callable[[str, float], object]
+OnBenchStep = Callable[[str, float], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +163,7 @@ class Bench:
         """The way that the others are compared with."""
         return next(iter(self.pipelines))
 
-    def run(self, voice: Voice | None = None, on_step: OnStep = lambda what, done: None) -> BenchReport:
+    def run(self, voice: Voice | None = None, on_step: OnBenchStep = lambda what, done: None) -> BenchReport:
         """Measure everything; without a voice, texts are spoken by the model's voices of their languages.
 
         Raises:
@@ -214,7 +214,7 @@ class Bench:
         speakers: dict[str, TimedSpeaker],
         voices: dict[BenchText, Voice],
         load: GpuLoad,
-        on_step: OnStep,
+        on_step: OnBenchStep,
     ) -> int:
         """Speak all texts, pass by pass; give how many passes count."""
         timing = TimingConfig(
@@ -233,14 +233,14 @@ class Bench:
             )
         return int(timings.steady_s[self.first].shape[1])
 
-    def _alone(self, name: str, voice: Voice, on_step: OnStep) -> Outcome:
+    def _alone(self, name: str, voice: Voice, on_step: OnBenchStep) -> Outcome:
         on_step(f"memory of {name}", 0)
         folder, device = str(self.model.folder.path), str(self.model.device)
         text = self.texts[-1].words
         return call_in_child(fresh_process, folder, device, name, text, voice, timeout_s=CHILD_TIMEOUT_S)
 
     def _concurrency(
-        self, name: str, voices: dict[BenchText, Voice], on_step: OnStep
+        self, name: str, voices: dict[BenchText, Voice], on_step: OnBenchStep
     ) -> Iterator[ConcurrencyResult]:
         """Measure 1, 2, 4 … streams at once, up to as many as were asked for."""
         if self.config.speakers < 2:

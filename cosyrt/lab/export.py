@@ -1,4 +1,4 @@
-"""A model folder → TorchScript archives under upstream's names, each proven before it is given its name.
+"""Write parts of a model folder as TorchScript archives, each checked before it is given its name.
 
 script → freeze → optimize_for_inference, as upstream's `bin/export_jit.py`. What is written works in
 upstream's code too: same methods, same signatures.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 
 import cosyrt
-from cosyrt.accel.backend.torchscript import availability, optimised
+from cosyrt.accel.backend.torchscript import PRECISIONS, availability, optimised
 from cosyrt.accel.torchscript.archive import DTYPES, methods, torch_release
 from cosyrt.accel.torchscript.manifest import Manifest, path_beside, sha256
 from cosyrt.accel.torchscript.stages import Component, components_of
@@ -32,25 +32,24 @@ from cosyrt.lab.parity import check_archive, write_cases
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PRECISIONS = tuple(DTYPES)
-STEPS = ("script", "freeze", "optimise", "save", "prove")
+EXPORT_STEPS = ("script", "freeze", "optimise", "save", "prove")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """One archive that was written."""
+    """An archive that was written, with its manifest."""
 
     path: Path
     manifest: Manifest
 
     @property
     def bytes(self) -> int:
-        """Its size."""
+        """Size of the archive in bytes."""
         return self.path.stat().st_size
 
 
 # (archive's name, step that begins)
-OnStep = Callable[[str, str], None]
+OnExportStep = Callable[[str, str], None]
 
 
 def export(
@@ -58,9 +57,11 @@ def export(
     *,
     out: Path | None = None,  # None: the model folder, where upstream looks for them
     precisions: Sequence[str] = PRECISIONS,
-    on_step: OnStep = lambda name, step: None,
+    on_step: OnExportStep = lambda name, step: None,
 ) -> list[Exported]:
     """Export every component of the folder's family in every precision; none for CosyVoice 3.
+
+    Archives are checked in processes of their own: a script calls this under `if __name__ == "__main__":`.
 
     Raises:
         UsageError: `out` cannot be written, or a precision is unknown.
@@ -90,7 +91,7 @@ def export(
 
 @contextmanager
 def _workplace(out: Path) -> Iterator[Path]:
-    """A folder beside the result, so that a finished file only needs a new name."""
+    """Make a temporary folder beside the result, so that a finished file only needs a new name."""
     with _writing(out):
         out.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(prefix=".cosyrt-export-", dir=out)
@@ -100,7 +101,7 @@ def _workplace(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def _writing(out: Path) -> Iterator[None]:
-    """Only writing is done inside: what goes wrong is about the place. Torch has a RuntimeError for it."""
+    """Turn errors of writing, for which torch has a RuntimeError, into a UsageError about the place."""
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -117,7 +118,7 @@ def _component(
     precisions: Sequence[str],
     out: Path,
     work: Path,
-    on_step: OnStep,
+    on_step: OnExportStep,
 ) -> Iterator[Exported]:
     cases = work / "cases.pt"
     with torch.inference_mode():
@@ -153,7 +154,7 @@ def _component(
 
 
 def _named(path: Path, manifest: Manifest, out: Path) -> Path:
-    """Give the archive its name. Between the two renames the old manifest is there: an error, no lie."""
+    """Give an archive its name, and then its manifest: until both are there, loading it is an error."""
     final = out / path.name
     manifest.write_beside(path)
     os.replace(path, final)

@@ -30,7 +30,7 @@ from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import ArchiveError
 from cosyrt.lab.child import call_in_child
-from cosyrt.lab.workload import Utterance, log_probabilities, mel_of, read_probabilities, samples_of
+from cosyrt.lab.workload import WorkloadUtterance, log_probabilities, mel_of, read_probabilities, samples_of
 from cosyrt.mel import log_mel
 from cosyrt.voice.reference import mel_spec
 
@@ -95,7 +95,7 @@ class Parity:
 
 
 def verify(
-    model: Model, part: Part, precision: Precision, other: Stages, utterances: list[Utterance]
+    model: Model, part: Part, precision: Precision, other: Stages, utterances: list[WorkloadUtterance]
 ) -> Parity:
     """Compare one part of `other` with the plain stages on every utterance, both in whole float32."""
     distances = Distances()
@@ -133,7 +133,7 @@ def why_not(precision: Precision, distances: Distances) -> str:
     return ""
 
 
-def _llm(model: Model, other: Stages, utterance: Utterance) -> Distances:
+def _llm(model: Model, other: Stages, utterance: WorkloadUtterance) -> Distances:
     steps = len(utterance.speech)
     plain, fast = (log_probabilities(model, each, utterance, steps) for each in (model.plain, other))
     spoken = Distances(expectation=finite_distance(plain, fast, divergence))
@@ -143,7 +143,7 @@ def _llm(model: Model, other: Stages, utterance: Utterance) -> Distances:
     return spoken.worst(Distances(expectation=finite_distance(plain, fast, divergence)))
 
 
-def _flow(model: Model, other: Stages, utterance: Utterance) -> Distances:
+def _flow(model: Model, other: Stages, utterance: WorkloadUtterance) -> Distances:
     both = [FirstCall(stages) for stages in (model.plain, other)]
     plain, fast = (mel_of(model, each.stages, utterance) for each in both)
     first_calls = zip(*(each.outputs for each in both), strict=True)
@@ -154,7 +154,7 @@ def _flow(model: Model, other: Stages, utterance: Utterance) -> Distances:
     )
 
 
-def _vocode(model: Model, other: Stages, utterance: Utterance) -> Distances:
+def _vocode(model: Model, other: Stages, utterance: WorkloadUtterance) -> Distances:
     mel = mel_of(model, model.plain, utterance)
     return Distances(audio=_audio(model, samples_of(model, model.plain, mel), mel, other))
 
@@ -177,7 +177,7 @@ def _audio(
     return finite_distance(plain, samples_of(model, other, mel), apart)
 
 
-DISTANCE: dict[Part, Callable[[Model, Stages, Utterance], Distances]] = {
+DISTANCE: dict[Part, Callable[[Model, Stages, WorkloadUtterance], Distances]] = {
     "llm": _llm,
     "encode": _flow,
     "velocity": _flow,

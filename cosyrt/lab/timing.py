@@ -28,7 +28,7 @@ Seconds = NDArray[np.float64]
 # Which lengths and which passes of them make each of some resampled sets: int [samples, L * P] both
 Draw = tuple[NDArray[np.int64], NDArray[np.int64]]
 SpeedVerdict = Literal["faster", "slower", "same"]
-Case = TypeVar("Case", bound=Hashable)
+CaseT = TypeVar("CaseT", bound=Hashable)
 
 RESAMPLINGS, RESAMPLINGS_AT_ONCE = 2_000, 100
 SMALLEST_GAIN = 0.02  # no quieter machine than this is believed
@@ -167,18 +167,18 @@ def _resampled(shape: tuple[int, ...], resamplings: int) -> Iterator[Draw]:
 
 
 def timed(
-    run: Callable[[Case], object],
+    run: Callable[[CaseT], object],
     *,
     clock: Callable[[], float] = time.perf_counter,
     settle: Callable[[], object] = lambda: None,
-) -> Callable[[Case], float]:
+) -> Callable[[CaseT], float]:
     """Make a call return the seconds that it takes.
 
     `settle` waits until all work is really done, such as `torch.cuda.synchronize`; it runs before the clock
     is read.
     """
 
-    def seconds(case: Case) -> float:
+    def seconds(case: CaseT) -> float:
         settle()
         begin = clock()
         run(case)
@@ -189,8 +189,8 @@ def timed(
 
 
 def interleaved(
-    candidates: Mapping[str, Callable[[Case], float]],
-    cases: Sequence[Case],  # lengths, or whatever a call is given
+    candidates: Mapping[str, Callable[[CaseT], float]],
+    cases: Sequence[CaseT],  # lengths, or whatever a call is given
     config: TimingConfig = TimingConfig(),
     *,
     clock: Callable[[], float] = time.perf_counter,
@@ -202,7 +202,7 @@ def interleaved(
     at hand is the last, once `least_passes` have been counted.
     """
     assert len(set(cases)) == len(cases) > 0, "each length once"
-    seconds: dict[str, dict[Case, list[float]]] = {name: {case: [] for case in cases} for name in candidates}
+    seconds: dict[str, dict[CaseT, list[float]]] = {name: {case: [] for case in cases} for name in candidates}
     begin, shuffled, of = clock(), random.Random(config.seed), config.early_passes + config.passes
     for number in range(of):
         order = list(cases) if number < config.early_passes else shuffled.sample(cases, len(cases))
@@ -223,7 +223,7 @@ def _rotated(names: list[str], visit: int) -> list[str]:
     return names[::-1] if visit % 2 else names
 
 
-def _gathered(seconds: dict[str, dict[Case, list[float]]], early: int) -> Timings:
+def _gathered(seconds: dict[str, dict[CaseT, list[float]]], early: int) -> Timings:
     tables = {name: np.array(list(by_case.values())) for name, by_case in seconds.items()}
     return Timings(
         early_s={name: table[:, :early] for name, table in tables.items()},

@@ -1,7 +1,7 @@
 """One candidate on trial, in a process of its own: built, checked against eager, timed beside it, judged.
 
-`trial` runs in the child and gives back plain data, so that it can cross the border of the process; `judged`
-makes one word and one sentence of it.
+`run_trial` runs in the child and gives back plain data, so that it can cross the border of the process;
+`judged` makes one word and one sentence of it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from cosyrt.lab.workload import (
     TIMED_LENGTHS,
     Length,
     StageCall,
-    Utterance,
     Workload,
+    WorkloadUtterance,
     part_seconds,
     seconds_of,
     stage_calls,
@@ -48,7 +48,7 @@ UNNOTICED_BUILD_S = 2.0  # a build that takes less is forgiven
 CandidateVerdict = Literal["chosen", "faster", "same", "slower", "wrong", "failed", "absent", "not tried"]
 CallTable = dict[str, list[tuple[int, float]]]  # stage → (size, seconds) of its calls
 # utterance → seconds that some parts take for it
-Measure = Callable[[Utterance], float]
+Measure = Callable[[WorkloadUtterance], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,7 @@ def shares(folder: str | None, device: str | None, threads: int) -> Shares:
     return Shares(seconds=seconds, pass_s=time.perf_counter() - begin, device=str(model.device))
 
 
-def trial(job: Job) -> Measurement:
+def run_trial(job: Job) -> Measurement:
     """Build the candidate, check it, and time it if it is right.
 
     Raises:
@@ -212,7 +212,7 @@ def _measured(
 ) -> Measure:
     """Make the measure of these parts; every call is also written to `kept`."""
 
-    def measure(utterance: Utterance) -> float:
+    def measure(utterance: WorkloadUtterance) -> float:
         total = 0.0
         for part in parts:
             calls = stage_calls(model, stages, part, utterance)
@@ -225,7 +225,7 @@ def _measured(
     return measure
 
 
-def timed_for(candidates: dict[str, Measure], utterances: list[Utterance], seconds: float) -> Timings:
+def timed_for(candidates: dict[str, Measure], utterances: list[WorkloadUtterance], seconds: float) -> Timings:
     """Run interleaved passes for about that many seconds, at least a few.
 
     How many passes there is time for is seen from the first two.
@@ -243,7 +243,7 @@ def timed_for(candidates: dict[str, Measure], utterances: list[Utterance], secon
     return Timings(early_s=first.early_s, steady_s=steady)
 
 
-def _of_case(measure: Measure, utterances: list[Utterance]) -> Callable[[int], float]:
+def _of_case(measure: Measure, utterances: list[WorkloadUtterance]) -> Callable[[int], float]:
     return lambda case: measure(utterances[case])
 
 

@@ -33,9 +33,9 @@ from cosyrt.lab.trial import (
     TrialResult,
     amdahl,
     judged,
+    run_trial,
     shares,
     too_small,
-    trial,
 )
 from cosyrt.lab.workload import TIMED_LENGTHS
 from cosyrt.machine.memory import ram
@@ -211,7 +211,7 @@ class Tuning:
             whole=whole,
         )
         kept = whole or BACKENDS[row.candidate].kept  # of the whole, each part has earned its own
-        facts: dict[str, Any] = judged(self.child(trial, job, seconds=seconds), kept=kept)
+        facts: dict[str, Any] = judged(self.child(run_trial, job, seconds=seconds), kept=kept)
         return replace(row, **facts)
 
     def whole(self, best: dict[Part, TrialResult], shared: Shares) -> TrialResult:

@@ -93,7 +93,7 @@ class Workload:
             return None
         return torch.from_numpy(voice.speaker.copy())[None].to(self.model.device)
 
-    def utterance(self, length: Length, number: int = 0) -> Utterance:
+    def utterance(self, length: Length, number: int = 0) -> WorkloadUtterance:
         """Make an utterance of that length; its speech tokens are random, with neighbours alike."""
         random = np.random.default_rng(number)
         voice = self.voice(length.prompt_tokens)
@@ -102,7 +102,7 @@ class Workload:
         text = self.pipeline.tokenizer.encode(SENTENCES[number % len(SENTENCES)])
         words = -(-length.speech_tokens // LEAST_PER_TEXT)
         prompt = (text * (length.prompt_tokens // len(text) + 1))[: length.prompt_tokens // LEAST_PER_TEXT]
-        return Utterance(
+        return WorkloadUtterance(
             llm_input=LanguageModelInput(
                 (text * (words // len(text) + 1))[:words],
                 prompt,
@@ -114,18 +114,18 @@ class Workload:
             chunked=length.chunked,
         )
 
-    def spoken(self, number: int, most: int) -> Utterance:
+    def spoken(self, number: int, most: int) -> WorkloadUtterance:
         """Let the model itself draw the speech tokens of a sentence, at most that many."""
         m, voice = self.model, self.voice(0)
         text = self.pipeline.tokenizer.encode(SENTENCES[number % len(SENTENCES)])
         llm_input = LanguageModelInput(text, [], [], self.speaker(voice))
         decoder, generator = complete(m.settings.speaking, llm_input), torch.Generator().manual_seed(number)
         speech = list(islice(speech_tokens(m.plain, decoder, generator, m.device), most))
-        return Utterance(llm_input=llm_input, speech=speech, voice=voice, chunked=bool(number % 2))
+        return WorkloadUtterance(llm_input=llm_input, speech=speech, voice=voice, chunked=bool(number % 2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Utterance:
+class WorkloadUtterance:
     """A text, and the speech tokens that it becomes whatever runs the model."""
 
     llm_input: LanguageModelInput
@@ -133,7 +133,7 @@ class Utterance:
     voice: Voice
     chunked: bool
 
-    def after(self, count: int) -> Utterance:
+    def after(self, count: int) -> WorkloadUtterance:
         """Leave the rest of the utterance, its first speech tokens moved to the prompt."""
         prompt = self.llm_input.prompt_speech + self.speech[:count]
         llm_input = replace(self.llm_input, prompt_speech=prompt)
@@ -143,7 +143,7 @@ class Utterance:
 def log_probabilities(
     model: Model,
     stages: Stages,
-    utterance: Utterance,
+    utterance: WorkloadUtterance,
     steps: int,
 ) -> Tensor:  # [steps, V]
     """Log-probabilities that the language model gives at each place of the given speech tokens."""
@@ -171,7 +171,7 @@ def log_probabilities(
 def read_probabilities(
     model: Model,
     stages: Stages,
-    utterance: Utterance,
+    utterance: WorkloadUtterance,
 ) -> Tensor:  # [reads, V]; none where the model reads no text while it speaks
     """Log-probabilities after each read of text that arrives while it is spoken."""
     config = replace(model.settings.speaking, block_speech=READS)
@@ -192,7 +192,7 @@ def read_probabilities(
 def mel_of(
     model: Model,
     stages: Stages,
-    utterance: Utterance,
+    utterance: WorkloadUtterance,
     steps: int | None = None,
 ) -> Tensor:  # [1, 80, M]
     """Mel of the given speech tokens; with `steps`, solved in that many steps of Euler's method."""
@@ -204,7 +204,7 @@ def mel_of(
     return torch.cat([stream.until(speech[:count], edge) for count, edge in _chunks(model, utterance)], dim=2)
 
 
-def _chunks(model: Model, utterance: Utterance) -> Iterator[tuple[int, int | None]]:
+def _chunks(model: Model, utterance: WorkloadUtterance) -> Iterator[tuple[int, int | None]]:
     """(tokens that are there, edge up to which they become mel) of each chunk."""
     chunking = model.settings.chunking
     if utterance.chunked:
@@ -273,7 +273,7 @@ def stage_calls(
     model: Model,
     stages: Stages,
     part: Part,
-    utterance: Utterance,
+    utterance: WorkloadUtterance,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[StageCall]:
     """Time the calls of one part while an utterance is spoken; of like calls only a few."""
@@ -290,7 +290,7 @@ def stage_calls(
 
 
 def _language_calls(
-    model: Model, stages: Stages, utterance: Utterance, clock: Callable[[], float]
+    model: Model, stages: Stages, utterance: WorkloadUtterance, clock: Callable[[], float]
 ) -> Iterator[StageCall]:
     last = max(0, len(utterance.speech) - 1 - STEPS_TIMED)
     for place in sorted({0, last // 2, last}):
@@ -299,7 +299,7 @@ def _language_calls(
         yield from (call for call in timed.calls if not place or call.stage != "prefill")
 
 
-def seconds_of(model: Model, part: Part, utterance: Utterance, calls: list[StageCall]) -> float:
+def seconds_of(model: Model, part: Part, utterance: WorkloadUtterance, calls: list[StageCall]) -> float:
     """Seconds of a part for the whole utterance, with the like calls that were left out."""
     total = sum(call.seconds for call in calls)
     if part == "velocity":
@@ -310,6 +310,6 @@ def seconds_of(model: Model, part: Part, utterance: Utterance, calls: list[Stage
     return total + sum(steps) / max(1, len(steps)) * (len(utterance.speech) - 1 - len(steps))
 
 
-def part_seconds(model: Model, stages: Stages, part: Part, utterance: Utterance) -> float:
+def part_seconds(model: Model, stages: Stages, part: Part, utterance: WorkloadUtterance) -> float:
     """Run one part of an utterance, and give the seconds that it takes for all of it."""
     return seconds_of(model, part, utterance, stage_calls(model, stages, part, utterance))

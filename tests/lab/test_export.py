@@ -12,7 +12,7 @@ from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import ArchiveError, UsageError
 from cosyrt.families import COSYVOICE3
 from cosyrt.lab import export as exporting
-from cosyrt.lab.export import STEPS, Exported, export
+from cosyrt.lab.export import EXPORT_STEPS, Exported, export
 
 
 def names(folder: Path) -> set[str]:
@@ -59,7 +59,7 @@ def test_each_step_is_told(tiny_folder: Path, tmp_path: Path, monkeypatch: pytes
         on_step=lambda name, step: told.append((name, step)),
     )
 
-    assert told == [("flow.encoder.fp16.zip", step) for step in STEPS]
+    assert told == [("flow.encoder.fp16.zip", step) for step in EXPORT_STEPS]
 
 
 def test_a_place_that_cannot_be_written_is_said_before_any_work(tiny_folder: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_what_was_recorded_while_verifying_is_not_timed(
     monkeypatch.setattr(trial, "_measured", lambda model, stages, *rest: timed.append(stages))
     monkeypatch.setattr(trial, "timed_for", lambda *given: None)
     monkeypatch.setattr(CandidateTiming, "of", lambda *given: None)
-    trial.trial(
+    trial.run_trial(
         Job(folder=None, device=device, parts={"velocity": "cudagraphs"}, seconds=1.0, lengths=1, threads=1)
     )
 
