@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md"))]
-OF_FOLDERS = ("text", "voice", "checkpoint", "machine")  # pages with a table of all files of a folder
+OF_FOLDERS = ("text", "voice", "checkpoint", "machine", "lab")  # pages with a table of all files of a folder
 
 
 def test_the_generated_pages_are_up_to_date() -> None:
