@@ -40,7 +40,7 @@ class Ours:
         p, given = self.pipeline, self.given
         ratio = count / len(given.text)
         exactly = replace(
-            p.model.settings.speaking, least_per_text=ratio, most_per_text=ratio, loop_tokens=1 << 30
+            p.model.settings.decoding, least_per_text=ratio, most_per_text=ratio, repetition_window=1 << 30
         )
         saying = LanguageModelInput(
             given.text.tolist(), given.prompt_text.tolist(), given.prompt_speech.tolist()

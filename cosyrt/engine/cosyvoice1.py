@@ -14,7 +14,7 @@ from torch import Tensor
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.tensors import load_into
 from cosyrt.engine.chunks import WindowChunking
-from cosyrt.engine.decoding import SpeakingConfig
+from cosyrt.engine.decoding import DecodingConfig
 from cosyrt.engine.family import ModelSettings, settings_errors, weightless
 from cosyrt.engine.stages import Networks
 from cosyrt.engine.vocoder_stream import OverlappingVocoderStream
@@ -62,7 +62,7 @@ def read_settings(description: Mapping[str, Any]) -> ModelSettings:
         llm=TransformerLMConfig.from_description(llm),
         flow=RegulatedFlowConfig.from_description(flow),
         vocoder=vocoder,
-        speaking=speaking(llm, rates),
+        decoding=decoding(llm, rates),
         rates=rates,
         chunking=chunking,
         mel_stream=partial(WindowStream, rates=rates, chunking=chunking),
@@ -78,10 +78,10 @@ def fractional_rates(description: Mapping[str, Any], vocoder: VocoderConfig) -> 
     return Rates(sample_hz=sample_hz, token_hz=token_hz, frames_per_token=frames)
 
 
-def speaking(llm: Mapping[str, Any], rates: Rates) -> SpeakingConfig:
+def decoding(llm: Mapping[str, Any], rates: Rates) -> DecodingConfig:
     """Settings of decoding: the model never asks for more text, and it is given the speaker vector."""
-    config = SpeakingConfig.from_description(llm)
-    return replace(config, fill_token=None, loop_tokens=LOOP_S * rates.token_hz, hears_speaker=True)
+    config = DecodingConfig.from_description(llm)
+    return replace(config, fill_token=None, repetition_window=LOOP_S * rates.token_hz, reads_speaker=True)
 
 
 class RandomPhaseVocoderStream(OverlappingVocoderStream):

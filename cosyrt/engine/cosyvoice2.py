@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.decoding import SpeakingConfig
+from cosyrt.engine.decoding import DecodingConfig
 from cosyrt.engine.family import ModelSettings, chunking_of, rates_of, settings_errors, weightless
 from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.qwen2_weights import load_weights
@@ -46,7 +46,7 @@ def read_settings(description: Mapping[str, Any], backbone: Mapping[str, Any]) -
         llm=LanguageModelConfig.from_description(llm, backbone),
         flow=flow_config,
         vocoder=VocoderConfig.from_description(hift),
-        speaking=SpeakingConfig.from_description(llm),
+        decoding=DecodingConfig.from_description(llm),
         rates=known,
         mel_stream=partial(MelStream, rates=known),
         chunking=chunking_of(flow_config.encoder),

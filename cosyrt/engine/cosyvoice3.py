@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.engine.decoding import SpeakingConfig
+from cosyrt.engine.decoding import DecodingConfig
 from cosyrt.engine.family import (
     ModelSettings,
     VocoderStreamMaker,
@@ -70,7 +70,7 @@ def read_settings(description: Mapping[str, Any], backbone: Mapping[str, Any]) -
         llm=LanguageModelConfig.from_description(llm, backbone, shared_marks=True),
         flow=flow_config,
         vocoder=vocoder,
-        speaking=speaking(llm),
+        decoding=decoding(llm),
         rates=known,
         mel_stream=partial(MelStream, rates=known),
         chunking=chunking_of(flow_config.encoder),
@@ -78,9 +78,9 @@ def read_settings(description: Mapping[str, Any], backbone: Mapping[str, Any]) -
     )
 
 
-def speaking(llm: Mapping[str, Any]) -> SpeakingConfig:
+def decoding(llm: Mapping[str, Any]) -> DecodingConfig:
     """Settings of decoding: its own token asks for more text, and long silence is left out."""
-    config = SpeakingConfig.from_description(llm)
+    config = DecodingConfig.from_description(llm)
     return replace(config, fill_token=config.end_token + FILL_TOKEN, silent_tokens=SILENT_TOKENS)
 
 

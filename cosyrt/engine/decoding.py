@@ -43,11 +43,11 @@ FIRST_POSITIONS = 512  # of a cache for text without a known end; doubled whenev
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpeakingConfig:
+class DecodingConfig:
     """Sampling, and how many speech tokens a text token may and must become (upstream: 2 to 20).
 
-    Speech that has only `loop_kinds` different tokens in `loop_tokens` (4 s) goes round in a circle or is
-    silent: it is cut, once it has a quarter of its most, so that a laugh that was written is not.
+    Speech that has only `repetition_distinct` different tokens in `repetition_window` (4 s) goes round in a
+    circle or is silent. It is cut once it has a quarter of its most, so that a laugh that was written is not.
     """
 
     end_token: int
@@ -57,14 +57,14 @@ class SpeakingConfig:
     sampling: SamplingConfig = SamplingConfig()
     least_per_text: float = 2.0
     most_per_text: float = 20.0
-    loop_tokens: int = 100
-    loop_kinds: int = 12
+    repetition_window: int = 100
+    repetition_distinct: int = 12
     silent_tokens: frozenset[int] = frozenset()  # silence and breath, of which a run is cut short
     longest_silence_tokens: int = 5
-    hears_speaker: bool = False  # CosyVoice 1: the speaker vector stands before the text
+    reads_speaker: bool = False  # CosyVoice 1: the speaker vector stands before the text
 
     @classmethod
-    def from_description(cls, args: Mapping[str, Any]) -> SpeakingConfig:
+    def from_description(cls, args: Mapping[str, Any]) -> DecodingConfig:
         """Read the arguments of upstream's `Qwen2LM` in a model description."""
         text, speech = IntRange(1, 1_000).each(args, "mix_ratio", [5, 15])
         end = SIZE.of(args, "speech_token_size")
@@ -153,7 +153,7 @@ class Decoder:
     """State of one utterance: text goes in, speech tokens come out, no stage is called."""
 
     def __init__(
-        self, config: SpeakingConfig, given: LanguageModelInput, *, interleaved: bool = False
+        self, config: DecodingConfig, given: LanguageModelInput, *, interleaved: bool = False
     ) -> None:
         self.config, self.given, self.interleaved = config, given, interleaved
         self.spoken = 0  # speech tokens so far
@@ -234,7 +234,7 @@ class Decoder:
         self._give([token], SPEECH)
         if self._repetition is None:
             self._block_left -= 1
-        elif self._repetition.closes(token):
+        elif self._repetition.push(token):
             self._cut(", it repeats itself")
         elif self.spoken >= self._most:
             self._cut(" at its limit")
@@ -286,7 +286,7 @@ class Decoder:
         log.warning("speech cut%s tokens=%d text_tokens=%d", why, self.spoken, self.text_tokens)
 
 
-def complete(config: SpeakingConfig, given: LanguageModelInput) -> Decoder:
+def complete(config: DecodingConfig, given: LanguageModelInput) -> Decoder:
     """A decoder whose text is complete."""
     decoder = Decoder(config, given)
     decoder.end_of_text()
@@ -296,14 +296,14 @@ def complete(config: SpeakingConfig, given: LanguageModelInput) -> Decoder:
 class RepetitionDetector:
     """Notices speech that has left its text and repeats a few tokens for ever."""
 
-    def __init__(self, config: SpeakingConfig, patience: int) -> None:
-        self.kinds, self.patience = config.loop_kinds, patience
-        self.recent: deque[int] = deque(maxlen=config.loop_tokens)
+    def __init__(self, config: DecodingConfig, patience: int) -> None:
+        self.distinct, self.patience = config.repetition_distinct, patience
+        self.recent: deque[int] = deque(maxlen=config.repetition_window)
         self.count = 0
 
-    def closes(self, token: int) -> bool:
+    def push(self, token: int) -> bool:
         """Take one more token; True if the speech is to be cut behind it."""
         self.recent.append(token)
         self.count += 1
         full = len(self.recent) == self.recent.maxlen
-        return full and self.count >= self.patience and len(set(self.recent)) <= self.kinds
+        return full and self.count >= self.patience and len(set(self.recent)) <= self.distinct

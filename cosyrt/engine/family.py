@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from cosyrt.engine.chunks import Chunking, WindowChunking
-from cosyrt.engine.decoding import SpeakingConfig
+from cosyrt.engine.decoding import DecodingConfig
 from cosyrt.engine.stages import Stages
 from cosyrt.engine.vocoder_stream import OverlappingVocoderStream, VocoderStream
 from cosyrt.errors import ConfigError, one_line
@@ -51,7 +51,7 @@ class ModelSettings:
     llm: LanguageModelConfig | TransformerLMConfig
     flow: FlowConfig | DiTFlowConfig | RegulatedFlowConfig
     vocoder: VocoderConfig
-    speaking: SpeakingConfig
+    decoding: DecodingConfig
     rates: Rates
     chunking: Chunking | WindowChunking
     pronunciation: str | None = None

@@ -227,7 +227,7 @@ class Pipeline:
     def interleaves(self) -> bool:
         """Whether the model can begin a sentence before it is complete."""
         return (
-            self.model.settings.speaking.fill_token is not None and self.model.settings.pronunciation is None
+            self.model.settings.decoding.fill_token is not None and self.model.settings.pronunciation is None
         )
 
     def convert(

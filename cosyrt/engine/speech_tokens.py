@@ -13,11 +13,11 @@ from torch import Tensor
 from cosyrt.engine.decoding import (
     FIRST_POSITIONS,
     Decoder,
+    DecodingConfig,
     Input,
     Pause,
     PrefillInput,
     ReadInput,
-    SpeakingConfig,
     StepInput,
     Stops,
 )
@@ -100,7 +100,7 @@ def _push_next(decoder: Decoder, words: Iterator[int]) -> None:
     decoder.end_of_text()
 
 
-def without_long_silence(tokens: Iterator[int], config: SpeakingConfig) -> Iterator[int]:
+def without_long_silence(tokens: Iterator[int], config: DecodingConfig) -> Iterator[int]:
     """Leave out what makes a run of silence too long; the language model reads all of it itself."""
     run = 0
     for token in tokens:
@@ -112,7 +112,7 @@ def without_long_silence(tokens: Iterator[int], config: SpeakingConfig) -> Itera
 def allowed(
     logp: Tensor,  # [B, V]
     stops: Sequence[Stops],  # of each row
-    config: SpeakingConfig,
+    config: DecodingConfig,
 ) -> Tensor:  # [B, V]
     """Mask the stop tokens that may not come next."""
     if all(each is Stops.ANY for each in stops):

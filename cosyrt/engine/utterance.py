@@ -74,20 +74,20 @@ class Utterance:
         """Speech tokens of one piece after another, END after each."""
         for piece in pieces:
             given = self.language_model_input(self.encode(piece))
-            yield from self.tokens_of(complete(self.model.settings.speaking, given))
+            yield from self.tokens_of(complete(self.model.settings.decoding, given))
 
     def tokens_of_words(self, words: Iterator[str]) -> Generator[int, None, None]:
         """Speech tokens of one utterance after another, each read while it is spoken; END after each."""
         for utterance in utterances(words, least=LONG, most=LONGEST):
             given = self.language_model_input([])
-            decoder = Decoder(self.model.settings.speaking, given, interleaved=True)
+            decoder = Decoder(self.model.settings.decoding, given, interleaved=True)
             yield from self.tokens_of(decoder, chain.from_iterable(map(self.encode, utterance)))
 
     def tokens_of(self, decoder: Decoder, text: Iterable[int] = ()) -> Iterator[int]:
         """Speech tokens that a decoder gives, then END."""
         model = self.model
         spoken = speech_tokens(model.stages, decoder, self.sampling_rng, model.device, text)
-        yield from without_long_silence(spoken, model.settings.speaking)
+        yield from without_long_silence(spoken, model.settings.decoding)
         yield END
 
     def language_model_input(self, text: list[int]) -> LanguageModelInput:
@@ -97,7 +97,7 @@ class Utterance:
 
     def speaker(self) -> torch.Tensor | None:  # [1, 192]
         """The speaker vector, if the language model is to be given it."""
-        if not (self.model.settings.speaking.hears_speaker and self.prompt.with_speaker):
+        if not (self.model.settings.decoding.reads_speaker and self.prompt.with_speaker):
             return None
         return torch.from_numpy(self.voice.speaker.copy())[None].to(self.model.device)
 

@@ -89,7 +89,7 @@ class Workload:
 
     def speaker(self, voice: Voice) -> Tensor | None:  # [1, 192]
         """Speaker vector for the language model, if its family takes one."""
-        if not self.model.settings.speaking.hears_speaker:
+        if not self.model.settings.decoding.reads_speaker:
             return None
         return torch.from_numpy(voice.speaker.copy())[None].to(self.model.device)
 
@@ -119,7 +119,7 @@ class Workload:
         m, voice = self.model, self.voice(0)
         text = self.pipeline.tokenizer.encode(SENTENCES[number % len(SENTENCES)])
         llm_input = LanguageModelInput(text, [], [], self.speaker(voice))
-        decoder, generator = complete(m.settings.speaking, llm_input), torch.Generator().manual_seed(number)
+        decoder, generator = complete(m.settings.decoding, llm_input), torch.Generator().manual_seed(number)
         speech = list(islice(speech_tokens(m.plain, decoder, generator, m.device), most))
         return WorkloadUtterance(llm_input=llm_input, speech=speech, voice=voice, chunked=bool(number % 2))
 
@@ -160,7 +160,7 @@ def log_probabilities(
         return forced
 
     forced = stages.replacing(prefill=force(stages.prefill), step=force(stages.step))
-    config = replace(model.settings.speaking, least_per_text=1.0, most_per_text=100.0)
+    config = replace(model.settings.decoding, least_per_text=1.0, most_per_text=100.0)
     decoder, generator = complete(config, utterance.llm_input), torch.Generator().manual_seed(0)
     tokens = speech_tokens(forced, decoder, generator, model.device)
     for _ in islice(tokens, min(steps, len(utterance.speech))):
@@ -174,7 +174,7 @@ def read_probabilities(
     utterance: WorkloadUtterance,
 ) -> Tensor:  # [reads, V]; none where the model reads no text while it speaks
     """Log-probabilities after each read of text that arrives while it is spoken."""
-    config = replace(model.settings.speaking, block_speech=READS)
+    config = replace(model.settings.decoding, block_speech=READS)
     if config.fill_token is None:
         return torch.zeros(0, 1)
     decoder = Decoder(config, LanguageModelInput(utterance.llm_input.text, [], []), interleaved=True)

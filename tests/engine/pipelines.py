@@ -41,8 +41,8 @@ def other(tiny: Pipeline, *, overlap: bool = False, **stages: Callable[..., Any]
 def terse(tiny: Pipeline, per_text: float, **stages: Callable[..., Any]) -> Pipeline:
     """A pipeline with at most so many speech tokens a text token, for long texts."""
     model = other(tiny, **stages).model
-    speaking = replace(model.settings.speaking, least_per_text=per_text / 2, most_per_text=per_text)
-    return Pipeline(replace(model, settings=replace(model.settings, speaking=speaking)))
+    speaking = replace(model.settings.decoding, least_per_text=per_text / 2, most_per_text=per_text)
+    return Pipeline(replace(model, settings=replace(model.settings, decoding=speaking)))
 
 
 def joined(parts: Iterator[Audio]) -> np.ndarray:  # float32 [N]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cosyrt.engine.decoding import Decoder, LanguageModelInput, SpeakingConfig, complete
+from cosyrt.engine.decoding import Decoder, DecodingConfig, LanguageModelInput, complete
 from cosyrt.engine.sampling import SamplingConfig
 from cosyrt.engine.speech_tokens import speech_tokens
 from cosyrt.engine.stages import Stages
@@ -16,7 +16,7 @@ from cosyrt.models.kv_cache import KeyValueCache, PlainCache
 from cosyrt.models.llm import MARK, SPEECH, START, TASK, TEXT
 
 END, FILL = 10, 12  # speech tokens 0 … 9, stops 10, 11 and 12
-CONFIG = SpeakingConfig(
+CONFIG = DecodingConfig(
     end_token=END, fill_token=FILL, sampling=SamplingConfig(tolerance=2.0)
 )  # repeats freely
 CPU = torch.device("cpu")
@@ -75,14 +75,14 @@ class Script:
     def drive(self, decoder: Decoder, text: Iterable[int] = ()) -> Iterator[int]:
         return speech_tokens(self.stages, decoder, torch.Generator().manual_seed(0), CPU, text)
 
-    def say(self, config: SpeakingConfig, given: LanguageModelInput) -> list[int]:
+    def say(self, config: DecodingConfig, given: LanguageModelInput) -> list[int]:
         """Speech tokens of complete text."""
         return list(self.drive(complete(config, given)))
 
     def interleave(
         self,
         words: Sequence[int],
-        config: SpeakingConfig = CONFIG,
+        config: DecodingConfig = CONFIG,
         prompt: LanguageModelInput = NO_PROMPT,
     ) -> list[int]:
         """Speech tokens of text that is read while it is spoken."""

@@ -43,7 +43,7 @@ def test_the_sizes_and_weights_of_the_folder(tiny_folder: Path) -> None:
     settings, networks = build(ModelFolder.open(tiny_folder))
 
     assert (settings.llm, settings.flow, settings.vocoder) == (tiny.LLM, tiny.FLOW, tiny.VOCODER)
-    assert (settings.speaking.least_per_text, settings.speaking.most_per_text) == (
+    assert (settings.decoding.least_per_text, settings.decoding.most_per_text) == (
         tiny.LEAST,
         tiny.MOST,
     )

@@ -71,7 +71,7 @@ def test_the_description_of_the_golden_set() -> None:
     assert settings.llm == LanguageModelConfig(speech_vocabulary=120, shared_marks=True)
     assert (settings.flow.encoder.chunk_tokens, settings.flow.encoder.lookahead_tokens) == (25, 3)
     assert (settings.vocoder.lookahead_frames, settings.vocoder.pitch_channels) == (4, 32)
-    assert (settings.speaking.end_token, settings.speaking.fill_token) == (120, 123)
+    assert (settings.decoding.end_token, settings.decoding.fill_token) == (120, 123)
 
 
 def test_a_vocoder_that_is_not_causal(tiny3_folder: Path, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_the_least_length_masks_the_end_and_not_the_start(tiny3_folder: Path) ->
     wanted = torch.full((1, networks.llm.llm_decoder.out_features), -50.0)
     wanted[0, end] = 0.0
     stages = eager(networks)._replace(prefill=lambda *_: wanted, step=lambda *_: wanted)
-    decoder = complete(settings.speaking, LanguageModelInput([1, 2, 3], [], []))
+    decoder = complete(settings.decoding, LanguageModelInput([1, 2, 3], [], []))
     spoken = list(speech_tokens(stages, decoder, torch.Generator(), torch.device("cpu")))
 
     assert len(spoken) == model.LEAST * 3
@@ -146,7 +146,7 @@ def test_the_least_length_masks_the_end_and_not_the_start(tiny3_folder: Path) ->
 def test_a_long_silence_is_cut_short() -> None:
     """Five silent tokens of a run are kept, a sound starts a new count; the language model heard them all."""
     folder = Path(__file__).parent.parent / "golden" / "cosyvoice3-small.yaml"
-    config = read_settings(read_description(folder), PUBLISHED).speaking
+    config = read_settings(read_description(folder), PUBLISHED).decoding
     tokens = [7, *[1, 28] * 4, 7, 2, 2, 2323, 2, 2, 2]
 
     assert list(without_long_silence(iter(tokens), config)) == [7, 1, 28, 1, 28, 1, 7, 2, 2, 2323, 2, 2]

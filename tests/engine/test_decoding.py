@@ -10,11 +10,11 @@ import pytest
 from cosyrt.checkpoint.hyperyaml import Tagged
 from cosyrt.engine.decoding import (
     Decoder,
+    DecodingConfig,
     LanguageModelInput,
     Pause,
     PrefillInput,
     ReadInput,
-    SpeakingConfig,
     StepInput,
     Stops,
 )
@@ -95,9 +95,9 @@ def test_settings_come_from_the_description() -> None:
     """The end follows the vocabulary; the two ratios may be missing and are then upstream's."""
     sampling = Tagged("ras_sampling", {"top_p": 0.8, "top_k": 25, "win_size": 10, "tau_r": 0.1}, "name")
     args = {"speech_token_size": END, "sampling": sampling}
-    found = SpeakingConfig.from_description(args | {"min_token_text_ratio": 1, "max_token_text_ratio": 5})
+    found = DecodingConfig.from_description(args | {"min_token_text_ratio": 1, "max_token_text_ratio": 5})
 
-    assert SpeakingConfig.from_description(args) == SpeakingConfig(end_token=END, fill_token=END + 2)
+    assert DecodingConfig.from_description(args) == DecodingConfig(end_token=END, fill_token=END + 2)
     assert (found.least_per_text, found.most_per_text) == (1, 5)
 
 

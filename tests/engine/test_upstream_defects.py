@@ -76,7 +76,7 @@ def test_c3_the_least_length_forbids_every_stop(stop: int) -> None:
 @pytest.mark.parametrize("stop", [0, 1, 2, 3, 199])
 def test_c3_the_least_length_of_cosyvoice3(tiny3: Pipeline, stop: int) -> None:
     """None of its two hundred stops ends an utterance before two tokens a text token."""
-    end = tiny3.model.settings.speaking.end_token
+    end = tiny3.model.settings.decoding.end_token
     logp = torch.randn(1, end + 200, generator=torch.Generator().manual_seed(0))
     logp[0, end + stop] = 60.0
     words = len(tiny3.tokenizer.encode(SHORT))
@@ -160,7 +160,7 @@ def test_c12_text_in_streaming_of_cosyvoice3_without_a_prompt(
 def test_c12_each_speech_token_is_read_once() -> None:
     """Upstream reads the last one of a block again when the text ends, which training never showed it."""
     script = Script([*range(9), 3] * 4)
-    spoken = script.interleave(range(7), replace(CONFIG, loop_kinds=0, most_per_text=4))
+    spoken = script.interleave(range(7), replace(CONFIG, repetition_distinct=0, most_per_text=4))
 
     assert [number for kind, number in script.sequence if kind == SPEECH] == spoken[:-1]
 
@@ -168,7 +168,7 @@ def test_c12_each_speech_token_is_read_once() -> None:
 def test_c13_text_in_streaming_ends(caplog: pytest.LogCaptureFixture) -> None:
     """A model that never ends is cut after the text, and an end before it is not drawn."""
     with caplog.at_level(logging.WARNING, logger="cosyrt"):
-        assert len(Script([3, 5] * 500).interleave(range(7), replace(CONFIG, loop_kinds=0))) == 140
+        assert len(Script([3, 5] * 500).interleave(range(7), replace(CONFIG, repetition_distinct=0))) == 140
         assert len(Script([10]).interleave(range(5))) == 15
     assert caplog.messages == ["speech cut tokens=140 text_tokens=7"]
 
@@ -207,7 +207,9 @@ def test_c19_runaway_repetition_is_cut_and_reported(
     """Speech that goes round in a circle for four seconds ends long before its limit, with one warning."""
     script = Script([*range(10), *circle * 2_000])
     with caplog.at_level(logging.WARNING, logger="cosyrt"):
-        spoken = script.say(replace(CONFIG, loop_kinds=9), LanguageModelInput(list(range(100)), [], []))
+        spoken = script.say(
+            replace(CONFIG, repetition_distinct=9), LanguageModelInput(list(range(100)), [], [])
+        )
 
     assert len(spoken) == 500  # a quarter of its limit of 2,000
     assert caplog.messages == ["speech cut, it repeats itself tokens=500 text_tokens=100"]
@@ -217,7 +219,7 @@ def test_c19_speech_that_varies_is_not_cut(caplog: pytest.LogCaptureFixture) -> 
     """Ten different tokens in turn are no repetition to one who looks for nine."""
     with caplog.at_level(logging.WARNING, logger="cosyrt"):
         spoken = Script([*range(10)] * 80 + [10]).say(
-            replace(CONFIG, loop_kinds=9), LanguageModelInput(list(range(100)), [], [])
+            replace(CONFIG, repetition_distinct=9), LanguageModelInput(list(range(100)), [], [])
         )
 
     assert len(spoken) == 800

@@ -39,7 +39,7 @@ class Form:
 
     def __init__(self, name: str, model: Model, stages: Stages) -> None:
         self.plain, self.stages = model.plain, stages
-        self.vocabulary = model.settings.speaking.end_token
+        self.vocabulary = model.settings.decoding.end_token
         # 16 bits round the sums of a batch and of a row alone in their own ways.
         self.tolerance = 0.1 if "half" in name else 1e-4
 
