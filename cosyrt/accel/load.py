@@ -24,9 +24,10 @@ def load(
     """Load a model folder in the official layout; without one, the built-in voice.
 
     `device` is a torch device such as `cpu` or `cuda:0`; None takes CUDA when there is a GPU. A plan that
-    `cosyrt tune` made for this model on this machine is used, unless `plan` is false or `accelerate` says
-    otherwise: it gives the stages to run a `Model` with, as `cosyrt.accel.backend.torchscript.archives()`
-    does. A part of a plan that fails while it speaks runs the plain way from then on.
+    `cosyrt tune` made for this model on this machine is used, unless `plan` is false. `accelerate` takes its
+    place: a function from the loaded `Model` to the stages to run it with, such as
+    `cosyrt.accel.backend.torchscript.archives()`. A part of a plan that fails while it speaks runs its plain
+    stages from then on.
 
     Raises:
         ModelError: the folder, its description or its weights cannot be used.
@@ -57,7 +58,7 @@ def planned(model: Model) -> Stages:
     parts = {part: one for part, one in plan.parts.items() if not disabled(plan.made_for["model"], part)}
     try:
         fast = accelerated({part: one.backend for part, one in parts.items()})(model)
-    except Exception as error:  # a backend may raise anything: whatever it is, the plain way speaks
+    except Exception as error:  # a backend may raise anything: whatever it is, the plain stages speak
         log.warning("the plan for %s is not used: %s", model.folder.path, kind_and_reason(error))
         return model.plain
     return guarded(plan.made_for["model"], model.plain, fast, parts)

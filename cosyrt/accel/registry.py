@@ -72,7 +72,7 @@ def accelerated(names: dict[Part, str] | str) -> Accelerate:
 
     Raises:
         UsageError: an unknown backend; or (when the model is loaded) a part that it cannot run of this model,
-            which for a single name means all of them: the others run the plain way, with a warning.
+            which for a single name means all of them: the others run their plain stages, with a warning.
         MissingDependency (when the model is loaded): it cannot be used here.
     """
     choice = dict.fromkeys(backend(names).parts, names) if isinstance(names, str) else names
@@ -92,7 +92,7 @@ def accelerated(names: dict[Part, str] | str) -> Accelerate:
                 refused.append(error)
                 if names is choice or len(refused) == len(chosen):
                     raise
-                log.warning("%s runs the plain way: %s", part, error)
+                log.warning("%s runs its plain stages: %s", part, error)
         return model.stages
 
     return accelerate

@@ -1,7 +1,6 @@
 """`AutoModel`, `CosyVoice`, `CosyVoice2` and `CosyVoice3` as upstream has them (cosyvoice/cli/cosyvoice.py).
 
-Names, order and defaults of all arguments are upstream's. What is different is better told than kept:
-docs/from_upstream.md lists it.
+Names, order and defaults of all arguments are upstream's. docs/from_upstream.md lists what is different.
 """
 
 from __future__ import annotations
@@ -137,7 +136,7 @@ class CosyVoice:
         speed: float = 1.0,
         text_frontend: bool = True,
     ) -> Speech:
-        """The text in a voice of the folder, spoken as told: CosyVoice 1 alone."""
+        """The text in a voice of the folder, spoken as instructed: CosyVoice 1 alone."""
         if self.family != COSYVOICE1:
             name = type(self).__name__
             raise UsageError(f"inference_instruct is of CosyVoice 1; {name} has inference_instruct2")
@@ -214,7 +213,7 @@ class CosyVoice2(CosyVoice):
         speed: float = 1.0,
         text_frontend: bool = True,
     ) -> Speech:
-        """The text in the recording's voice, spoken as told; a kept voice is told the same."""
+        """The text in the voice of the recording, or in a kept one, spoken as instructed."""
         voice = self._prompt(prompt_wav, "", zero_shot_spk_id)
         yield from self._speech(tts_text, voice, stream, speed, text_frontend, instruction=instruct_text)
 

@@ -100,7 +100,7 @@ def vocoder_stream(flow: DiTFlowConfig) -> VocoderStreamMaker:
 def noise_state(flow: DiTFlowConfig, vocoder: VocoderConfig) -> Tensor:
     """The random numbers just before upstream's noise of the source.
 
-    Upstream draws five minutes of it when the vocoder is made and saves it nowhere: what the vocoder hears
+    Upstream draws five minutes of it when the vocoder is made and saves it nowhere: its noise
     follows from all that was drawn since the flow's own noise was seeded. Only the order of the draws counts.
     """
     c = vocoder

@@ -158,8 +158,8 @@ class Pipeline:
 
         `instruction` says how ("Speak softly."); `cross_lingual` takes the voice without the words of its
         recording, which suits a text in another language. Text `as_written` is not normalised. Every frame
-        sees its whole piece, as upstream does offline. With `chunked` it sees what it would see in `stream`:
-        the samples are those of the stream.
+        attends to its whole piece, as upstream does offline. With `chunked` it attends to what it would in
+        `stream`: the samples are those of the stream.
 
         Raises:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.

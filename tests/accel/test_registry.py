@@ -76,7 +76,7 @@ def test_one_name_for_all_leaves_the_plain_way_where_it_must(
     tts = cosyrt.load(tiny_folder, device="cpu", accelerate=accelerated("torchscript"))
 
     assert np.allclose(tts.say(SHORT).samples, plain, atol=1e-4)
-    assert "llm runs the plain way: TorchScript has no part llm" in caplog.text
+    assert "llm runs its plain stages: TorchScript has no part llm" in caplog.text
     with pytest.raises(UsageError, match="TorchScript has no part llm"):
         cosyrt.load(tiny_folder, device="cpu", accelerate=accelerated({"llm": "torchscript"}))
 
