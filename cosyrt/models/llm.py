@@ -45,7 +45,7 @@ class LanguageModelConfig:
     def from_description(
         cls, args: Mapping[str, Any], backbone: Mapping[str, Any], *, shared_marks: bool = False
     ) -> LanguageModelConfig:
-        """From the arguments of upstream's `Qwen2LM` or `CosyVoice3LM` and its backbone's `config.json`."""
+        """Read the arguments of upstream's `Qwen2LM` or `CosyVoice3LM`, and its backbone's `config.json`."""
         return cls(
             width=SIZE.of(backbone, "hidden_size"),
             feed_forward=SIZE.of(backbone, "intermediate_size"),
@@ -113,7 +113,7 @@ class Attention(nn.Module):
         x: Tensor,  # [B, T, D]
         rope: tuple[Tensor, Tensor],  # cos and sin, each [B, 1, T, E]
     ) -> tuple[Tensor, Tensor, Tensor]:  # [B, H, T, E], [B, G, T, E], [B, G, T, E]
-        """Queries, keys and values, the first two turned by their positions."""
+        """Queries, keys and values, the first two rotated by their positions."""
         q, k, v = (
             proj(x).unflatten(-1, (-1, self.config.head_width)).transpose(1, 2)
             for proj in (self.q_proj, self.k_proj, self.v_proj)
@@ -198,7 +198,7 @@ class Backbone(nn.Module):
         positions: Tensor,  # [B, T]
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:  # cos and sin, each [B, 1, T, E]
-        """The rotation that belongs to each position, computed in float32."""
+        """Rotary embedding of each position, computed in float32."""
         width = self.config.head_width
         half = torch.arange(0, width, 2, device=positions.device) / width
         angles = positions[:, None, :, None].float() * self.config.rope_theta**-half
@@ -250,7 +250,7 @@ class SpeechLanguageModel(nn.Module):
         text: Tensor,  # [B, T] transcript of the prompt followed by the text to speak
         speech: Tensor,  # [B, S] speech tokens of the prompt; S may be 0
     ) -> Tensor:  # [B, 1 + T + 1 + S, D]
-        """What the model reads before it speaks: start, text, task, prompt speech."""
+        """Embed the sequence that comes before speech: start, text, task, prompt speech."""
         start, task = (self.mark(torch.full_like(text[:, :1], number)) for number in (START, TASK))
         words = self.backbone.embed_tokens(text)
         return torch.cat([start, words, task, self.speech_embedding(speech)], dim=1)
@@ -260,14 +260,14 @@ class SpeechLanguageModel(nn.Module):
         numbers: Tensor,  # [B, T]
         kinds: Tensor,  # [B, T] TEXT, SPEECH or MARK
     ) -> Tensor:  # [B, T, D]
-        """Embeddings of text, speech and marks in any order: text that is read while it is spoken."""
+        """Embed text, speech and marks in any order: text that is read while it is spoken."""
         x = self.backbone.embed_tokens(numbers * (kinds == TEXT))
         speech, mark = kinds == SPEECH, kinds == MARK
         x = torch.where(speech[..., None], self.speech_embedding(numbers * speech), x)
         return torch.where(mark[..., None], self.mark(numbers * mark), x)
 
     def empty_cache(self, rows: int, positions: int) -> PlainCache:
-        """A cache of that many positions for that many sequences."""
+        """Make a cache of that many positions for that many sequences."""
         c, weight = self.config, self.llm_decoder.weight
         keys = weight.new_zeros(c.layers, rows, c.kv_heads, positions, c.head_width)
         return PlainCache(keys, torch.zeros_like(keys))

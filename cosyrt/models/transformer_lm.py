@@ -46,7 +46,7 @@ class TransformerLMConfig:
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> TransformerLMConfig:
-        """From the arguments of upstream's `TransformerLM` in a model description."""
+        """Read the arguments of upstream's `TransformerLM` in a model description."""
         return cls(
             text=BlocksConfig.from_description(args["text_encoder"].args),
             speech=BlocksConfig.from_description(args["llm"].args),
@@ -73,7 +73,7 @@ class CachedAttention(RelativeAttention):
         mask: Tensor,  # [B, 1, T, K] True where a position may look, never to its right
         cache: tuple[Tensor, ...],  # this layer's, [B, H, C, E] twice and [1, H, C, E]
     ) -> Tensor:  # [B, T, D]
-        """Write what is new into the cache, then look at all of it that `mask` shows."""
+        """Write new keys, values and distances into the cache, then attend to all that `mask` shows."""
         keys, values, distances = cache
         shown = mask.shape[-1]
         q, k, v = (self.split(proj(x)) for proj in (self.linear_q, self.linear_k, self.linear_v))
@@ -137,7 +137,7 @@ class Layer(nn.Module):
 
 
 class CachedTransformer(nn.Module):
-    """The stack that speaks: embeddings in, hidden states after the last norm out."""
+    """The autoregressive stack: embeddings in, hidden states after the last norm out."""
 
     def __init__(self, config: BlocksConfig) -> None:
         super().__init__()
@@ -182,7 +182,7 @@ class TransformerLM(nn.Module):
         self,
         text: Tensor,  # [B, T]
     ) -> Tensor:  # [B, T, D]
-        """The text as the speaking stack hears it; a word hears those before it."""
+        """Encode the text; a token attends to itself and to those before it."""
         before = torch.ones(text.shape[1], text.shape[1], dtype=torch.bool, device=text.device).tril()
         attended = self.text_encoder(self.text_embedding(text), before.expand(text.shape[0], -1, -1))
         out: Tensor = self.text_encoder_affine_layer(attended)
@@ -192,15 +192,15 @@ class TransformerLM(nn.Module):
         self,
         text: Tensor,  # [B, T] transcript or instruction followed by the text to speak
         speech: Tensor,  # [B, S] speech tokens of the prompt; S may be 0
-        speaker: Tensor | None = None,  # [B, 192] speaker vector of any length; None: it is not to be heard
+        speaker: Tensor | None = None,  # [B, 192] speaker vector of any norm; None: the model is not given it
     ) -> Tensor:  # [B, T', D]
-        """What the model reads before it speaks: start, speaker, text, task, prompt speech."""
+        """Embed the sequence that comes before speech: start, speaker, text, task, prompt speech."""
         start, task = (self.llm_embedding(torch.full_like(text[:, :1], mark)) for mark in (START, TASK))
         who = [] if speaker is None else [self.spk_embed_affine_layer(F.normalize(speaker, dim=1))[:, None]]
         return torch.cat([start, *who, self.read_text(text), task, self.speech_embedding(speech)], dim=1)
 
     def empty_cache(self, rows: int, positions: int) -> RelativeCache:
-        """A cache of that many positions for that many sequences."""
+        """Make a cache of that many positions for that many sequences."""
         c = self.config.speech
         shape = (c.layers, rows, c.heads, positions, c.width // c.heads)
         keys = self.llm_decoder.weight.new_zeros(shape)

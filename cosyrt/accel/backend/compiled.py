@@ -38,7 +38,7 @@ Compile = Callable[[nn.Module, tuple[Tensor, ...]], Graph]
 def compiled_stages(
     part: Part, networks: Networks, stages: Stages, compile: Compile, *, graphs: Literal[1, 2] = 2
 ) -> Stages:
-    """The stages, with one part run by a graph that `compile` makes.
+    """Replace the stages of one part by a graph that `compile` makes.
 
     The velocity has two `graphs` unless that takes too long to compile: one resumes from a stream cache, the
     other, for a mel in one piece, has none to bring back.

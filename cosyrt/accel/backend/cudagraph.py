@@ -47,7 +47,7 @@ class Recorder:
         self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def __call__(self, run: Run) -> Run:
-        """The work of `run` as a CUDA graph. Its result is overwritten by the next call."""
+        """Record `run` as a CUDA graph. Its result is overwritten by the next call."""
         with _recording, torch.cuda.device(self.device):
             run()  # libraries choose their kernels, and may not do so while it is recorded
             graph = torch.cuda.CUDAGraph()
@@ -82,7 +82,7 @@ class Frames:
 
 
 def rounded_frames(frames: int) -> int:
-    """The next of four lengths an octave: less than a quarter is padding, and they are few enough to keep."""
+    """Round up to one of four lengths an octave: under a quarter is padding, and all graphs can be kept."""
     frames = max(frames, LEAST_FRAMES)
     step = 1 << ((frames - 1).bit_length() - 3)
     return -(-frames // step) * step
@@ -92,7 +92,7 @@ def widened(
     mask: Tensor,  # [B, M, M]
     more: int,
 ) -> Tensor:  # [B, W, W]
-    """The mask with more frames, which no other sees; each sees the first: nothing would be no number."""
+    """Pad a mask: no frame attends to the padding, and padding attends to one frame, lest it become NaN."""
     wide = F.pad(mask, (0, more, 0, more))
     wide[:, mask.shape[1] :, 0] = True
     return wide
@@ -116,7 +116,7 @@ class GraphedVelocity:
         return self.run(self.padded(inputs))[:, :, : inputs.frames].float()
 
     def padded(self, inputs: FlowInputs) -> FlowInputs:  # of W frames
-        """The inputs in the type of the network, with frames that no other frame looks at."""
+        """Convert the inputs to the type of the network and pad them with frames that no other attends to."""
         more = rounded_frames(inputs.frames) - inputs.frames
         x, valid, mask, mu, t, speaker, prompt = inputs
         x, valid, mu, prompt = (F.pad(mel.to(self.dtype), (0, more)) for mel in (x, valid, mu, prompt))
@@ -132,7 +132,7 @@ class GraphedVelocity:
 
 
 def build(dtype: torch.dtype | None, part: Part, model: Model, record: Record | None = None) -> Stages:
-    """One part by graphs, in 16 bits if a type is given."""
+    """Run one part by graphs, in 16 bits if a type is given."""
     networks, stages = model.networks, model.stages
     if dtype is not None:
         networks = narrow_networks(part, networks, dtype)

@@ -22,7 +22,7 @@ BLOCK = 64  # positions by which the copy grows; between two growths a graph see
 
 
 class SplitMask(NamedTuple):
-    """Who may look where, apart for the past and for what a call brings."""
+    """A mask in two parts, one for the past and one for the positions of the call."""
 
     past: Tensor  # [B, 1, T, R]
     new: Tensor  # [B, 1, T, T]

@@ -93,7 +93,7 @@ def narrow_cache(llm: SpeechLanguageModel | TransformerLM, dtype: torch.dtype) -
 
 
 def narrow_networks(part: Part, networks: Networks, dtype: torch.dtype) -> Networks:
-    """The same networks, the one that the part runs with weights of that type."""
+    """Networks of which the one that the part runs has weights of that type."""
     if part == "llm":
         llm: Any = narrowed(networks.llm, dtype, wide=(HEAD,))
         return replace(networks, llm=llm)
@@ -102,7 +102,7 @@ def narrow_networks(part: Part, networks: Networks, dtype: torch.dtype) -> Netwo
 
 
 def half_stages(part: Part, narrow: Networks, model: Model, dtype: torch.dtype) -> Stages:
-    """The stages, one part run by the narrow networks."""
+    """Stages of the model with one part run by the narrow networks."""
     other = eager(narrow)
     if part == "llm":
         new_cache = narrow_cache(model.networks.llm, dtype)
@@ -113,7 +113,7 @@ def half_stages(part: Part, narrow: Networks, model: Model, dtype: torch.dtype) 
 
 
 def half(dtype: torch.dtype, part: Part, model: Model) -> Stages:
-    """One part with weights and activations of that type."""
+    """Run one part with weights and activations of that type."""
     return half_stages(part, narrow_networks(part, model.networks, dtype), model, dtype)
 
 

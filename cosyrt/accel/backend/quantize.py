@@ -28,7 +28,7 @@ LEVELS = 127
 def rows_to_int8(
     weight: Tensor,  # [D', D]
 ) -> tuple[Tensor, Tensor]:  # int8 [D', D] and the scale of each row [D']
-    """The nearest symmetric 8-bit weights; a row of zeros keeps a scale of one."""
+    """Round weights to symmetric 8-bit numbers; a row of zeros keeps a scale of one."""
     scale = weight.abs().amax(dim=1) / LEVELS
     scale = torch.where(scale > 0, scale, 1.0)
     return (weight / scale[:, None]).round().to(torch.int8), scale
@@ -39,7 +39,7 @@ def packed(
     scale: Tensor,  # [D']
     bias: Tensor | None,  # [D']
 ) -> Any:
-    """The weights in the order in which FBGEMM or oneDNN read them."""
+    """Pack weights in the order in which FBGEMM or oneDNN read them."""
     with warnings.catch_warnings():
         # Tensors of quantised type are to leave torch; `availability` tells when they have.
         warnings.filterwarnings("ignore", message=".*quantize_per_tensor", category=UserWarning)
@@ -76,7 +76,7 @@ def with_int8(module: nn.Module, keep: tuple[str, ...] = ()) -> nn.Module:
 
 
 def int8(part: Part, model: Model) -> Stages:
-    """The language model with int8 weights; its caches stay float32."""
+    """Run the language model with int8 weights; its caches stay float32."""
     narrow: Any = with_int8(model.networks.llm, keep=("llm_decoder",))
     other = eager(replace(model.networks, llm=narrow))
     return replaced(model.stages, part, other)

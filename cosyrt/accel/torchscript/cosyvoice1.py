@@ -1,4 +1,4 @@
-"""The encoders of CosyVoice 1 as archives: the calls they must get right, and what stands in their place.
+"""Encoders of CosyVoice 1 as archives: the calls they must answer rightly, and modules that run them.
 
 Shapes: B batch · T positions of this call · K positions that are seen · D width · H heads · E head width ·
 L layers.
@@ -32,13 +32,13 @@ CALLS = (23, 1, 1, 1)  # positions a call: what is read at once, then token by t
 
 
 def lm_of(networks: Networks) -> TransformerLM:
-    """The language model of CosyVoice 1."""
+    """Language model of CosyVoice 1."""
     assert isinstance(networks.llm, TransformerLM)
     return networks.llm
 
 
 def flow_of(networks: Networks) -> RegulatedFlow:
-    """The flow of CosyVoice 1."""
+    """Flow of CosyVoice 1."""
     assert isinstance(networks.flow, RegulatedFlow)
     return networks.flow
 
@@ -59,13 +59,13 @@ def scripted_lm(networks: Networks) -> nn.Module:
 
 
 def text_encoder_cases(networks: Networks) -> Iterator[Case]:
-    """Every length, padded now and then."""
+    """Calls of the text encoder with every length, some of them padded."""
     lm = lm_of(networks)
     return conformer_cases(lm.text_encoder, lm.config.text.inputs, CAUSAL)
 
 
 def flow_encoder_cases(networks: Networks) -> Iterator[Case]:
-    """Every length, padded now and then."""
+    """Calls of the flow encoder with every length, some of them padded."""
     flow = flow_of(networks)
     return conformer_cases(flow.encoder, flow.config.encoder.inputs, None)
 
@@ -81,7 +81,7 @@ def conformer_cases(encoder: Conformer, inputs: int, chunk: int | None) -> Itera
 
 
 def lm_cases(networks: Networks) -> Iterator[Case]:
-    """Whole sequences, then what is read at once and token by token, from both kinds of cache."""
+    """Calls with whole sequences, then with a prompt and token by token, from both kinds of cache."""
     lm = lm_of(networks)
     draw, inputs = torch.Generator().manual_seed(0), lm.config.speech.inputs
     for length in LENGTHS:
@@ -103,7 +103,7 @@ def lm_cases(networks: Networks) -> Iterator[Case]:
 
 
 def _from(start: int, end: int) -> tuple[Tensor, Tensor]:
-    """Positions [1, T] from start to end, and whom they see [1, 1, T, end]."""
+    """Positions [1, T] from start to end, and the mask of what they attend to [1, 1, T, end]."""
     positions = torch.arange(start, end)
     return positions[None], (torch.arange(end) <= positions[:, None])[None, None]
 
@@ -113,30 +113,30 @@ def as_upstream(
     values: Tensor,  # [L, 1, H, C, E]
     past: int,
 ) -> Tensor:  # [L, H, past, 2 · E]
-    """Keys beside values of one sequence, as upstream keeps them."""
+    """Join keys and values of one sequence, as upstream keeps them."""
     return torch.cat([keys[:, 0, :, :past], values[:, 0, :, :past]], dim=-1)
 
 
 def swap_text_encoder(networks: Networks, archive: Archive) -> Networks:
-    """The same networks, the text encoder's place taken by the archive."""
+    """Networks whose text encoder is run by the archive."""
     lm = lm_of(networks)
     return replace(networks, llm=with_module(lm, "text_encoder", ArchivedConformer(archive)))
 
 
 def swap_flow_encoder(networks: Networks, archive: Archive) -> Networks:
-    """The same networks, the encoder's place taken by the archive."""
+    """Networks whose flow encoder is run by the archive."""
     flow = flow_of(networks)
     return replace(networks, flow=with_module(flow, "encoder", ArchivedConformer(archive)))
 
 
 def swap_lm(networks: Networks, archive: Archive) -> Networks:
-    """The same networks, the place of the stack that speaks taken by the archive."""
+    """Networks whose autoregressive stack is run by the archive."""
     lm = lm_of(networks)
     return replace(networks, llm=with_module(lm, "llm", ArchivedTransformer(archive)))
 
 
 def try_text(stages: Stages, device: torch.device) -> Tensor:
-    """What comes of two words and a token."""
+    """Log-probabilities after two text tokens and after one speech token."""
     cache, pair = stages.new_cache(1, 16), torch.tensor([[0, 1]], device=device)
     log_probabilities: Tensor = stages.prefill(pair, pair[:, :1], cache)
     seen = torch.ones(1, 1, 1, 6, dtype=torch.bool, device=device)
@@ -144,7 +144,7 @@ def try_text(stages: Stages, device: torch.device) -> Tensor:
 
 
 class ArchivedConformer(nn.Module):
-    """Stands where a conformer stands, and runs an archive, whose mask is its own."""
+    """A module in the place of a conformer that runs an archive, which makes its own mask."""
 
     def __init__(self, archive: Archive) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ class ArchivedConformer(nn.Module):
 
 
 class ArchivedTransformer(nn.Module):
-    """Stands where the stack that speaks stands, and runs an archive.
+    """A module in the place of the autoregressive stack that runs an archive.
 
     Ours writes to the cache as the plain one does. Upstream's copies all of it at every step, and knows one
     sequence at a time.
