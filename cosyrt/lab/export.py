@@ -20,13 +20,13 @@ import torch
 
 import cosyrt
 from cosyrt.accel.backend.torchscript import PRECISIONS, availability, optimised
-from cosyrt.accel.torchscript.archive import DTYPES, methods, torch_release
-from cosyrt.accel.torchscript.manifest import Manifest, path_beside, sha256
+from cosyrt.accel.torchscript.archive import DTYPES, Manifest, methods, path_beside, torch_release
 from cosyrt.accel.torchscript.stages import Component, components_of
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.model import build
 from cosyrt.engine.stages import Networks
 from cosyrt.errors import MissingDependency, UsageError, one_line
+from cosyrt.files import file_sha256
 from cosyrt.lab.parity import check_archive, write_cases
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _component(
     with _writing(out):
         count = write_cases(cases, made)
     checkpoint = component.checkpoint(folder)
-    checkpoint_sha256 = sha256(checkpoint)
+    checkpoint_sha256 = file_sha256(checkpoint)
     for precision in precisions:
         path = work / f"{component.name}.{precision}.zip"
         module = copy.deepcopy(component.scripted(networks)).to(DTYPES[precision])
@@ -140,7 +140,7 @@ def _component(
             precision=precision,
             dtype=str(DTYPES[precision]).removeprefix("torch."),
             methods=sorted(methods(script)),
-            archive_sha256=sha256(path),
+            archive_sha256=file_sha256(path),
             checkpoint=checkpoint.name,
             checkpoint_sha256=checkpoint_sha256,
             torch=torch_release(),

@@ -24,8 +24,7 @@ from torch import Tensor
 
 from cosyrt.accel.contract import Part, Precision
 from cosyrt.accel.distance import divergence, finite_distance, largest_difference, relative
-from cosyrt.accel.torchscript.archive import Archive, constants, methods, read
-from cosyrt.accel.torchscript.cases import TOLERANCE, Case
+from cosyrt.accel.torchscript.archive import TOLERANCE, Archive, Case, constants, methods, read
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import ArchiveError

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cosyrt.accel.contract import PARTS, Part
 from cosyrt.accel.distance import divergence
-from cosyrt.accel.torchscript.cases import Case
+from cosyrt.accel.torchscript.archive import Case
 from cosyrt.errors import ArchiveError
 from cosyrt.lab.export import Exported
 from cosyrt.lab.parity import (

@@ -19,8 +19,7 @@ from torch import nn
 from cosyrt.accel.contract import PARTS, Advice, Availability, Backend, Part, replaced
 from cosyrt.accel.distance import largest_difference
 from cosyrt.accel.footprint import Footprint
-from cosyrt.accel.torchscript.archive import DTYPES, Archive, remedy
-from cosyrt.accel.torchscript.cases import TOLERANCE
+from cosyrt.accel.torchscript.archive import DTYPES, TOLERANCE, Archive, remedy
 from cosyrt.accel.torchscript.stages import Component, components_of
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.errors import ArchiveError, MissingDependency, UsageError

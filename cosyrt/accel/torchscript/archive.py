@@ -7,22 +7,107 @@ set around each call, in the thread that calls, and put back (docs/accel.md).
 
 from __future__ import annotations
 
+import copy
+import json
 import re
 import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import torch
+from torch import Tensor, nn
 
-from cosyrt.accel.torchscript.manifest import Manifest, path_beside, sha256
 from cosyrt.errors import ArchiveError, one_line
+from cosyrt.files import file_sha256, replace_file
 
 NAME = re.compile(r"(?P<component>[a-z_.]+)\.(?P<precision>fp32|fp16)\.zip")
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
+MANIFEST_BYTES = 1_000_000
+Network = TypeVar("Network", bound=nn.Module)
+
+# Largest difference from the plain float32 model, in units of its largest output. float32: sums in another
+# order (1e-6 is seen). float16 has 11 bits, and ten blocks of rounding: 1e-3 to 5e-3 is seen.
+TOLERANCE = {"fp32": 1e-4, "fp16": 3e-2}
+
+# Edges of chunks, their neighbours, and lengths of no kind: an archive must not know any of them.
+LENGTHS = (1, 2, 7, 24, 25, 26, 50, 63, 101, 137)
+
+
+class Case(NamedTuple):
+    """One call and what the plain model gives."""
+
+    method: str
+    args: tuple[Any, ...]
+    expected: list[Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Where an archive is from and what was measured when it was made."""
+
+    component: str  # such as flow.encoder
+    precision: str  # fp32 or fp16
+    dtype: str  # of its weights
+    methods: list[str]
+    archive_sha256: str
+    checkpoint: str  # the file of weights it was made from
+    checkpoint_sha256: str
+    torch: str  # the release that made it
+    cosyrt: str
+    error: float  # largest distance from the plain model, in units of its largest output
+    cases: int  # calls compared
+
+    @classmethod
+    def beside(cls, archive: Path) -> Manifest | None:
+        """The manifest of an archive, or None where there is none.
+
+        Raises:
+            ArchiveError: it cannot be read.
+        """
+        path = path_beside(archive)
+        try:
+            if path.stat().st_size > MANIFEST_BYTES:
+                raise ValueError(f"larger than {MANIFEST_BYTES} bytes")
+            return cls.from_json(path.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            reason = one_line(error, 120)
+            raise ArchiveError(f"the manifest {path} cannot be read: {reason}; export again") from error
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: it is not an object of exactly these fields.
+        """
+        read = json.loads(text)
+        names = {field.name for field in fields(cls)}
+        if not isinstance(read, dict) or set(read) != names:
+            raise ValueError("it does not hold the fields of a manifest")
+        kinds: dict[str, type] = {"error": float, "cases": int, "methods": list}
+        for name, value in read.items():
+            if not isinstance(value, kinds.get(name, str)):
+                raise ValueError(f"{name!r} is a {type(value).__name__}")
+        return cls(**read)
+
+    def to_json(self) -> str:
+        """One field a line."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    def write_beside(self, archive: Path) -> None:
+        """Write it; it appears whole or not at all."""
+        replace_file(path_beside(archive), self.to_json().encode())
+
+
+def path_beside(archive: Path) -> Path:
+    """Where the manifest of an archive lies: flow.encoder.fp32.zip → flow.encoder.fp32.json."""
+    return archive.with_suffix(".json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +153,15 @@ class Archive:
 
     @property
     def dtype(self) -> torch.dtype:
-        """What it computes in."""
+        """Compute dtype."""
         return DTYPES[self.precision]
 
     def has(self, method: str) -> bool:
-        """Whether it has that method."""
+        """Whether the archive has that method."""
         return method in methods(self.module)
 
     def arguments(self, method: str) -> list[str]:
-        """What a method takes, by name."""
+        """Names of the arguments of a method."""
         schema = self.module._c._get_method(method).schema
         return [argument.name for argument in schema.arguments[1:]]
 
@@ -149,9 +234,9 @@ def _check_manifest(path: Path, manifest: Manifest, checkpoint: Path) -> None:
         )
     if manifest.torch != release:
         raise ArchiveError(f"{path} was made by torch {manifest.torch}, this is {release}; {remedy(path)}")
-    if manifest.checkpoint_sha256 != sha256(checkpoint):
+    if manifest.checkpoint_sha256 != file_sha256(checkpoint):
         raise ArchiveError(f"{path} was made from another checkpoint than {checkpoint}; {remedy(path)}")
-    if manifest.archive_sha256 != sha256(path):
+    if manifest.archive_sha256 != file_sha256(path):
         raise ArchiveError(
             f"{path} is not the file that {path_beside(path).name} was written for; {remedy(path)}, "
             f"or delete {path_beside(path).name} if the archive is upstream's"
@@ -186,3 +271,11 @@ def _check_precision(path: Path, module: torch.jit.ScriptModule) -> None:
 def torch_release() -> str:
     """The running torch, without the part that names its build."""
     return torch.__version__.partition("+")[0]
+
+
+def with_module(network: Network, name: str, module: nn.Module) -> Network:
+    """A network with one module replaced; weights are shared, and the network itself is left as it was."""
+    assert name in network._modules
+    other = copy.copy(network)
+    other._modules = network._modules | {name: module}
+    return other

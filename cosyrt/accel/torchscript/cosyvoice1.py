@@ -1,7 +1,8 @@
-"""Encoders of CosyVoice 1 as archives: the calls they must answer rightly, and modules that run them.
+"""Encoders of CosyVoice 1 as archives: scripted, the calls they must answer, and their places in the model.
 
-Shapes: B batch · T positions of this call · K positions that are seen · D width · H heads · E head width ·
-L layers.
+Shapes: B batch · T positions of this call · K positions to look at · C cache capacity · D width · H heads ·
+E head width · L layers.
+Source of the signatures: upstream's `transformer/encoder.py`.
 """
 
 from __future__ import annotations
@@ -11,24 +12,195 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.accel.torchscript.archive import Archive, remedy
-from cosyrt.accel.torchscript.cases import LENGTHS, Case
-from cosyrt.accel.torchscript.scripted_transformer import ScriptedConformer, ScriptedTransformer
-from cosyrt.accel.torchscript.swap import with_module
+from cosyrt.accel.torchscript.archive import LENGTHS, Archive, Case, remedy, with_module
+from cosyrt.accel.torchscript.scripted import ScriptedAttention, scripted_blocks
 from cosyrt.engine.stages import Networks, Stages
 from cosyrt.errors import ArchiveError
-from cosyrt.models.conformer import Conformer
+from cosyrt.models.conformer import Conformer, RelativeAttention, distances, sinusoids
 from cosyrt.models.kv_cache import KeyValueCache, RelativeCache
 from cosyrt.models.layers import attention_mask, valid_positions
 from cosyrt.models.regulated_flow import RegulatedFlow
-from cosyrt.models.transformer_lm import TransformerLM
+from cosyrt.models.transformer_lm import CachedTransformer, Layer, TransformerLM
 
 log = logging.getLogger(__name__)
 
 CAUSAL = 1  # the chunk of a position that hears itself and those before
 CALLS = (23, 1, 1, 1)  # positions a call: what is read at once, then token by token
+
+
+class ScriptedConformer(nn.Module):
+    """`llm.text_encoder` and `flow.encoder` of CosyVoice 1; with a chunk of 1 each hears those before it."""
+
+    def __init__(self, plain: Conformer, chunk: int | None) -> None:
+        super().__init__()
+        self.embed, self.after_norm = plain.embed, plain.after_norm
+        self.encoders = scripted_blocks(plain.encoders)
+        self.chunk = chunk
+        self.width, self.heads = _sizes(plain.encoders)
+
+    def forward(
+        self,
+        xs: Tensor,  # [B, T, inputs]
+        xs_lens: Tensor,  # [B] positions that are not padding
+        decoding_chunk_size: int = 0,
+        num_decoding_left_chunks: int = -1,
+    ) -> tuple[Tensor, Tensor]:  # [B, T, D] and which positions are not padding [B, 1, T]
+        """Everything at once; the two numbers are upstream's and unused there too."""
+        valid = valid_positions(xs_lens, xs.shape[1])
+        mask = attention_mask(valid, self.chunk)[:, None]
+        x = self.embed(xs)
+        distance = distances(x.shape[1], x.shape[1], self.width, x)
+        none = x.new_zeros([x.shape[0], self.heads, 0, self.width // self.heads])
+        for block in self.encoders:
+            x, _, _ = block(x, mask, distance, none, none)
+        return self.after_norm(x), valid[:, None]
+
+
+class ScriptedCachedAttention(ScriptedAttention):
+    """Self-attention by distance; also over a cache with room for what comes, as the plain model does it."""
+
+    def step(
+        self,
+        x: Tensor,  # [B, T, D]
+        waves: Tensor,  # [1, T', D] sinusoids of the distances that are new
+        rows: Tensor,  # [T'] which they are
+        positions: Tensor,  # [B, T]
+        mask: Tensor,  # [B, 1, T, K]
+        keys: Tensor,  # [B, H, C, E]
+        values: Tensor,  # [B, H, C, E]
+        distance: Tensor,  # [1, H, C, E]
+    ) -> Tensor:  # [B, T, D]
+        """What is new is written to the cache, which keeps its own precision."""
+        q, k, v = self.split(self.linear_q(x)), self.split(self.linear_k(x)), self.split(self.linear_v(x))
+        p, shown = self.split(self.linear_pos(waves)), mask.shape[-1]
+        where = positions[:, None, :, None].expand_as(k)
+        k = keys.scatter_(2, where, k.to(keys.dtype))[:, :, :shown].to(q.dtype)
+        v = values.scatter_(2, where, v.to(keys.dtype))[:, :, :shown].to(q.dtype)
+        p = distance.index_copy_(2, rows, p.to(keys.dtype))[:, :, :shown].to(q.dtype)
+        far = (q + self.pos_bias_v[:, None]) @ p.transpose(-2, -1) * self.scale
+        left = (positions[:, None, :, None] - torch.arange(shown, device=x.device)).clamp(min=0)
+        bias = far.gather(-1, left.expand_as(far)).masked_fill(~mask, float("-inf"))
+        near = q + self.pos_bias_u[:, None]
+        attended = F.scaled_dot_product_attention(near, k, v, attn_mask=bias, scale=self.scale)
+        out: Tensor = self.linear_out(attended.transpose(1, 2).flatten(2))
+        return out
+
+
+class ScriptedLayer(nn.Module):
+    """A layer of the language model: over tensors of the past, or over a cache."""
+
+    def __init__(self, plain: Layer) -> None:
+        super().__init__()
+        self.self_attn, self.feed_forward = ScriptedCachedAttention(plain.self_attn), plain.feed_forward
+        self.norm1, self.norm2 = plain.norm1, plain.norm2
+
+    def forward(
+        self,
+        x: Tensor,  # [B, T, D]
+        mask: Tensor,  # [B, 1, T, K] or what broadcasts to it
+        distance: Tensor,  # [T + K - 1, D]
+        past: Tensor,  # [1, H, past, 2 · E] keys beside values
+    ) -> tuple[Tensor, Tensor]:  # [B, T, D], and keys beside values with the new ones
+        keys, values = past.chunk(2, dim=-1)
+        attended, k, v = self.self_attn(self.norm1(x), mask, distance, keys, values)
+        x = x + attended
+        return x + self.feed_forward(self.norm2(x)), torch.cat([k, v], dim=-1)
+
+    def step(
+        self,
+        x: Tensor,  # [B, T, D]
+        waves: Tensor,  # [1, T', D]
+        rows: Tensor,  # [T']
+        positions: Tensor,  # [B, T]
+        mask: Tensor,  # [B, 1, T, K]
+        keys: Tensor,  # [B, H, C, E]
+        values: Tensor,  # [B, H, C, E]
+        distance: Tensor,  # [1, H, C, E]
+    ) -> Tensor:  # [B, T, D]
+        """The same over a cache."""
+        x = x + self.self_attn.step(self.norm1(x), waves, rows, positions, mask, keys, values, distance)
+        out: Tensor = x + self.feed_forward(self.norm2(x))
+        return out
+
+
+class ScriptedTransformer(nn.Module):
+    """`llm.llm` of CosyVoice 1. `forward` and `forward_chunk` are upstream's, `step` is the plain model's."""
+
+    def __init__(self, plain: CachedTransformer) -> None:
+        super().__init__()
+        self.embed, self.after_norm = plain.embed, plain.after_norm
+        self.width, self.heads = _sizes(plain.encoders)
+        self.encoders = nn.ModuleList(
+            ScriptedLayer(layer) for layer in plain.encoders if isinstance(layer, Layer)
+        )
+
+    def forward(
+        self,
+        xs: Tensor,  # [B, T, D]
+        xs_lens: Tensor,  # [B]
+        decoding_chunk_size: int = 0,
+        num_decoding_left_chunks: int = -1,
+    ) -> tuple[Tensor, Tensor]:  # [B, T, D] and which positions are not padding [B, 1, T]
+        """A whole sequence, each position hearing those before it; the two numbers are unused."""
+        valid = valid_positions(xs_lens, xs.shape[1])
+        x = self.embed(xs)
+        distance = distances(x.shape[1], x.shape[1], self.width, x)
+        none = x.new_zeros([x.shape[0], self.heads, 0, 2 * (self.width // self.heads)])
+        for layer in self.encoders:
+            x, _ = layer(x, attention_mask(valid, 1)[:, None], distance, none)
+        return self.after_norm(x), valid[:, None]
+
+    @torch.jit.export
+    def forward_chunk(
+        self,
+        xs: Tensor,  # [1, T, D] what is new
+        offset: int,
+        required_cache_size: int,
+        att_cache: Tensor = torch.zeros(0, 0, 0, 0),  # noqa: B008 - [L, H, past, 2 · E]; upstream's default
+        cnn_cache: Tensor = torch.zeros(0, 0, 0, 0),  # noqa: B008 - of no use without convolutions
+        att_mask: Tensor = torch.ones((0, 0, 0), dtype=torch.bool),  # noqa: B008 - [1, T, K]; empty: all is seen
+    ) -> tuple[Tensor, Tensor, Tensor]:  # [1, T, D], the caches for the next call
+        """What follows a cache of length `offset`; a `required_cache_size` below zero keeps all of it."""
+        if att_cache.shape[0] == 0:
+            att_cache = xs.new_zeros([len(self.encoders), self.heads, 0, 2 * (self.width // self.heads)])
+        x = self.embed(xs)
+        seen = att_cache.shape[2] + x.shape[1]
+        if att_mask.shape[2] == 0:
+            att_mask = torch.ones(1, 1, 1, dtype=torch.bool, device=x.device)
+        distance = distances(x.shape[1], seen, self.width, x)
+        kept: list[Tensor] = []
+        for i, layer in enumerate(self.encoders):
+            x, past = layer(x, att_mask[:, None, :, :seen], distance, att_cache[i : i + 1])
+            kept.append(past if required_cache_size < 0 else past[:, :, max(seen - required_cache_size, 0) :])
+        return self.after_norm(x), torch.cat(kept), x.new_zeros([len(self.encoders), 0, 0, 0])
+
+    @torch.jit.export
+    def step(
+        self,
+        x: Tensor,  # [B, T, D]
+        positions: Tensor,  # [B, T] where each input stands in its sequence
+        mask: Tensor,  # [B, 1, T, K]
+        keys: Tensor,  # [L, B, H, C, E]
+        values: Tensor,  # [L, B, H, C, E]
+        distance: Tensor,  # [L, 1, H, C, E]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # [B, T, D], and the cache, which is written to
+        """As the plain model does it: what is known of the past is not computed or copied again."""
+        x = self.embed(x)
+        rows = positions.flatten()
+        waves = sinusoids(rows, self.width).to(x.dtype)[None]
+        for i, layer in enumerate(self.encoders):
+            x = layer.step(x, waves, rows, positions, mask, keys[i], values[i], distance[i])  # type: ignore[operator]
+        return self.after_norm(x), keys, values, distance
+
+
+def _sizes(blocks: nn.ModuleList) -> tuple[int, int]:
+    """Width and heads."""
+    attention = blocks[0].get_submodule("self_attn")
+    assert isinstance(attention, RelativeAttention)
+    return attention.linear_q.out_features, attention.heads
 
 
 def lm_of(networks: Networks) -> TransformerLM:

@@ -1,6 +1,7 @@
-"""`flow.encoder` of CosyVoice 2 as an archive: the calls it must get right, and how it takes its place.
+"""`flow.encoder` of CosyVoice 2 as an archive: scripted, the calls it must answer, and its place.
 
-Shapes: B batch · S speech tokens · M mel frames · D width.
+Shapes: B batch · S speech tokens · M = up · S mel frames · T either · D width · H heads · E head width.
+Source of the signatures: upstream's `transformer/upsample_encoder.py`.
 """
 
 from __future__ import annotations
@@ -10,22 +11,115 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.accel.torchscript.archive import Archive, remedy
-from cosyrt.accel.torchscript.cases import LENGTHS, Case
-from cosyrt.accel.torchscript.scripted import ScriptedUpsampleConformer
-from cosyrt.accel.torchscript.swap import with_module
+from cosyrt.accel.torchscript.archive import LENGTHS, Archive, Case, remedy, with_module
+from cosyrt.accel.torchscript.scripted import scripted_blocks
 from cosyrt.engine.stages import Networks, Stages
 from cosyrt.errors import ArchiveError
-from cosyrt.models.conformer import UpsampleConformer
+from cosyrt.models.conformer import UpsampleConformer, distances
 from cosyrt.models.flow import Flow
-from cosyrt.models.layers import at_mel_rate, attention_mask, valid_positions
+from cosyrt.models.layers import CausalConv, at_mel_rate, attention_mask, valid_positions
 from cosyrt.models.stream_cache import StreamCache
 
 log = logging.getLogger(__name__)
 
 CHUNKS = (25, 50, 25, 2)  # tokens a call, one after another
+
+
+class ScriptedConv(nn.Module):
+    """A causal convolution; what is left of its input comes in, and the same for the next call goes out."""
+
+    def __init__(self, plain: CausalConv) -> None:
+        super().__init__()
+        self.weight, self.bias = plain.weight, plain.bias
+
+    def forward(
+        self,
+        x: Tensor,  # [B, C, T]
+        before: Tensor,  # [B, C, reach]
+    ) -> tuple[Tensor, Tensor]:  # [B, C', T] and [B, C, reach]
+        joined = torch.cat([before, x], dim=2)
+        return F.conv1d(joined, self.weight, self.bias), joined[:, :, x.shape[2] :]
+
+
+class ScriptedUpsampleConformer(nn.Module):
+    """`flow.encoder` of CosyVoice 2. `forward` is upstream's; `forward_chunk` goes on from a cache."""
+
+    def __init__(self, plain: UpsampleConformer) -> None:
+        super().__init__()
+        c = plain.config
+        self.up, self.lookahead, self.chunk = c.up, c.lookahead_tokens, c.chunk_tokens
+        self.width, self.heads = c.width, c.heads
+        self.embed, self.up_embed, self.after_norm = plain.embed, plain.up_embed, plain.after_norm
+        self.ahead_conv = plain.pre_lookahead_layer.conv1
+        self.ahead_tail = ScriptedConv(plain.pre_lookahead_layer.conv2)
+        self.up_conv = ScriptedConv(plain.up_layer.conv)
+        self.encoders = scripted_blocks(plain.encoders)
+        self.up_encoders = scripted_blocks(plain.up_encoders)
+
+    def forward(
+        self,
+        xs: Tensor,  # [B, S, D] token embeddings
+        xs_lens: Tensor,  # [B] tokens that are not padding
+        context: Tensor = torch.zeros(0, 0, 0),  # noqa: B008 - [B, lookahead, D] what follows; upstream's own default
+        decoding_chunk_size: int = 0,
+        num_decoding_left_chunks: int = -1,
+        streaming: bool = False,
+    ) -> tuple[Tensor, Tensor]:  # [B, M, D] and which frames are not padding [B, 1, M]
+        """Everything at once, in upstream's terms; the two numbers are upstream's and unused there too."""
+        valid = valid_positions(xs_lens, xs.shape[1])
+        mask = attention_mask(valid, self.chunk if streaming else None)
+        ys, _ = self.forward_chunk(xs, mask, context, self.nothing_before(xs))
+        return ys, valid.repeat_interleave(self.up, dim=1)[:, None]
+
+    @torch.jit.export
+    def forward_chunk(
+        self,
+        xs: Tensor,  # [B, S, D] embeddings of the new tokens
+        mask: Tensor,  # [B, S, past + S] True where a token may look
+        context: Tensor,  # [B, lookahead, D] what follows, or of no length
+        cache: list[Tensor],
+    ) -> tuple[Tensor, list[Tensor]]:  # [B, M, D] and the memory for the tokens that follow
+        """The tokens after those of the memory; empty, there are none before."""
+        if len(cache) == 0:
+            cache = self.nothing_before(xs)
+        later = 1 + 2 * len(self.encoders)  # where the slots of the mel's rate begin
+        x = self.embed(xs)
+        if context.shape[1] > 0:
+            ahead = torch.cat([x, self.embed(context)], dim=1)
+        else:
+            ahead = F.pad(x, (0, 0, 0, self.lookahead))
+        attended, tail = self.ahead_tail(F.leaky_relu(self.ahead_conv(ahead.transpose(1, 2))), cache[0])
+        kept = [tail]
+        x = x + attended.transpose(1, 2)
+        distance = distances(mask.shape[1], mask.shape[2], x.shape[2], x)
+        for i, block in enumerate(self.encoders):
+            x, k, v = block(x, mask[:, None], distance, cache[1 + 2 * i], cache[2 + 2 * i])
+            kept += [k, v]
+        wide, tail = self.up_conv(x.repeat_interleave(self.up, dim=1).transpose(1, 2), cache[later])
+        kept.append(tail)
+        x = self.up_embed(wide.transpose(1, 2))
+        mask = mask.repeat_interleave(self.up, dim=1).repeat_interleave(self.up, dim=2)
+        distance = distances(mask.shape[1], mask.shape[2], x.shape[2], x)
+        for i, block in enumerate(self.up_encoders):
+            j = later + 1 + 2 * i
+            x, k, v = block(x, mask[:, None], distance, cache[j], cache[j + 1])
+            kept += [k, v]
+        return self.after_norm(x), kept
+
+    def nothing_before(self, xs: Tensor) -> list[Tensor]:
+        """The memory of no tokens."""
+        b = xs.shape[0]
+        none = xs.new_zeros([b, self.heads, 0, self.width // self.heads])
+        cache = [xs.new_zeros([b, self.width, 2])]
+        for _ in self.encoders:
+            cache += [none, none]
+        cache.append(xs.new_zeros([b, self.width, 2 * self.up]))
+        for _ in self.up_encoders:
+            cache += [none, none]
+        return cache
 
 
 def flow_of(networks: Networks) -> Flow:

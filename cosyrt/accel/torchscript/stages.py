@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cosyrt.accel.torchscript import cosyvoice1, cosyvoice2
-from cosyrt.accel.torchscript.archive import Archive
-from cosyrt.accel.torchscript.cases import Case
+from cosyrt.accel.torchscript.archive import Archive, Case
 from cosyrt.checkpoint.folder import ModelFolder, WeightsFile
 from cosyrt.engine.stages import Networks, Stages
 

@@ -13,6 +13,7 @@ import torch
 from cosyrt.accel.torchscript.archive import (
     DTYPES,
     Archive,
+    Manifest,
     named,
     read,
     remedy,
@@ -20,9 +21,9 @@ from cosyrt.accel.torchscript.archive import (
     weight_dtype,
     weights,
 )
-from cosyrt.accel.torchscript.manifest import Manifest, sha256
 from cosyrt.accel.torchscript.stages import components_of
 from cosyrt.errors import ArchiveError
+from cosyrt.files import file_sha256
 from cosyrt.lab.doctor.setup import Finding, Setup
 from cosyrt.startup import runtime
 
@@ -72,7 +73,7 @@ def _difference(setup: Setup, path: Path) -> str:
         return ""
     if manifest.torch != torch_release():
         return f"was made by torch {manifest.torch}, and this is {torch_release()}"
-    if manifest.checkpoint_sha256 != sha256(_checkpoint(setup, path)):
+    if manifest.checkpoint_sha256 != file_sha256(_checkpoint(setup, path)):
         return "was made from another checkpoint"
     return ""
 
