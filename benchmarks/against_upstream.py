@@ -47,7 +47,7 @@ MEMORY = "peak memory, MB"
 
 
 class Comparison:
-    """Two sides, and what they answered."""
+    """Two sides, and the seconds that they answered."""
 
     def __init__(self, sides: dict[str, Side]) -> None:
         self.sides = sides
@@ -65,7 +65,7 @@ class Comparison:
         return seconds
 
     def measure(self, rounds: int) -> int:
-        """All but the late chunk, the first round to warm up; how many rounds counted."""
+        """Measure all but the late chunk, the first round to warm up, and give how many rounds count."""
 
         def candidate(name: str) -> Callable[[str], float]:
             return lambda what: self.ask(what, name, *ASKED[what])
@@ -75,7 +75,7 @@ class Comparison:
         return rounds
 
     def measure_once(self, what: str, request: str, seconds: int) -> None:
-        """What takes long: upstream computes all of a stream again for each of its chunks."""
+        """Measure once what takes long: upstream computes all of a stream again for each chunk."""
         for name in self.sides:
             self.ask(what, name, request, seconds * TOKENS_PER_S)
 
@@ -87,7 +87,7 @@ class Comparison:
         return {"what": what, **medians, "times as fast": found.median, "low": found.low, "high": found.high}
 
     def growth(self) -> dict[str, Any]:
-        """How much more a late chunk costs than an early one."""
+        """Ratio of the costs of a late and an early chunk."""
         times = {
             f"{name} s": self.answers[LATE][name][-1] / float(np.median(self.answers[EARLY][name]))
             for name in SIDES
@@ -95,13 +95,13 @@ class Comparison:
         return {"what": f"times as dear late as at {EARLY_S} s"} | times
 
     def memory(self) -> dict[str, Any]:
-        """The most either process has held so far."""
+        """Peak memory of either process so far."""
         needed = {f"{name} s": self.sides[name].ask("memory_mb") for name in SIDES}
         ratio = needed["upstream s"] / needed["cosyrt s"]
         return {"what": MEMORY, **needed, "times as fast": ratio}
 
     def difference(self, folder: Path) -> float:
-        """Between both mels of the same tokens, against the largest value: is it the same model at all?"""
+        """Largest difference of both mels of the same tokens: do both sides run the same model?"""
         mels = []
         for name in SIDES:
             path = folder / f"{name}.npy"
@@ -113,7 +113,7 @@ class Comparison:
 
 @contextmanager
 def both(options: argparse.Namespace, folder: Path, logs: Path) -> Iterator[dict[str, Side]]:
-    """The two processes."""
+    """Run both sides as processes."""
     threads = str(options.threads)
     theirs = [options.upstream_python, "-m", "benchmarks.upstream_side", str(options.upstream)]
     ours = [sys.executable, "-m", "benchmarks.cosyrt_side", str(folder), options.way]
@@ -129,7 +129,7 @@ def both(options: argparse.Namespace, folder: Path, logs: Path) -> Iterator[dict
 
 
 def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--upstream", type=Path, required=True, help="a checkout of CosyVoice")
     parser.add_argument("--upstream-python", default=sys.executable, help="with its requirements installed")
@@ -146,7 +146,7 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def once(comparison: Comparison, options: argparse.Namespace) -> Iterator[list[dict[str, Any]]]:
-    """What takes too long to be measured in every round."""
+    """Measure what takes too long for every round."""
     if options.stream_s:
         comparison.measure_once(STREAM, "stream", options.stream_s)
         yield [comparison.row(STREAM, 1)]
@@ -156,7 +156,7 @@ def once(comparison: Comparison, options: argparse.Namespace) -> Iterator[list[d
 
 
 def compare(options: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
-    """Every figure; exits where the two sides do not run the same model."""
+    """Measure every figure; exit where the two sides do not run the same model."""
     folder = options.folder or work / "model"
     if not folder.exists():
         random_model.write(folder, small=options.small)

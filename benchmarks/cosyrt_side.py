@@ -24,7 +24,7 @@ from cosyrt.voice.voice import Voice
 
 
 class Ours:
-    """What can be asked. Times are in seconds."""
+    """Our pipeline, and the requests it answers; times are in seconds."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline, self.given = pipeline, Given()
@@ -36,7 +36,7 @@ class Ours:
         )
 
     def tokens(self, count: int) -> Iterator[int]:
-        """So many speech tokens of the text, as they are drawn."""
+        """Draw that many speech tokens of the text."""
         p, given = self.pipeline, self.given
         ratio = count / len(given.text)
         exactly = replace(
@@ -49,11 +49,11 @@ class Ours:
         return speech_tokens(p.model.stages, complete(exactly, saying), draw, p.model.device)
 
     def begin(self, *, stream: bool) -> Utterance:
-        """A fresh utterance; what belongs to the voice is kept by the pipeline."""
+        """Begin a fresh utterance; the pipeline keeps what belongs to the voice."""
         return self.pipeline.utterance(Request(voice=self.voice, streamed=stream))
 
     def mels(self, *, stream: bool) -> MelStream:
-        """Tokens to mel."""
+        """Make a stream from tokens to mel."""
         p = self.pipeline
         made = p.model.settings.mel_stream(
             p.model.stages, p.model.settings.flow, p.conditions.of(self.voice), chunked=stream
@@ -62,40 +62,40 @@ class Ours:
         return made
 
     def llm(self, count: int) -> float:
-        """So many speech tokens."""
+        """Time that many speech tokens."""
         watch = Watch()
         made = len(list(self.tokens(count)))
         assert made == count, made
         return watch.s
 
     def flow(self, count: int) -> float:
-        """Tokens to mel in one piece, prompt included."""
+        """Time tokens to mel in one piece, prompt included."""
         tokens = self.given.speech(count).tolist()
         watch = Watch()
         self.mels(stream=False).until(tokens, None)
         return watch.s
 
     def write_mel(self, count: int, path: str) -> None:
-        """For comparison with the other side's."""
+        """Write a mel for comparison with the other side's."""
         mel = self.mels(stream=False).until(self.given.speech(count).tolist(), None)
         np.save(path, mel[0].float().cpu().numpy())
 
     def vocoder(self, frames: int) -> float:
-        """Mel to samples."""
+        """Time mel to samples."""
         mel = torch.tensor(self.given.mel(frames), device=self.pipeline.model.device)[None]
         watch = Watch()
         self.sound().push(mel, True)
         return watch.s
 
     def utterance(self, count: int) -> float:
-        """Text to samples, whole."""
+        """Time text to samples, whole."""
         watch = Watch()
         samples = sum(map(len, self.begin(stream=False).piece(self.tokens(count))))
         assert samples == 960 * count, samples
         return watch.s
 
     def first_audio(self, count: int) -> float:
-        """Until the first chunk of a stream is there."""
+        """Time until the first chunk of a stream is there."""
         watch = Watch()
         next(self.begin(stream=True).piece(self.tokens(count)))
         return watch.s
@@ -112,14 +112,14 @@ class Ours:
         return watch.s, (end - start) / 25
 
     def arrived(self, start: int, tokens: list[int]) -> MelStream:
-        """A stream that has come to that token."""
+        """Run a stream up to a token."""
         mels = self.mels(stream=True)
         for edge in takewhile(lambda edge: edge <= start, self.edges()):
             mels.until(tokens[: edge + self.pipeline.model.settings.chunking.lookahead_tokens], edge)
         return mels
 
     def stream(self, count: int) -> float:
-        """Flow and vocoder of a stream of so many tokens, with a voice that is known."""
+        """Time flow and vocoder of a stream of that many tokens, with a known voice."""
         tokens = self.given.speech(count).tolist()
         ahead = self.pipeline.model.settings.chunking.lookahead_tokens
         mels, sound = self.mels(stream=True), self.sound()
@@ -130,11 +130,11 @@ class Ours:
         return watch.s
 
     def edges(self) -> Iterator[int]:
-        """Where its chunks end."""
+        """Ends of the chunks of a stream."""
         return self.pipeline.model.settings.chunking.edges(len(self.voice.speech_tokens))
 
     def sound(self) -> VocoderStream:
-        """Mel to samples, from the beginning."""
+        """Make a stream from mel to samples."""
         p = self.pipeline
         return p.model.settings.vocoder_stream(
             p.model.stages, p.model.settings.vocoder, torch.Generator().manual_seed(0)
@@ -142,7 +142,7 @@ class Ours:
 
 
 def main(folder: str, name: str, threads: str, cache_gb: str = "") -> None:
-    """Load, then answer."""
+    """Load the model, then answer requests."""
     torch.set_num_threads(int(threads))
     side = Ours(load(folder, device="cpu", accelerate=acceleration(name), plan=False))
     if cache_gb:

@@ -18,7 +18,7 @@ MARKS = (",", ".", "?", "!")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Where health ends. Both teachers stay inside on every text, by a fair margin."""
+    """Limits of healthy speech; both teachers stay inside on every text, by a fair margin."""
 
     click_ratio: float = 4.0  # a bend of the wave against the sharpest within 15 ms on either side
     click_floor: float = 0.025  # espeak-ng's own affricates begin with a step of 0.018
@@ -38,7 +38,7 @@ SOUND_S = {"en": 0.080, "zh": 0.134}  # a phone; an initial or a final: what bot
 
 
 def expected_s(text: str) -> float:
-    """How long the text should take, from its sounds."""
+    """Duration that a text should have, from its sounds."""
     units = ArpabetPinyin()(text)
     marks = sum(unit in MARKS for unit in units)
     chinese = sum(unit.startswith("z:") for unit in units)
@@ -47,7 +47,7 @@ def expected_s(text: str) -> float:
 
 
 def complaints(audio: Audio, text: str, limits: Limits = LIMITS) -> Iterator[str]:
-    """Everything that is wrong, in words; nothing for healthy speech."""
+    """Say everything that is wrong with a recording; nothing for healthy speech."""
     samples = audio.samples
     about_s = expected_s(text)
     if not limits.shortest <= audio.seconds / about_s <= limits.longest:

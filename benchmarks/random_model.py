@@ -53,7 +53,7 @@ EITHER = {"rope_theta": 1e6, "rms_norm_eps": 1e-6, "tie_word_embeddings": True, 
 
 
 def write(folder: Path, *, small: bool) -> None:
-    """Description, weights and tokenizer; a text token is a byte, and there is no encoder for voices."""
+    """Write description, weights and tokenizer; a text token is a byte, and voices have no encoder."""
     words = folder / "CosyVoice-BlankEN"
     words.mkdir(parents=True)
     (words / "config.json").write_text(json.dumps((SMALL_WORDS if small else PUBLISHED_WORDS) | EITHER))
@@ -73,7 +73,7 @@ def write(folder: Path, *, small: bool) -> None:
 
 
 def _language_model(config: LanguageModelConfig) -> dict[str, torch.Tensor]:
-    """It never stops by itself; and upstream's files have the head of the text model, too."""
+    """Make a language model that never stops by itself; upstream's files have the text model's head, too."""
     model = SpeechLanguageModel(config)
     model.llm_decoder.bias.data[config.speech_vocabulary :] = NEVER
     tensors = official_language_model_keys(model.state_dict())

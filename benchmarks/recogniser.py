@@ -22,7 +22,7 @@ class Recogniser:
         self._decoder = Decoder(samprate=RECOGNISER_HZ, loglevel="FATAL")
 
     def words(self, audio: Audio) -> list[str]:
-        """What it hears, whatever it heard before: its estimates of noise and mean begin anew."""
+        """Recognise words whatever was heard before: the estimates of noise and mean begin anew."""
         samples = np.clip(audio.resample(RECOGNISER_HZ).samples, -1, 1)
         self._decoder.reinit_feat()
         self._decoder.start_utt()

@@ -1,4 +1,4 @@
-"""What every benchmark prints and writes: a table, the machine it ran on, JSON."""
+"""Tables, the machine and JSON, as every benchmark prints and writes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Row = Mapping[str, Any]
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Aligned columns in the order of the first row's keys; numbers with three digits, nothing for None."""
+    """Align columns in the order of the first row's keys; numbers have three digits, None is empty."""
     if not rows:
         return ""
     cells = [list(rows[0]), *([_cell(row.get(column)) for column in rows[0]] for row in rows)]
@@ -28,7 +28,7 @@ def _cell(value: object) -> str:
 
 
 def machine() -> dict[str, str | int]:
-    """The processor, how much of it is used, and the versions that the figures depend on."""
+    """Describe the processor, how much of it is used, and the versions that the figures depend on."""
     import torch
 
     from cosyrt.machine.probe import cpu_name, usable_cores
@@ -45,6 +45,6 @@ def machine() -> dict[str, str | int]:
 
 
 def write_json(path: Path, **content: Any) -> None:
-    """The figures with the machine, for other programs."""
+    """Write the figures with the machine, for other programs."""
     text = json.dumps({"machine": machine(), **content}, ensure_ascii=False, indent=1)
     path.write_text(text + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What both sides of a comparison are given and asked, and how: requests as lines of JSON.
+"""Requests and inputs for both sides of a comparison, as lines of JSON.
 
 A side is a process with a model in it. This file needs numpy and the standard library only, so that it runs
 beside upstream's requirements as well.
@@ -30,7 +30,7 @@ KINDS = 100  # of text and speech tokens: no model has fewer
 
 
 class Given:
-    """The same prompt, text and speech tokens for both sides."""
+    """One prompt, text and list of speech tokens, given to both sides."""
 
     def __init__(self) -> None:
         random = np.random.default_rng(0)
@@ -41,29 +41,29 @@ class Given:
         self.speaker = random.standard_normal(SPEAKER_WIDTH).astype(np.float32)
 
     def speech(self, count: int) -> np.ndarray:  # int64 [count]
-        """Speech tokens, neighbours alike as in speech."""
+        """Draw speech tokens, neighbours alike as in speech."""
         kinds = np.random.default_rng(1).integers(0, KINDS, count)
         return np.repeat(kinds, 2)[:count]
 
     def mel(self, frames: int) -> np.ndarray:  # float32 [80, frames]
-        """A mel of noise at the level of speech."""
+        """Draw a mel of noise at the level of speech."""
         return np.random.default_rng(2).normal(-6, 2, (MELS, frames)).astype(np.float32)
 
 
 class Watch:
-    """Seconds since it was made."""
+    """A stop watch that starts when it is made."""
 
     def __init__(self) -> None:
         self._begin = time.perf_counter()
 
     @property
     def s(self) -> float:
-        """Until now."""
+        """Seconds since the start."""
         return time.perf_counter() - self._begin
 
 
 def memory_mb() -> float:
-    """The most that this process has held."""
+    """Largest memory that this process has held, in MB."""
     return own_peak_bytes() / 2**20
 
 
@@ -77,7 +77,7 @@ def serve(methods: dict[str, Callable[..., Any]]) -> None:
 
 
 class Side:
-    """A process that answers."""
+    """A process that answers requests."""
 
     def __init__(self, command: Sequence[str], log: Path) -> None:
         root = Path(__file__).parent.parent
@@ -96,7 +96,7 @@ class Side:
             )
 
     def ask(self, name: str, *arguments: Any) -> Any:
-        """The answer to one request.
+        """Send one request and wait for the answer.
 
         Raises:
             SystemExit: the process has died; its last words are in the message.
@@ -117,7 +117,7 @@ class Side:
 
 
 def hops(edges: Iterator[int], at: int) -> tuple[int, int]:
-    """The chunk of a schedule in which that token lies: its first token, and the one after its last."""
+    """Find the chunk in which a token lies: its first token, and the one after its last."""
     start = 0
     for end in edges:
         if end > at:

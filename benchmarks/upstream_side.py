@@ -27,7 +27,7 @@ HOP, LONGEST_HOP = 25, 100
 
 
 def stand_in(name: str, **names: Any) -> None:
-    """An empty module of that name."""
+    """Put an empty module in the place of a missing one."""
     module = ModuleType(name)
     vars(module).update(names, __path__=[])
     sys.modules[name] = module
@@ -61,7 +61,7 @@ def load(checkout: Path, folder: Path) -> Any:
 
 
 class Upstream:
-    """What can be asked. Times are in seconds."""
+    """Upstream's model, and the requests it answers; times are in seconds."""
 
     def __init__(self, model: Any) -> None:
         self.model, given = model, Given()
@@ -75,14 +75,14 @@ class Upstream:
         self.plain_inference = model.llm.inference
 
     def speak_exactly(self, count: int) -> None:
-        """The language model makes that many tokens of the text, whatever it would."""
+        """Make the language model speak exactly that many tokens of the text."""
         ratio = count / self.text.shape[1]
         self.model.llm.inference = partial(
             self.plain_inference, min_token_text_ratio=ratio, max_token_text_ratio=ratio
         )
 
     def llm(self, count: int) -> float:
-        """So many speech tokens."""
+        """Time that many speech tokens."""
         self.speak_exactly(count)
         watch = Watch()
         made = list(
@@ -100,7 +100,7 @@ class Upstream:
         return watch.s
 
     def mel(self, count: int) -> torch.Tensor:  # [1, 80, M]
-        """Of so many tokens, in one piece."""
+        """Compute the mel of that many tokens in one piece."""
         token = torch.tensor(self.given.speech(count))[None].int()
         mel, _ = self.model.flow.inference(
             token=token,
@@ -116,24 +116,24 @@ class Upstream:
         return mel
 
     def flow(self, count: int) -> float:
-        """Tokens to mel in one piece, prompt included."""
+        """Time tokens to mel in one piece, prompt included."""
         watch = Watch()
         self.mel(count)
         return watch.s
 
     def write_mel(self, count: int, path: str) -> None:
-        """For comparison with the other side's."""
+        """Write a mel for comparison with the other side's."""
         np.save(path, self.mel(count)[0].numpy())
 
     def vocoder(self, frames: int) -> float:
-        """Mel to samples."""
+        """Time mel to samples."""
         mel = torch.tensor(self.given.mel(frames))[None]
         watch = Watch()
         self.model.hift.inference(speech_feat=mel, cache_source=torch.zeros(1, 1, 0))
         return watch.s
 
     def speech(self, count: int, *, stream: bool) -> Iterator[dict[str, torch.Tensor]]:
-        """All of it, by upstream's own `tts`."""
+        """Speak by upstream's own `tts`."""
         self.speak_exactly(count)
         self.model.token_hop_len = HOP  # it grows with every stream, and nobody sets it back
         return self.model.tts(
@@ -148,14 +148,14 @@ class Upstream:
         )
 
     def utterance(self, count: int) -> float:
-        """Text to samples, whole."""
+        """Time text to samples, whole."""
         watch = Watch()
         samples = sum(part["tts_speech"].shape[1] for part in self.speech(count, stream=False))
         assert samples == 960 * count, samples
         return watch.s
 
     def first_audio(self, count: int) -> float:
-        """Until the first chunk of a stream is there; the language model's thread is waited for after it."""
+        """Time until the first chunk of a stream is there; the language model's thread is joined after it."""
         watch = Watch()
         speech = self.speech(count, stream=True)
         next(speech)
@@ -173,7 +173,7 @@ class Upstream:
         return watch.s, (end - start) / HOP
 
     def stream(self, count: int) -> float:
-        """Flow and vocoder of a stream of so many tokens, with a voice that is known."""
+        """Time flow and vocoder of a stream of that many tokens, with a known voice."""
         ahead, start = self.model.flow.pre_lookahead_len, 0
         self.model.hift_cache_dict["chunk"] = None
         watch = Watch()
@@ -184,7 +184,7 @@ class Upstream:
         return watch.s
 
     def sound(self, start: int, given: int, *, finalize: bool = False) -> None:
-        """The samples from that token on, when so many are there."""
+        """Samples from a token on, when so many are there."""
         self.model.token2wav(
             token=torch.tensor(self.given.speech(given))[None],
             prompt_token=self.prompt,
@@ -198,7 +198,7 @@ class Upstream:
 
 
 def length(tensor: torch.Tensor) -> torch.Tensor:
-    """As upstream wants it."""
+    """Length as upstream's tensors want it."""
     return torch.tensor([tensor.shape[1]], dtype=torch.int32)
 
 
@@ -212,7 +212,7 @@ def _edges() -> Iterator[int]:
 
 
 def _joint(model: Any) -> dict[str, torch.Tensor]:
-    """What the vocoder keeps of the chunk before."""
+    """Overlap that upstream's vocoder keeps of the chunk before."""
     frames, samples = model.mel_cache_len, model.source_cache_len
     return {
         "mel": torch.full((1, 80, frames), -6.0),
@@ -222,7 +222,7 @@ def _joint(model: Any) -> dict[str, torch.Tensor]:
 
 
 def main(checkout: str, folder: str, threads: str) -> None:
-    """Load, then answer."""
+    """Load the model, then answer requests."""
     torch.set_num_threads(int(threads))
     side = Upstream(load(Path(checkout).resolve(), Path(folder)))
     names = ("llm", "flow", "vocoder", "utterance", "first_audio", "chunk", "stream", "write_mel")

@@ -104,7 +104,7 @@ def _as_json(report: TuneReport) -> dict[str, Any]:
 
 def _print(report: TuneReport) -> None:
     work = ", ".join(f"{part} {report.shares.share(part):.0%}" for part in report.shares.seconds)
-    click.echo(f"Of the work, the plain way: {work}.\n")
+    click.echo(f"Shares of the work when nothing is accelerated: {work}.\n")
     rows = sorted(report.rows, key=lambda row: (row.part, -row.gain))
     cells = [_cells(row) for row in (rows if report.whole is None else [*rows, report.whole])]
     click.echo(table(TUNE_COLUMNS, cells, wrapped=True))
@@ -128,6 +128,6 @@ def _cells(row: TrialResult) -> tuple[str, ...]:
 
 def _summary(report: TuneReport) -> str:
     if not report.plan.parts:
-        return f"The plain way it is, as {report.path} says from now on."
+        return f"Nothing that was tried is faster than the plain way, which runs from now on: {report.path}"
     ways = ", ".join(f"{part} by {planned.backend}" for part, planned in report.plan.parts.items())
     return f"{report.plan.speedup:.2f} times as fast as the plain way: {ways}. The plan: {report.path}"

@@ -1,4 +1,4 @@
-"""cosyrt voices: who can speak. Those of a model, and those registered once and used by name."""
+"""cosyrt voices: the voices of a model, and those that were registered once and are used by name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what 
 
 @click.group()
 def voices() -> None:
-    """The voices of a model, and those that were registered.
+    """Manage the voices of a model and those that were registered.
 
     \b
     cosyrt voices add me clip.wav --text "What is said in the clip."
@@ -56,7 +56,7 @@ def voices() -> None:
 @json_option
 @verbose_option
 def list_voices(folder: str | None, as_json: bool) -> None:
-    """Each voice: its language, where it is from, its model family, how long its prompt is."""
+    """List the voices: language, where each is from, model family, how long its prompt is."""
     rows = [*_rows_of_model(folder), *_rows_of_registered()]
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False))
@@ -70,7 +70,7 @@ def list_voices(folder: str | None, as_json: bool) -> None:
 @json_option
 @verbose_option
 def show(name: str, folder: str | None, as_json: bool) -> None:
-    """All that is known of the voice NAME."""
+    """Show all that is known of the voice NAME."""
     voice = _named(name, folder)
     facts = _facts(voice)
     click.echo(json.dumps(facts, ensure_ascii=False) if as_json else _lines(facts))

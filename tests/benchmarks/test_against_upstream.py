@@ -123,7 +123,7 @@ def test_ratios_are_of_both_sides(tmp_path: Path) -> None:
 
 
 def test_a_dead_side_tells_its_last_words(tmp_path: Path) -> None:
-    """What it wrote to standard error is in the message."""
+    """The message has what the process wrote to standard error."""
     dead = side("raise ValueError('no such checkout')", tmp_path / "log")
     with pytest.raises(SystemExit, match="no such checkout"):
         dead.ask("llm", 1)

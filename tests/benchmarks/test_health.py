@@ -70,7 +70,7 @@ def test_a_fault_is_found(spoil, complaint):
 
 
 def test_the_texts_are_many_and_of_every_length():
-    """The same texts in each run, short and long, in both languages."""
+    """Each run has equal texts, short and long, in both languages."""
     texts = sentences(["One two three four five."] * 3, ["今天的天气很好。"] * 3, 60)
     assert texts == sentences(["One two three four five."] * 3, ["今天的天气很好。"] * 3, 60)
     assert sum(text.isascii() for text in texts) == 30

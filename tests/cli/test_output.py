@@ -48,7 +48,7 @@ def test_without_standard_output_a_file_is_still_written(tmp_path: Path) -> None
     ],
 )
 def test_a_stream_that_is_needed_and_closed(arguments: list[str], closed: int, message: str) -> None:
-    """It is named, as a mistake in how the command was called."""
+    """The error names the stream, as a mistake in how the command was called."""
     done = cosyrt("say", *arguments, closed=closed)
     assert (done.returncode, done.stderr) == (2, f"cosyrt: {message}\n")
 

@@ -82,7 +82,7 @@ def test_a_voice_is_registered_once_and_used_by_name(
 def test_the_prompt_is_cut_so_that_the_first_chunk_is_short(
     library: VoiceLibrary, loaded: None, tiny: cosyrt.Pipeline, clip: Path
 ) -> None:
-    """Of 75 tokens twelve of silence are left out: the first chunk ends after 12 and needs 3 more."""
+    """Twelve of 75 tokens are silence and left out: the first chunk ends after 12 and needs 3 more."""
     facts = told("add", "me", clip, "--text", "My own words.")
     assert (facts[0]["prompt_s"], facts[0]["first_chunk_s"]) == (63 / 25, 0.6)
     first = next(stream := tiny.stream("hello hello hello hello", voice="me"))
@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be_used_is_told_before_the_model_is_loaded(
 
 
 def test_a_name_of_the_models_own(library: VoiceLibrary, loaded: None, clip: Path) -> None:
-    """It would never be found, so it is refused: when a voice is added, imported and renamed."""
+    """A voice of that name would never be found: adding, importing and renaming refuse it."""
     assert "a voice 'ann' of its own" in refused(2, "add", "ann", clip)
     builtin = told("list")[0]["name"]
     path = library.add(voice())
@@ -159,7 +159,7 @@ def test_the_list(library: VoiceLibrary, tiny_folder: Path) -> None:
 
 
 def test_a_damaged_file_hides_no_other(library: VoiceLibrary, tiny_folder: Path) -> None:
-    """It is one line on standard error; removing it needs no reading."""
+    """A damaged file is one line on standard error; removing it needs no reading."""
     library.add(voice())
     library.path("Bad").write_bytes(b"damaged")
     result = run("list", "--json", "--model", tiny_folder)
@@ -282,7 +282,7 @@ def test_imports_that_are_damaged(
 def test_a_voice_of_another_model(
     library: VoiceLibrary, loaded: None, tiny: cosyrt.Pipeline, changes: dict[str, Any], words: str
 ) -> None:
-    """It is refused by name, in one line, where it is used."""
+    """A voice of another model is refused by name, in one line, where it is used."""
     library.add(voice(**changes))
     assert words in refused(6, "preview", "Ada", "-o", "a.wav")
     with pytest.raises(cosyrt.VoiceError, match=words):

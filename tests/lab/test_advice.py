@@ -170,7 +170,7 @@ def write(path: Path, backend: str, **other: str) -> None:
 
 
 def test_a_plan_of_this_machine_is_measured(tmp_path: Path) -> None:
-    """What it runs is to be used, with its factor, its part and the model."""
+    """The backend of a plan is to be used; the reason has its factor, its part and the model."""
     write(tmp_path / "a.json", "bf16")
     (tmp_path / "broken.json").write_text("{")
 

@@ -54,7 +54,7 @@ def _takes_its_leave(path: str) -> int:
 
 
 def test_a_child_that_has_answered_may_clean_up(tmp_path: Path) -> None:
-    """What it registered for its end is run: nothing of it, such as a semaphore, stays behind."""
+    """Functions that it registered for its exit run: nothing of it, such as a semaphore, stays behind."""
     path = tmp_path / "left"
 
     assert call_in_child(_takes_its_leave, str(path), timeout_s=ENOUGH_S).value == 1
@@ -100,7 +100,7 @@ def _waits_for_its_leave(path: str) -> None:
 
 
 def test_a_hanging_child_may_clean_up(tmp_path: Path) -> None:
-    """It is asked to leave before it is killed: a compiler that it runs ends, no semaphore leaks."""
+    """A child is asked to leave before it is killed: a compiler that it runs ends, no semaphore leaks."""
     path = tmp_path / "left"
     outcome = call_in_child(_waits_for_its_leave, str(path), timeout_s=3.0)
 

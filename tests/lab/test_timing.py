@@ -157,7 +157,7 @@ def test_an_a_a_run_sets_what_may_be_claimed() -> None:
 
 
 def test_the_interval_covers_the_truth() -> None:
-    """Of a hundred noisy measurements of a factor 1.5, about 95 intervals hold it."""
+    """About 95 of the intervals of a hundred noisy measurements of a factor 1.5 hold it."""
     random = np.random.default_rng(1)
     held = 0
     for _ in range(100):

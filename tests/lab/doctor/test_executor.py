@@ -73,7 +73,7 @@ def test_plans_for_new_lengths_are_named_as_the_cause() -> None:
 
 
 def test_a_call_over_the_limit_is_an_answer_too() -> None:
-    """It was stopped; what it had compiled until then is known."""
+    """A call that was stopped still tells how many plans it had compiled."""
     result = report_of(SHARE, OURS, calls({"eager": 1, "upstream": 1}, {"upstream": 9}, last=False), 30)
 
     assert not result.finished
@@ -141,7 +141,7 @@ def test_from_end_to_end(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_other_families_have_no_such_case(tmp_path: Path) -> None:
-    """It says which folder is wrong."""
+    """The error says which folder is wrong."""
     folder = ModelFolder(tmp_path, "cosyvoice3", {})
 
     with pytest.raises(UsageError, match="the case is of CosyVoice 2"):
@@ -191,7 +191,7 @@ def test_ours_leaves_the_rest_of_the_process_as_it_was(
 
 
 def test_a_call_over_the_limit_is_the_last(exported: dict[str, Exported]) -> None:
-    """It is reported as unfinished, and nothing comes after it."""
+    """The call is reported as unfinished, and nothing comes after it."""
     calls = encoder_calls(experiment(exported, variants=("eager",), lengths=(60_000, 5)), limit_s=0.01)
 
     assert [(call.variant, call.tokens, call.finished) for call in calls] == [("eager", 60_000, False)]

@@ -22,7 +22,7 @@ class RefusingCard(SpillingCard):
 
 
 def test_memory_spills_where_copies_become_slow(healthy: Setup) -> None:
-    """It is told after how much more; with room for speaking, or a driver that refuses, nothing spills."""
+    """The finding says after how much more; with room to speak, or a driver that refuses, nothing spills."""
     found = {kind: memory_spill(replace(healthy, card=kind())) for kind in (RoomyCard, RefusingCard)}
     spilled = memory_spill(replace(healthy, card=SpillingCard()))
 
@@ -51,7 +51,7 @@ def test_threads_are_judged_by_pairs(crowded: Setup, clock: Clock, alone_s: floa
 
 
 def test_the_share_decides_and_not_the_part(healthy: Setup) -> None:
-    """The same change of the encoder is a cause at 1 % of the work and none at 25 %."""
+    """A changed encoder is a cause at 1 % of the work and none at 25 %."""
     changed = with_stage(healthy, "encode", lambda *args: healthy.stages.encode(*args))
     tiny = replace(changed, shares={**healthy.shares, "encode": 0.03})
 

@@ -54,7 +54,7 @@ def test_a_stale_plan_is_told_with_what_changed(healthy: Setup) -> None:
 
 
 def test_libraries_for_two_releases_of_cuda_are_told(healthy: Setup) -> None:
-    """Of torch and of onnxruntime the first number must be the same; and torch must have CUDA for a card."""
+    """Torch and onnxruntime must agree in the first number; and torch must have CUDA for a card."""
     both = {"CUDA of torch": "13.0", "CUDA of onnxruntime": "12.8"}
     other = version_mismatch(replace(healthy, machine=replace(LAPTOP, runtimes=both)))
     none = version_mismatch(replace(healthy, machine=LAPTOP))
