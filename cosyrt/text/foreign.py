@@ -26,7 +26,7 @@ _WORDS = {
     "Turkish": "ve bir bu için değil ile var yaşında lira saat çok ben",
     "Vietnamese": "và là của không có một cho được tôi với này năm",
 }
-_FOREIGN = frozenset(word for words in _WORDS.values() for word in words.split())
+_LANGUAGES = [frozenset(words.split()) for words in _WORDS.values()]
 _ENGLISH = frozenset(
     "the of and to in is it you that he was for on are with as i his they be at have this from or "
     "had by but what "
@@ -47,13 +47,18 @@ _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 
 def is_foreign(text: str) -> bool:
     """Whether text without Chinese or Japanese is in another language than English."""
-    words = sorted({word.lower() for word in _WORD.findall(text) if word.isalpha()})
-    letters = sum(len(word) for word in words)
-    if letters and sum(map(len, _LATIN.findall(text))) * 2 < letters:
+    words = {word.lower() for word in _WORD.findall(text) if word.isalpha()}
+    letters = sum(map(len, words))
+    if letters and sum(len(_LATIN.findall(word)) for word in words) * 2 < letters:
         return True
-    other = sum(word in _FOREIGN and word not in _BOTH for word in words)
-    english = sum(word in _ENGLISH and word not in _BOTH for word in words)
+    english = len(words & _ENGLISH - _BOTH)
     accents = sum(not word.isascii() for word in words)
-    if accents < 3:
-        accents = min(accents, 1) if other else 0
-    return other + accents >= 2 and other + accents > english
+    return any(_is_in(words, language, english, accents) for language in _LANGUAGES)
+
+
+def _is_in(words: set[str], language: frozenset[str], english: int, accents: int) -> bool:
+    """Whether enough of the words are of a language, and more than are English."""
+    strong, weak = len(words & language - _BOTH), len(words & language & _BOTH)
+    if strong and accents:
+        strong += 1
+    return strong > english and (strong >= 2 or (strong == 1 and weak >= 3 and not english))

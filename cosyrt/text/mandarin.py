@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from cosyrt.text import particles
+
 _INITIALS = "b p m f d t n l g k h j q x zh ch sh r z c s".split()
 _FINALS = (
     "a o e ai ei ao ou an en ang eng er ong i ia ie iai iao iou ian in iang ing io iong "
@@ -32,7 +34,7 @@ SHORTENED = {"iu": "iou", "ui": "uei", "un": "uen"}
 _NUMERALS = "〇零一二三四五六七八九"
 # Where 一 is a number or the end of a word, and keeps its first tone.
 _YI_KEEPS_ITS_TONE = re.compile(
-    f"一(?=[{_NUMERALS}十月号])|(?<=月)一(?=日)"
+    f"一(?=[{_NUMERALS}十月号楼])|一(?=年级|等奖|级|线城)|(?<=月)一(?=日)"
     f"|(?<=[{_NUMERALS}十第初之唯专归均])一|(?<=星期|礼拜)一"
     # A decimal point, but not 一点一滴 and 一点一点地.
     f"|(?<=点)(?<!一点)一|(?<=一点)一(?!滴|点(?![{_NUMERALS}]))"
@@ -56,6 +58,8 @@ def hanzi_units(text: str) -> list[str]:
         errors=lambda unknown: ["" for _ in unknown],  # type: ignore[arg-type,return-value]
     )
     if len(syllables) == len(text):
+        for position, syllable in particles.readings(text).items():
+            syllables[position] = syllable
         syllables = [_tone_sandhi(text, syllables, position) for position in range(len(text))]
     return [unit for syllable in syllables for unit in syllable_units(syllable)]
 
@@ -88,7 +92,7 @@ def _tone_sandhi(text: str, syllables: list[str], position: int) -> str:
     if character not in "一不" or syllable[:-1] not in ("yi", "bu"):
         return syllable
     before, after = text[position - 1 : position], text[position + 1 : position + 2]
-    if before and before == after and before not in _NUMERALS + "点":
+    if before and before == after and before not in _NUMERALS + "点不":
         return syllable[:-1] + "5"
     next_tone = syllables[position + 1][-1:] if after else ""
     if character == "不":

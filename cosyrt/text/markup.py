@@ -35,6 +35,7 @@ _TABLE_RULE = re.compile(r"\s*\|?(?:\s*:?-{2,}:?\s*\|)+(?:\s*:?-{2,}:?)?\s*")
 _QUOTE = re.compile(r"(?:\s*>)+ ?")
 _HEADING = re.compile(r"\s*#{1,6}\s+(.*?)(?:\s+#+)?\s*")
 _BULLET = re.compile(r"\s*[-*+•·◦▪●○■□–—]\s+(?:\[[ xX]\]\s+)?")
+_CELL = re.compile(r"^\s*\||(?<!\|)\|(?!\|).*(?<!\|)\|(?!\|)|\s\|\s")
 _NUMBER = re.compile(r"(\s*\**)(\d{1,3})[.)]\s*(?=\D)")
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]{1,20}\]:?")
 _IMAGE_OR_LINK = re.compile(
@@ -94,7 +95,7 @@ def _line(line: str, starts_line: bool) -> str:
         if any(silent.fullmatch(line) for silent in (_RULE, _FENCE, _TABLE_RULE)):
             return ""
         line = _without_prefix(line)
-    if "|" in line and (line.count("|") > 1 or line.lstrip().startswith("|") or " | " in line):
+    if _CELL.search(line):
         line = _row(line)
     return _inline(line)
 

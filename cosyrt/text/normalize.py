@@ -35,6 +35,14 @@ _UNSPEAKABLE = re.compile(
 _ALPHABETS = r"[!-~\u00a1-\u1fff\uac00-\ud7af]"
 _LOOSE_BLANK = re.compile(rf"(?<!{_ALPHABETS}) | (?!{_ALPHABETS})")
 _CHINESE_ALONE = re.compile(r"\A\s*(?:\d+\s*\Z|[-−+]?[¥￥]|\+86)|[。！？，；：、]")
+# A number and the unit or letter beside it: no words that would tell a language.
+_WITH_UNIT = re.compile(
+    r"\d[\d.,]*(?:[A-Za-zµ°%/²³]{1,8}(?![A-Za-z])"
+    r"| (?:°[CF]|km|kg|cm|mm|m|g|ml|mL|L|[MGT]B|kWh|mmHg|m/s)(?![A-Za-z]))?"
+)
+_WORDS = re.compile(f"[{LATIN}]")
+# Letters, numbers and signs with a name; a line of other marks is silence.
+_SAYABLE = re.compile(r"[^\W_]|[%‰$€£¥￥₹¢°&@=+×÷±√∞≈≠≥≤§©]")
 _STOP = re.compile(r"\.(?![A-Za-z0-9])")
 # The stress of a sound in brackets (`[AA1]`, CosyVoice 3) is no number: it passes in private characters.
 _STRESS = re.compile(r"(?<=\[[A-Z][A-Z])[012](?=\])")
@@ -56,8 +64,9 @@ def spoken_language(text: str) -> str | None:
     Upstream reads a text of digits alone in Chinese, other numbers in English; sums of yuan and telephone
     numbers of China are read in Chinese too.
     """
-    if language_of(text) or not _is_letterless(text):
-        return language_of(text)
+    language = language_of(text)
+    if not (language == "en" and _is_quantity(text)) and (language or not _is_letterless(text)):
+        return language
     return "zh" if _CHINESE_ALONE.search(text) else "en"
 
 
@@ -106,7 +115,7 @@ class Reader:
         lines = plain_lines(
             text, starts_line=passage.starts_line, in_code=passage.in_code, unknown_tag=self._tags.warn
         )
-        for line in filter(None, map(_clean, lines)):
+        for line in filter(_SAYABLE.search, map(_clean, lines)):
             yield from self._line(line, passage.ended)
 
     def _line(self, line: str, ended: bool) -> Iterator[str]:
@@ -160,6 +169,11 @@ def _clean(text: str) -> str:
     return " ".join(hidden.split())
 
 
+def _is_quantity(text: str) -> bool:
+    """Whether all letters belong to units or stand at a number: `5kg`, `705A`."""
+    return not _WORDS.search(_WITH_UNIT.sub("", fold(text)))
+
+
 def _is_letterless(text: str) -> bool:
     return bool(text.strip()) and not any(character.isalpha() for character in text)
 
@@ -167,6 +181,8 @@ def _is_letterless(text: str) -> bool:
 def _reading_language(line: str) -> str | None:
     """The language whose rules read a line; `other` has none, a line without a letter gives None."""
     language = language_of(line)
+    if language == "en" and _is_quantity(line):
+        return None
     if language == "en" and foreign.is_foreign(line):
         return "other"
     if language in ("ko", None):

@@ -21,7 +21,7 @@ _PROSE_LINE = 40  # a line of English at least this long goes on in the next one
 _BLOCK_SIZE = 4_096
 
 _END = re.compile(
-    r"(?P<newline>[ \t\r]*\n\s{0,200})"
+    r"(?P<newline>[ \t\r]{0,9}\n\s{0,200})"
     r"""|(?P<marks>[。？！；：、.?!;:]{1,64})(?P<closing>["”’'」』）)\]*_~`]{0,8})"""
 )
 _STRONG = frozenset("。？！")

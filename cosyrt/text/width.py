@@ -20,7 +20,7 @@ _SUBSCRIPTS = {chr(0x2080 + digit): str(digit) for digit in range(10)}
 _UNITS = {
     "㎡": "m²", "㎢": "km²", "㎠": "cm²", "㎟": "mm²", "㎥": "m³", "㎦": "km³", "㎤": "cm³", "㎣": "mm³",
     "㏄": "cc",
-    "℃": "°C", "℉": "°F", "μ": "µ", "㎍": "µg", "㎕": "µl", "㎛": "µm", "㎲": "µs", "㎧": "m/s",
+    "№": "No.", "℃": "°C", "℉": "°F", "μ": "µ", "㎍": "µg", "㎕": "µl", "㎛": "µm", "㎲": "µs", "㎧": "m/s",
     "㎨": "m/s²", "Ω": "Ω", "K": "K",
 }  # fmt: skip
 _MORE = {
@@ -49,11 +49,11 @@ _MORE = {
 _TABLE = str.maketrans(
     {chr(code): chr(plain) for code, plain in _FULL_WIDTH.items() if chr(code) not in _CHINESE_MARKS}
     | {chr(code): unicodedata.normalize("NFKC", chr(code)) for code in range(0x3371, 0x33E0)}
-    | {chr(code): unicodedata.normalize("NFKC", chr(code)) for code in range(0x2460, 0x2474)}
+    | {chr(code): unicodedata.normalize("NFKC", chr(code)) + ", " for code in range(0x2460, 0x2474)}
     | _DASHES | _TILDES | _SPACES | _SUBSCRIPTS | _UNITS | _MORE
 )  # fmt: skip
 _COLON = re.compile(r"(?<=\d)：(?=\d)")
-_POINT = re.compile(r"．(?=\d)")
+_POINT = re.compile(r"(?<=[A-Za-z0-9Ａ-Ｚａ-ｚ０-９])．(?=[A-Za-z0-9Ａ-Ｚａ-ｚ０-９])|．(?=\d)")
 
 
 def fold(text: str) -> str:

@@ -118,8 +118,12 @@ CODES = rules(
         r"(?<![\w-])(ISBN(?:-1[03])?:? ?)(\d(?:[- ]?\d){8,11}[- ]?[\dXx])(?![\w-])",
         lambda f: "ISBN " + _groups_of(f[2]),
     ),
+    (r"\b(localhost):(\d{2,5})\b", lambda f: f"{f[1]} port {numbers.digits(f[2])}"),
     # Telephone numbers: with a country, with an area, with at least two groups, toll-free with words.
-    (r"(?<![\w+])\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){1,6}(?![\w-])", _groups),
+    (
+        r"(?<![\w+])\+(?=[1-9](?:[ .()-]{0,2}\d){7,14}(?![\d]))(?!\d+\.\d+(?![.\d-]))\d{1,3}(?:[ .-]?\(?\d{1,12}\)?){1,6}(?![\w-])",
+        _groups,
+    ),
     (r"(?<![\w-])(?:1[ -])?\(\d{3}\)[ -]?\d{3}[ .-]\d{4}(?![\w-])", _groups),
     (r"(?<![\w.-])(?:1[ .-])?\d{3}([ .-])\d{3}\1\d{4}(?![\w-])", _groups),
     (r"(?<![\w-])(1-8\d\d)-([A-Z]{3,10})\b", lambda f: _groups_of(f[1]) + ", " + f[2]),

@@ -23,10 +23,10 @@ _COUNTED = r"(?! (?:million|billion|thousand|hundred|percent|people|men|women|ch
 _DECADES = "_ tens twenties thirties forties fifties sixties seventies eighties nineties".split()
 _HALF = r"(?i:a\.m\.|p\.m\.|am|pm|a\.m|p\.m)"
 _CLOCK = r"(?:[01]?\d|2[0-4]):[0-5]\d"
-_DASH = r" ?[-–—] ?"
+_DASH = r" ?[-–—~] ?"
 _YEAR_WORDS = any_of(
     "in since by until till before after from around circa year years during early late mid of to through "
-    "between c. ca. In Since By Until Before After From During Year autumn fall spring summer winter Fall "
+    "between c. ca. born died founded built In Since By Until Before After From During Year autumn fall spring summer winter Fall "
     "Spring Summer Winter back model"
 )
 
@@ -199,6 +199,11 @@ DATES = rules(
     (r"\b([FCA]Y|Q[1-4]|H[12]) ?((?:19|20)\d\d)\b", lambda f: f"{_quarter(f[1])} {numbers.year(f[2])}"),
     (r"(?<![\w.,])(1\d|20)(\d)0['’]?s\b", _decade),
     (r"(?<!\w)['’]?([2-9])0['’]?s\b", lambda f: _DECADES[int(f[1])]),
+    (r"\b([Ii]t was|[Yy]ear) (1[1-9]\d\d)(?=[.,;!?]|$)", _year_after),
+    (
+        r"\b([Mm]id-|[Ee]arly-|[Ll]ate-|[Pp]re-|[Pp]ost-)((?:1[1-9]|20)\d\d)\b",
+        lambda f: f"{f[1]}{numbers.year(f[2])}",
+    ),
     (rf"(?<![\w.,$€£¥/-])({_YEAR}){_DASH}({_YEAR}|\d\d){_ENDED}(?![-%]){_COUNTED}", _year_range),
     (rf"(?<![\w-])({_YEAR_WORDS}) ((?:1\d|20)\d\d){_ENDED}(?!-\d)(?!%)(?!:){_COUNTED}", _year_after),
     (

@@ -87,12 +87,13 @@ def _pressure(found: re.Match[str]) -> str:
     return f"{numbers.number(found[1])} over {numbers.number(found[2])}{unit}"
 
 
-def _sides(found: re.Match[str]) -> str:
-    return " by ".join(map(numbers.number, re.split(r" ?[xX] ?", found[0])))
-
-
 MEASURES = rules(
+    (
+        rf"(?<=[a-z]) (?P<unit>{_UNIT})/(?P<per>m?s|h|min)(?P<power>{_POWER})?{_END}",
+        lambda f: f" {UNITS[f['unit']][1]}{_per(f)}",
+    ),
     (rf"(\d ?(?:{_LENGTH}|in|px)) ?[xX×] ?(?=\d)", r"\1 by "),
+    (r"(?<![\w.])(?!0[xX])(\d[\d.,]{0,9}) ?[xX] ?(?=\d)", r"\1 by "),
     (r"(?<![\w/.])(\d{2,3})/(\d{2,3})( ?mm ?Hg)(?!\w)", _pressure),
     (r"(?<=\bBP )(\d{2,3})/(\d{2,3})()(?![\w/])", _pressure),
     (r"(?<=pressure )(\d{2,3})/(\d{2,3})()(?![\w/])", _pressure),
@@ -117,5 +118,4 @@ MEASURES = rules(
         rf"{_SIGN}{_START}(?P<first>{_N})(?: ?[-–—~] ?(?P<last>{_N}))?[ -]?(?P<unit>{_UNIT}){_PER}{_END}(?!['’]\w)",
         _quantity,
     ),
-    (rf"{_START}\d[\d.]{{0,9}} ?[xX] ?\d[\d.]{{0,9}}(?: ?[xX] ?\d[\d.]{{0,9}})?(?!\w)", _sides),
 )

@@ -123,6 +123,13 @@ def _resolution(found: re.Match[str]) -> str:
     return f"{numbers.cardinal(hundreds)} {numbers.below_hundred(rest) if rest else 'hundred'} {found[2]}"
 
 
+def _power(found: re.Match[str]) -> str:
+    sign = "negative " if found[2] else ""
+    return f"{numbers.number(found[1])} to the power of {sign}{numbers.number(found[3])}"
+
+
+# Before measures, whose number would be the exponent.
+POWERS = rules((rf"(?<![\w.,])({_N})(?:\^|\*\*)\{{?([-−]?)(\d+)\}}?", _power))
 QUANTITIES = rules(
     # Roman numerals.
     (rf"\b({_RULERS}) ({numbers.ROMAN}|V|X)\b(?!['’.]?\w)", _roman_ordinal),
@@ -163,14 +170,6 @@ QUANTITIES = rules(
     (rf"(?<![\w.,])({_N})%? ?[-–—~] ?({_N}) ?(%)", lambda f: f"{_range(f)} percent"),
     (rf"(?:(?<![\w)\d])([-−+±]) ?)?(?<![\w.,])({_N}) ?([%‰])", _percent),
     (rf"(?<![\w.,])({_N})[eE]([-−+]?)(\d{{1,4}})(?!\w)", _scientific),
-    (
-        r"(?<=\d)\^\{?(-?\d+)\}?",
-        lambda f: (
-            " to the power of "
-            + (f"negative {numbers.number(f[1][1:])}" if f[1][0] == "-" else numbers.number(f[1]))
-        ),
-    ),
-    (r"(?<=\d)\*\*(?=\d)", " to the power of "),
     (
         rf"(?<![\w.,])({_N})( ?)(k|K|M|bn|mn|B|T)(?![\w+#'’-])(?<=[.\d][\d]k|.\dM|.bn|.mn|.\dK|.\dB|.\dT)"
         if False

@@ -8,11 +8,11 @@ from cosyrt.text.en.codes import CODES
 from cosyrt.text.en.dates import DATES
 from cosyrt.text.en.measures import MEASURES
 from cosyrt.text.en.money import MONEY
-from cosyrt.text.en.quantities import QUANTITIES
+from cosyrt.text.en.quantities import POWERS, QUANTITIES
 from cosyrt.text.en.words import ABBREVIATIONS, SIGNS, SYMBOLS
 from cosyrt.text.rules import apply
 
-_WITH_DIGITS = (*CODES, *DATES, *MONEY, *MEASURES, *QUANTITIES)
+_WITH_DIGITS = (*CODES, *DATES, *MONEY, *POWERS, *MEASURES, *QUANTITIES)
 _NEEDS_RULES = re.compile(r"[^A-Za-z ,!?'\"’“”;:-]")
 _DIGIT_OR_ROMAN = re.compile(r"[\d½¼¾⅓⅔⅛⅜⅝⅞⅕⅖⅗⅘⅙⅚@#+/]|[IVX]\b")
 

@@ -54,6 +54,7 @@ ABBREVIATIONS = rules(
     (r"(?<![A-Za-z])Dr\b\.? ?(?=[A-Z])", "doctor "),
     (r"(?<![A-Za-z])Prof\. ?(?=[A-Z])", "professor "),
     (rf"(?<!\dth )(?<!\dst )(?<!\dnd )(?<!\drd )(?<![A-Za-z])St\b\.? (?=[A-Z])(?!{STARTERS})", "Saint "),
+    (r"(?<![A-Za-z])(Mrs?|Ms)\.(?= (?:and|&) [A-Z])", lambda f: _TITLES[f[1]]),
     (r"(?<![A-Za-z])(Mrs?|Ms)\b\.? ?(?=[A-Z])", lambda f: _TITLES[f[1]] + " "),
     (rf"(?<![A-Za-z])({_TITLE})\. ?{_NAME}", lambda f: _TITLES[f[1]] + " "),
     (rf"(?<![\w.])(N[oO]|no)\. ?(?=#?\d)(?!{COUNTED_THINGS})", lambda f: _NUMBERED[f[1]] + " "),
@@ -66,7 +67,7 @@ ABBREVIATIONS = rules(
     (r"(?<![\w.])w/o (?=\w)", "without "),
     (r"(?<![\w.])w/ ?(?=[a-z])", "with "),
     (r"(?<!\w)(?:§|§§) ?(?=\d)", "section "),
-    (r"(?<!\w)(?<!\d )[~≈] ?(?=[$€£¥]?\d)", "approximately "),
+    (r"(?<![\w%°])(?<!\d )[~≈] ?(?=[$€£¥]?\d)", "approximately "),
     (r"(?<=\d) ?[−] ?(?=[\d(])", " minus "),
     (r"(?<=[A-Za-z]) ?− ?(?=[\w(])", " minus "),
     (r"−(?= ?[A-Za-z√(])", "minus "),
@@ -74,6 +75,8 @@ ABBREVIATIONS = rules(
     (r" ?(?:<=|≤) ?(?=[-−]?[$€£¥]?[\d.])", " less than or equal to "),
     (r" ?(?:>=|≥) ?(?=[-−]?[$€£¥]?[\d.])", " greater than or equal to "),
     (r" ?(?<![<\w/\"'])<(?![<=/]) ?(?=[-−]?[$€£¥]?[\d.])|(?<=\w) < ?(?=[-−]?[$€£¥]?[\d.])", " less than "),
+    (r"(?<=[A-Za-z)])<(?=\d)", " less than "),
+    (r"(?<=[A-Za-z)])>(?=\d)", " greater than "),
     (r"(?: |(?<![^(]))>(?!>) ?(?=[-−]?[$€£¥]?[\d.])", " greater than "),
 )
 

@@ -76,6 +76,7 @@ DATES = rules(
         rf"{_START}({_YEAR})[-–—~]({_YEAR})(?=[)）(（,，。、；;\s]|$)",
         lambda f: f"{digits(f[1])}到{digits(f[2])}",
     ),
+    (r"(公元前?|西元前?) ?(\d{1,4})(?=年)", lambda f: f[1] + digits(f[2])),
     (rf"{_START}(\d)000{_SPAN}", lambda f: f"{cardinal(f[1], counted=True)}千"),
     (rf"{_START}([1-9]\d00){_SPAN}", lambda f: cardinal(f[1])),
     (rf"{_START}(?!1000)({_YEAR}|0\d)(?= ?年(?!级))", lambda f: digits(f[1])),

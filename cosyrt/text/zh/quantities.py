@@ -97,6 +97,8 @@ def _bare(found: re.Match[str]) -> str:
 
 _OPERATOR = r" ?[-+−×*÷/] ?"
 _NUMBERED = any_of("第 No. NO. no. Vol. 初 老 小 大二 高")
+# Before measures, whose number would be the exponent.
+POWERS = rules((rf"(?<![A-Za-z0-9.,])({NUMBER})\^([-−]?\d+)", _power))
 QUANTITIES = rules(
     (r"(?<![A-Za-z])N[oO]\. ?(?=\d)", "第"),
     (r"(第)(\d+(?: ?[-–~、，,] ?\d+)*)(?![\d.])", _ordinal),
@@ -104,7 +106,6 @@ QUANTITIES = rules(
     (rf"(?<![A-Za-z0-9.,])({NUMBER})%?{_RANGE}({NUMBER})%", _percents),
     (rf"((?<![A-Za-z0-9)）])[-−+±])?(?<![A-Za-z0-9.,])({NUMBER}) ?([%‰])", _percent),
     (rf"(?<![A-Za-z0-9.,])({NUMBER})[eE]([-−+]?)(\d{{1,4}})(?![A-Za-z0-9])", _scientific),
-    (rf"(?<![A-Za-z0-9.,])({NUMBER})\^([-−]?\d+)", _power),
     (rf"(?<![A-Za-z0-9.,])({NUMBER}) ?([½¼¾⅓⅔⅛⅜⅝⅞⅕⅖⅗⅘])", _mixed),
     (r"[½¼¾⅓⅔⅛⅜⅝⅞⅕⅖⅗⅘]", lambda f: _FRACTIONS[f[0]]),
     (r"(?<![A-Za-z0-9./])24/7(?![\d/])", "二十四乘七"),
