@@ -38,25 +38,27 @@ def opened(request: Request) -> OpenedText:
     return OpenedText(replace(request, style=style), first, chain([first], without_late_instruction(parts)))
 
 
-def pieces(text: OpenedText, count: Count, tags: Container[str]) -> Iterator[str]:
-    """The pieces of a text; `tags` are those that the model knows.
+def pieces(
+    text: OpenedText, count: Count, tags: Container[str], limits: split.Limits | None = None
+) -> Iterator[str]:
+    """The pieces of a text, of a size within the limits; `tags` are those that the model knows.
 
     Raises:
         TextError: nothing in the text can be spoken.
     """
     if text.request.as_written:
-        return _as_written(text.parts, count)
+        return _as_written(text.parts, count, limits)
     if isinstance(text.request.text, str):
-        return split.iter_pieces("".join(text.parts), count, tags=tags)
-    return split.arriving_pieces(text.parts, count, tags=tags)
+        return split.iter_pieces("".join(text.parts), count, limits, tags)
+    return split.arriving_pieces(text.parts, count, limits, tags)
 
 
-def _as_written(parts: Iterator[str], count: Count) -> Iterator[str]:
+def _as_written(parts: Iterator[str], count: Count, limits: split.Limits | None) -> Iterator[str]:
     """Pieces of all parts; one that cannot be spoken is passed over, unless there are no others."""
     found, refused = False, TextError("the text is empty; give some words to say")
     for part in parts:
         try:
-            for piece in split.as_written(part, count):
+            for piece in split.as_written(part, count, limits):
                 found = True
                 yield piece
         except TextError as error:

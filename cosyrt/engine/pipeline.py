@@ -25,7 +25,7 @@ from cosyrt.engine.request import Request, SpeakingStyle
 from cosyrt.engine.utterance import Utterance
 from cosyrt.errors import UsageError, VoiceError
 from cosyrt.text.normalize import spoken_language
-from cosyrt.text.split import readable
+from cosyrt.text.split import BY_SENTENCE, readable
 from cosyrt.text.tokenizer import tokenizer_of
 from cosyrt.voice.conversion import recording_tokens
 from cosyrt.voice.encoder import VoiceEncoder
@@ -286,7 +286,8 @@ class Pipeline:
         utterance = self.utterance(text.request, text.first)
         if request.interleave:
             return utterance, speakable_words(text.parts)
-        found = pieces(text, lambda candidate: len(utterance.encode(candidate)), self.tokenizer.tags)
+        limits = BY_SENTENCE if self.model.settings.pronunciation else None
+        found = pieces(text, lambda candidate: len(utterance.encode(candidate)), self.tokenizer.tags, limits)
         return utterance, readable(found, self.tokenizer.unread)
 
     def utterance(self, request: Request, text: str = "") -> Utterance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Generator, Iterable, Iterator
 from itertools import chain, takewhile
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from cosyrt.engine.decoding import Decoder, LanguageModelInput, complete
+from cosyrt.engine.lost_words import loses_words, smaller_pieces
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.model import Model
 from cosyrt.engine.prefetch import prefetch
@@ -19,10 +21,13 @@ from cosyrt.engine.speech_tokens import speech_tokens, without_long_silence
 from cosyrt.engine.stretch import Stretch
 from cosyrt.errors import SpeechError
 from cosyrt.text.arriving import utterances
+from cosyrt.text.normalize import is_speakable
 from cosyrt.voice.voice import Voice
 
 PREFETCHED_TOKENS = 500  # 20 s of speech tokens may wait for the flow
 LONG, LONGEST = 400, 800  # characters of an utterance that is spoken while it is written
+log = logging.getLogger(__name__)
+
 END = -1  # follows the speech tokens of a piece, so that its last chunk need not wait for the next piece
 
 Samples = Generator[np.ndarray, None, None]  # float32 [N] each
@@ -49,6 +54,7 @@ class Utterance:
         self.prompt = prompt_of(voice, request.style, encode)
         self.sampling_rng = torch.Generator().manual_seed(request.seed)
         self.noise_rng = torch.Generator().manual_seed(request.seed)
+        self.pieces_losing_words = 0
 
     def speak(self, pieces: Iterator[str]) -> Samples:
         """Audio of the pieces of a text: one array a piece, or one a chunk where it is streamed."""
@@ -73,8 +79,35 @@ class Utterance:
     def tokens_of_pieces(self, pieces: Iterator[str]) -> Generator[int, None, None]:
         """Speech tokens of one piece after another, END after each."""
         for piece in pieces:
-            given = self.language_model_input(self.encode(piece))
-            yield from self.tokens_of(complete(self.model.settings.decoding, given))
+            yield from self.tokens_of_piece(piece)
+
+    def tokens_of_piece(self, piece: str, *, is_part: bool = False) -> Iterator[int]:
+        """Speech tokens of a piece, then END; one that loses words is spoken again in smaller pieces, once.
+
+        In chunks the beginning is heard by then: there a loss is only logged.
+        """
+        text = self.encode(piece)
+        tokens = self.tokens_of(complete(self.model.settings.decoding, self.language_model_input(text)))
+        if self.model.settings.pronunciation is None or is_part:
+            yield from tokens
+            return
+        kept: list[int] = []
+        for token in tokens:
+            kept.append(token)
+            if self.request.chunked:
+                yield token
+        lost = loses_words(piece, len(text), len(kept) - 1)
+        if lost:
+            self.pieces_losing_words += 1
+            log.warning("some words of %r were not spoken", piece[:40])
+        if not self.request.chunked:
+            yield from self.tokens_of_parts(piece) if lost else kept
+
+    def tokens_of_parts(self, piece: str) -> Iterator[int]:
+        """Speech tokens of a piece that is spoken in smaller ones, then END."""
+        for part in smaller_pieces(piece, is_speakable):
+            yield from takewhile(lambda token: token != END, self.tokens_of_piece(part, is_part=True))
+        yield END
 
     def tokens_of_words(self, words: Iterator[str]) -> Generator[int, None, None]:
         """Speech tokens of one utterance after another, each read while it is spoken; END after each."""

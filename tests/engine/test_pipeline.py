@@ -18,7 +18,7 @@ from cosyrt.text.tokenizer import TextTokenizer
 from cosyrt.voice.voice import Voice
 from tests.engine.pipelines import SHORT, TEXT, Counted, joined, other, prompted, same, terse
 
-TWO_PIECES = "One two three four five six seven, " * 2 + "and then. " + "Nine ten eleven twelve, yes. " * 3
+TWO_PIECES = "One two three four five six seven, " * 2 + "and then. " + "Nine ten eleven, " * 5 + "yes."
 
 
 def test_a_text_of_several_pieces(tiny: Pipeline) -> None:
