@@ -105,6 +105,18 @@ def test_rows_are_each_alone(form: Form) -> None:
         form.check(torch.cat(found[row]), form.alone(row))
 
 
+def test_other_neighbours_change_nothing(form: Form) -> None:
+    """In calls of the same shapes a row is the same to the last bit, whatever the rows beside it hold."""
+    found = []
+    for rows in ([0, 1, 2], [0, 2, 1]):
+        cache = form.stages.new_cache(3, 40)
+        for place, row in enumerate(rows):
+            form.prefill(cache.row(place), row)
+        found.append(torch.stack([form.step(cache, rows, count)[0] for count in range(STEPS)]))
+
+    assert torch.equal(*found)
+
+
 def test_fewer_rows_may_go_on(form: Form) -> None:
     """A view of the first rows is written through: the whole cache goes on from what it left, and back."""
     cache, wanted = form.stages.new_cache(2, 40), [form.alone(row) for row in range(2)]

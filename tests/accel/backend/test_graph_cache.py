@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from cosyrt.accel.backend.cudagraph import Recorder
 from cosyrt.accel.backend.graph_cache import GraphCache, Places, Run, rounded_positions
 from cosyrt.engine.stages import Networks, eager
+from cosyrt.models.kv_cache import KeyValueCache
 from tests import tiny
 from tests.accel.fake_cuda import itself
 
@@ -68,6 +70,31 @@ def test_each_number_of_rows_is_recorded_once() -> None:
 
     step(made, cache.row(2))
     assert len(recorded) == 3
+
+
+@pytest.mark.gpu
+def test_recorded_steps_of_some_rows_equal_eager() -> None:
+    """On a GPU, recorded and replayed: all rows, the first two, all again, each at a position of its own."""
+    device = torch.device("cuda", torch.cuda.device_count() - 1)
+    networks = Networks(llm=tiny.language_model(), flow=tiny.flow(), vocoder=tiny.vocoder()).to(device)
+    stages = eager(networks)
+    made = Places(stages.new_cache, stages.step, Recorder(device))
+    caches: list[KeyValueCache] = [made.new_cache(3, 40), stages.new_cache(3, 40)]
+    steps = [made.step, stages.step]
+    for row in range(3):
+        text = torch.arange(3 + row, device=device)[None]
+        for cache in caches:
+            stages.prefill(text, text[:, :0], cache.row(row))
+    for count, rows in enumerate((3, 2, 3, 2)):
+        token = torch.arange(rows, device=device) + count
+        position = torch.arange(rows, device=device) + 5 + count
+        mask = torch.arange(int(position.max()) + 1, device=device) <= position[:, None]
+        ours, plain = (
+            step(token, position, mask[:, None, None], cache.first(rows))
+            for step, cache in zip(steps, caches, strict=True)
+        )
+
+        torch.testing.assert_close(ours, plain, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(("positions", "capacity"), [(1, 256), (256, 256), (257, 512), (1500, 2048)])
