@@ -147,25 +147,8 @@ def log_probabilities(
     steps: int,
 ) -> Tensor:  # [steps, V]
     """Log-probabilities that the language model gives at each place of the given speech tokens."""
-    found: list[Tensor] = []
-    given = iter(utterance.speech)
-
-    def force(stage: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def forced(*args: Any) -> Tensor:
-            found.append(stage(*args))
-            only = torch.full_like(found[-1], float("-inf"))
-            only[:, next(given)] = 0.0
-            return only
-
-        return forced
-
-    forced = stages.replacing(prefill=force(stages.prefill), step=force(stages.step))
     config = replace(model.settings.decoding, least_per_text=1.0, most_per_text=100.0)
-    decoder, generator = complete(config, utterance.llm_input), torch.Generator().manual_seed(0)
-    tokens = speech_tokens(forced, decoder, generator, model.device)
-    for _ in islice(tokens, min(steps, len(utterance.speech))):
-        pass
-    return torch.cat(found)
+    return _forced(model, stages, complete(config, utterance.llm_input), utterance.speech[:steps])
 
 
 def read_probabilities(
@@ -179,13 +162,18 @@ def read_probabilities(
         return torch.zeros(0, 1)
     decoder = Decoder(config, LanguageModelInput(utterance.llm_input.text, [], []), interleaved=True)
     decoder.end_of_text()
-    reader = Reader(stages, model.device)
-    found: list[Tensor] = []
-    for number in utterance.speech[: BLOCKS_READ * READS]:
+    return _forced(model, stages, decoder, utterance.speech[: BLOCKS_READ * READS])
+
+
+def _forced(model: Model, stages: Stages, decoder: Decoder, speech: list[int]) -> Tensor:  # [S, V]
+    """Log-probabilities at each place of given speech tokens, which the decoder accepts as if picked."""
+    reader, found = Reader(stages, model.device), []
+    for token in speech:
         given = decoder.next_input()
-        assert not isinstance(given, Pause)
-        found.append(reader.read(given))
-        decoder.accept(number)
+        if isinstance(given, Pause):
+            break
+        found.append(reader.read(given, decoder.cache_positions))
+        decoder.accept(token)
     return torch.cat(found)
 
 
