@@ -135,6 +135,7 @@ def _as_data(report: BenchReport) -> dict[str, Any]:
     from cosyrt.machine.probe import this_machine
 
     data = asdict(report)
+    data["said"], data["crowds"] = data.pop("texts"), data.pop("concurrency")
     for each in data["said"]:
         each["text"] = {
             "language": each["text"][0],
@@ -146,8 +147,8 @@ def _as_data(report: BenchReport) -> dict[str, Any]:
 
 def _as_text(report: BenchReport) -> str:
     parts = [_heading(report), _texts(report), _ways(report)]
-    if report.crowds:
-        parts.append(_crowds(report))
+    if report.concurrency:
+        parts.append(_concurrency(report))
     parts += [f"{name}: {why}" for name, why in report.absent.items()]
     return "\n\n".join(parts)
 
@@ -179,7 +180,7 @@ def _texts(report: BenchReport) -> str:
         "longest silence ms",
         "gain",
     )
-    return table(head, [_text_row(each) for each in report.said])
+    return table(head, [_text_row(each) for each in report.texts])
 
 
 def _text_row(each: TextResult) -> tuple[object, ...]:
@@ -220,7 +221,7 @@ def _gain(gain: Speedup | None) -> str | None:
     return None if gain is None else f"{gain}, time {-gain.saved_percent:+.0f} %"
 
 
-def _crowds(report: BenchReport) -> str:
+def _concurrency(report: BenchReport) -> str:
     head = ("way", "speakers", "audio s per s", "RTF of each", "first chunk ms", "p95", "longest silence ms")
     rows = [
         (
@@ -232,6 +233,6 @@ def _crowds(report: BenchReport) -> str:
             1000 * each.first_chunk_s.p95,
             1000 * each.longest_silence_s,
         )
-        for each in report.crowds
+        for each in report.concurrency
     ]
     return table(head, rows)

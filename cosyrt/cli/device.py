@@ -70,7 +70,7 @@ def _as_data(machine: Machine, advice: list[OptionAdvice]) -> dict[str, Any]:
 
 def _as_text(machine: Machine, advice: list[OptionAdvice]) -> str:
     parts = [
-        table(("", ""), list(_facts(machine)), wrapped=True).lstrip("\n"),
+        table(("", ""), list(_facts(machine)), wrapped=True),
         _memory(machine),
         table(("option", "verdict", "basis", "why"), [_row(each) for each in advice], wrapped=True),
     ]

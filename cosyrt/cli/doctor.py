@@ -150,7 +150,7 @@ def _diagnosis(found: Diagnosis) -> str:
 
 def _cause(number: int, each: Finding) -> str:
     facts = [("seen", each.seen), ("experiment", each.experiment), ("fix", each.fix)]
-    return f"{number}. {each.cause}: {each.status}\n" + table(("", ""), facts, wrapped=True).lstrip("\n")
+    return f"{number}. {each.cause}: {each.status}\n" + table(("", ""), facts, wrapped=True)
 
 
 def _others(found: Diagnosis, status: str) -> str:

@@ -183,8 +183,10 @@ class Bench:
             passes=passes,
             floor=results.floor,
             ways=[results.of_way(name, alone[name], load.percent(name)) for name in self.pipelines],
-            said=[results.of_text(name, text) for name in self.pipelines for text in self.texts],
-            crowds=[found for name in self.pipelines for found in self._concurrency(name, voices, on_step)],
+            texts=[results.of_text(name, text) for name in self.pipelines for text in self.texts],
+            concurrency=[
+                found for name in self.pipelines for found in self._concurrency(name, voices, on_step)
+            ],
             absent=self.absent,
         )
 

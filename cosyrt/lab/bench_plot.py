@@ -41,17 +41,19 @@ def draw_report(report: BenchReport, path: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    texts = list(dict.fromkeys(str(each.text) for each in report.said))
+    texts = list(dict.fromkeys(str(each.text) for each in report.texts))
     figure = Figure(figsize=(1.5 + 1.4 * len(texts), 4.5), layout="constrained")
     axes = figure.subplots()
     width = 0.8 / len(report.ways)
     for number, way in enumerate(report.ways):
-        said = [each for each in report.said if each.way == way.name]
+        spoken = [each for each in report.texts if each.way == way.name]
         at = [index + width * (number - (len(report.ways) - 1) / 2) for index in range(len(texts))]
-        above = [each.rtf.p95 - each.rtf.median for each in said]
+        above = [each.rtf.p95 - each.rtf.median for each in spoken]
         label = way.name if way.gain is None else f"{way.name}: {way.gain.median:.2f}×"
-        axes.bar(at, [each.rtf.median for each in said], width, yerr=[[0] * len(said), above], label=label)
-    if max(each.rtf.p95 for each in report.said) > NEAR_REAL_TIME:
+        axes.bar(
+            at, [each.rtf.median for each in spoken], width, yerr=[[0] * len(spoken), above], label=label
+        )
+    if max(each.rtf.p95 for each in report.texts) > NEAR_REAL_TIME:
         axes.axhline(1, color="grey", linewidth=1, linestyle="--")
     axes.set_xticks(range(len(texts)), texts)
     axes.set_ylabel("real-time factor (smaller is faster)")

@@ -91,8 +91,8 @@ class BenchReport:
     passes: int
     floor: float | None  # the factor a gain must pass to be claimed; None where nothing is compared
     ways: list[WayResult]
-    said: list[TextResult]
-    crowds: list[ConcurrencyResult] = field(default_factory=list)
+    texts: list[TextResult]
+    concurrency: list[ConcurrencyResult] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)  # ways that cannot be run here, and why
 
 

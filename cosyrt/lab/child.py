@@ -33,7 +33,7 @@ class Outcome:
     value: Any = None
     failure: str | None = None  # in one line
     error: CosyrtError | None = None  # what was raised, where it is one of ours
-    peak_bytes: int = 0  # of the child's memory; 0 where the system does not tell
+    peak_bytes: int = 0  # of the child's memory; 0 where the system does not say
     seconds: float = 0.0  # the start of the process included
 
 
@@ -146,8 +146,7 @@ class Child:
         while not self.answers.poll(WATCH_S):
             if time.monotonic() > deadline:
                 raise ChildFailure("timeout", "it took too long")
-            used = _status_bytes(self.process.pid or 0, "VmRSS")
-            if self.memory_bytes is not None and used > self.memory_bytes:
+            if self.memory_bytes is not None and _resident_bytes(self.process.pid) > self.memory_bytes:
                 self.process.kill()  # it would take more while it is asked
                 reason = f"it needs more than {self.memory_bytes // MIB} MB of memory"
                 raise ChildFailure("memory", reason)
@@ -182,25 +181,27 @@ def _answer(
         sender.send(Message(failure=reason, error=known, peak_bytes=own_peak_bytes()))
 
 
+def _resident_bytes(process: int | None) -> int:
+    """Memory that a process holds now; 0 if it has just ended."""
+    import psutil
+
+    try:
+        return int(psutil.Process(process).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
 def own_peak_bytes() -> int:
-    """The most memory this process has held at once; 0 where the system does not tell.
+    """Return the most memory this process has held at once; 0 where the system does not say.
 
     On Linux from `VmHWM`: what `getrusage` says there includes the parent's memory at the fork.
     """
-    if Path("/proc/self/status").exists():
-        return _status_bytes("self", "VmHWM")
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = status.read_text(encoding="utf-8").splitlines()
+        return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
     try:
         import resource
     except ImportError:  # Windows
         return 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def _status_bytes(process: int | str, field: str) -> int:
-    """Read a line of /proc/…/status in bytes; 0 where there is none, as of a process that has just ended."""
-    try:
-        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
-    except OSError:
-        return 0
-    values = (line.split()[1] for line in status.splitlines() if line.startswith(f"{field}:"))
-    return 1024 * int(next(values, 0))

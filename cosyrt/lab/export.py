@@ -32,7 +32,7 @@ from cosyrt.lab.parity import check_archive, write_cases
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EXPORT_STEPS = ("script", "freeze", "optimise", "save", "prove")
+EXPORT_STEPS = ("script", "freeze", "optimise", "save", "check")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +134,7 @@ def _component(
         on_step(path.name, "save")
         with _writing(out):
             path.write_bytes(script.save_to_buffer())  # given a name, torch aborts where the disk is full
-        on_step(path.name, "prove")
+        on_step(path.name, "check")
         manifest = Manifest(
             component=component.name,
             precision=precision,

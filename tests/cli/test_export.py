@@ -14,8 +14,8 @@ from cosyrt.lab import export as exporting
 
 
 @pytest.fixture
-def unproven(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proof has tests of its own, and takes seconds."""
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check has tests of its own, and takes seconds."""
     monkeypatch.setattr(exporting, "check_archive", lambda *files: 3e-7)
 
 
@@ -24,7 +24,7 @@ def run(*args: str | Path) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_a_line_an_archive(tiny_folder: Path, tmp_path: Path, unproven: None) -> None:
+def test_a_line_an_archive(tiny_folder: Path, tmp_path: Path, unchecked: None) -> None:
     """Path, size, what it holds, and how far it is from the model."""
     code, out, _ = run(tiny_folder, "--out", tmp_path)
 
@@ -34,7 +34,7 @@ def test_a_line_an_archive(tiny_folder: Path, tmp_path: Path, unproven: None) ->
     assert "error 3.0e-07 over 24 calls" in out
 
 
-def test_json_holds_the_manifests(tiny_folder: Path, tmp_path: Path, unproven: None) -> None:
+def test_json_holds_the_manifests(tiny_folder: Path, tmp_path: Path, unchecked: None) -> None:
     """One object; --precision chooses."""
     code, out, _ = run(tiny_folder, "--out", tmp_path, "--precision", "fp16", "--json")
     facts = json.loads(out)
@@ -47,7 +47,7 @@ def test_json_holds_the_manifests(tiny_folder: Path, tmp_path: Path, unproven: N
 
 
 def test_without_out_the_archives_lie_where_upstream_looks(
-    tiny_folder: Path, tmp_path: Path, unproven: None
+    tiny_folder: Path, tmp_path: Path, unchecked: None
 ) -> None:
     """In the model folder itself."""
     folder = tmp_path / "model"

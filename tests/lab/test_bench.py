@@ -75,8 +75,8 @@ def alone(tiny_folder: Path) -> BenchReport:
 
 def test_each_text_has_its_figures(alone: BenchReport) -> None:
     """Real-time factor, its spread and the first chunk of a short text in English and in Chinese."""
-    assert [str(each.text) for each in alone.said] == ["en short", "zh short"]
-    for each in alone.said:
+    assert [str(each.text) for each in alone.texts] == ["en short", "zh short"]
+    for each in alone.texts:
         assert each.audio_s > 0
         assert each.rtf.median == pytest.approx(each.seconds.median / each.audio_s)
         assert each.rtf.median <= each.rtf.p95 <= each.rtf.p99
@@ -112,7 +112,7 @@ def test_a_slower_way_is_found_and_the_same_one_is_not(tiny_folder: Path) -> Non
     assert verdicts["eager"] is None
     assert verdicts["lazy"] == "slower"
     assert found.floor is not None and found.floor >= 1.02
-    gains = {each.way: each.gain for each in found.said}
+    gains = {each.way: each.gain for each in found.texts}
     assert gains["lazy"] is not None and gains["lazy"].median < 1
 
 
@@ -141,8 +141,8 @@ def test_speakers_at_once(tiny_folder: Path) -> None:
     """1, 2 and 3 at once, all heard to the end."""
     found = report(tiny_folder, speakers=3)
 
-    assert [each.speakers for each in found.crowds] == [1, 2, 3]
-    assert all(each.audio_s_per_s > 0 and each.rtf > 0 for each in found.crowds)
+    assert [each.speakers for each in found.concurrency] == [1, 2, 3]
+    assert all(each.audio_s_per_s > 0 and each.rtf > 0 for each in found.concurrency)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def report() -> BenchReport:
         passes=3,
         floor=found.floor,
         ways=[found.of_way(name, Outcome(), None) for name in names],
-        said=[found.of_text(name, text) for name in names for text in (ONE, OTHER)],
+        texts=[found.of_text(name, text) for name in names for text in (ONE, OTHER)],
     )
 
 

@@ -1,4 +1,4 @@
-"""From a folder to archives: names, proof, and what is left behind when something fails."""
+"""From a folder to archives: names, checks, and what is left behind when something fails."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_wrong_archive_gets_no_name(
 
 
 def test_each_step_is_told(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A progress bar can follow; the last step is the proof."""
+    """A progress bar can follow; the last step is the check."""
     monkeypatch.setattr(exporting, "check_archive", lambda *files: 0.0)
     told: list[tuple[str, str]] = []
     export(
