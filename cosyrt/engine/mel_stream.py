@@ -36,14 +36,14 @@ PROMPT_CHUNKS = 4  # of a voice's prompt at once: a long one must not take all m
 
 
 class Streams:
-    """The streams that have a past, which share a budget in equal parts."""
+    """Streams that have a past; they share a budget in equal parts."""
 
     def __init__(self) -> None:
         self._known: WeakSet[MelStream] = WeakSet()
         self._lock = Lock()
 
     def add(self, stream: MelStream) -> None:
-        """It has a past, until it is collected."""
+        """Count a stream that has a past, until it is collected."""
         with self._lock:
             self._known.add(stream)
 
@@ -57,7 +57,7 @@ class Streams:
 
 @dataclass(slots=True)
 class Condition:
-    """A voice as the flow wants it, on the device; the past of its prompt is kept once it was computed."""
+    """A voice prepared for the flow, on the device; the past of its prompt is kept once it was computed."""
 
     tokens: Tensor  # [1, P]
     mel: Tensor  # [1, 80, up · P]
@@ -68,7 +68,7 @@ class Condition:
 
     @classmethod
     def of(cls, voice: Voice, stages: Stages, device: torch.device) -> Condition:
-        """Prompt and speaker vector of a registered voice; the prompt may be empty."""
+        """Prepare the prompt and speaker vector of a registered voice; the prompt may be empty."""
 
         def there(array: np.ndarray, dtype: torch.dtype) -> Tensor:
             return torch.from_numpy(np.array(array)).to(device, dtype)[None]
@@ -81,7 +81,7 @@ class Condition:
 
 
 class Conditions:
-    """The voices used lately, with the pasts of their prompts as far as the budget goes.
+    """Voices used lately, with the pasts of their prompts as far as the budget goes.
 
     They are found by content: a voice that was read again, or came from another process, is the same.
     """
@@ -108,7 +108,7 @@ class Conditions:
 
     @property
     def bytes(self) -> int:
-        """What all pasts take."""
+        """Size of all pasts in bytes."""
         return sum(known.past.bytes for known in list(self._known.values()) if known.past is not None)
 
 
@@ -121,7 +121,7 @@ class MelChunk(NamedTuple):
 
 
 class MelStream:
-    """The mel of one utterance; with `chunked` frames see their own chunk and the past, else everything."""
+    """The mel of one utterance; `chunked`: frames attend to their own chunk and the past, else to all."""
 
     def __init__(
         self,
@@ -170,7 +170,7 @@ class MelStream:
         return MelChunk(self.state(every, start, end, self.past), start, end)
 
     def finish(self, chunk: MelChunk) -> Tensor:  # [1, 80, M] the frames that are new
-        """The mel of a chunk all of whose Euler steps are done."""
+        """Take over a chunk whose Euler steps are all done."""
         prompt = self.condition.tokens.shape[1]
         if self.past is not None:
             self.past.tokens = chunk.end
@@ -182,7 +182,7 @@ class MelStream:
         return chunk.state.x[:, :, new:]
 
     def stay_within_budget(self, tokens: int) -> None:
-        """Forget as much of the past as the budget of all streams asks for, and say so the first time."""
+        """Drop as much of the past as the budget of all streams asks for; log it the first time."""
         if self.past is None:
             return
         size = self.past.bytes
@@ -193,7 +193,7 @@ class MelStream:
             log.warning(message, size, tokens)
 
     def shrink(self, share: int) -> None:
-        """Forget what is beyond the share; a stream that is solving does so itself after its chunk."""
+        """Drop what is beyond the share; a stream that is solving does so itself after its chunk."""
         with self._lock:
             if self.past is not None and not self._solving:
                 self.past.shrink(share)
@@ -264,18 +264,18 @@ class MelStream:
         return self.stages.encode(new, torch.ones_like(new).bool(), mask, ahead, cache)
 
     def mask(self, start: int, end: int) -> Tensor:  # [1, end - start, end]
-        """Where the tokens from `start` to `end` look."""
+        """Attention mask of the tokens from `start` to `end`."""
         chunk = self.config.encoder.chunk_tokens if self.chunked else None
         return attention_mask(
             torch.ones(1, end, dtype=torch.bool, device=self.condition.mel.device), chunk, start
         )
 
     def whole(self, past: Past, end: int) -> Tensor | None:  # [1, M, M]
-        """Where all frames up to there look; None where every step goes on from what it keeps."""
+        """Attention mask of all frames so far; None where every step has its cache."""
         c = self.config
         return None if past.kept == c.steps else at_mel_rate(self.mask(0, end), c.encoder.up)
 
     def prompt(self, frames: slice) -> Tensor:  # [1, 80, M]
-        """The prompt's mel where it reaches, zeros after it."""
+        """Mel of the prompt as far as it reaches, then zeros."""
         given = self.condition.mel[:, :, frames]
         return torch.nn.functional.pad(given, (0, frames.stop - frames.start - given.shape[2]))

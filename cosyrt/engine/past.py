@@ -1,4 +1,4 @@
-"""What a stream keeps of the frames before a chunk, within a budget.
+"""The past of a stream: what is kept of the frames before a chunk, within a budget.
 
 Shapes: B batch (both branches of the guidance) · M new mel frames · F all mel frames so far.
 Keys, values and convolution tails of an Euler step are large (460 KB a frame and step for the published
@@ -58,7 +58,7 @@ class StepCache(StreamCache):
 
 
 def joined(before: FlowInputs, new: FlowInputs) -> FlowInputs:
-    """Frames of earlier calls, then the new ones; everything that is no frame is that of the new ones."""
+    """Append new frames to those of earlier calls; time, speaker and mask are those of the new ones."""
     x, valid, mu, prompt = (
         torch.cat(pair, dim=2)
         for pair in zip(

@@ -41,7 +41,7 @@ class Stretch:
         return frames
 
     def certain(self, known: int) -> int:
-        """How many frames can be made without those to come: the last one needs a neighbour on its right."""
+        """Number of frames that need none of those to come; each needs a neighbour on its right."""
         return max(self.given, int((known - 1 + 0.5) / self.speed - 0.5))
 
     def forget(self) -> None:

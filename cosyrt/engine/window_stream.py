@@ -62,7 +62,7 @@ class WindowStream:
         return torch.cat(windows, dim=2)
 
     def window(self, tokens: list[int], last: bool) -> Tensor:  # [1, 80, M]
-        """One window, without the overlap that the next one takes over."""
+        """Solve one window, and keep back the overlap that the next one takes over."""
         c, prompt = self.condition, self.condition.mel.shape[2]
         frames = self.rates.frames(len(tokens))
         state = begin(
@@ -83,7 +83,7 @@ class WindowStream:
         return mel
 
     def mu(self, tokens: list[int], frames: int) -> Tensor:  # [1, 80, prompt + M]
-        """The encoding of prompt and tokens; what an earlier window encoded stays as it was."""
+        """Encode prompt and tokens; what an earlier window encoded stays as it was."""
         c = self.condition
         own = torch.tensor([tokens], dtype=torch.long, device=c.tokens.device)
         every = torch.cat([c.tokens, own], dim=1)
@@ -106,7 +106,7 @@ class WindowStream:
         return [prompt, *own] if prompt[0] else own
 
     def start(self, frames: int) -> Tensor:  # [1, 80, prompt + M]
-        """The noise of the prompt and of the window's frames, by their position in the utterance."""
+        """Noise of the prompt and of the window's frames, by their position in the utterance."""
         prompt = self.condition.mel.shape[2]
         at = torch.arange(prompt + frames, device=self.noise.device)
         at[prompt:] += self.given
@@ -117,7 +117,7 @@ class WindowStream:
         before: Tensor,  # [1, 80, F]
         after: Tensor,  # [1, 80, F]
     ) -> Tensor:  # [1, 80, F]
-        """From one window to the next, in weights that sum to one."""
+        """Fade from one window to the next with weights that sum to one."""
         share = (torch.arange(self.overlap, device=after.device) + 0.5) / self.overlap
         rise = torch.sin(share * (torch.pi / 2)).square()
         return torch.lerp(before, after, rise.to(after.dtype))

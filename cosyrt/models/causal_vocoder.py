@@ -60,7 +60,7 @@ class Up(CausalConv):
 
 
 class Down(nn.Conv1d):
-    """A strided convolution over the frames of the transform, brought to a stage's rate."""
+    """Strided convolution that brings the frames of the transform to a stage's rate."""
 
     def __init__(self, inputs: int, outputs: int, factor: int) -> None:
         super().__init__(inputs, outputs, 2 * factor if factor > 1 else 1, factor)
@@ -81,7 +81,7 @@ class Down(nn.Conv1d):
 
 
 class CausalVocoder(nn.Module):
-    """HiFT as CosyVoice 3 uses it."""
+    """HiFT of CosyVoice 3, whose convolutions are causal."""
 
     def __init__(self, config: VocoderConfig) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class CausalVocoder(nn.Module):
         ahead: Tensor | None = None,  # [B, 80, lookahead] frames that follow; None: nothing follows
         cache: StreamCache | None = None,  # of the frames before these
     ) -> Tensor:  # [B, M] Hz
-        """Pitch of every frame."""
+        """Predict the pitch of every frame."""
         pitch: Tensor = self.f0_predictor(mel, ahead, cache)
         return pitch
 
@@ -126,7 +126,7 @@ class CausalVocoder(nn.Module):
         noise: Tensor | None = None,  # [B, N, H] uniform in [0, 1)
         before: Phase | None = None,
     ) -> Tensor:  # [B, 1, N]
-        """Harmonic source for those frames."""
+        """Make the harmonic source of these frames."""
         source: Tensor = self.m_source(pitch, noise, before)
         return source
 
@@ -198,7 +198,7 @@ class CausalVocoder(nn.Module):
         *,
         more: bool = False,
     ) -> Tensor:  # [B, N]
-        """Inverse transform of the predicted magnitudes and phases, always in float32; `more` will follow."""
+        """Inverse transform of the predicted magnitudes and phases, in float32; `more`: frames follow."""
         c = self.config
         overlap = c.transform_size // c.transform_hop - 1
         left = right = c.transform_size // 2 - c.transform_hop  # samples that a neighbour still adds to
@@ -224,5 +224,5 @@ class CausalVocoder(nn.Module):
         mel: Tensor,  # [B, 80, M]
         noise: Tensor | None = None,  # [B, N, H]
     ) -> Tensor:  # [B, N]
-        """Mel to samples in one piece."""
+        """Turn a mel to samples in one piece."""
         return self.decode(mel, self.excitation(self.f0(mel), noise))

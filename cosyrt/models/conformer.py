@@ -36,7 +36,7 @@ class BlocksConfig:
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> BlocksConfig:
-        """From the arguments of upstream's `ConformerEncoder` or `TransformerEncoder`."""
+        """Read the arguments of upstream's `ConformerEncoder` or `TransformerEncoder`."""
         return cls(
             inputs=SIZE.of(args, "input_size"),
             width=SIZE.of(args, "output_size"),
@@ -61,7 +61,7 @@ class ConformerConfig:
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any], *, up: int, lookahead_tokens: int) -> ConformerConfig:
-        """From the arguments of upstream's `UpsampleConformerEncoder` in a model description."""
+        """Read the arguments of upstream's `UpsampleConformerEncoder` in a model description."""
         return cls(
             width=SIZE.of(args, "output_size"),
             heads=SIZE.of(args, "attention_heads"),
@@ -91,7 +91,7 @@ class InputLayer(nn.Module):
 
 
 class LookAhead(nn.Module):
-    """Lets each token hear the few that follow it, so that the rest of the model may be causal."""
+    """Add to each token what the few after it say, so that the rest of the model may be causal."""
 
     def __init__(self, width: int, lookahead: int, hidden: int) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ def sinusoids(
     distance: Tensor,  # [T]
     width: int,
 ) -> Tensor:  # [T, D] float32
-    """Sines and cosines of distances, in turn: half precision ruins them."""
+    """Interleaved sines and cosines of distances; half precision ruins them."""
     rates = torch.exp(torch.arange(0, width, 2, device=distance.device) * (-log(10_000.0) / width))
     angles = distance[:, None].float() * rates
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
@@ -172,7 +172,7 @@ class RelativeAttention(nn.Module):
         self,
         x: Tensor,  # [B, T, D]
     ) -> Tensor:  # [B, H, T, E]
-        """One slice a head."""
+        """Split the width into one slice a head."""
         return torch.unflatten(x, -1, (self.heads, -1)).transpose(1, 2)
 
     def forward(
@@ -234,7 +234,7 @@ class Block(nn.Module):
 
 
 class Conformer(nn.Module):
-    """One stack of blocks at one rate: CosyVoice 1's encoder, of text as of speech tokens."""
+    """Stack of blocks at one rate: CosyVoice 1's encoder of text and of speech tokens."""
 
     def __init__(self, config: BlocksConfig) -> None:
         super().__init__()

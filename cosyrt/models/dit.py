@@ -29,7 +29,7 @@ ROPE_THETA = 10_000.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiTConfig:
-    """Sizes of the velocity model."""
+    """Sizes of the diffusion transformer."""
 
     width: int = 1024
     layers: int = 22
@@ -43,7 +43,7 @@ class DiTConfig:
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> DiTConfig:
-        """From the arguments of upstream's `DiT` in a model description."""
+        """Read the arguments of upstream's `DiT` in a model description."""
         return cls(
             width=SIZE.of(args, "dim"),
             layers=LAYERS.of(args, "depth"),
@@ -97,7 +97,7 @@ class PositionEmbedding(nn.Module):
 
 
 class InputEmbedding(nn.Module):
-    """Everything that is known of a frame, mixed to one vector."""
+    """Mix everything that is known of a frame to one vector."""
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class InputEmbedding(nn.Module):
 
 
 class RotaryPositions(nn.Module):
-    """The rotation that belongs to each position; its rates are stored in checkpoints."""
+    """Rotation of each position; the rates are stored in checkpoints."""
 
     inv_freq: Tensor
 
@@ -137,7 +137,7 @@ def first_head_rotated(
     x: Tensor,  # [B, H, M, E]
     rope: tuple[Tensor, Tensor],  # cos and sin, each [B, M, E / 2]; one row holds for all
 ) -> Tensor:  # [B, H, M, E]
-    """Rotary positions (arXiv:2104.09864) over neighbouring pairs, in the first head."""
+    """Apply rotary positions (arXiv:2104.09864) to neighbouring pairs of the first head."""
     cos, sin = (part[:, None].to(x.dtype) for part in rope)
     even, odd = x[:, :1, :, 0::2], x[:, :1, :, 1::2]
     turned = torch.stack([even * cos - odd * sin, odd * cos + even * sin], dim=-1).flatten(-2)
@@ -188,7 +188,7 @@ class FeedForward(nn.Module):
 
 
 class Modulation(nn.Module):
-    """From the time: how a norm is shifted and scaled, and how much of a layer's output is added."""
+    """Shifts and scales of norms and gates of layers, made of the time."""
 
     def __init__(self, width: int, parts: int) -> None:
         super().__init__()
@@ -253,7 +253,7 @@ class Block(nn.Module):
 
 
 class DiT(nn.Module):
-    """The velocity of CosyVoice 3: causal but for the attention, which sees what it is shown."""
+    """Velocity of CosyVoice 3: causal but for the attention, which follows its mask."""
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
@@ -268,14 +268,14 @@ class DiT(nn.Module):
 
     @property
     def modulations(self) -> list[Modulation]:
-        """One a block, then that of the last norm."""
+        """Modulation of each block, then that of the last norm."""
         return [part for part in self.modules() if isinstance(part, Modulation)]
 
     def timed(
         self,
         t: Tensor,  # [B] 0 is noise, 1 is mel
     ) -> Tensor:  # [B, P]
-        """All that depends on the time and nothing else: `forward` takes it for the time itself."""
+        """Compute all that depends on the time alone; `forward` takes it in place of the time."""
         time = self.time_embed(t)
         return torch.cat([modulation(time) for modulation in self.modulations], dim=1)
 
@@ -283,7 +283,7 @@ class DiT(nn.Module):
         self,
         positions: Tensor,  # [B, M] where each frame stands in its utterance; one row holds for all
     ) -> tuple[Tensor, Tensor]:  # cos and sin, each [B, M, E / 2]
-        """All that depends on where the frames stand and nothing else: `forward` takes it too."""
+        """Compute all that depends on positions alone; `forward` takes it, too."""
         cos, sin = self.rotary_embed(positions)
         return cos, sin
 

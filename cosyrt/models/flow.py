@@ -23,7 +23,7 @@ from cosyrt.ranges import CHUNK, LEVEL, LOOKAHEAD, RATIO, SIZE, STEPS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SolverConfig:
-    """What the flows share: vocabulary, speaker vector, the way from noise to mel."""
+    """Settings that all flows share: vocabulary, speaker vector, solver."""
 
     speech_vocabulary: int = 6561
     speaker_width: int = 192
@@ -34,12 +34,12 @@ class SolverConfig:
 
     @property
     def branches(self) -> int:
-        """Rows of a call of the velocity for one mel: with the conditions and, under guidance, without."""
+        """Rows of a velocity call for one mel: one with the conditions and, under guidance, one without."""
         return 1 if self.guidance == 0 else 2
 
 
 def solver_settings(args: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a `SolverConfig` in a model description."""
+    """Read the arguments of a `SolverConfig` from a model description."""
     solver = args["decoder"].args["cfm_params"].args["content"]
     return {
         "speech_vocabulary": SIZE.of(args, "vocab_size"),
@@ -53,14 +53,14 @@ def solver_settings(args: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowConfig(SolverConfig):
-    """The flow of CosyVoice 2 and its two halves."""
+    """Settings of the flow of CosyVoice 2 and of its two halves."""
 
     encoder: ConformerConfig = ConformerConfig()
     velocity: UNetConfig = UNetConfig()
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> FlowConfig:
-        """From the arguments of upstream's `CausalMaskedDiffWithXvec` in a model description."""
+        """Read the arguments of upstream's `CausalMaskedDiffWithXvec` in a model description."""
         return cls(
             encoder=ConformerConfig.from_description(
                 args["encoder"].args,
@@ -85,14 +85,14 @@ class LookAheadConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiTFlowConfig(SolverConfig):
-    """The flow of CosyVoice 3 and its two halves."""
+    """Settings of the flow of CosyVoice 3 and of its two halves."""
 
     encoder: LookAheadConfig = LookAheadConfig()
     velocity: DiTConfig = DiTConfig()
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> DiTFlowConfig:
-        """From the arguments of upstream's `CausalMaskedDiffWithDiT` in a model description."""
+        """Read the arguments of upstream's `CausalMaskedDiffWithDiT` in a model description."""
         velocity = DiTConfig.from_description(args["decoder"].args["estimator"].args)
         up = RATIO.of(args, "token_mel_ratio")
         chunk_tokens = CHUNK.checked("static_chunk_size // token_mel_ratio", velocity.chunk_frames // up)
@@ -110,7 +110,7 @@ class DiTFlowConfig(SolverConfig):
 
 
 class SpeakerFlow(nn.Module):
-    """What the flows share: the speaker's projection."""
+    """Base of all flows: the projection of the speaker vector."""
 
     spk_embed_affine_layer: nn.Linear
 
@@ -118,13 +118,13 @@ class SpeakerFlow(nn.Module):
         self,
         vector: Tensor,  # [B, 192] speaker vector of any length
     ) -> Tensor:  # [B, 80]
-        """The speaker as the velocity wants it."""
+        """Project a speaker vector for the velocity."""
         out: Tensor = self.spk_embed_affine_layer(F.normalize(vector, dim=1))
         return out
 
 
 class Flow(SpeakerFlow):
-    """Token encoder and velocity of CosyVoice 2; the solver below brings them together."""
+    """Token encoder and velocity of CosyVoice 2."""
 
     def __init__(self, config: FlowConfig) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class Flow(SpeakerFlow):
 
     @property
     def velocity(self) -> CausalUNet:
-        """The velocity model."""
+        """Velocity network."""
         estimator = self.decoder["estimator"]
         assert isinstance(estimator, CausalUNet)
         return estimator
@@ -150,7 +150,7 @@ class Flow(SpeakerFlow):
         ahead: Tensor | None = None,  # [B, lookahead] tokens that follow; None: nothing follows
         cache: StreamCache | None = None,  # of the tokens before these
     ) -> Tensor:  # [B, 80, M]
-        """What the tokens say the mel should be, at the mel's rate."""
+        """Encode tokens to mu, the mel that they suggest, at the mel's rate."""
         x = self.input_embedding(tokens) * valid[..., None]
         context = None if ahead is None else self.input_embedding(ahead)
         wide = at_mel_rate(mask, self.config.encoder.up)
@@ -172,7 +172,7 @@ class DiTFlow(SpeakerFlow):
 
     @property
     def velocity(self) -> DiT:
-        """The velocity model."""
+        """Velocity network."""
         estimator = self.decoder["estimator"]
         assert isinstance(estimator, DiT)
         return estimator
@@ -185,7 +185,7 @@ class DiTFlow(SpeakerFlow):
         ahead: Tensor | None = None,  # [B, lookahead] tokens that follow; None: nothing follows
         cache: StreamCache | None = None,  # of the tokens before these
     ) -> Tensor:  # [B, 80, M]
-        """What the tokens say the mel should be, at the mel's rate."""
+        """Encode tokens to mu, the mel that they suggest, at the mel's rate."""
         x = self.input_embedding(tokens) * valid[..., None]
         context = None if ahead is None else self.input_embedding(ahead)
         mu: Tensor = self.pre_lookahead_layer(x, context, cache)

@@ -32,7 +32,7 @@ NORM_GROUPS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FullUNetConfig:
-    """Sizes of the velocity model; each level after the first has half the frames."""
+    """Sizes of the U-Net; each level after the first has half the frames."""
 
     inputs: int = 320
     mel_bins: int = 80
@@ -44,7 +44,7 @@ class FullUNetConfig:
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> FullUNetConfig:
-        """From the arguments of upstream's `ConditionalDecoder` in a model description."""
+        """Read the arguments of upstream's `ConditionalDecoder` in a model description."""
         return cls(
             inputs=SIZE.of(args, "in_channels"),
             mel_bins=SIZE.of(args, "out_channels"),
@@ -75,7 +75,7 @@ class FullConvBlock(nn.Module):
 
 
 class Halve(nn.Module):
-    """Half as many frames."""
+    """Convolution that halves the number of frames."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Halve(nn.Module):
 
 
 class Double(nn.Module):
-    """Twice as many frames."""
+    """Transposed convolution that doubles the number of frames."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class Double(nn.Module):
 
 
 class FullUNet(nn.Module):
-    """The velocity of CosyVoice 1: down level by level, through the middle, up again past the skips."""
+    """Velocity of CosyVoice 1: down level by level, through the middle, up again past the skips."""
 
     def __init__(self, config: FullUNetConfig) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class FullUNet(nn.Module):
         self.final_proj = nn.Conv1d(levels[0], c.mel_bins, 1)
 
     def stage(self, inputs: int, outputs: int, closing: nn.Module | None) -> nn.ModuleList:
-        """A residual block, its transformer blocks and what changes the number of frames."""
+        """Make a residual block, its transformer blocks and what changes the number of frames."""
         c = self.config
         residual = ResidualBlock(inputs, outputs, 4 * c.channels[0], FullConvBlock)
         sizes = UNetConfig(channels=outputs, heads=c.heads, head_width=c.head_width)
@@ -137,7 +137,7 @@ class FullUNet(nn.Module):
         self,
         t: Tensor,  # [B] 0 is noise, 1 is mel
     ) -> Tensor:  # [B, P]
-        """All that depends on the time and nothing else: `forward` takes it for the time itself."""
+        """Compute all that depends on the time alone; `forward` takes it in place of the time."""
         return timed_blocks(self, self.time_mlp(t))
 
     def forward(
@@ -174,7 +174,7 @@ class FullUNet(nn.Module):
         mask: Tensor,  # [B, 1, M, M]
         time: Tensor,  # [B, C']
     ) -> Tensor:  # [B, C', M]
-        """One stage without what closes it."""
+        """Run one stage without its closing convolution."""
         x = stage[0](x, valid, time).transpose(1, 2)
         for block in cast(nn.ModuleList, stage[1]):
             x = block(x, mask)
@@ -182,5 +182,5 @@ class FullUNet(nn.Module):
 
 
 def same(channels: int) -> nn.Conv1d:
-    """A convolution that leaves the number of frames as it is."""
+    """Make a convolution that leaves the number of frames as it is."""
     return nn.Conv1d(channels, channels, 3, padding=1)

@@ -75,7 +75,7 @@ def attention_mask(
     chunk: int | None,
     start: int = 0,
 ) -> Tensor:  # [B, T - start, T] True where a position from `start` on may look
-    """Mask of attention: all valid positions or, with a chunk size, those of the own chunk and before."""
+    """Attention mask: all valid positions or, with a chunk size, those of the own chunk and before."""
     mask = valid[:, None, :].expand(-1, valid.shape[1] - start, -1)
     if chunk is None:
         return mask

@@ -1,8 +1,8 @@
-"""speech tokens → mel in CosyVoice 1: an encoder at the token rate, a length regulator, the same solver.
+"""speech tokens → mel in CosyVoice 1: an encoder at the token rate, a length regulator, a velocity.
 
 Shapes: B batch · S speech tokens · M mel frames · D encoder width.
 Source: CosyVoice (arXiv:2407.05407); upstream's `flow/flow.py` (MaskedDiffWithXvec) and
-`flow/length_regulator.py`. The solver is that of `flow.py`.
+`flow/length_regulator.py`. The solver is `solver.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cosyrt.ranges import RATIO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegulatedFlowConfig(SolverConfig):
-    """The flow of CosyVoice 1 and its parts."""
+    """Settings of the flow of CosyVoice 1 and of its parts."""
 
     speech_vocabulary: int = 4096
     encoder: BlocksConfig = BlocksConfig()
@@ -33,7 +33,7 @@ class RegulatedFlowConfig(SolverConfig):
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> RegulatedFlowConfig:
-        """From the arguments of upstream's `MaskedDiffWithXvec` in a model description."""
+        """Read the arguments of upstream's `MaskedDiffWithXvec` in a model description."""
         return cls(
             encoder=BlocksConfig.from_description(args["encoder"].args),
             smoothings=len(RATIO.each(args["length_regulator"].args, "sampling_ratios")),
@@ -43,7 +43,7 @@ class RegulatedFlowConfig(SolverConfig):
 
 
 class LengthRegulator(nn.Module):
-    """Encoding at the token rate → mu at the mel rate: stretched, then smoothed."""
+    """Stretch an encoding at the token rate to mu at the mel rate, then smooth it."""
 
     def __init__(self, channels: int, smoothings: int) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class RegulatedFlow(SpeakerFlow):
 
     @property
     def velocity(self) -> FullUNet:
-        """The velocity model."""
+        """Velocity network."""
         estimator = self.decoder["estimator"]
         assert isinstance(estimator, FullUNet)
         return estimator
@@ -92,10 +92,10 @@ class RegulatedFlow(SpeakerFlow):
         tokens: Tensor,  # [B, S] speech tokens, prompt first
         valid: Tensor,  # [B, S] True where a token is not padding
         mask: Tensor,  # [B, S, S] True where a token may look
-        ahead: Tensor | None = None,  # none: every token may hear those that follow
+        ahead: Tensor | None = None,  # none: every token attends to those that follow
         cache: StreamCache | None = None,  # none, for the same reason
     ) -> Tensor:  # [B, 80, S]
-        """What the tokens say the mel should be, at the tokens' rate: `regulate` follows."""
+        """Encode tokens at their own rate; `regulate` makes mu of it."""
         assert ahead is None and cache is None, "this encoder looks both ways"
         x = self.input_embedding(tokens) * valid[..., None]
         encoded: Tensor = self.encoder_proj(self.encoder(x, mask))
@@ -106,6 +106,6 @@ class RegulatedFlow(SpeakerFlow):
         encoded: Tensor,  # [B, 80, S]
         stretches: Sequence[tuple[int, int]],
     ) -> Tensor:  # [B, 80, M]
-        """The same at the mel's rate."""
+        """Bring an encoding to the mel's rate."""
         out: Tensor = self.length_regulator(encoded, stretches)
         return out

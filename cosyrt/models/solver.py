@@ -23,7 +23,7 @@ NOISE_SEED = 0
 
 
 class SolverPast(Protocol):
-    """What is known of the frames before those that are solved for, step by step."""
+    """Earlier frames of a stream, as a solver needs them at each step."""
 
     def resume(self, step: int, new: FlowInputs) -> tuple[FlowInputs, StreamCache | None]:
         """Inputs and cache of a velocity call whose last frames are the new ones."""
@@ -44,7 +44,7 @@ def both_branches(
     inputs: FlowInputs,  # of B rows
     guidance: float,
 ) -> FlowInputs:  # of 2B rows, or B without guidance
-    """Rows with the conditions, then the rows without them: their mu, speaker and prompt are zero.
+    """Put rows without conditions below those with them: their mu, speaker and prompt are zero.
 
     Without guidance the unconditional branch counts for nothing, and is left out.
     """
@@ -92,7 +92,7 @@ class SolverState:
 
     @property
     def done(self) -> bool:
-        """Whether all steps are done: then x is the mel."""
+        """Whether all steps are done, so that x is the mel."""
         return self.step == len(self.times) - 1
 
     def call(self) -> tuple[FlowInputs, StreamCache | None]:
@@ -105,7 +105,7 @@ class SolverState:
         self,
         v: Tensor,  # [2B or B, 80, past + M] velocity of both branches
     ) -> None:
-        """One step along the velocity."""
+        """Take one step along the velocity."""
         v = guided(v[:, :, -self.x.shape[2] :], self.guidance)
         self.x = self.x + (self.times[self.step + 1] - self.times[self.step]) * v
         self.step += 1
@@ -122,7 +122,7 @@ def begin(
     guidance: float,
     past: SolverPast | None = None,
 ) -> SolverState:
-    """State before the first step."""
+    """Make the state before the first step."""
     times = time_steps(steps)
     valid, t = torch.ones_like(mu[:, :1]), times[0].expand(len(mu))
     inputs = both_branches(FlowInputs(noise, valid, mask, mu, t, speaker, prompt), guidance)
@@ -146,7 +146,7 @@ def step(velocity: Velocity, states: Sequence[SolverState]) -> None:
 
 
 def solve(velocity: Velocity, state: SolverState) -> Tensor:  # [B, 80, M] mel
-    """Take all steps that are left."""
+    """Take all remaining steps."""
     while not state.done:
         step(velocity, [state])
     return state.x

@@ -21,7 +21,7 @@ PITCH_LOOKAHEAD_FRAMES = 3  # of the causal predictor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceConfig:
-    """The excitation: how many harmonics, how loud, how noisy."""
+    """Settings of the excitation: how many harmonics, how loud, how noisy."""
 
     sample_hz: int = 24_000
     samples_per_frame: int = 480
@@ -52,7 +52,7 @@ class PitchPredictor(nn.Module):
 
 
 class CausalPitchPredictor(nn.Module):
-    """The same for CosyVoice 3: the first convolution looks ahead, the others see the past only.
+    """Pitch predictor of CosyVoice 3: the first convolution looks ahead, the others are causal.
 
     It runs in the precision of its weights, which should be float64: the source adds up what it gives, and so
     its errors.
@@ -80,7 +80,7 @@ class CausalPitchPredictor(nn.Module):
 
 
 class Phase(NamedTuple):
-    """Where the harmonics stand, so that a window can go on where the last one stopped."""
+    """Phase of the harmonics, so that a window can continue where the last one stopped."""
 
     # [B, H] float64, in cycles, modulo 1: phase in the middle of the frame before, in CosyVoice 1 at its end
     cycles: Tensor
@@ -189,6 +189,6 @@ def phase_after(
     pitch: Tensor,  # [B, M] Hz
     before: Phase | None,
 ) -> Phase:
-    """The phase to hand to the window that starts right after these frames."""
+    """Phase that the window right after these frames begins with."""
     total = advance_of(config, pitch).sum(dim=1)
     return Phase(torch.remainder(total if before is None else total + before.cycles, 1.0))

@@ -15,7 +15,7 @@ GROWTH = 2  # a slot that is full grows by one part in this many more than it ne
 
 
 class StreamCache:
-    """What earlier positions left behind for later ones, so that a causal network continues where it stopped.
+    """Intermediate results of earlier positions, so that a causal network continues where it stopped.
 
     The cache belongs to the caller; a network that is given none starts from nothing.
     """
@@ -79,7 +79,7 @@ class StreamCache:
         reach: int,
         convolution: Callable[[Tensor], Tensor],  # [B, C, reach + T] → [B, C', T]
     ) -> Tensor:  # [B, C', T]
-        """Convolution of x with what is left of it."""
+        """Convolve x together with the positions left of it."""
         return convolution(self.left_context(x, reach))
 
     def attend(
@@ -89,7 +89,7 @@ class StreamCache:
         v: Tensor,  # [B, H, T, E]
         mask: Tensor,  # [B, 1, T, past + T]
     ) -> Tensor:  # [B, H, T, E]
-        """Attention to all positions so far."""
+        """Attend to all positions so far."""
         return F.scaled_dot_product_attention(q, self.append(k), self.append(v), attn_mask=mask)
 
     @property
@@ -157,7 +157,7 @@ class PackedCache(StreamCache):
         reach: int,
         convolution: Callable[[Tensor], Tensor],
     ) -> Tensor:  # [B, C', T]
-        """Convolution of each stream with what is left of it."""
+        """Convolve each stream together with the positions left of it."""
         parts = zip(self.caches, torch.split(x, self.lengths, dim=2), strict=True)
         return torch.cat([cache.convolve(part, reach, convolution) for cache, part in parts], dim=2)
 
@@ -168,7 +168,7 @@ class PackedCache(StreamCache):
         v: Tensor,  # [B, H, T, E]
         mask: Tensor,  # [B, 1, T, most] whose columns count the positions of the stream of each row
     ) -> Tensor:  # [B, H, T, E]
-        """Attention of each stream to its own positions."""
+        """Attend in each stream to its own positions."""
         parts = zip(
             self.caches,
             self.pasts,
@@ -218,7 +218,7 @@ def attend(
     mask: Tensor,  # [B, 1, T, K]
     cache: StreamCache | None,
 ) -> Tensor:  # [B, H, T, E]
-    """Attention to these positions and, with a cache, to all before them."""
+    """Attend to these positions and, with a cache, to all before them."""
     if cache is None:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     return cache.attend(q, k, v, mask)

@@ -26,7 +26,7 @@ Stages = Iterable[nn.ModuleList]  # what a list of stages holds; torch's types k
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UNetConfig:
-    """Sizes of the velocity model."""
+    """Sizes of the causal U-Net."""
 
     inputs: int = 320
     mel_bins: int = 80
@@ -39,7 +39,7 @@ class UNetConfig:
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> UNetConfig:
-        """From the arguments of upstream's `CausalConditionalDecoder` in a model description."""
+        """Read the arguments of upstream's `CausalConditionalDecoder` in a model description."""
         (channels,) = SIZE.each(args, "channels")
         return cls(
             inputs=SIZE.of(args, "in_channels"),
@@ -133,7 +133,7 @@ def timed_blocks(
     unet: nn.Module,
     time: Tensor,  # [B, 4C]
 ) -> Tensor:  # [B, P]
-    """What every residual block of a U-Net makes of the time, one after another."""
+    """Compute what every residual block of a U-Net makes of the time, one after another."""
     blocks = (block for block in unet.modules() if isinstance(block, ResidualBlock))
     return torch.cat([block.mlp(time) for block in blocks], dim=1)
 
@@ -185,7 +185,7 @@ class Widen(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Four times as wide inside."""
+    """Feed-forward that is four times as wide inside."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -223,7 +223,7 @@ class TransformerBlock(nn.Module):
 
 
 class CausalUNet(nn.Module):
-    """The velocity of CosyVoice 2: one block down, some in the middle, one up, all convolutions causal."""
+    """Velocity of CosyVoice 2: one block down, some in the middle, one up, all convolutions causal."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
@@ -236,7 +236,7 @@ class CausalUNet(nn.Module):
         self.final_proj = nn.Conv1d(c.channels, c.mel_bins, 1)
 
     def stage(self, inputs: int, *, closing: bool) -> nn.ModuleList:
-        """A residual block, its transformer blocks and, at the ends of the "U", one more convolution."""
+        """Make a residual block, its transformer blocks and, at the ends of the "U", one more convolution."""
         c = self.config
         parts: list[nn.Module] = [
             ResidualBlock(inputs, c.channels, 4 * c.channels),
@@ -248,7 +248,7 @@ class CausalUNet(nn.Module):
         self,
         t: Tensor,  # [B] 0 is noise, 1 is mel
     ) -> Tensor:  # [B, P]
-        """All that depends on the time and nothing else: `forward` takes it for the time itself."""
+        """Compute all that depends on the time alone; `forward` takes it in place of the time."""
         return timed_blocks(self, self.time_mlp(t))
 
     def forward(
@@ -279,7 +279,7 @@ class CausalUNet(nn.Module):
         time: Tensor,  # [B, C'] or [B, n, C']
         cache: StreamCache | None,
     ) -> Tensor:  # [B, C', M]
-        """One stage without its closing convolution."""
+        """Run one stage without its closing convolution."""
         x = stage[0](x, valid, time, cache).transpose(1, 2)
         for block in cast(nn.ModuleList, stage[1]):
             x = block(x, mask, cache)

@@ -1,4 +1,4 @@
-"""What every velocity network is given, as one value.
+"""Inputs of every velocity network as one value, and how several streams share one call.
 
 Shapes: B batch · M mel frames · K = past + M frames to look at.
 """
@@ -61,7 +61,7 @@ def positions_of(inputs: FlowInputs, cache: StreamCache | None) -> Tensor:  # [1
 
 
 def packed(calls: Sequence[Call]) -> tuple[FlowInputs, PackedCache]:
-    """One call for several streams of as many rows each; a stream without a cache is given an empty one."""
+    """Pack the calls of several streams into one; a stream without a cache is given an empty one."""
     inputs = [call[0] for call in calls]
     cache = PackedCache(
         [cache or StreamCache().begin() for _, cache in calls],
@@ -82,7 +82,7 @@ def packed(calls: Sequence[Call]) -> tuple[FlowInputs, PackedCache]:
 
 
 def unpacked(inputs: FlowInputs, cache: PackedCache) -> list[Call]:
-    """Calls of the single streams that were packed."""
+    """Take packed streams apart into a call for each."""
     x, valid, mu, speaker, prompt = (
         torch.split(frames, cache.lengths, dim=2)
         for frames in (inputs.x, inputs.valid, inputs.mu, inputs.speaker, inputs.prompt)
@@ -107,5 +107,5 @@ def unpacked(inputs: FlowInputs, cache: PackedCache) -> list[Call]:
 
 
 def one_by_one(velocity: Velocity, inputs: FlowInputs, cache: PackedCache) -> Tensor:  # [B, 80, M]
-    """Velocity of packed streams by a network that takes one stream at a time."""
+    """Run packed streams on a velocity that takes one stream at a time."""
     return torch.cat([velocity(*call) for call in unpacked(inputs, cache)], dim=2)

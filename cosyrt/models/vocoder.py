@@ -53,7 +53,7 @@ class VocoderConfig:
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> VocoderConfig:
-        """From the arguments of upstream's `HiFTGenerator` or its causal form in a model description."""
+        """Read the arguments of upstream's `HiFTGenerator` or its causal form in a model description."""
         ahead = args.get("conv_pre_look_right")
         return cls(
             mel_bins=SIZE.of(args, "in_channels"),
@@ -84,7 +84,7 @@ class VocoderConfig:
 
     @property
     def source(self) -> SourceConfig:
-        """What the harmonic source needs of this."""
+        """Settings of the harmonic source."""
         return SourceConfig(
             sample_hz=self.sample_hz,
             samples_per_frame=self.samples_per_frame,
@@ -173,7 +173,7 @@ class Vocoder(nn.Module):
         ahead: Tensor | None = None,  # none: the frames that follow are part of the mel
         cache: StreamCache | None = None,  # none, for the same reason
     ) -> Tensor:  # [B, M] Hz
-        """Pitch of every frame."""
+        """Predict the pitch of every frame."""
         assert ahead is None and cache is None, "this vocoder looks both ways"
         pitch: Tensor = self.f0_predictor(mel)
         return pitch
@@ -184,7 +184,7 @@ class Vocoder(nn.Module):
         noise: Tensor | None = None,  # [B, N, H] standard normal
         before: Phase | None = None,
     ) -> Tensor:  # [B, 1, N]
-        """Harmonic source for those frames."""
+        """Make the harmonic source of these frames."""
         source: Tensor = self.m_source(pitch, noise, before)
         return source
 
@@ -204,7 +204,7 @@ class Vocoder(nn.Module):
         mel: Tensor,  # [B, 80, M]
         source: Tensor,  # [B, 2F, N / hop + 1] transform of the excitation
     ) -> Tensor:  # [B, 2F, N / hop + 1] log magnitudes, then raw phases
-        """All convolutions: what lies between the transform of the excitation and the inverse transform."""
+        """Run all convolutions, between the transform of the excitation and the inverse transform."""
         c = self.config
         x = self.conv_pre(mel)
         for i, (up, down, block) in enumerate(
@@ -259,5 +259,5 @@ class Vocoder(nn.Module):
         mel: Tensor,  # [B, 80, M]
         noise: Tensor | None = None,  # [B, N, H]
     ) -> Tensor:  # [B, N]
-        """Mel to samples in one piece."""
+        """Turn a mel to samples in one piece."""
         return self.decode(mel, self.excitation(self.f0(mel), noise))

@@ -1,4 +1,4 @@
-"""What a stream keeps: step by step less, and never other frames."""
+"""The past of a stream: step by step less is kept, and frames stay the same."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def windows(stages: Stages, prompt_tokens: int = 0, *, chunked: bool = True, **c
 
 
 def parts_of(stream: WindowStream, tokens: list[int]) -> list[Tensor]:
-    """As a session asks: at each edge as soon as its overlap is there, then for the rest."""
+    """Ask as a session does: at each edge as soon as its overlap is there, then for the rest."""
     parts = []
     for upto in range(1, len(tokens) + 1):
         if stream.edge is not None and upto == stream.edge + stream.overlap_tokens:
@@ -141,7 +141,7 @@ def test_windows_share_prompt_and_overlap(stages: Stages) -> None:
 
 
 def test_the_fade_changes_nothing_where_both_agree(stages: Stages) -> None:
-    """Its weights sum to one (upstream's to 1.08), from all of the one to all of the other."""
+    """Weights of the fade sum to one (upstream's to 1.08), from one window to the other."""
     stream = windows(stages)
     one, other = torch.full((1, 80, stream.overlap), 3.0), torch.full((1, 80, stream.overlap), 5.0)
     faded = stream.fade(one, other)[0, 0]

@@ -57,7 +57,7 @@ def test_parts_are_the_whole(vocoder: CausalVocoder, cuts: set[int]) -> None:
 
 @pytest.mark.parametrize("frames", [1, 2, 5])
 def test_a_short_mel(vocoder: CausalVocoder, frames: int) -> None:
-    """As few as one frame: 480 samples each."""
+    """One frame is enough: each gives 480 samples."""
     assert vocoder(inputs(frames)[0]).shape == (1, frames * HOP)
 
 
@@ -79,7 +79,7 @@ def test_nothing_later_is_heard(vocoder: CausalVocoder) -> None:
 
 
 def test_the_pitch_in_parts_is_the_pitch(vocoder: CausalVocoder) -> None:
-    """Three frames of look-ahead and a memory: the float32 numbers of one pass, as it runs in float64."""
+    """Three frames of look-ahead and a cache: the float32 numbers of one pass, as it runs in float64."""
     precise = tiny3.vocoder()
     precise.f0_predictor.double()
     mel, cache = inputs()[0], StreamCache()

@@ -77,7 +77,7 @@ def test_relative_attention_is_the_slow_formula(attention: RelativeAttention, ch
 
 
 def test_relative_attention_goes_on_where_it_stopped(attention: RelativeAttention) -> None:
-    """With the past in a memory the later rows are those of the slow formula over everything."""
+    """With the past in a cache, later rows equal those of the slow formula over everything."""
     x = torch.randn(1, 7, WIDTH, generator=torch.Generator().manual_seed(1))
     mask = attention_mask(torch.ones(1, 7, dtype=torch.bool), 3)
     cache = StreamCache()
@@ -114,7 +114,7 @@ def run(encoder: UpsampleConformer, x: Tensor, chunk: int | None, context: Tenso
 
 
 def test_chunks_with_their_look_ahead_are_one_masked_pass(encoder: UpsampleConformer) -> None:
-    """Chunk by chunk with a memory and the next tokens as context: the frames of one pass with the mask."""
+    """Chunk by chunk with a cache and the next tokens as context: the frames of one pass with the mask."""
     x = torch.randn(1, 21, 32, generator=torch.Generator().manual_seed(2))
     cache, parts = StreamCache(), []
     for start, end in ((0, 5), (5, 15), (15, 21)):

@@ -48,8 +48,8 @@ def test_the_second_level_has_half_the_frames() -> None:
     assert seen == [7]
 
 
-def test_the_first_frame_hears_the_last() -> None:
-    """It looks both ways, so that a stream must be made of windows; and it refuses a past."""
+def test_the_first_frame_depends_on_the_last() -> None:
+    """This U-Net looks both ways: a stream must be made of windows, and a cache is refused."""
     unet = tiny1.flow().velocity
 
     assert (run(unet, 12) - run(unet, 12, changed=LAST))[:, :, 0].abs().max() > 1e-4

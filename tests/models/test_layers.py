@@ -28,7 +28,7 @@ def test_the_mask_says_who_may_look(lengths: list[int], chunk: int | None, data:
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=5), st.integers(1, 5))
 def test_a_causal_convolution_goes_on_where_it_stopped(parts: list[int], kernel: int) -> None:
-    """In parts of any length, shorter than its kernel too, with a cache: what it gives in one piece."""
+    """Parts of any length, also shorter than the kernel, give with a cache what one piece gives."""
     torch.manual_seed(0)
     conv = CausalConv(3, 4, kernel)
     x = torch.randn(2, 3, sum(parts))
@@ -64,7 +64,7 @@ def test_dilated_and_grouped_convolutions_go_on() -> None:
 
 
 def test_what_follows() -> None:
-    """As many positions as are looked at, or zeros where nothing follows."""
+    """The positions that are reached are appended, or zeros where nothing follows."""
     x, ahead = torch.ones(1, 2, 3), torch.full((1, 2, 5), 2.0)
 
     assert with_ahead(x, ahead, 2)[0, 0].tolist() == [1, 1, 1, 2, 2]

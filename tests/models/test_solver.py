@@ -39,7 +39,7 @@ def drawn(frames: int = FRAMES) -> FlowInputs:
 
 
 def test_cosine_time_steps() -> None:
-    """From 0 to 1, small steps first: 1 - cos(πi/2n)."""
+    """Times run from 0 to 1 with small steps first: 1 - cos(πi/2n)."""
     assert time_steps(10).tolist() == pytest.approx([1 - cos(pi * i / 20) for i in range(11)], abs=1e-6)
 
 
@@ -84,7 +84,7 @@ def test_a_solve_may_wait_after_any_step() -> None:
 
 @pytest.mark.parametrize("guidance", [0.7, 0.0])
 def test_states_at_other_steps_take_a_step_together(guidance: float) -> None:
-    """Of other lengths, one two steps ahead of the other, each ends as it does alone."""
+    """Two states of other lengths, one two steps ahead, each end as they do alone."""
     network = tiny.flow().velocity.requires_grad_(False)
     timed = tabulated(network.timed)
 

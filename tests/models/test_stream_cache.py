@@ -26,8 +26,8 @@ def test_everything_since_the_start(parts: list[int]) -> None:
         at += part
 
 
-def test_a_copy_goes_on_by_itself() -> None:
-    """What a copy is given does not reach the original, nor the other way round."""
+def test_a_copy_continues_by_itself() -> None:
+    """Appending to a copy does not change the original, nor the other way round."""
     cache = StreamCache()
     x = torch.randn(1, 2, 4, 3)
     cache.append(x)
@@ -41,7 +41,7 @@ def test_a_copy_goes_on_by_itself() -> None:
 
 @pytest.mark.parametrize("positions", [1, 5])
 def test_a_cache_counts_its_bytes(positions: int) -> None:
-    """What is given once takes no room ahead, what grows at most half as much again."""
+    """A slot that is appended to once has no spare room, one that grows at most half as much again."""
     cache = StreamCache()
     assert cache.bytes == 0
     cache.append(torch.zeros(1, 2, positions, 3))

@@ -1,4 +1,4 @@
-"""The heavy calls of a model as modules that can be traced: tensors in, tensors out, state included.
+"""Heavy calls of a model as modules that can be traced: tensors in, tensors out, state included.
 
 The networks are the model's own; here their stream cache is made of tensors, and all that depends on the time
 alone is computed before. The attention mask is an input of every graph, never a flag.

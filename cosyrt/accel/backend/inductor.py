@@ -1,4 +1,4 @@
-"""Inductor: torch.compile of the same graphs, for all lengths. It needs a compiler: C++ or triton."""
+"""Inductor: torch.compile of the graphs, for all lengths. A compiler is needed: C++ or triton."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LONGEST = 1024  # frames of the longest call while it is built; the ranges end b
 
 
 def compiled(module: nn.Module, example: tuple[Tensor, ...]) -> Graph:
-    """The module compiled with free sizes, and called at many lengths so that no later call compiles."""
+    """Compile a module with free sizes, and call it at many lengths so that no later call compiles."""
     run = torch.compile(module, dynamic=True, fullgraph=True)
 
     @torch.inference_mode()
@@ -40,13 +40,13 @@ def compiled(module: nn.Module, example: tuple[Tensor, ...]) -> Graph:
 
 
 def plain(arg: Tensor) -> Tensor:
-    """The same as the one kind of tensor that is compiled for: made for inference, with the usual strides."""
+    """Normalise strides and the inference flag, so that no new variant is compiled."""
     arg = arg.contiguous() if arg.is_inference() else arg.clone(memory_format=torch.contiguous_format)
     return arg.flatten().view(arg.shape)  # where a size is 1, contiguous ones have strides of any kind
 
 
 def lengths() -> Iterator[int]:
-    """Frames, dense enough to find each range of them that would have a graph of its own after all.
+    """Numbers of frames, dense enough to find every range that gets a graph of its own after all.
 
     A convolution of one row changes its way at 20480 numbers: of 20 channels, at 1024 frames.
     """
@@ -57,14 +57,14 @@ def lengths() -> Iterator[int]:
 
 
 def stretched(example: tuple[Tensor, ...], frames: int) -> list[Tensor]:
-    """The example's arguments, of ones, with so many frames in place of its own."""
+    """Arguments of ones in the shapes of the example, with another number of frames."""
     total = EXAMPLE_PAST + EXAMPLE_FRAMES
     longer = {EXAMPLE_FRAMES: frames, total: EXAMPLE_PAST + frames}
     return [arg.new_ones([longer.get(size, size) for size in arg.shape]) for arg in example]
 
 
 def build(part: Part, model: Model) -> Stages:
-    """One part compiled."""
+    """Compile one part."""
     # Beside the plans it outlives a restart, and the child in which it is compiled for the first time.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
     # Each graph takes half a minute.
@@ -72,7 +72,7 @@ def build(part: Part, model: Model) -> Stages:
 
 
 def availability(device: torch.device) -> Availability:
-    """Whether there is what compiles its code."""
+    """Whether a compiler for its code is there."""
     if device.type == "cuda" and find_spec("triton") is None:
         return Availability(False, "on a GPU it needs triton; pip install triton")
     if device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "g++"), *COMPILERS))):

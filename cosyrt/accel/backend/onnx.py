@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: the same graphs in float32. Wherever cosyrt is, it is, for the reference audio."""
+"""ONNX Runtime on the CPU, in float32. It is always installed, for the reference audio."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class Session:
         self.names = [found.name for found in self.session.get_inputs()]
 
     def __call__(self, *args: Tensor) -> list[Tensor]:
-        """Run it. An argument that the graph turned out not to need is left out."""
+        """Run the graph; arguments that it turned out not to need are left out."""
         given = {f"in{number}": arg.contiguous().numpy() for number, arg in enumerate(args)}
         found = self.session.run(None, {name: given[name] for name in self.names})
         return [torch.from_numpy(np.asarray(value)) for value in found]
 
 
 def every_size(example: Tensor) -> list[int]:
-    """All dimensions of an input."""
+    """Indices of all dimensions of an input."""
     return list(range(example.dim()))
 
 
@@ -82,12 +82,12 @@ def export(
 
 
 def build(part: Part, model: Model) -> Stages:
-    """One part run by ONNX Runtime."""
+    """Run one part by ONNX Runtime."""
     return compiled_stages(part, model.networks, model.stages, Session)
 
 
 def availability(device: torch.device) -> Availability:
-    """Whether it can run here, and the graph can be made."""
+    """Whether ONNX Runtime can be used here, and the graph can be made."""
     if device.type != "cpu":
         return Availability(False, f"it is used for the CPU, the model runs on {device.type}")
     if find_spec("onnx") is None:

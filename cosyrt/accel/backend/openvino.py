@@ -60,7 +60,7 @@ class Compiled:
         self.lock = threading.Lock()
 
     def __call__(self, *args: Tensor) -> list[Tensor]:
-        """Run it; what comes back belongs to the caller."""
+        """Run the graph; the results belong to the caller."""
         try:
             request = self.idle.pop()
         except IndexError:
@@ -74,7 +74,7 @@ class Compiled:
 
 
 def _given(arg: Tensor) -> Any:
-    """The tensor as OpenVINO takes it, its memory shared; NumPy has no bf16."""
+    """Wrap a tensor for OpenVINO, its memory shared; NumPy has no bf16."""
     arg = arg.contiguous()
     if arg.dtype != torch.bfloat16:
         return arg.numpy()
@@ -84,7 +84,7 @@ def _given(arg: Tensor) -> Any:
 
 
 def narrowed(model: Any) -> Any:
-    """The graph, its keys and values (four dimensions) in bf16."""
+    """Change the keys and values (four dimensions) of a graph to bf16."""
     Type = runtime("openvino").Type
 
     edges = runtime("openvino.preprocess").PrePostProcessor(model)
@@ -96,7 +96,7 @@ def narrowed(model: Any) -> Any:
 
 
 def converted(module: nn.Module, example: tuple[Tensor, ...], bits: int = 32) -> Any:
-    """The graph of a module, every size of its inputs free, its weights of so many bits."""
+    """Convert a module to a graph with free input sizes and weights of that many bits."""
     FrontEndManager = runtime("openvino.frontend").FrontEndManager
     TorchScriptPythonDecoder = runtime("openvino.frontend.pytorch.ts_decoder").TorchScriptPythonDecoder
 
@@ -111,7 +111,7 @@ def converted(module: nn.Module, example: tuple[Tensor, ...], bits: int = 32) ->
 
 
 def compress(model: Any, bits: int) -> None:
-    """Replace the large constant matrices of its products, but the last one, by narrow ones and scales."""
+    """Replace the large constant matrices of a graph, but the last one, by narrow ones and scales."""
     products = [
         op for op in model.get_ordered_ops() if op.get_type_name() == "MatMul" and _weight(op) is not None
     ]
@@ -127,7 +127,7 @@ def compress(model: Any, bits: int) -> None:
 
 
 def _weight(product: Any) -> Any:
-    """The constant that it multiplies with, if that is large."""
+    """Constant that a product multiplies with, if it is large."""
     source = product.input_value(1).get_node()
     if source.get_type_name() != "Constant" or np.prod(source.get_output_shape(0)) < LEAST_WEIGHTS:
         return None
@@ -138,7 +138,7 @@ def _narrow(
     weight: NDArray[np.float32],  # [D', D]
     bits: int,
 ) -> Any:
-    """The same matrix as an operation on narrow weights."""
+    """Express a matrix as an operation on narrow weights."""
     ops = runtime("openvino.opset13")
 
     rows, width = weight.shape
@@ -154,7 +154,7 @@ def rounded(
     weight: NDArray[np.float32],  # [D', groups, D / groups]
     bits: int,
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:  # the same shape, and [D', groups, 1]
-    """The nearest symmetric weights of so many bits, and the scale of each group."""
+    """Round to the nearest symmetric weights of that many bits, with a scale for each group."""
     most = 2 ** (bits - 1) - 1
     scale = np.abs(weight).max(axis=2, keepdims=True) / most
     scale = np.where(scale > 0, scale, 1).astype(np.float32)
@@ -188,7 +188,7 @@ GRAPH: Format[Any, Any] = Format(write=write_graph, read=read_graph, use=lambda 
 
 
 def build(bits: int, bf16: bool, part: Part, model: Model) -> Stages:
-    """One part run by OpenVINO."""
+    """Run one part by OpenVINO."""
 
     def compile(module: nn.Module, example: tuple[Tensor, ...]) -> Compiled:
         # A graph with a memory has more arguments than the same module without.

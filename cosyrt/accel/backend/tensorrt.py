@@ -49,7 +49,7 @@ INSTALL = "TensorRT is not installed; pip install 'cosyrt[tensorrt]'"
 
 
 class Sizes(NamedTuple):
-    """What a size may be: at least, usually, at most."""
+    """Least, usual and largest value of a free size."""
 
     least: int
     usual: int
@@ -80,23 +80,23 @@ class Typed(nn.Module):
         return tuple(out.float() for out in self.inner(*map(self.typed, args)))
 
     def typed(self, arg: Tensor) -> Tensor:
-        """An argument as the graph computes with it."""
+        """Convert an argument to the type of the graph."""
         return arg.to(self.dtype) if arg.is_floating_point() else (~arg).to(self.dtype) * self.unseen
 
 
 def free_sizes(example: Tensor) -> list[int]:
-    """Which dimensions are free: those that are as long as the example is, of no length of the model's."""
+    """Dimensions of an input that are free: those whose size in the example is a free one."""
     return [number for number, size in enumerate(example.shape) if size in FREE]
 
 
 def bounds(example: Tensor) -> tuple[tuple[int, ...], ...]:
-    """The shapes that an input may have: the least, the usual, the most."""
+    """Least, usual and largest shape of an input."""
     sizes = [FREE.get(size, Sizes(size, size, size)) for size in example.shape]
     return tuple(tuple(size[number] for size in sizes) for number in range(len(Sizes._fields)))
 
 
 def made(module: nn.Module, example: tuple[Tensor, ...], dtype: torch.dtype) -> bytes:
-    """An engine of the module for the card that is current, serialised.
+    """Build a serialised engine of the module for the current card.
 
     Raises:
         UsageError: there is no graph of it, or TensorRT cannot read or build it.
@@ -108,7 +108,7 @@ def made(module: nn.Module, example: tuple[Tensor, ...], dtype: torch.dtype) -> 
 
 
 def built(path: Path, example: tuple[Tensor, ...]) -> bytes:
-    """The engine of an ONNX file, serialised.
+    """Build a serialised engine of an ONNX file.
 
     Raises:
         UsageError: TensorRT cannot read or build it.
@@ -151,7 +151,7 @@ class Context:
         self.nothing = torch.zeros(1, device=device)  # has a place in cache, as an input of no size has not
 
     def run(self, given: dict[str, Tensor], wanted: dict[str, torch.dtype]) -> list[Tensor]:
-        """One call; what comes back belongs to the caller and is ordered on his stream."""
+        """Run one call; the results belong to the caller and are ordered on its stream."""
         for name, tensor in given.items():
             self.context.set_input_shape(name, tuple(tensor.shape))
             self.context.set_tensor_address(name, (tensor if tensor.numel() else self.nothing).data_ptr())
@@ -191,7 +191,7 @@ class Engine:
         self.idle: SimpleQueue[Context] = SimpleQueue()
 
     def opened(self, contexts: int, device: torch.device) -> Engine:
-        """The same, with so many contexts more.
+        """Add contexts, so that more callers can run the engine at once.
 
         Raises:
             UsageError: there is no memory for them.
@@ -201,14 +201,14 @@ class Engine:
         return self
 
     def __call__(self, *args: Tensor) -> list[Tensor]:
-        """Run it. An argument that the graph turned out not to need is left out."""
+        """Run the engine; arguments that the graph turned out not to need are left out."""
         every = {f"in{number}": arg.contiguous() for number, arg in enumerate(args)}
         with self.lent() as context:
             return context.run({name: every[name] for name in self.inputs}, self.wanted)
 
     @contextmanager
     def lent(self) -> Iterator[Context]:
-        """A context that no one else has."""
+        """Lend a context that nobody else uses."""
         context = self.idle.get()
         try:
             yield context
@@ -235,7 +235,7 @@ def within(fast: Velocity, plain: Velocity, rows: int) -> Velocity:
 
 
 def build(dtype: torch.dtype, part: Part, model: Model, contexts: int = 1) -> Stages:
-    """The velocity run by TensorRT, for as many callers at once as there are contexts.
+    """Run the velocity by TensorRT, for as many callers at once as there are contexts.
 
     Raises:
         UsageError: TensorRT cannot read or build the graph, or there is no memory for so many contexts.
@@ -267,7 +267,7 @@ def availability(kind: str | None, device: torch.device) -> Availability:
 
 
 def upstreams(fp16: bool, contexts: int, model: Model) -> Stages:
-    """What `load_trt=True` of upstream asks for.
+    """Stages for upstream's `load_trt=True`.
 
     Raises:
         MissingDependency: it cannot run here, and what to do.

@@ -1,4 +1,4 @@
-"""Stages → stages: the encoders run from TorchScript archives, ours or upstream's.
+"""TorchScript: encoders run from archives, ours or upstream's.
 
 It is here for those who have such archives, and to be measured: the encoder is a hundredth of the work.
 """
@@ -44,7 +44,7 @@ def availability() -> Availability:
 
 
 def archives(precision: str = "fp32", where: str | Path | None = None) -> Accelerate:
-    """What `cosyrt.load(accelerate=…)` takes: run the archives of `where`, else of the model folder.
+    """Accelerator for `cosyrt.load(accelerate=…)`: run the archives of `where`, else of the model folder.
 
     Raises (when the model is loaded):
         UsageError: an unknown precision, or a family without archives.
@@ -86,7 +86,7 @@ def archives(precision: str = "fp32", where: str | Path | None = None) -> Accele
 
 
 def swapped(component: Component, networks: Networks, archive: Archive) -> Networks:
-    """The same networks with the archive in the component's place, tried once against the plain one.
+    """Put an archive in the place of its component, after one trial against the plain one.
 
     Raises:
         ArchiveError: it takes other arguments, or gives something else: without a manifest it may be of any
@@ -119,7 +119,7 @@ def optimised(
 
 
 def build(part: Part, model: Model) -> Stages:
-    """One part by TorchScript, compiled here and now: nothing is written, and no archive is needed."""
+    """Compile one part by TorchScript here and now: nothing is written, and no archive is needed."""
     folder, networks = model.folder, model.networks
     for component in _components(part, folder.family):
         module = copy.deepcopy(component.scripted(networks))

@@ -1,4 +1,4 @@
-"""A TorchScript archive, checked before it may run: ours by its manifest, upstream's by what it holds.
+"""TorchScript archives, checked before they may run: ours by a manifest, upstream's by their content.
 
 The executor of TorchScript compiles for the shapes it has seen, and again for shapes it has not; speech comes
 in every length. The switch that stops this belongs to the process or the thread, not to the file, so it is
@@ -38,7 +38,7 @@ LENGTHS = (1, 2, 7, 24, 25, 26, 50, 63, 101, 137)
 
 
 class Case(NamedTuple):
-    """One call and what the plain model gives."""
+    """One call with the answer of the plain model."""
 
     method: str
     args: tuple[Any, ...]
@@ -47,7 +47,7 @@ class Case(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Where an archive is from and what was measured when it was made."""
+    """Origin of an archive, and what was measured when it was made."""
 
     component: str  # such as flow.encoder
     precision: str  # fp32 or fp16
@@ -63,7 +63,7 @@ class Manifest:
 
     @classmethod
     def beside(cls, archive: Path) -> Manifest | None:
-        """The manifest of an archive, or None where there is none.
+        """Read the manifest of an archive; None where there is none.
 
         Raises:
             ArchiveError: it cannot be read.
@@ -97,22 +97,22 @@ class Manifest:
         return cls(**read)
 
     def to_json(self) -> str:
-        """One field a line."""
+        """Write JSON with one field a line."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
     def write_beside(self, archive: Path) -> None:
-        """Write it; it appears whole or not at all."""
+        """Write the manifest; it appears whole or not at all."""
         replace_file(path_beside(archive), self.to_json().encode())
 
 
 def path_beside(archive: Path) -> Path:
-    """Where the manifest of an archive lies: flow.encoder.fp32.zip → flow.encoder.fp32.json."""
+    """Path of an archive's manifest: flow.encoder.fp32.zip → flow.encoder.fp32.json."""
     return archive.with_suffix(".json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
-    """An archive that fits; `call` runs it."""
+    """Archive that has passed all checks; `call` runs it."""
 
     path: Path
     component: str
@@ -173,7 +173,7 @@ class Archive:
 
 
 def named(path: Path) -> tuple[str, str]:
-    """Component and precision by the archive's name.
+    """Read component and precision from an archive's name.
 
     Raises:
         ArchiveError: it is none of upstream's names.
@@ -185,18 +185,18 @@ def named(path: Path) -> tuple[str, str]:
 
 
 def methods(module: torch.jit.ScriptModule) -> set[str]:
-    """The names of what can be called."""
+    """Names of the methods of a module."""
     return set(module._c._method_names())
 
 
 def weight_dtype(module: torch.jit.ScriptModule) -> torch.dtype | None:
-    """The type of most tensors of more than one dimension; tables of positions may have another."""
+    """Type of most tensors; tables of positions may have another."""
     found = Counter(tensor.dtype for tensor in weights(module) if tensor.is_floating_point())
     return found.most_common(1)[0][0] if found else None
 
 
 def weights(module: torch.jit.ScriptModule) -> Iterator[torch.Tensor]:
-    """Parameters, and the constants that freezing made of them."""
+    """Weights of a module: parameters, and the constants that freezing made of them."""
     yield from module.parameters()
     for name in methods(module):
         for node in constants(getattr(module, name).graph):
@@ -204,7 +204,7 @@ def weights(module: torch.jit.ScriptModule) -> Iterator[torch.Tensor]:
 
 
 def constants(block: Any) -> Iterator[Any]:
-    """The nodes of a graph that hold a tensor, inner blocks included."""
+    """Nodes of a graph that hold a tensor, inner blocks included."""
     for node in block.nodes():
         if node.kind() == "prim::Constant" and node.hasAttribute("value") and node.kindOf("value") == "t":
             yield node
@@ -213,7 +213,7 @@ def constants(block: Any) -> Iterator[Any]:
 
 
 def remedy(path: Path) -> str:
-    """What to do about an archive that cannot be used."""
+    """Advice for an archive that cannot be used."""
     _, precision = named(path)
     return f"make it again with: cosyrt export --format torchscript --precision {precision} FOLDER"
 
@@ -244,7 +244,7 @@ def _check_manifest(path: Path, manifest: Manifest, checkpoint: Path) -> None:
 
 
 def read(path: Path, device: torch.device | None) -> torch.jit.ScriptModule:
-    """The archive as torch loads it, unchecked.
+    """Load an archive by torch, unchecked.
 
     Raises:
         ArchiveError: it is no TorchScript.
@@ -269,12 +269,12 @@ def _check_precision(path: Path, module: torch.jit.ScriptModule) -> None:
 
 
 def torch_release() -> str:
-    """The running torch, without the part that names its build."""
+    """Release of the running torch, without the name of its build."""
     return torch.__version__.partition("+")[0]
 
 
 def with_module(network: Network, name: str, module: nn.Module) -> Network:
-    """A network with one module replaced; weights are shared, and the network itself is left as it was."""
+    """Copy a network with one module replaced; weights are shared."""
     assert name in network._modules
     other = copy.copy(network)
     other._modules = network._modules | {name: module}

@@ -32,7 +32,7 @@ CALLS = (23, 1, 1, 1)  # positions a call: what is read at once, then token by t
 
 
 class ScriptedConformer(nn.Module):
-    """`llm.text_encoder` and `flow.encoder` of CosyVoice 1; with a chunk of 1 each hears those before it."""
+    """`llm.text_encoder` and `flow.encoder` of CosyVoice 1; with a chunk of 1 they are causal."""
 
     def __init__(self, plain: Conformer, chunk: int | None) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class ScriptedConformer(nn.Module):
         decoding_chunk_size: int = 0,
         num_decoding_left_chunks: int = -1,
     ) -> tuple[Tensor, Tensor]:  # [B, T, D] and which positions are not padding [B, 1, T]
-        """Everything at once; the two numbers are upstream's and unused there too."""
+        """Encode everything at once; the two numbers are upstream's and unused there too."""
         valid = valid_positions(xs_lens, xs.shape[1])
         mask = attention_mask(valid, self.chunk)[:, None]
         x = self.embed(xs)
@@ -73,7 +73,7 @@ class ScriptedCachedAttention(ScriptedAttention):
         values: Tensor,  # [B, H, C, E]
         distance: Tensor,  # [1, H, C, E]
     ) -> Tensor:  # [B, T, D]
-        """What is new is written to the cache, which keeps its own precision."""
+        """Attend over the cache; what is new is written to it, in its own precision."""
         q, k, v = self.split(self.linear_q(x)), self.split(self.linear_k(x)), self.split(self.linear_v(x))
         p, shown = self.split(self.linear_pos(waves)), mask.shape[-1]
         where = positions[:, None, :, None].expand_as(k)
@@ -120,7 +120,7 @@ class ScriptedLayer(nn.Module):
         values: Tensor,  # [B, H, C, E]
         distance: Tensor,  # [1, H, C, E]
     ) -> Tensor:  # [B, T, D]
-        """The same over a cache."""
+        """Run the layer over a cache."""
         x = x + self.self_attn.step(self.norm1(x), waves, rows, positions, mask, keys, values, distance)
         out: Tensor = x + self.feed_forward(self.norm2(x))
         return out
@@ -144,7 +144,7 @@ class ScriptedTransformer(nn.Module):
         decoding_chunk_size: int = 0,
         num_decoding_left_chunks: int = -1,
     ) -> tuple[Tensor, Tensor]:  # [B, T, D] and which positions are not padding [B, 1, T]
-        """A whole sequence, each position hearing those before it; the two numbers are unused."""
+        """Run a whole causal sequence; the two numbers are unused."""
         valid = valid_positions(xs_lens, xs.shape[1])
         x = self.embed(xs)
         distance = distances(x.shape[1], x.shape[1], self.width, x)
@@ -163,7 +163,7 @@ class ScriptedTransformer(nn.Module):
         cnn_cache: Tensor = torch.zeros(0, 0, 0, 0),  # noqa: B008 - of no use without convolutions
         att_mask: Tensor = torch.ones((0, 0, 0), dtype=torch.bool),  # noqa: B008 - [1, T, K]; empty: all is seen
     ) -> tuple[Tensor, Tensor, Tensor]:  # [1, T, D], the caches for the next call
-        """What follows a cache of length `offset`; a `required_cache_size` below zero keeps all of it."""
+        """Run what follows a cache of length `offset`; a `required_cache_size` below zero keeps all of it."""
         if att_cache.shape[0] == 0:
             att_cache = xs.new_zeros([len(self.encoders), self.heads, 0, 2 * (self.width // self.heads)])
         x = self.embed(xs)
@@ -187,7 +187,7 @@ class ScriptedTransformer(nn.Module):
         values: Tensor,  # [L, B, H, C, E]
         distance: Tensor,  # [L, 1, H, C, E]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # [B, T, D], and the cache, which is written to
-        """As the plain model does it: what is known of the past is not computed or copied again."""
+        """Step as the plain model does: what is known of the past is not computed or copied again."""
         x = self.embed(x)
         rows = positions.flatten()
         waves = sinusoids(rows, self.width).to(x.dtype)[None]
@@ -197,7 +197,7 @@ class ScriptedTransformer(nn.Module):
 
 
 def _sizes(blocks: nn.ModuleList) -> tuple[int, int]:
-    """Width and heads."""
+    """Width and number of heads of a stack."""
     attention = blocks[0].get_submodule("self_attn")
     assert isinstance(attention, RelativeAttention)
     return attention.linear_q.out_features, attention.heads

@@ -29,7 +29,7 @@ CHUNKS = (25, 50, 25, 2)  # tokens a call, one after another
 
 
 class ScriptedConv(nn.Module):
-    """A causal convolution; what is left of its input comes in, and the same for the next call goes out."""
+    """Causal convolution; its left context comes in, and that of the next call goes out."""
 
     def __init__(self, plain: CausalConv) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class ScriptedConv(nn.Module):
 
 
 class ScriptedUpsampleConformer(nn.Module):
-    """`flow.encoder` of CosyVoice 2. `forward` is upstream's; `forward_chunk` goes on from a cache."""
+    """`flow.encoder` of CosyVoice 2. `forward` is upstream's; `forward_chunk` resumes from a cache."""
 
     def __init__(self, plain: UpsampleConformer) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class ScriptedUpsampleConformer(nn.Module):
         num_decoding_left_chunks: int = -1,
         streaming: bool = False,
     ) -> tuple[Tensor, Tensor]:  # [B, M, D] and which frames are not padding [B, 1, M]
-        """Everything at once, in upstream's terms; the two numbers are upstream's and unused there too."""
+        """Encode everything at once, in upstream's terms; the two numbers are unused there too."""
         valid = valid_positions(xs_lens, xs.shape[1])
         mask = attention_mask(valid, self.chunk if streaming else None)
         ys, _ = self.forward_chunk(xs, mask, context, self.nothing_before(xs))
@@ -81,8 +81,8 @@ class ScriptedUpsampleConformer(nn.Module):
         mask: Tensor,  # [B, S, past + S] True where a token may look
         context: Tensor,  # [B, lookahead, D] what follows, or of no length
         cache: list[Tensor],
-    ) -> tuple[Tensor, list[Tensor]]:  # [B, M, D] and the memory for the tokens that follow
-        """The tokens after those of the memory; empty, there are none before."""
+    ) -> tuple[Tensor, list[Tensor]]:  # [B, M, D] and the cache for the tokens that follow
+        """Encode the tokens after those of the cache; an empty cache means that there are none."""
         if len(cache) == 0:
             cache = self.nothing_before(xs)
         later = 1 + 2 * len(self.encoders)  # where the slots of the mel's rate begin
@@ -110,7 +110,7 @@ class ScriptedUpsampleConformer(nn.Module):
         return self.after_norm(x), kept
 
     def nothing_before(self, xs: Tensor) -> list[Tensor]:
-        """The memory of no tokens."""
+        """Cache of no tokens."""
         b = xs.shape[0]
         none = xs.new_zeros([b, self.heads, 0, self.width // self.heads])
         cache = [xs.new_zeros([b, self.width, 2])]
@@ -123,18 +123,18 @@ class ScriptedUpsampleConformer(nn.Module):
 
 
 def flow_of(networks: Networks) -> Flow:
-    """The flow of CosyVoice 2."""
+    """Flow of CosyVoice 2."""
     assert isinstance(networks.flow, Flow)
     return networks.flow
 
 
 def scripted(networks: Networks) -> nn.Module:
-    """The encoder as TorchScript compiles it."""
+    """Encoder as TorchScript compiles it."""
     return ScriptedUpsampleConformer(flow_of(networks).encoder)
 
 
 def cases(networks: Networks) -> Iterator[Case]:
-    """Whole and chunked, with and without what follows, padded, and chunk after chunk from a cache."""
+    """Calls of the encoder: whole and chunked, followed or not, padded, and chunk after chunk."""
     encoder = flow_of(networks).encoder
     draw = torch.Generator().manual_seed(0)
     for number, length in enumerate(LENGTHS):
@@ -174,7 +174,7 @@ def _chunk_by_chunk(encoder: UpsampleConformer, draw: torch.Generator) -> Iterat
 
 
 def swap(networks: Networks, archive: Archive) -> Networks:
-    """The same networks, the encoder's place taken by the archive.
+    """Networks whose flow encoder is run by the archive.
 
     Raises:
         ArchiveError: it takes other arguments.
@@ -184,17 +184,17 @@ def swap(networks: Networks, archive: Archive) -> Networks:
 
 
 def trial(stages: Stages, device: torch.device) -> Tensor:
-    """What comes of two speech tokens."""
+    """Encoding of two speech tokens."""
     pair = torch.tensor([[0, 1]], device=device)
     valid = torch.ones_like(pair).bool()
     return stages.encode(pair, valid, attention_mask(valid, None), None, None)
 
 
 class ArchivedEncoder(nn.Module):
-    """Stands where the up-sampling conformer stands, and runs an archive.
+    """A module in the place of the up-sampling conformer that runs an archive.
 
-    Ours goes on from a memory as the plain one does. Upstream's knows two masks and no memory: whatever it
-    cannot say is left to the plain encoder.
+    Ours resumes from a cache as the plain one does. Upstream's knows two masks and no cache: whatever it
+    cannot do is left to the plain encoder.
     """
 
     def __init__(self, plain: UpsampleConformer, archive: Archive) -> None:
@@ -208,7 +208,7 @@ class ArchivedEncoder(nn.Module):
             raise ArchiveError(
                 f"{archive.path} is of an older upstream: it takes {', '.join(takes)}; {remedy(archive.path)}"
             )
-        log.warning("%s has no memory: in streams the plain encoder works", archive.path)
+        log.warning("%s has no stream cache: in streams the plain encoder works", archive.path)
 
     def forward(
         self,
@@ -239,7 +239,7 @@ class ArchivedEncoder(nn.Module):
         mask: Tensor,  # [B, S, S]
         lengths: Tensor,  # [B]
     ) -> bool | None:
-        """Upstream's word for the mask: streaming or not; None if it has no word for it."""
+        """Upstream's flag for the mask: streaming or not; None if no flag says it."""
         valid = valid_positions(lengths, mask.shape[2])
         if torch.equal(mask, attention_mask(valid, None)):
             return False

@@ -1,4 +1,4 @@
-"""Which parts of a model are exported, under upstream's names."""
+"""Parts of a model that are exported, under upstream's names."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Component:
     trial: Callable[[Stages, torch.device], Tensor]  # a short call, to tell an archive of other weights
 
     def checkpoint(self, folder: ModelFolder) -> Path:
-        """The file its weights are read from.
+        """File that the weights of this part are read from.
 
         Raises:
             ModelNotFound: it is not there.
@@ -93,5 +93,5 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
 
 
 def components_of(family: str) -> tuple[Component, ...]:
-    """What is exported of a family; nothing of one that is not listed, which says why in `families.py`."""
+    """Components of a family; none of one that is not listed, and `families.py` says why."""
     return COMPONENTS.get(family, ())

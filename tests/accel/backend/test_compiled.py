@@ -104,7 +104,7 @@ def test_packed_streams_are_computed_one_by_one() -> None:
 
 
 def test_a_mel_in_one_piece_brings_nothing_back() -> None:
-    """Its graph has no keys and values among its results; the other has."""
+    """The graph for whole mels has no keys and values among its results; the other has."""
     networks, compiler = networks_with(0.7), Compiler()
     compiled_stages("velocity", networks, eager(networks), compiler)
     goes_on, whole = compiler.examples

@@ -83,7 +83,7 @@ def of_length(frames: int) -> FlowInputs:
 
 
 def test_a_length_is_recorded_once() -> None:
-    """Those that are rounded to the same share a graph; what was given out before is left alone."""
+    """Lengths that round to the same share a graph; results given out before are left alone."""
     velocity, recorded = tiny.flow().velocity, Counted(itself)
     graphed = GraphedVelocity(velocity, velocity, recorded)
     with torch.inference_mode():
@@ -95,7 +95,7 @@ def test_a_length_is_recorded_once() -> None:
 
 
 def test_what_is_very_long_runs_the_plain_way() -> None:
-    """Its graph would hold memory for ever and save nothing to speak of."""
+    """A graph of that length would hold memory for ever and save nothing to speak of."""
     velocity, plain = tiny.flow().velocity, Counted(lambda inputs, cache: inputs.x)
     long = torch.zeros(2, 80, MOST_FRAMES + 1)
 
@@ -143,7 +143,7 @@ def test_those_who_speak_at_once_do_not_hear_each_other(spelling: Pipeline, part
 
 
 def test_there_is_none_of_cosyvoice_1() -> None:
-    """Its velocity norms over all frames and would attend to the padding: one line, no wrong audio."""
+    """CosyVoice 1 normalises over all frames and would attend to the padding: one line, no wrong audio."""
     assert refusal("llm", COSYVOICE1) == "there is no CUDA graph of the part llm of CosyVoice 1"
     assert refusal("velocity", COSYVOICE1) and not refusal("velocity", COSYVOICE3)
 

@@ -41,7 +41,7 @@ ROWS = 2  # of a velocity call under guidance
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    """As if these packages were, and no others."""
+    """Pretend that these packages are installed, and no others."""
     spec = importlib.machinery.ModuleSpec("found", None)
     monkeypatch.setattr(tensorrt, "find_spec", lambda name: spec if name in names else None)
 
@@ -100,7 +100,7 @@ def test_the_graph_it_is_given_holds_for_all_lengths(
 
 
 def computed(path: Path, asked: tuple[Tensor, ...]) -> list[Tensor]:
-    """What ONNX Runtime makes of it, given all of the arguments: none may be lost, the mask least of all."""
+    """Results of ONNX Runtime given all arguments: none may be lost, the mask least of all."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     feed = {f"in{number}": arg.numpy() for number, arg in enumerate(asked)}
     assert {found.name for found in session.get_inputs()} == set(feed)
@@ -162,7 +162,7 @@ class FakeContext:
 
 
 class FakeEngine:
-    """Of TensorRT, read onto the card that was current."""
+    """Engine of TensorRT, read onto the card that was current."""
 
     num_io_tensors = 2
 
@@ -182,7 +182,7 @@ class FakeEngine:
 
 
 def with_tensorrt(monkeypatch: pytest.MonkeyPatch, *, memory: int) -> Cards:
-    """As if TensorRT were installed, beside two cards with memory for so many contexts."""
+    """Pretend that TensorRT is installed, beside two cards with memory for that many contexts."""
     cards = Cards(monkeypatch)
 
     def deserialize(plan: bytes) -> FakeEngine | None:
@@ -241,7 +241,7 @@ def test_no_memory_for_a_context_is_an_error(
 
 
 def test_an_engine_that_tensorrt_cannot_read_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says so by giving none."""
+    """TensorRT gives no engine then, and the error says so."""
     cards = with_tensorrt(monkeypatch, memory=1)
     with cards.device(META), pytest.raises(UsageError, match="cannot read its own engine"):
         Engine(b"half an eng")

@@ -83,7 +83,7 @@ def test_a_precision_that_is_none(tiny_folder: Path) -> None:
 
 
 def test_cosyvoice_3_has_no_archives(tiny: cosyrt.Pipeline, tmp_path: Path) -> None:
-    """It says what helps instead."""
+    """The error says what helps instead."""
     model = replace(tiny.model, folder=ModelFolder(tmp_path, "cosyvoice3", {}))
 
     with pytest.raises(UsageError, match="no encoder to export"):

@@ -154,7 +154,7 @@ def test_another_name_is_no_archive(tmp_path: Path, checkpoint: Path) -> None:
 
 
 def test_a_manifest_that_is_no_json(archive: Path, checkpoint: Path) -> None:
-    """It is said of the manifest, not of the archive."""
+    """The error names the manifest, not the archive."""
     path_beside(archive).write_text("{")
 
     assert "the manifest" in refusal(archive, checkpoint)

@@ -36,7 +36,7 @@ def exported1(tiny1_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> l
 
 
 class AsUpstream(nn.Module):
-    """What upstream's `llm.llm` can do: no `step`."""
+    """`llm.llm` as upstream exports it: no `step`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def test_the_names_and_methods_are_upstreams(exported1: list[Exported]) -> None:
 
 
 def test_it_says_the_same(exported1: list[Exported], tiny1_folder: Path, tiny1: cosyrt.Pipeline) -> None:
-    """All three archives at work."""
+    """A pipeline on all three archives speaks as the plain one does."""
     where = exported1[0].path.parent
     ours = cosyrt.load(tiny1_folder, device="cpu", accelerate=archives("fp32", where)).say(TEXT)
     plain = tiny1.say(TEXT)
@@ -99,7 +99,7 @@ def test_upstreams_language_model_speaks_the_same(tmp_path: Path, caplog: pytest
 
 
 def test_a_language_model_without_forward_chunk_is_refused(tmp_path: Path) -> None:
-    """It could not speak token by token."""
+    """Without `forward_chunk` an archive could not speak token by token."""
     with pytest.raises(
         ArchiveError, match="no method 'forward_chunk', so it cannot be streamed; make it again"
     ):
@@ -107,7 +107,7 @@ def test_a_language_model_without_forward_chunk_is_refused(tmp_path: Path) -> No
 
 
 def test_two_at_once_are_refused_by_upstreams(tmp_path: Path) -> None:
-    """Its cache has no place for a batch."""
+    """Upstream's cache has no place for a batch."""
     stages = eager(swapped(LLM, NETWORKS, theirs(tmp_path, ("forward_chunk",))))
     text = torch.tensor([[5, 3], [2, 1]])
 

@@ -28,7 +28,7 @@ TOKENS = torch.randint(0, SPEECH_VOCABULARY, (1, 78), generator=torch.Generator(
 
 
 class AsUpstream(torch.nn.Module):
-    """What upstream's archives can do: `forward`, and no memory."""
+    """Encoder as upstream exports it: `forward`, and no cache."""
 
     def __init__(self, encoder: UpsampleConformer) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class AsUpstream(torch.nn.Module):
 
 
 class OlderUpstream(torch.nn.Module):
-    """What an archive from before the masks was like."""
+    """Encoder as upstream exported it before there were masks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,8 +81,8 @@ def test_ours_takes_any_mask(exported: dict[str, Exported], tiny_folder: Path, c
     assert torch.allclose(encoded(stages, chunk), encoded(PLAIN, chunk), atol=1e-6)
 
 
-def test_ours_goes_on_from_a_memory(exported: dict[str, Exported], tiny_folder: Path) -> None:
-    """Two chunks from a memory are the chunked whole, and a copied memory goes on by itself."""
+def test_ours_resumes_from_a_cache(exported: dict[str, Exported], tiny_folder: Path) -> None:
+    """Two chunks from a cache are the chunked whole, and a copied cache continues by itself."""
     stages, cache, whole = ours(exported, tiny_folder), StreamCache(), encoded(PLAIN, 25)
     valid = torch.ones_like(TOKENS).bool()
     first = stages.encode(
@@ -130,10 +130,10 @@ def test_upstreams_words_for_masks(tmp_path: Path) -> None:
     assert flags == [False, True, None]
 
 
-def test_upstreams_cannot_stream_from_a_memory_and_says_so(
+def test_upstreams_cannot_stream_from_a_cache_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The plain encoder fills the memory then; it is told once, when the archive is loaded."""
+    """The plain encoder fills the cache then; that is logged once, when the archive is loaded."""
     with caplog.at_level(logging.WARNING, "cosyrt"):
         stages = installed(theirs(AsUpstream(NETWORKS.flow.encoder), tmp_path))
     cache = StreamCache()
@@ -141,7 +141,7 @@ def test_upstreams_cannot_stream_from_a_memory_and_says_so(
     assert torch.allclose(encoded(stages, 25, cache), encoded(PLAIN, 25), atol=1e-6)
     assert cache.bytes > 0
     assert [record.message.partition(" ")[2] for record in caplog.records] == [
-        "has no memory: in streams the plain encoder works"
+        "has no stream cache: in streams the plain encoder works"
     ]
 
 
