@@ -33,7 +33,7 @@ PARTS: dict[Part, tuple[str, ...]] = {
 
 
 class Availability(NamedTuple):
-    """Whether a backend can be used here, and if not, why and what to do."""
+    """Answer of a backend: it can be used here, or why not and what to do."""
 
     ok: bool
     reason: str = ""
@@ -43,7 +43,7 @@ AdviceVerdict = Literal["use", "try", "leave", "impossible"]
 
 
 class Advice(NamedTuple):
-    """Whether something is worth a try on a machine, by the book, and why."""
+    """A verdict by the book: what is worth a try on a machine, and why."""
 
     verdict: AdviceVerdict
     reason: str

@@ -157,7 +157,7 @@ def refusal(part: Part, family: Family) -> str:
 
 
 def availability(kind: str | None, device: torch.device) -> Availability:
-    """Whether the model runs on CUDA, and computes there in that type."""
+    """Tell whether the model runs on CUDA, and computes there in the type that `kind` names."""
     if device.type != "cuda":
         return Availability(False, f"graphs are CUDA's, the model runs on {device.type}")
     return Availability(True) if kind is None else half_availability(kind, device)

@@ -118,13 +118,13 @@ def half(dtype: torch.dtype, part: Part, model: Model) -> Stages:
 
 
 def supported(kind: str) -> bool:
-    """Whether the CPU multiplies 16-bit matrices itself; `kind` is bf16 or fp16."""
+    """Tell whether the CPU multiplies 16-bit matrices itself; `kind` is bf16 or fp16."""
     ask = getattr(torch.ops.mkldnn, f"_is_mkldnn_{kind}_supported", None)
     return torch.backends.mkldnn.is_available() and ask is not None and bool(ask())  # type: ignore[no-untyped-call]
 
 
 def availability(kind: str, device: torch.device) -> Availability:
-    """Whether the device computes in that type."""
+    """Tell whether the device computes in bf16 or fp16, which `kind` names."""
     if device.type == "cpu" and not supported(kind):
         return Availability(False, f"this CPU has no {kind} arithmetic: every value would be converted twice")
     if device.type == "cuda" and kind == "bf16" and torch.cuda.get_device_capability(device) < (8, 0):

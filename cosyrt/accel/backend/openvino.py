@@ -199,7 +199,7 @@ def build(bits: int, bf16: bool, part: Part, model: Model) -> Stages:
 
 
 def availability(bf16: bool, device: torch.device) -> Availability:
-    """Whether OpenVINO is installed, and the model runs where it would."""
+    """Tell whether OpenVINO is installed, and the model runs on the CPU."""
     if find_spec("openvino") is None:
         return Availability(False, "OpenVINO is not installed; pip install 'cosyrt[openvino]'")
     if device.type != "cpu":

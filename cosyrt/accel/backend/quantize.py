@@ -83,7 +83,7 @@ def int8(part: Part, model: Model) -> Stages:
 
 
 def availability(device: torch.device) -> Availability:
-    """Whether torch has the kernels: in its CPU builds for x86 and ARM, on no GPU."""
+    """Tell whether torch has int8 kernels: in its CPU builds for x86 and ARM, on no GPU."""
     if device.type != "cpu":
         return Availability(
             False, f"torch has int8 kernels for the CPU only, the model runs on {device.type}"

@@ -256,7 +256,7 @@ def build(dtype: torch.dtype, part: Part, model: Model, contexts: int = 1) -> St
 
 
 def availability(kind: str | None, device: torch.device) -> Availability:
-    """Whether TensorRT is installed, with what writes the graph, and the model runs on CUDA."""
+    """Tell whether TensorRT is installed, with what writes the graph, and the model runs on CUDA."""
     if find_spec("tensorrt") is None:
         return Availability(False, INSTALL)
     if find_spec("onnx") is None:

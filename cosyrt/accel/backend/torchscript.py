@@ -35,7 +35,7 @@ PRECISIONS = tuple(DTYPES)
 
 
 def availability() -> Availability:
-    """Whether this Python and torch run TorchScript."""
+    """Tell whether this Python and torch run TorchScript."""
     if sys.version_info >= (3, 14):
         return Availability(False, "torch runs no TorchScript on Python 3.14; use Python 3.11 to 3.13")
     if not torch.jit._state._enabled.enabled:
