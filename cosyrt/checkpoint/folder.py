@@ -1,7 +1,7 @@
 """A model folder in the official layout: its description, its weights files, its language model's settings.
 
-Data only, strict, safe to point at a download: the description is read as data, `.pt` files are looked
-through before torch's weights-only reader has them, TorchScript archives and TensorRT plans are never opened.
+Data only, strict, safe to point at a download: the description is read as data, `.pt` files are read
+without an unpickler, TorchScript archives and TensorRT plans are never opened.
 """
 
 from __future__ import annotations
