@@ -3,7 +3,7 @@
 Shapes: B batch (both branches of the guidance) · M new mel frames · F all mel frames so far.
 Keys, values and convolution tails of an Euler step are large (460 KB a frame and step for the published
 model in float32), the inputs of the step are small (2 KB). A step that has lost the large part computes its
-past again from the small one; the others go on from what they keep. So a stream that outgrows its budget
+past again from the small one; the others resume from what they keep. So a stream that outgrows its budget
 becomes dearer step by step, and its frames stay what they are.
 """
 

@@ -273,14 +273,14 @@ class UpsampleConformer(nn.Module):
         self,
         x: Tensor,  # [B, S, D] token embeddings
         mask: Tensor,  # [B, S, past + S] True where a token may look
-        sees_up: Tensor,  # [B, M, past + M] True where a frame may look
+        mask_up: Tensor,  # [B, M, past + M] True where a frame may look
         context: Tensor | None = None,  # [B, lookahead, D] embeddings of the tokens that follow
         cache: StreamCache | None = None,
     ) -> Tensor:  # [B, M, D]
         ahead = None if context is None else self.embed(context)
         x = self.pre_lookahead_layer(self.embed(x), ahead, cache)
         x = self.through(self.encoders, x, mask, cache)
-        x = self.through(self.up_encoders, self.up_embed(self.up_layer(x, cache)), sees_up, cache)
+        x = self.through(self.up_encoders, self.up_embed(self.up_layer(x, cache)), mask_up, cache)
         out: Tensor = self.after_norm(x)
         return out
 

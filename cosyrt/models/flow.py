@@ -181,7 +181,7 @@ class DiTFlow(SpeakerFlow):
         self,
         tokens: Tensor,  # [B, S] speech tokens, prompt first
         valid: Tensor,  # [B, S] True where a token is not padding
-        mask: Tensor,  # [B, S, past + S] of no use here: a token sees the few around it
+        mask: Tensor,  # [B, S, past + S] unused: only the few tokens around one reach it
         ahead: Tensor | None = None,  # [B, lookahead] tokens that follow; None: nothing follows
         cache: StreamCache | None = None,  # of the tokens before these
     ) -> Tensor:  # [B, 80, M]

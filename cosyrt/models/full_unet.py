@@ -145,7 +145,7 @@ class FullUNet(nn.Module):
         inputs: FlowInputs,
         cache: StreamCache | None = None,  # none: every frame may look at every other
     ) -> Tensor:  # [B, 80, M]
-        assert cache is None, "this U-Net looks both ways and cannot go on from a past"
+        assert cache is None, "this U-Net looks both ways and cannot resume from a past"
         x, valid, mask, mu, t, _, prompt = inputs
         times = block_by_block(self, self.timed(t) if t.ndim == 1 else t)
         x = torch.cat([x, mu, inputs.speaker_frames(), prompt], dim=1)

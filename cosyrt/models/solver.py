@@ -81,7 +81,7 @@ def guided(
 
 @dataclass(slots=True)
 class SolverState:
-    """A mel on its way from noise: after any step it can wait, and go on later."""
+    """A mel on its way from noise: after any step it can wait and be resumed later."""
 
     x: Tensor  # [B, 80, M] the mel as far as it is solved
     inputs: FlowInputs  # of both branches; x and t are those of the first step

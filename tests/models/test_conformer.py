@@ -105,11 +105,11 @@ def test_look_ahead_hears_just_so_far() -> None:
 
 
 def run(encoder: UpsampleConformer, x: Tensor, chunk: int | None, context: Tensor | None = None) -> Tensor:
-    mask, sees_up = (
+    mask, mask_up = (
         attention_mask(torch.ones(1, rate * x.shape[1], dtype=torch.bool), chunk and rate * chunk)
         for rate in (1, 2)
     )
-    out: Tensor = encoder(x, mask, sees_up, context)
+    out: Tensor = encoder(x, mask, mask_up, context)
     return out
 
 
@@ -118,12 +118,12 @@ def test_chunks_with_their_look_ahead_are_one_masked_pass(encoder: UpsampleConfo
     x = torch.randn(1, 21, 32, generator=torch.Generator().manual_seed(2))
     cache, parts = StreamCache(), []
     for start, end in ((0, 5), (5, 15), (15, 21)):
-        mask, sees_up = (
+        mask, mask_up = (
             attention_mask(torch.ones(1, rate * end, dtype=torch.bool), rate * 5, rate * start)
             for rate in (1, 2)
         )
         context = x[:, end : end + 3] if end < 21 else None
-        parts.append(encoder(x[:, start:end], mask, sees_up, context, cache.begin()))
+        parts.append(encoder(x[:, start:end], mask, mask_up, context, cache.begin()))
 
     torch.testing.assert_close(torch.cat(parts, dim=1), run(encoder, x, 5), atol=1e-5, rtol=0)
 

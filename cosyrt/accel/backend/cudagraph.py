@@ -63,7 +63,7 @@ class Recorder:
 
 
 class Frames:
-    """A velocity for one length; what is shorter is padded with frames that no other frame sees."""
+    """A velocity for one length; what is shorter is padded with frames that no other attends to."""
 
     def __init__(self, module: CausalUNet | DiT, inputs: FlowInputs, record: Record) -> None:
         self.inputs = FlowInputs(*(tensor.clone() for tensor in inputs))  # where the graph reads them

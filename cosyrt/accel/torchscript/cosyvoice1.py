@@ -27,7 +27,7 @@ from cosyrt.models.transformer_lm import CachedTransformer, Layer, TransformerLM
 
 log = logging.getLogger(__name__)
 
-CAUSAL = 1  # the chunk of a position that hears itself and those before
+CAUSAL = 1  # the chunk size of a causal mask
 CALLS = (23, 1, 1, 1)  # positions a call: what is read at once, then token by token
 
 

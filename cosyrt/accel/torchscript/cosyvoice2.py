@@ -214,7 +214,7 @@ class ArchivedEncoder(nn.Module):
         self,
         x: Tensor,  # [B, S, D]
         mask: Tensor,  # [B, S, past + S]
-        sees_up: Tensor,  # [B, M, past + M]
+        mask_up: Tensor,  # [B, M, past + M]
         context: Tensor | None = None,  # [B, lookahead, D]
         cache: StreamCache | None = None,
     ) -> Tensor:  # [B, M, D]
@@ -229,7 +229,7 @@ class ArchivedEncoder(nn.Module):
         lengths = mask.any(dim=1).sum(dim=1)
         streaming = self.flag(mask, lengths)
         if cache is not None or streaming is None:
-            y = self.plain(x, mask, sees_up, context, cache)
+            y = self.plain(x, mask, mask_up, context, cache)
             return y
         y, _ = self.archive.call("forward", half, lengths, ahead, 0, -1, streaming)
         return y.to(x.dtype)
