@@ -45,3 +45,27 @@ def test_the_readme_is_one_sitting() -> None:
         ".venv/bin/python -m pytest -q",
     ]
     assert lines.index(commands[1]) < 20
+
+
+LOOSE = ("The same", "Of ", "What it", "It ", "Its ", "Those ", "They ", "Them", "Both of", "All of that", "That ")
+DOCUMENTED = (*FUNCTIONS, ast.ClassDef, ast.Module)
+
+
+@pytest.mark.parametrize("folder", ["cosyrt", "benchmarks", "recipes", "scripts", "tests"])
+def test_a_docstring_can_be_read_alone(folder: str) -> None:
+    """No docstring opens with a word that points to something outside of it."""
+    loose = [
+        f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)} {text.splitlines()[0]}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, DOCUMENTED) and (text := ast.get_docstring(node) or "").startswith(LOOSE)
+    ]
+
+    assert loose == []
+
+
+def test_every_package_tells_a_newcomer_where_to_begin() -> None:
+    """The `__init__.py` of each package opens with two or three sentences."""
+    for path in sorted((ROOT / "cosyrt").rglob("__init__.py")):
+        text = ast.get_docstring(ast.parse(path.read_bytes())) or ""
+        assert text.count(".") >= 2, f"{path.relative_to(ROOT)} tells a newcomer too little"
