@@ -83,7 +83,7 @@ class ConcurrencyResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchReport:
-    """All that was measured."""
+    """Every measurement of one run."""
 
     family: str
     device: str

@@ -28,7 +28,7 @@ class Stage:
     minutes: float | None = None  # at scale 1; None: as long as it takes
 
     def command(self, options: argparse.Namespace) -> list[str]:
-        """Its command line."""
+        """The command that runs this step."""
         work = str(options.work)
         line = [sys.executable, "-m", f"{HERE}.{self.module}", *self.arguments, "--work", work]
         if self.minutes is not None:

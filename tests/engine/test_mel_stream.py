@@ -181,8 +181,10 @@ def test_only_so_many_voices_are_kept(stages: Stages, monkeypatch: pytest.Monkey
 
 
 def test_streams_share_the_budget(stages: Stages, networks: Networks) -> None:
-    """All that run at once keep to it together, also while some stand still; their frames stay what they are,
-    and the last one has it for itself."""
+    """Streams that run at once keep to the budget together, also while some stand still.
+
+    Their frames stay the same, and the last one has the budget for itself.
+    """
     conditions, who, sizes = Conditions(stages, CPU), voice(40), []
     for budget in (0, sys.maxsize):
         alone = stream_of(stages, 40, chunked=True, cache_bytes=budget)

@@ -149,7 +149,7 @@ def test_tolerance_counts_in_the_window(seen: int, stays: bool) -> None:
 @settings(deadline=None)
 @given(LOGITS, st.data())
 def test_forbidden_tokens_never_come(logits: list[float], data: st.DataObject) -> None:
-    """Of tokens at -inf none is picked, repetition or not; the only possible token stays, repeated or not."""
+    """No token at -inf is picked, repetition or not; the only possible token stays, repeated or not."""
     possible = data.draw(st.sets(st.integers(0, len(logits) - 1), min_size=1))
     recent = torch.tensor([data.draw(st.lists(st.sampled_from(sorted(possible)), min_size=10, max_size=10))])
     row = torch.tensor([x if token in possible else -math.inf for token, x in enumerate(logits)])

@@ -118,7 +118,7 @@ def test_the_cache_grows(stages: Stages) -> None:
 
 
 def test_what_the_model_is_asked() -> None:
-    """It reads transcript, text and prompt once, then its own tokens one by one, each at its place."""
+    """The model reads transcript, text and prompt once, then its own tokens one by one, each at its place."""
     script = Script([6, 7, 8, END])
     script.say(replace(CONFIG, least_per_text=0.5), LanguageModelInput([1, 2], [3, 4, 5], [8, 9]))
 

@@ -50,7 +50,7 @@ def test_without_matplotlib_it_is_told_how_to_get_it(monkeypatch: pytest.MonkeyP
 
 
 def test_a_file_that_is_no_picture_is_refused(tmp_path: Path) -> None:
-    """Its ending says what it is; a folder that is not there is told as well."""
+    """An ending that names no picture format is refused; a folder that is not there is told as well."""
     pytest.importorskip("matplotlib")
     with pytest.raises(UsageError, match="is no picture"):
         require_matplotlib(tmp_path / "speed.txt")

@@ -83,7 +83,7 @@ def _works_aside(where: str) -> None:
 
 
 def test_a_killed_child_leaves_no_files(tmp_path: Path) -> None:
-    """Its temporary folder is one of its own, which goes with it."""
+    """A child has a temporary folder of its own, which goes with it."""
     where = tmp_path / "where"
     outcome = call_in_child(_works_aside, str(where), timeout_s=ENOUGH_S, memory_bytes=200 * MIB)
 

@@ -76,7 +76,7 @@ def test_sequences_of_a_batch_stand_where_they_like(model: TransformerLM) -> Non
 
 
 def test_the_order_of_the_past_counts(model: TransformerLM) -> None:
-    """The same positions the other way round are heard otherwise: distances reach the numbers."""
+    """Positions in reverse order give other numbers: distances reach the result."""
     x = inputs(1, 6)
     turned = torch.cat([x[:, :5].flip(1), x[:, 5:]], dim=1)
     one, other = (prefill(model, y, model.empty_cache(1, 6)) for y in (x, turned))
