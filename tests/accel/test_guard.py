@@ -19,10 +19,12 @@ from cosyrt.accel.contract import PARTS, Part
 from cosyrt.accel.guard import GuardConfig, Workers, expected_s, guarded
 from cosyrt.accel.plan import Planned
 from cosyrt.accel.registry import BACKENDS
+from cosyrt.engine.mel_stream import Condition, MelStream
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
 from cosyrt.lab.workload import Length, Workload, log_probabilities, mel_of
+from cosyrt.models.solver import step
 from tests.accel.fake_cuda import FIRST, SECOND, Cards, FakeStream
 from tests.engine.pipelines import Counted, other, same
 from tests.models.test_kv_cache import FORMS
@@ -99,6 +101,36 @@ def test_nan_in_the_middle_of_a_stream_is_done_again(
     assert bad.calls == after + 1
     assert [event.kind for event in guard.events] == ["not finite"]
     assert len(caplog.messages) == 1 and f"part={part}" in caplog.text
+
+
+def test_packed_streams_are_done_again_from_what_each_was(workload: Workload) -> None:
+    """A call for several streams that fails in the middle leaves no trace in any of their caches."""
+    plain = workload.model.plain
+    stages = watched(plain, plain._replace(velocity=nan(plain.velocity, 12)), "velocity")
+
+    def mels(stages: Stages) -> list[Tensor]:
+        settings, tokens = workload.model.settings, list(range(60))
+        streams = [
+            MelStream(
+                stages,
+                settings.flow,
+                Condition.of(workload.voice(prompt), stages, workload.model.device),
+                chunked=True,
+                rates=settings.rates,
+            )
+            for prompt in (25, 50)
+        ]
+        parts: list[Tensor] = []
+        for edge in (25, 50):
+            chunks = [stream.begin(tokens, edge) for stream in streams]
+            while not chunks[0].state.done:
+                step(stages.velocity, [chunk.state for chunk in chunks])
+            parts += [stream.finish(chunk) for stream, chunk in zip(streams, chunks, strict=True)]
+        return parts
+
+    for got, want in zip(mels(stages), mels(plain), strict=True):
+        torch.testing.assert_close(got, want, atol=1e-5, rtol=0)
+    assert [event.kind for event in guard.events] == ["not finite"]
 
 
 @pytest.mark.parametrize("fail_at", [1, 5])
