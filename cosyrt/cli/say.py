@@ -6,6 +6,7 @@ import codecs
 import sys
 from collections.abc import Callable, Generator, Iterator
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -25,6 +26,7 @@ from cosyrt.cli.options import (
 )
 from cosyrt.cli.run import SpeechRun
 from cosyrt.cli.terminal import ShowProgress, progress_bar
+from cosyrt.cli.texts import TextCommand, text_of
 from cosyrt.errors import TextError, UsageError
 
 if TYPE_CHECKING:
@@ -40,13 +42,18 @@ GREETING = {
 GivenText = str | Iterator[str]  # whole, or in parts as they arrive on standard input
 
 
-@click.command()
+@click.command(cls=TextCommand)
 @click.argument("text", required=False)
+@click.option(
+    "--file", metavar="FILE", type=click.Path(path_type=Path), help="Speak a .txt, .md, .srt or .epub file."
+)
 @click.option(
     "-o", "--output", metavar="FILE", help="Write .wav, .mp3, .flac, .ogg or .m4a; - is stdout (WAV)."
 )
 @click.option("--stream", is_flag=True, help="Play or write while the speech is being made.")
 @click.option("--interleave", is_flag=True, help="With --stream: begin a sentence before it is complete.")
+@click.option("--show-text", is_flag=True, help="Print what would be spoken, and speak nothing.")
+@click.option("--as-written", is_flag=True, help="Leave numbers and signs of the text as they are.")
 @speaker_options
 @style_options
 @pace_options
@@ -55,9 +62,12 @@ GivenText = str | Iterator[str]  # whole, or in parts as they arrive on standard
 @verbose_option
 def say(
     text: str | None,
+    file: Path | None,
     output: str | None,
     stream: bool,
     interleave: bool,
+    show_text: bool,
+    as_written: bool,
     speaker: SpeakerOptions,
     style: StyleOptions,
     pace: PaceOptions,
@@ -72,14 +82,20 @@ def say(
     cosyrt say "Good morning." --voice NAME
     cosyrt say "Good morning." --ref me.wav --ref-text "What I say in it."
     cosyrt say "Good morning." --ref me.wav --instruct "Speak slowly."
+    cosyrt say --file chapter.md --stream
     cat chapter.txt | cosyrt say - --stream
     cosyrt say "早上好。" -o - | ffmpeg -i - morning.opus
     """
     if interleave and not stream:
         raise UsageError("--interleave reads the text while it is spoken; add --stream")
-    asked = None if text is None else _asked(text, stream)
+    if text is not None and file is not None:
+        raise UsageError("both TEXT and --file say what to speak; give one of them")
+    asked = text_of(file) if file is not None else None if text is None else _asked(text, stream)
+    if show_text:
+        _show(model.load(), asked, as_written)
+        return
     with SpeechRun(output, model, printing, piecewise=stream) as run:
-        texts = SpokenTexts(run.tts, asked, speaker, style, pace, run.voice_names)
+        texts = SpokenTexts(run.tts, asked, speaker, style, pace, run.voice_names, as_written=as_written)
         with progress_bar(hidden=printing.quiet) as show:
             run.deliver(texts.streamed(interleave) if stream else texts.whole(show))
 
@@ -95,6 +111,8 @@ class SpokenTexts:
         style: StyleOptions,
         pace: PaceOptions,
         voice_names: list[str],
+        *,
+        as_written: bool = False,
     ) -> None:
         self.tts, self.voice_names = tts, voice_names
         self._speaker = speaker.of(tts)
@@ -104,6 +122,7 @@ class SpokenTexts:
             "seed": pace.seed,
             "instruction": style.instruct,
             "cross_lingual": style.cross_lingual,
+            "as_written": as_written,
         }
 
     def whole(self, show: ShowProgress = lambda step, share: None) -> Generator[Audio]:
@@ -122,6 +141,14 @@ class SpokenTexts:
             voice = self._speaker or self.tts.voices[self.tts.default_voice(opening)]
             self.voice_names.append(voice.name)
             yield text, voice
+
+
+def _show(tts: Pipeline, asked: GivenText | None, as_written: bool) -> None:
+    """Print each piece of the text as it would be spoken, and below it what the model is given."""
+    text = "".join(asked) if asked is not None else "\n".join(GREETING.values())
+    for piece in tts.spoken_pieces(text, as_written=as_written):
+        click.echo(piece.strip())
+        click.echo("    " + " ".join(tts.tokenizer.units(piece)))
 
 
 def _greeting(speaker: Voice | None) -> list[GivenText]:

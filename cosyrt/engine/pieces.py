@@ -47,18 +47,20 @@ def pieces(
         TextError: nothing in the text can be spoken.
     """
     if text.request.as_written:
-        return _as_written(text.parts, count, limits)
+        return _as_written(text.parts, count, limits, tags)
     if isinstance(text.request.text, str):
         return split.iter_pieces("".join(text.parts), count, limits, tags)
     return split.arriving_pieces(text.parts, count, limits, tags)
 
 
-def _as_written(parts: Iterator[str], count: Count, limits: split.Limits | None) -> Iterator[str]:
+def _as_written(
+    parts: Iterator[str], count: Count, limits: split.Limits | None, tags: Container[str]
+) -> Iterator[str]:
     """Pieces of all parts; one that cannot be spoken is passed over, unless there are no others."""
     found, refused = False, TextError("the text is empty; give some words to say")
     for part in parts:
         try:
-            for piece in split.as_written(part, count, limits):
+            for piece in split.as_written(part, count, limits, tags):
                 found = True
                 yield piece
         except TextError as error:

@@ -20,7 +20,7 @@ import numpy as np
 from cosyrt.audio import Audio
 from cosyrt.engine.mel_stream import Conditions
 from cosyrt.engine.model import Model
-from cosyrt.engine.pieces import opened, pieces, speakable_words
+from cosyrt.engine.pieces import Count, OpenedText, opened, pieces, speakable_words
 from cosyrt.engine.request import Request, SpeakingStyle
 from cosyrt.engine.utterance import Utterance
 from cosyrt.errors import UsageError, VoiceError
@@ -286,9 +286,19 @@ class Pipeline:
         utterance = self.utterance(text.request, text.first)
         if request.interleave:
             return utterance, speakable_words(text.parts)
+        return utterance, self._pieces(text, lambda candidate: len(utterance.encode(candidate)))
+
+    def spoken_pieces(self, text: str, *, as_written: bool = False) -> list[str]:
+        """Read a text without speaking it: the pieces that `say` would speak one after another.
+
+        Raises:
+            TextError: nothing to speak.
+        """
+        return list(self._pieces(opened(Request(text=text, as_written=as_written)), self.tokenizer.count))
+
+    def _pieces(self, text: OpenedText, count: Count) -> Iterator[str]:
         limits = BY_SENTENCE if self.model.settings.pronunciation else None
-        found = pieces(text, lambda candidate: len(utterance.encode(candidate)), self.tokenizer.tags, limits)
-        return utterance, readable(found, self.tokenizer.unread)
+        return readable(pieces(text, count, self.tokenizer.tags, limits), self.tokenizer.unread)
 
     def utterance(self, request: Request, text: str = "") -> Utterance:
         """The state of a request that is about to be spoken; `text` is what is known of its text.

@@ -15,7 +15,8 @@ _WORDS = {
     "Spanish": "el los las una es no en por para con que del se tiene años euros cuesta hay son este "
     "esta más "
     "pero como yo tengo mi su horas",
-    "Italian": "il lo gli una e è non di per con che del della sono ha anni euro costa ci più ma come ho mio "
+    "Italian": "abbiamo siamo hanno questo questa il lo gli una e è non di per con che del della sono ha "
+    "anni euro costa ci più ma come ho mio "
     "ore alle",
     "Portuguese": "o os uma e é não em por para que do da dos são tem anos euros custa mais mas eu meu "
     "às horas",

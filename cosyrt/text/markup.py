@@ -31,10 +31,11 @@ _AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^<>\s]{1,500}|[\w.+-]+@[\w.-]+)
 
 _RULE = re.compile(r"\s*(?:(?:\*\s*){3,}|(?:-\s*){3,}|(?:_\s*){3,}|={3,}|~{3,})\s*")
 _FENCE = re.compile(r"\s*(?:```|~~~)[\w+#.-]*\s*")
-_TABLE_RULE = re.compile(r"\s*\|?(?:\s*:?-{2,}:?\s*\|)+(?:\s*:?-{2,}:?)?\s*")
+_TABLE_RULE = re.compile(r"\s*\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?)?\s*")
 _QUOTE = re.compile(r"(?:\s*>)+ ?")
 _HEADING = re.compile(r"\s*#{1,6}\s+(.*?)(?:\s+#+)?\s*")
 _BULLET = re.compile(r"\s*[-*+•·◦▪●○■□–—]\s+(?:\[[ xX]\]\s+)?")
+_LONG_BLANK = re.compile(r"[ \t]{3,}")
 _CELL = re.compile(r"^\s*\||(?<!\|)\|(?!\|).*(?<!\|)\|(?!\|)|\s\|\s")
 _NUMBER = re.compile(r"(\s*\**)(\d{1,3})[.)]\s*(?=\D)")
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]{1,20}\]:?")
@@ -43,6 +44,9 @@ _IMAGE_OR_LINK = re.compile(
 )
 _LINK_END = re.compile(r"\]\([^()\s]*(?:\s+\"[^\"]*\")?\)")
 _ESCAPE = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|<>~\"'$&%@=])")
+_SPAN = re.compile(r"(?<!`)(`{1,2})(?!`)([^`\n]+)\1(?!`)")
+_TAG_IN_CODE = re.compile(r"</?([A-Za-z|][^<>\n]*?)/?>")
+_SIGN_IN_CODE = re.compile(r"[<>\[\]]")
 _CODE_TICKS = re.compile(r"`+")
 _STARS = re.compile(r"(?<!\d)\*+(?=\S)|(?<=\S)\*+(?!\d)|(?<!\S)\*+(?!\S)(?<! \*(?= \w))")
 _PRODUCT = re.compile(r"(?<=[A-Za-z0-9])\*(?=[A-Za-z0-9])")
@@ -50,10 +54,25 @@ _UNDERSCORES = re.compile(r"(?<![\w])_{1,3}(?=\S)|(?<=\S)_{1,3}(?!\w)")
 _STRIKES = re.compile(r"~~")
 
 
+def without_signs_in_code(text: str, *, in_code: bool) -> str:
+    """The text with what stands in code spans and blocks as plain words: there is no tag or link in them."""
+    if in_code:
+        return _literal(text)
+    return _SPAN.sub(lambda span: _literal(span[2]), text) if "`" in text else text
+
+
+def _literal(code: str) -> str:
+    code = _TAG_IN_CODE.sub(r" \1 ", code)
+    return _SIGN_IN_CODE.sub(lambda sign: f"&#{ord(sign[0])};", code)
+
+
 def plain_lines(
     text: str, *, starts_line: bool, in_code: bool, unknown_tag: Callable[[str], None]
 ) -> list[str]:
     """The words of a passage, line by line; `unknown_tag` is called for tags of another kind."""
+    if not text or text.isspace():
+        return []
+    text = _LONG_BLANK.sub("  ", text)
     if "<" in text:
         text = ssml.resolve(text)
         text = _AUTOLINK.sub(r"\1", _COMMENT.sub(" ", text))

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator
 
 from cosyrt.errors import TextError
 from cosyrt.text import en, foreign, japanese, zh
-from cosyrt.text.markup import plain_lines
+from cosyrt.text.markup import plain_lines, without_signs_in_code
 from cosyrt.text.passages import Passage, PassageCutter
 from cosyrt.text.scripts import HAN, HANGUL, KANA, LATIN
 from cosyrt.text.sentences import is_finished
@@ -107,11 +107,12 @@ class Reader:
         self._unknown = []
 
     def _passage(self, passage: Passage) -> Iterator[str]:
-        if self._tags.switch_off(passage.text):
+        written = without_signs_in_code(passage.text, in_code=passage.in_code)
+        if self._tags.switch_off(written):
             self._begun = True
             yield audible(passage.text)
             return
-        text = self._tags.hide(passage.text)
+        text = self._tags.hide(written)
         lines = plain_lines(
             text, starts_line=passage.starts_line, in_code=passage.in_code, unknown_tag=self._tags.warn
         )
@@ -132,7 +133,7 @@ class Reader:
         """The spoken line, with the blank that parts it from Latin text before it."""
         in_han = language in ("zh", "ja") and not alone
         spoken = _spoken_han(line, language or "") if in_han else _spoken_latin(line, language or "")
-        spoken = self._tags.show(spoken.translate(_SHOWN))
+        spoken = self._tags.show(spoken.translate(_SHOWN)).lstrip(",，、;； ")
         if not is_speakable(spoken):
             return ""
         if ended:

@@ -35,6 +35,9 @@ _MARKER = re.compile(
 _BLOCK = re.compile(r"\s*(?:#{1,6}\s|\||```|~~~|-{3}|={3}|\*{3}\s|_{3}\s)")
 _FENCE = re.compile(r"\s*(?:```|~~~)")
 _LIST_NUMBER = re.compile(r"[-*+>#\s]*\d{1,3}\.")
+# Behind a colon: a code, which belongs to what stands before it, and a word that may yet become one.
+_CODE = re.compile(r"[A-Za-z]{0,8}-?\d")
+_OPEN_WORD = re.compile(r"[A-Za-z]{1,8}-?")
 _ENTITY = re.compile(r"&#?\w{1,31};$")
 _TAG = re.compile(r"<[A-Za-z/!?]")
 
@@ -136,6 +139,10 @@ class PassageCutter:
         follows = self._waiting[run.end() : run.end() + _MOST_LOOKAHEAD].lstrip(" \t")
         if not follows:
             return False if last else None
+        if _CODE.match(follows):
+            return False
+        if _OPEN_WORD.fullmatch(follows) and not last:
+            return None
         before = self._waiting[: run.start()].rstrip()[-1:]
         is_entity = run["marks"] == ";" and _ENTITY.search(
             self._waiting, max(0, run.start() - 33), run.start() + 1

@@ -92,6 +92,10 @@ class RankedTokenizer:
         """The control tags that the model knows; those of later models are text that it was taught."""
         return frozenset(self._tags) | frozenset(SPECIAL_TOKENS)
 
+    def units(self, text: str) -> list[str]:
+        """What the model is given of the text: the text of each token."""
+        return [self.decode([token]) for token in self.encode(text)]
+
     def unread(self, text: str) -> str:
         """Letters of the text that the model cannot say: none, it was taught on bytes."""
         return ""

@@ -12,6 +12,7 @@ from cosyrt.errors import TextError
 from cosyrt.text.normalize import Reader, check_speakable, is_speakable
 from cosyrt.text.scripts import has_han
 from cosyrt.text.sentences import best_break, sentences
+from cosyrt.text.tags import ControlTags
 
 # No token is longer than this many characters in practice; bounds the work on text without any break.
 _CHARACTERS_PER_TOKEN = 16
@@ -89,12 +90,16 @@ def arriving_pieces(
         check_speakable("", last)
 
 
-def as_written(text: str, count: Callable[[str], int], limits: Limits | None = None) -> Iterator[str]:
+def as_written(
+    text: str, count: Callable[[str], int], limits: Limits | None = None, tags: Container[str] | None = None
+) -> Iterator[str]:
     """Split a text without normalising it, and only where it is longer than the model takes at once.
 
     Raises:
         TextError: nothing in the text can be spoken.
     """
+    controls = ControlTags(tags)
+    text = controls.show(controls.hide(text))
     check_speakable(text, text)
     limits = limits or Limits()
     whole = limits is not BY_SENTENCE and count(text) <= limits.most

@@ -86,6 +86,12 @@ class TextTokenizer:
         text: str = self._tokenizer.decode(tokens, skip_special_tokens=False)
         return text
 
+    def units(self, text: str) -> list[str]:
+        """What the model is given of the text: sounds, or else the text of each token."""
+        if self._pronounce is not None:
+            return self._pronounce(text)
+        return [self.decode([token]) for token in self.encode(text)]
+
     def unread(self, text: str) -> str:
         """Letters of the text that have no sound in the model's pronunciation, each once."""
         return self._pronounce.unread(text) if self._pronounce is not None else ""

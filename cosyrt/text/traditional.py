@@ -14,6 +14,8 @@ from cosyrt.text.scripts import HAN
 if TYPE_CHECKING:
     from opencc import OpenCC
 
+# Traditional characters that the standard of simplified ones has too.
+_IN_BOTH_STANDARDS = re.compile("[夥後於菸麽]")
 _HAN = re.compile(f"[{HAN}]+")
 # 著 is a word of its own after and before these.
 _PARTICLE = re.compile(
@@ -30,6 +32,8 @@ def simplified(text: str) -> str:
 
 def _is_simplified(text: str) -> bool:
     """Whether every Chinese character is in the national standard of simplified ones."""
+    if _IN_BOTH_STANDARDS.search(text):
+        return False
     try:
         "".join(_HAN.findall(text)).encode("gb2312")
     except UnicodeEncodeError:

@@ -129,6 +129,7 @@ def test_options_reach_the_pipeline(run, tones):
     """Model, device, voice, mode, speed and seed arrive where they belong."""
     where = ("--model", "m", "--device", "d")
     how = ("--voice", "mei", "--speed", "1.5", "--seed", "7", "--instruct", "softly", "--cross-lingual")
+    how = (*how, "--as-written")
     run("say", "hello", *where, *how)
     assert tones.loaded == ("m", "d")
     assert vars(tones.asked[0]) == {
@@ -138,6 +139,7 @@ def test_options_reach_the_pipeline(run, tones):
         "seed": 7,
         "instruction": "softly",
         "cross_lingual": True,
+        "as_written": True,
     }
 
 
@@ -262,3 +264,23 @@ def test_the_opening_takes_nothing_away(pieces):
 def test_the_command_is_a_click_command():
     """`say` can be found by the page generator under its own name."""
     assert main.commands["say"] is say
+
+
+def test_a_file_is_spoken_and_a_text_beside_it_refused(run, tones, tmp_path):
+    """--file takes the place of TEXT."""
+    (tmp_path / "a.txt").write_text("from a file")
+    assert run("say", "--file", "a.txt").exit_code == 0
+    assert tones.asked[0].text == "from a file"
+    result = run("say", "hello", "--file", "a.txt")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "cosyrt: both TEXT and --file say what to speak; give one of them\n",
+    )
+
+
+def test_what_would_be_spoken_is_shown(tmp_path, monkeypatch):
+    """--show-text prints each piece and its sounds, and makes no sound."""
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["say", "I have 5. **OK** 好", "--show-text"])
+    assert result.output.split("\n")[:2] == ["I have five.", "    AY1 | HH AE1 V | F AY1 V ."]
+    assert result.exit_code == 0 and not list(tmp_path.iterdir())

@@ -19,8 +19,8 @@ from cosyrt.text.passages import whole_passages
 
 TABLE = Path(__file__).with_name("readings.tsv")
 KINDS = frozenset(
-    "words|language|chinese money|identifiers|width|units|english numbers|markup|tags|lines|traditional|"
-    "foreign|money|date|time|phone|address|sports|science|code|chat|books".split("|")
+    "words|language|chinese money|identifiers|width|units|english numbers|chinese numbers|markup|tags|lines|"
+    "traditional|foreign|money|date|time|phone|address|sports|science|code|chat|books".split("|")
 )
 
 

@@ -118,6 +118,8 @@ CODES = rules(
         r"(?<![\w-])(ISBN(?:-1[03])?:? ?)(\d(?:[- ]?\d){8,11}[- ]?[\dXx])(?![\w-])",
         lambda f: "ISBN " + _groups_of(f[2]),
     ),
+    (r"(?<!\w)#(?=[A-Z]{1,4}-?\d)", "number "),
+    (r"\b([A-Z]{1,5})-(\d{3,})(?![\w-])", lambda f: f"{f[1]} {numbers.digits(f[2])}"),
     (r"\b(localhost):(\d{2,5})\b", lambda f: f"{f[1]} port {numbers.digits(f[2])}"),
     # Telephone numbers: with a country, with an area, with at least two groups, toll-free with words.
     (
@@ -140,7 +142,10 @@ CODES = rules(
         rf"(?i)((?<![A-Za-z]){_NAMED}{_LINK})((?=[A-Z-]*\d)[A-Z0-9]{{3,}}(?:-[A-Z0-9]+)*)(?!\w){_THINGS}",
         _digits_after,
     ),
-    (rf"((?i:(?<![A-Za-z]){_PLACED})(?i:(?: number| no\.?)?) #?)(\d{{2,5}})(?!\w){_THINGS}", _place),
+    (
+        rf"((?i:(?<![A-Za-z]){_PLACED})(?i:(?: number| no\.?)?)(?: [A-Z]{{2,3}})? #?)(\d{{2,5}})(?!\w){_THINGS}",
+        _place,
+    ),
     (r"(?<![\w$€£¥.,])911(?![\w,.]?\d)(?! [a-z]+s\b)", "nine one one"),
     (r"\b([A-Z]{2} )(\d{5})(?![\w-])(?=[.,;!?)]|$)", _digits_after),
     (r"(?<![\w(])\d+(?:\.\d+)*(?:\(\w{1,4}\)){1,4}", _section),

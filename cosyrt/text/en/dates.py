@@ -162,11 +162,14 @@ DATES = rules(
     ),
     # Dates.
     (
-        rf"(?<![\w.-])({_YEAR})([-/.])(0?[1-9]|1[0-2])\2({_DAY})(?:T(?=\d\d:))?{_ENDED}(?!-\d)",
+        rf"(?<![\w.])({_YEAR})([-/.])(0?[1-9]|1[0-2])\2({_DAY})(?:T(?=\d\d:))?{_ENDED}(?!-\d{{1,2}}(?!\d))",
         lambda f: _iso(f) + (" at " if f[0].endswith("T") else ""),
     ),
     (rf"(?<![\w./-])({_YEAR})([-/])(0?[1-9]|1[0-2])\2({_DAY})T(?=\d\d:)", lambda f: _iso(f) + " at "),
-    (rf"(?<![\w./-])(\d{{1,2}})[/-](\d{{1,2}})[/-]({_YEAR}|(?<=/)\d\d){_ENDED}(?!-\d)", _slashed),
+    (
+        rf"(?<![\w./-])(\d{{1,2}})[/-](\d{{1,2}})[/-]({_YEAR}|(?<=/)\d\d){_ENDED}(?!-\d{{1,2}}(?!\d))",
+        _slashed,
+    ),
     (rf"(?<![\w.])({_DAY})\.(0?[1-9]|1[0-2])\.({_YEAR}){_ENDED}", _dotted),
     (
         rf"(?<![A-Za-z])([Oo]n |[Bb]y |[Uu]ntil |[Ss]ince |[Dd]ue )(0?[1-9]|1[0-2])/({_DAY}){_ENDED}(?!9/11)",
@@ -181,6 +184,7 @@ DATES = rules(
         _day_first,
     ),
     (rf"\b({_MONTH}),? ({_YEAR}){_ENDED}", _month_year),
+    (r"(?<=[a-z]) ?[-–—~] ?(?=the \w+(?: \w+)? of )", " to "),
     # Times of day.
     (r"(?<![\w:.])(\d{1,2}):([0-5]\d):([0-5]\d)(?:\.\d+)?Z?(?![\w:]|\.\d)", _seconds),
     (
@@ -199,7 +203,7 @@ DATES = rules(
     (r"\b([FCA]Y|Q[1-4]|H[12]) ?((?:19|20)\d\d)\b", lambda f: f"{_quarter(f[1])} {numbers.year(f[2])}"),
     (r"(?<![\w.,])(1\d|20)(\d)0['’]?s\b", _decade),
     (r"(?<!\w)['’]?([2-9])0['’]?s\b", lambda f: _DECADES[int(f[1])]),
-    (r"\b([Ii]t was|[Yy]ear) (1[1-9]\d\d)(?=[.,;!?]|$)", _year_after),
+    (r"\b([Ii]t was|[Yy]ear) (1[1-9]\d\d)(?=[.,;!?]|$| when\b| that\b| in\b)", _year_after),
     (
         r"\b([Mm]id-|[Ee]arly-|[Ll]ate-|[Pp]re-|[Pp]ost-)((?:1[1-9]|20)\d\d)\b",
         lambda f: f"{f[1]}{numbers.year(f[2])}",

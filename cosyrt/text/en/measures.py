@@ -22,7 +22,7 @@ _LENGTH = r"(?:km|m|cm|mm|mi|ft|yd|dm)"
 # Kelvin only of a number with a fraction or of three digits: `4K` and `10K` are other things.
 _UNIT = rf"(?:{any_of([unit for unit in UNITS if unit != 'K'])}|(?<=\d\d\d )K)"
 _PER = rf"(?: ?/ ?(?P<per>{any_of(list(PER))})(?P<power>{_POWER})?)?"
-_AFTER_INCHES = r"(?:tall|wide|long|high|deep|thick|x|by|and|screen|display|monitor|pipe|diameter)\b"
+_AFTER_INCHES = r"(?:tall|wide|long|high|deep|thick|x|by|and|screen|display|monitor|pipe|diameter|pizza|vinyl|record|laptop|tablet|wheel|TV)\b"
 
 
 def _plural(written: str, one: str, several: str) -> str:
@@ -42,7 +42,8 @@ def _sign(found: re.Match[str]) -> str:
 def _quantity(found: re.Match[str]) -> str:
     first, last, unit = found["first"], found["last"], found["unit"]
     spoken = f"{numbers.number(first)} to {numbers.number(last)}" if last else numbers.number(first)
-    return f"{_sign(found)}{spoken} {_plural(last or first, *UNITS[unit])}{_per(found)}{_stop(found)}"
+    names = (UNITS[unit][0],) * 2 if numbers.describes(found) else UNITS[unit]
+    return f"{_sign(found)}{spoken} {_plural(last or first, *names)}{_per(found)}{_stop(found)}"
 
 
 def _stop(found: re.Match[str]) -> str:
@@ -88,6 +89,12 @@ def _pressure(found: re.Match[str]) -> str:
 
 
 MEASURES = rules(
+    (rf"({_N}) ?[xX] ?(?={_N} ?=)", r"\1 times "),
+    (rf"(\d ?{_UNIT}) ?[-–—~] ?(?=\d[\d.]{{0,9}} ?{_UNIT})", r"\1 to "),
+    (
+        rf"(?<![\w/])(\d{{1,2}}/\d{{1,2}}|[½¼¾⅓⅔]) ?(?P<unit>{_UNIT}){_END}",
+        lambda f: f"{f[1]} {UNITS[f['unit']][0]}",
+    ),
     (
         rf"(?<=[a-z]) (?P<unit>{_UNIT})/(?P<per>m?s|h|min)(?P<power>{_POWER})?{_END}",
         lambda f: f" {UNITS[f['unit']][1]}{_per(f)}",

@@ -53,6 +53,8 @@ def _signed(sign: str | None) -> str:
 
 def _sign_first(found: re.Match[str]) -> str:
     names = _CURRENCIES[found[2]]
+    if numbers.describes(found):
+        names = names[0], names[0]
     return (
         _signed(found[1])
         + _signed(found[3])

@@ -19,6 +19,11 @@ _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000
 # Those from II to LXXXIX that are not also a letter.
 ROMAN = r"(?=[LXVI]{2})(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?![A-Za-z])"
 
+_ONE_THING = re.compile(r"(?<![A-Za-z])(?:an?|this|that|each|every|one|A|An|the) $")
+_NOUN = re.compile(
+    r" (?!and\b|or\b|in\b|on\b|of\b|to\b|for\b|at\b|is\b|was\b|per\b|from\b|with\b|by\b|more\b|less\b|each\b|off\b|that\b|when\b|as\b|if\b)[a-z]+(?<!s)\b"
+)
+
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 
 
@@ -101,6 +106,12 @@ def amount(written: str) -> str:
 def is_one(written: str) -> bool:
     """Whether a noun after the number is singular."""
     return written.rstrip("0").rstrip(".") == "1" and float(written.replace(",", "")) == 1
+
+
+def describes(found: re.Match[str]) -> bool:
+    """Whether a quantity describes the noun behind it, `a $5 bill`, so that its unit has no plural."""
+    before, after = found.string[: found.start()], found.string[found.end() :]
+    return bool(_ONE_THING.search(before[-8:]) and _NOUN.match(after))
 
 
 def roman(numeral: str) -> int:

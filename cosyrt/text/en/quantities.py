@@ -132,7 +132,7 @@ def _power(found: re.Match[str]) -> str:
 POWERS = rules((rf"(?<![\w.,])({_N})(?:\^|\*\*)\{{?([-−]?)(\d+)\}}?", _power))
 QUANTITIES = rules(
     # Roman numerals.
-    (rf"\b({_RULERS}) ({numbers.ROMAN}|V|X)\b(?!['’.]?\w)", _roman_ordinal),
+    (rf"\b({_RULERS}) ({numbers.ROMAN}|V|X)\b(?!\.?\w)", _roman_ordinal),
     (rf"\b({_RULERS}) (I)\b{_AFTER_FIRST}", _roman_ordinal),
     (
         rf"\b({_DIVISIONS}) ({numbers.ROMAN}|[IVX])\b(?!['’]\w)(?! (?:am|was|think|have|will|do|did|like|read)\b)",
@@ -149,7 +149,7 @@ QUANTITIES = rules(
     # Sums, differences and quotients that are worked out.
     (rf"(?<![\w.,])({_N}) ?[-−] ?(?={_N} ?=)", lambda f: numbers.number(f[1]) + " minus "),
     (rf"(?<![\w.,])({_N}) ?/ ?(?={_N} ?=)", lambda f: numbers.number(f[1]) + " divided by "),
-    (rf"(?<![\w.,])({_N})\+(?![\d+])(?! ?\d)", lambda f: numbers.number(f[1]) + " plus"),
+    (rf"(?<![\w.,])({_N})\+(?![\w+])(?! ?\d)", lambda f: numbers.number(f[1]) + " plus"),
     # Fractions.
     (
         rf"(?<![\w./])({_N}) ?(?:and )?([½¼¾⅓⅔⅛⅜⅝⅞⅕⅖⅗⅘⅙⅚])",

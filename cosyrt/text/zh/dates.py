@@ -58,7 +58,7 @@ def _point(found: re.Match[str]) -> str:
 DATES = rules(
     (rf"({_SCORE}[^\d。！？\n]{{0,6}})(\d{{1,3}}) ?[-–—:：比] ?(\d{{1,3}})(?![\d.]|[-:]\d)", _score),
     (
-        rf"{_START}({_YEAR})([-/.])({_MONTH})\2({_DAY})(?:T(?=\d\d:))?(?![A-Za-z0-9]|[./-]\d)",
+        rf"{_START}({_YEAR})([-/.])({_MONTH})\2({_DAY})(?:T(?=\d\d:))?(?![A-Za-z0-9]|[./]\d|-\d{{1,2}}(?!\d))",
         lambda f: _date(f[1], f[3], f[4]),
     ),
     (rf"{_START}({_YEAR}) ?年 ?({_MONTH}) ?月 ?({_DAY}) ?([日号]?)", lambda f: _date(f[1], f[2], f[3], f[4])),
@@ -93,6 +93,7 @@ DATES = rules(
         rf"{_START}(9[·.．]18|12[·.]9|8[·.]13|7[·.]7)(?=事变|运动|抗战|会战|纪念)",
         lambda f: telephone(f[1]).translate({ord("·"): "", ord("."): ""}).replace("幺", "一"),
     ),
+    (r"(?<=[日号]) ?[-–—~] ?(?=[零一二三四五六七八九十])", "到"),
     # Times of day.
     (r"(?<![A-Za-z0-9.:])(?:[01]?\d|2[0-4]):[0-5]\d:[0-5]\d(?![A-Za-z0-9:])", _seconds),
     (rf"(?<![A-Za-z0-9.:]){_CLOCK}(?:{_DASH}{_CLOCK})?(?![A-Za-z0-9:])", _clocks),

@@ -46,6 +46,7 @@ def _sides(found: re.Match[str]) -> str:
 
 
 MEASURES = rules(
+    (rf"(\d ?{_UNIT}) ?[-–—~] ?(?=\d[\d.]{{0,9}} ?{_UNIT})", r"\1到"),
     (rf"(?<=次方) ?(?P<unit>{_UNIT}){_PER}{_END}", lambda f: UNITS[f["unit"]] + _per(f)),
     (r"(?<![A-Za-z0-9/.])(\d{2,3})/(\d{2,3})( ?mm ?Hg)", _pressure),
     (r"(?<=血压)[:：为是]?(\d{2,3})/(\d{2,3})()(?![\d/])", _pressure),
