@@ -13,7 +13,7 @@ def test_numbers_are_japanese() -> None:
 
 
 def test_what_was_read_before_is_looked_up() -> None:
-    """The same text again asks the grammar no more, and what is kept has a bound."""
+    """A text that comes again asks the grammar no more, and what is kept has a bound."""
     first = in_words("これは3つです")
     before = _verbalized.cache_info()
     assert in_words("これは3つです") == first

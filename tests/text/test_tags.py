@@ -22,7 +22,7 @@ def test_unknown_tags_are_left_out_with_one_warning(caplog: pytest.LogCaptureFix
 
 
 def test_known_tags_stay() -> None:
-    """They pass the rules unchanged; those of the form `<|…|>` leave their sentence as it is."""
+    """Known tags pass the rules unchanged; those of the form `<|…|>` leave their sentence as it is."""
     assert normalize("[breath] 5 <strong>7</strong>", tags={"[breath]", "<strong>", "</strong>"}) == (
         "[breath] five <strong>seven</strong>."
     )
