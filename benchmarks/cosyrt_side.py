@@ -102,7 +102,7 @@ class Ours:
 
     def chunk(self, at: int) -> tuple[float, float]:
         """(seconds, seconds of audio) of the chunk of a stream that has that token: flow and vocoder."""
-        start, end = hops(self.edges(), at)
+        start, end = hops(self.boundaries(), at)
         tokens = self.given.speech(end + self.pipeline.model.settings.chunking.lookahead_tokens).tolist()
         mels = self.arrived(start, tokens)
         sound = self.sound()
@@ -114,8 +114,8 @@ class Ours:
     def arrived(self, start: int, tokens: list[int]) -> MelStream:
         """Run a stream up to a token."""
         mels = self.mels(stream=True)
-        for edge in takewhile(lambda edge: edge <= start, self.edges()):
-            mels.until(tokens[: edge + self.pipeline.model.settings.chunking.lookahead_tokens], edge)
+        for boundary in takewhile(lambda boundary: boundary <= start, self.boundaries()):
+            mels.until(tokens[: boundary + self.pipeline.model.settings.chunking.lookahead_tokens], boundary)
         return mels
 
     def stream(self, count: int) -> float:
@@ -124,14 +124,14 @@ class Ours:
         ahead = self.pipeline.model.settings.chunking.lookahead_tokens
         mels, sound = self.mels(stream=True), self.sound()
         watch = Watch()
-        for edge in takewhile(lambda edge: edge + ahead <= count, self.edges()):
-            sound.push(mels.until(tokens[: edge + ahead], edge), False)
+        for boundary in takewhile(lambda boundary: boundary + ahead <= count, self.boundaries()):
+            sound.push(mels.until(tokens[: boundary + ahead], boundary), False)
         sound.push(mels.until(tokens, None), True)
         return watch.s
 
-    def edges(self) -> Iterator[int]:
+    def boundaries(self) -> Iterator[int]:
         """Ends of the chunks of a stream."""
-        return self.pipeline.model.settings.chunking.edges(len(self.voice.speech_tokens))
+        return self.pipeline.model.settings.chunking.boundaries(len(self.voice.speech_tokens))
 
     def sound(self) -> VocoderStream:
         """Make a stream from mel to samples."""

@@ -116,10 +116,10 @@ class Side:
         self._process.communicate()
 
 
-def hops(edges: Iterator[int], at: int) -> tuple[int, int]:
+def hops(boundaries: Iterator[int], at: int) -> tuple[int, int]:
     """Find the chunk in which a token lies: its first token, and the one after its last."""
     start = 0
-    for end in edges:
+    for end in boundaries:
         if end > at:
             return start, end
         start = end

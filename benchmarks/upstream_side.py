@@ -177,7 +177,7 @@ class Upstream:
         ahead, start = self.model.flow.pre_lookahead_len, 0
         self.model.hift_cache_dict["chunk"] = None
         watch = Watch()
-        for end in takewhile(lambda edge: edge + ahead <= count, _edges()):
+        for end in takewhile(lambda boundary: boundary + ahead <= count, _edges()):
             self.sound(start, end + ahead)
             start = end
         self.sound(start, count, finalize=True)
@@ -204,10 +204,10 @@ def length(tensor: torch.Tensor) -> torch.Tensor:
 
 def _edges() -> Iterator[int]:
     """Ends of upstream's chunks for a prompt of whole chunks: hops of 25, 50, 100, 100 …"""
-    edge, hop = 0, HOP
+    boundary, hop = 0, HOP
     while True:
-        edge += hop
-        yield edge
+        boundary += hop
+        yield boundary
         hop = min(LONGEST_HOP, 2 * hop)
 
 

@@ -112,7 +112,7 @@ def add(
     library.add(voice, overwrite=overwrite)
     settings = tts.model.settings
     chunking = settings.chunking
-    chunk_tokens = chunking.first_edge(len(voice.speech_tokens)) + chunking.lookahead_tokens
+    chunk_tokens = chunking.first_boundary(len(voice.speech_tokens)) + chunking.lookahead_tokens
     chunk = {"first_chunk_s": round(chunk_tokens / settings.rates.token_hz, 2)}
     _print_registered([voice], as_json, chunk)
 

@@ -1,8 +1,8 @@
 """Where a stream is cut: chunk boundaries in tokens. Arithmetic only, no tensors.
 
 CosyVoice 2 and 3 were trained with a mask of fixed chunks, counted from the first token of the prompt. A cut
-on such an edge is exact: nothing to its left can change any more, as long as the few tokens of look-ahead are
-there.
+on a chunk boundary is exact: nothing to its left can change any more, as long as the few tokens of look-ahead
+are there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HOP_S, LONGEST_HOP_S = 2, 4
 class Chunking:
     """Chunk boundaries on the grid of the chunk mask.
 
-    The first chunk ends on the first edge that gives at least `first_tokens`; each later hop is `growth`
+    The first chunk ends on the first boundary that gives at least `first_tokens`; each later hop is `growth`
     times the one before, up to `longest_chunks`: a longer hop costs less per token and waits longer.
     """
 
@@ -27,17 +27,17 @@ class Chunking:
     growth: int = 2
     longest_chunks: int = 4
 
-    def first_edge(self, prompt_tokens: int) -> int:
+    def first_boundary(self, prompt_tokens: int) -> int:
         """End of the first chunk, in tokens after the prompt: 12 at best, 36 at worst."""
-        edge = -prompt_tokens % self.chunk_tokens
-        return edge if edge >= self.first_tokens else edge + self.chunk_tokens
+        boundary = -prompt_tokens % self.chunk_tokens
+        return boundary if boundary >= self.first_tokens else boundary + self.chunk_tokens
 
-    def edges(self, prompt_tokens: int) -> Iterator[int]:
+    def boundaries(self, prompt_tokens: int) -> Iterator[int]:
         """Ends of all chunks, in tokens after the prompt; endless."""
-        edge, hop = self.first_edge(prompt_tokens), 1
+        boundary, hop = self.first_boundary(prompt_tokens), 1
         while True:
-            yield edge
-            edge += hop * self.chunk_tokens
+            yield boundary
+            boundary += hop * self.chunk_tokens
             hop = min(hop * self.growth, self.longest_chunks)
 
 
@@ -55,14 +55,14 @@ class WindowChunking:
         """Upstream's windows: hops of 2 s that may grow to 4, and 20 tokens of overlap."""
         return cls(hop_tokens=HOP_S * token_hz, longest_tokens=LONGEST_HOP_S * token_hz)
 
-    def first_edge(self, prompt_tokens: int) -> int:
+    def first_boundary(self, prompt_tokens: int) -> int:
         """End of the first hop, in tokens after the prompt, whatever its length."""
         return self.hop_tokens
 
-    def edges(self, prompt_tokens: int) -> Iterator[int]:
+    def boundaries(self, prompt_tokens: int) -> Iterator[int]:
         """Ends of all hops, in tokens after the prompt, whatever its length; endless."""
-        edge = hop = self.hop_tokens
+        boundary = hop = self.hop_tokens
         while True:
-            yield edge
+            yield boundary
             hop = min(int(hop * self.growth), self.longest_tokens)
-            edge += hop
+            boundary += hop

@@ -33,7 +33,7 @@ class MelStreamLike(Protocol):
     def until(
         self,
         tokens: list[int],
-        edge: int | None,
+        boundary: int | None,
     ) -> Tensor:  # [1, 80, M] the frames that are new
         """The mel up to that chunk boundary, whose look-ahead is there; None: all."""
 

@@ -1,8 +1,8 @@
 """speech tokens → mel, chunk by chunk, cut where nothing can change any more.
 
 Shapes: B batch (1 here) · P prompt tokens · S speech tokens · M mel frames. With the chunk mask, everything
-left of an edge depends on the past only: it is remembered (`past.py`), as far as the budget of all streams
-goes, and only what is new is computed. Either way the mel is that of one masked pass over all tokens;
+left of a chunk boundary depends on the past only: it is remembered (`past.py`), as far as the budget of all
+streams goes, and only what is new is computed. Either way the mel is that of one masked pass over all tokens;
 `tests/engine/test_mel_stream.py` holds them together.
 """
 
@@ -144,15 +144,15 @@ class MelStream:
     def until(
         self,
         tokens: list[int],
-        edge: int | None,
+        boundary: int | None,
     ) -> Tensor:  # [1, 80, M] the frames that are new
-        """The mel up to `edge` tokens, which must be on the grid and have their look-ahead; None: all."""
-        chunk = self.begin(tokens, edge)
+        """The mel up to `boundary` tokens, which must be on the grid and have their look-ahead; None: all."""
+        chunk = self.begin(tokens, boundary)
         solve(self.stages.velocity, chunk.state)
         return self.finish(chunk)
 
-    def begin(self, tokens: list[int], edge: int | None) -> MelChunk:
-        """Encode the tokens up to `edge` (None: all); the chunk waits for its first Euler step.
+    def begin(self, tokens: list[int], boundary: int | None) -> MelChunk:
+        """Encode the tokens up to `boundary` (None: all); the chunk waits for its first Euler step.
 
         Whoever takes the steps may take those of other streams in the same call (`solver.step`). Until
         `finish` nothing of the past is dropped.
@@ -160,10 +160,10 @@ class MelStream:
         own = torch.tensor([tokens], dtype=torch.long, device=self.condition.tokens.device)
         every = torch.cat([self.condition.tokens, own], dim=1)
         prompt = self.condition.tokens.shape[1]
-        if self.past is None and edge is not None and self.chunked and self.done_tokens == 0:
+        if self.past is None and boundary is not None and self.chunked and self.done_tokens == 0:
             self.past = self.past_of_prompt()
             self.condition.streams.add(self)
-        end = every.shape[1] if edge is None else prompt + edge
+        end = every.shape[1] if boundary is None else prompt + boundary
         start = 0 if self.past is None else self.past.tokens
         with self._lock:
             self._solving = True
@@ -258,10 +258,10 @@ class MelStream:
     ) -> Tensor:  # [1, 80, M]
         """Encoding of the tokens from `start` to `end`."""
         reach = self.config.encoder.lookahead_tokens
-        ahead = tokens[:, end : end + reach] if end < tokens.shape[1] else None
+        lookahead = tokens[:, end : end + reach] if end < tokens.shape[1] else None
         new = tokens[:, start:end]
         cache = None if past is None else past.encoder.begin()
-        return self.stages.encode(new, torch.ones_like(new).bool(), mask, ahead, cache)
+        return self.stages.encode(new, torch.ones_like(new).bool(), mask, lookahead, cache)
 
     def mask(self, start: int, end: int) -> Tensor:  # [1, end - start, end]
         """Attention mask of the tokens from `start` to `end`."""

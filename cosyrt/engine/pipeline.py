@@ -81,7 +81,7 @@ class Pipeline:
     @cached_property
     def encoder(self) -> VoiceEncoder:
         """Turns reference audio into voices; its ONNX sessions are made on first use and kept."""
-        return VoiceEncoder(self.model.folder, self.model.settings.chunking.first_edge)
+        return VoiceEncoder(self.model.folder, self.model.settings.chunking.first_boundary)
 
     def voice_from(
         self,

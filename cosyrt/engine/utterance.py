@@ -141,14 +141,14 @@ class Utterance:
         mels = settings.mel_stream(stages, settings.flow, self.condition, chunked=self.request.chunked)
         vocoder = settings.vocoder_stream(stages, settings.vocoder, self.noise_rng)
         stretch = Stretch(self.request.speed)
-        edges = chunking.edges(len(self.voice.speech_tokens)) if self.request.streamed else iter(())
-        edge = next(edges, None)
+        boundaries = chunking.boundaries(len(self.voice.speech_tokens)) if self.request.streamed else iter(())
+        boundary = next(boundaries, None)
         spoken: list[int] = []
         for token in tokens:
             spoken.append(token)
-            if edge is not None and len(spoken) == edge + chunking.lookahead_tokens:
-                yield from _finite(vocoder.push(stretch.push(mels.until(spoken, edge), False), False))
-                edge = next(edges, None)
+            if boundary is not None and len(spoken) == boundary + chunking.lookahead_tokens:
+                yield from _finite(vocoder.push(stretch.push(mels.until(spoken, boundary), False), False))
+                boundary = next(boundaries, None)
         yield from _finite(vocoder.push(stretch.push(mels.until(spoken, None), True), True))
 
 

@@ -184,17 +184,17 @@ class CausalVocoderStream(VocoderStream):
         if upto <= self.excited:
             return
         assert self.mel is not None
-        ahead = None if last else self.mel[:, :, upto:]
-        pitch = self.stages.pitch(self.mel[:, :, self.excited : upto], ahead, self.pitch_cache.begin())
+        lookahead = None if last else self.mel[:, :, upto:]
+        pitch = self.stages.pitch(self.mel[:, :, self.excited : upto], lookahead, self.pitch_cache.begin())
         self.excite(pitch, upto - self.excited)
         self.excited = upto
 
     def decode(self, end: int, last: bool) -> Tensor:  # [N]
         """Decode the frames before `end`, which are then dropped."""
         assert self.mel is not None and self.source is not None
-        ahead = None if last else self.mel[:, :, end:]
+        lookahead = None if last else self.mel[:, :, end:]
         source = self.source[:, :, : (end + (0 if last else 1)) * self.config.samples_per_frame]
-        samples = self.stages.vocode(self.mel[:, :, :end], source, ahead, self.cache.begin())
+        samples = self.stages.vocode(self.mel[:, :, :end], source, lookahead, self.cache.begin())
         self.drop(end)
         self.excited -= end
         return samples[0]

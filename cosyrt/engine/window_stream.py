@@ -39,8 +39,8 @@ class WindowStream:
         self.stages, self.config, self.condition, self.rates = stages, config, condition, rates
         self.overlap_tokens = chunking.lookahead_tokens
         self.overlap = rates.frames(chunking.lookahead_tokens)
-        self.edges = chunking.edges(condition.tokens.shape[1]) if chunked else iter(())
-        self.edge = next(self.edges, None)
+        self.boundaries = chunking.boundaries(condition.tokens.shape[1]) if chunked else iter(())
+        self.boundary = next(self.boundaries, None)
         self.noise = config.temperature * fixed_noise().to(condition.mel)
         self.done_tokens = self.given = 0  # tokens whose window is done, frames handed out
         self.kept: Tensor | None = None  # [1, 80, F] mel of the overlap, to be faded into the next window
@@ -49,15 +49,15 @@ class WindowStream:
     def until(
         self,
         tokens: list[int],
-        edge: int | None,
+        boundary: int | None,
     ) -> Tensor:  # [1, 80, M] the frames that are new
-        """The mel up to `edge` tokens, which must have their overlap behind them; None: all."""
+        """The mel up to `boundary` tokens, which must have their overlap behind them; None: all."""
         windows: list[Tensor] = []
         limit = len(tokens) - self.overlap_tokens
-        while self.edge is not None and self.edge <= (limit if edge is None else edge):
-            windows.append(self.window(tokens[self.done_tokens : self.edge + self.overlap_tokens], False))
-            self.done_tokens, self.edge = self.edge, next(self.edges, None)
-        if edge is None:
+        while self.boundary is not None and self.boundary <= (limit if boundary is None else boundary):
+            windows.append(self.window(tokens[self.done_tokens : self.boundary + self.overlap_tokens], False))
+            self.done_tokens, self.boundary = self.boundary, next(self.boundaries, None)
+        if boundary is None:
             windows.append(self.window(tokens[self.done_tokens :], True))
         return torch.cat(windows, dim=2)
 
@@ -100,9 +100,9 @@ class WindowStream:
     def stretches(self, tokens: int, frames: int) -> list[tuple[int, int]]:
         """Tokens and the frames they become; both overlaps by themselves, so that they are equally long."""
         prompt = self.condition.tokens.shape[1], self.condition.mel.shape[2]
-        edge = self.overlap_tokens, self.overlap
-        inner = tokens - 2 * edge[0], frames - 2 * edge[1]
-        own = [edge, inner, edge] if inner[0] > 0 else [(tokens, frames)]
+        boundary = self.overlap_tokens, self.overlap
+        inner = tokens - 2 * boundary[0], frames - 2 * boundary[1]
+        own = [boundary, inner, boundary] if inner[0] > 0 else [(tokens, frames)]
         return [prompt, *own] if prompt[0] else own
 
     def start(self, frames: int) -> Tensor:  # [1, 80, prompt + M]

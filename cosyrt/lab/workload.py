@@ -47,7 +47,7 @@ class Length(NamedTuple):
 
     speech_tokens: int
     prompt_tokens: int
-    chunked: bool  # streamed, edge by edge, or whole
+    chunked: bool  # streamed, boundary by boundary, or whole
 
 
 # Sentences of 1.5 to 12 s, most of them 3 to 5; half of the time with a reference clip, half of it streamed.
@@ -189,17 +189,19 @@ def mel_of(
     condition = Condition.of(utterance.voice, stages, model.device)
     stream = settings.mel_stream(stages, config, condition, chunked=utterance.chunked)
     speech = utterance.speech
-    return torch.cat([stream.until(speech[:count], edge) for count, edge in _chunks(model, utterance)], dim=2)
+    return torch.cat(
+        [stream.until(speech[:count], boundary) for count, boundary in _chunks(model, utterance)], dim=2
+    )
 
 
 def _chunks(model: Model, utterance: WorkloadUtterance) -> Iterator[tuple[int, int | None]]:
-    """(tokens that are there, edge up to which they become mel) of each chunk."""
+    """(tokens that are there, boundary up to which they become mel) of each chunk."""
     chunking = model.settings.chunking
     if utterance.chunked:
-        for edge in chunking.edges(len(utterance.voice.speech_tokens)):
-            if edge + chunking.lookahead_tokens >= len(utterance.speech):
+        for boundary in chunking.boundaries(len(utterance.voice.speech_tokens)):
+            if boundary + chunking.lookahead_tokens >= len(utterance.speech):
                 break
-            yield edge + chunking.lookahead_tokens, edge
+            yield boundary + chunking.lookahead_tokens, boundary
     yield len(utterance.speech), None
 
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cosyrt.models.layers import CausalConv, with_ahead
+from cosyrt.models.layers import CausalConv, with_lookahead
 from cosyrt.models.source import CausalPitchPredictor, Phase, SteppedSource
 from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.vocoder import LAST_SLOPE, LOG_MAGNITUDE_LIMIT, Snake, VocoderConfig
@@ -113,11 +113,11 @@ class CausalVocoder(nn.Module):
     def f0(
         self,
         mel: Tensor,  # [B, 80, M]
-        ahead: Tensor | None = None,  # [B, 80, lookahead] frames that follow; None: nothing follows
+        lookahead: Tensor | None = None,  # [B, 80, lookahead] frames that follow; None: nothing follows
         cache: StreamCache | None = None,  # of the frames before these
     ) -> Tensor:  # [B, M] Hz
         """Predict the pitch of every frame."""
-        pitch: Tensor = self.f0_predictor(mel, ahead, cache)
+        pitch: Tensor = self.f0_predictor(mel, lookahead, cache)
         return pitch
 
     def excitation(
@@ -134,7 +134,7 @@ class CausalVocoder(nn.Module):
         self,
         mel: Tensor,  # [B, 80, M]
         excitation: Tensor,  # [B, 1, N], and the frame after them where something follows
-        ahead: Tensor | None = None,  # [B, 80, lookahead] frames that follow; None: nothing follows
+        lookahead: Tensor | None = None,  # [B, 80, lookahead] frames that follow; None: nothing follows
         cache: StreamCache | None = None,  # of the frames before these
     ) -> Tensor:  # [B, N] samples in [-limit, limit]
         """Filter the excitation into speech.
@@ -145,7 +145,7 @@ class CausalVocoder(nn.Module):
         start = cache is None or cache.empty
         own = mel.shape[2] * c.samples_per_frame
         source = self.spectrum(excitation[:, 0, :own], excitation[:, 0, own:], cache)
-        x = self.conv_pre(with_ahead(mel, ahead, self.lookahead))
+        x = self.conv_pre(with_lookahead(mel, lookahead, self.lookahead))
         for i, (up, down, block) in enumerate(
             zip(self.ups, self.source_downs, self.source_resblocks, strict=True)
         ):
@@ -156,7 +156,7 @@ class CausalVocoder(nn.Module):
             branches = self.resblocks[i * len(c.kernels) : (i + 1) * len(c.kernels)]
             x = torch.stack([branch(x, cache) for branch in branches]).mean(0)
         x = self.conv_post(F.leaky_relu(x, LAST_SLOPE), cache)
-        return self.waveform(x, cache, more=ahead is not None)
+        return self.waveform(x, cache, more=lookahead is not None)
 
     def window(
         self,

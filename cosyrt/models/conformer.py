@@ -105,8 +105,8 @@ class LookAhead(nn.Module):
         context: Tensor | None = None,  # [B, lookahead, D] what follows; None: silence follows
         cache: StreamCache | None = None,
     ) -> Tensor:  # [B, S, D]
-        ahead = F.pad(x, (0, 0, 0, self.lookahead)) if context is None else torch.cat([x, context], dim=1)
-        attended: Tensor = self.conv2(F.leaky_relu(self.conv1(ahead.transpose(1, 2))), cache)
+        lookahead = F.pad(x, (0, 0, 0, self.lookahead)) if context is None else torch.cat([x, context], dim=1)
+        attended: Tensor = self.conv2(F.leaky_relu(self.conv1(lookahead.transpose(1, 2))), cache)
         return x + attended.transpose(1, 2)
 
 
@@ -277,8 +277,8 @@ class UpsampleConformer(nn.Module):
         context: Tensor | None = None,  # [B, lookahead, D] embeddings of the tokens that follow
         cache: StreamCache | None = None,
     ) -> Tensor:  # [B, M, D]
-        ahead = None if context is None else self.embed(context)
-        x = self.pre_lookahead_layer(self.embed(x), ahead, cache)
+        lookahead = None if context is None else self.embed(context)
+        x = self.pre_lookahead_layer(self.embed(x), lookahead, cache)
         x = self.through(self.encoders, x, mask, cache)
         x = self.through(self.up_encoders, self.up_embed(self.up_layer(x, cache)), mask_up, cache)
         out: Tensor = self.after_norm(x)

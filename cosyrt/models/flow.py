@@ -147,12 +147,12 @@ class Flow(SpeakerFlow):
         tokens: Tensor,  # [B, S] speech tokens, prompt first
         valid: Tensor,  # [B, S] True where a token is not padding
         mask: Tensor,  # [B, S, past + S] True where a token may look: whole or chunked
-        ahead: Tensor | None = None,  # [B, lookahead] tokens that follow; None: nothing follows
+        lookahead: Tensor | None = None,  # [B, lookahead] tokens that follow; None: nothing follows
         cache: StreamCache | None = None,  # of the tokens before these
     ) -> Tensor:  # [B, 80, M]
         """Encode tokens to mu, the mel that they suggest, at the mel's rate."""
         x = self.input_embedding(tokens) * valid[..., None]
-        context = None if ahead is None else self.input_embedding(ahead)
+        context = None if lookahead is None else self.input_embedding(lookahead)
         wide = at_mel_rate(mask, self.config.encoder.up)
         mu: Tensor = self.encoder_proj(self.encoder(x, mask, wide, context, cache))
         return mu.transpose(1, 2)
@@ -182,11 +182,11 @@ class DiTFlow(SpeakerFlow):
         tokens: Tensor,  # [B, S] speech tokens, prompt first
         valid: Tensor,  # [B, S] True where a token is not padding
         mask: Tensor,  # [B, S, past + S] unused: only the few tokens around one reach it
-        ahead: Tensor | None = None,  # [B, lookahead] tokens that follow; None: nothing follows
+        lookahead: Tensor | None = None,  # [B, lookahead] tokens that follow; None: nothing follows
         cache: StreamCache | None = None,  # of the tokens before these
     ) -> Tensor:  # [B, 80, M]
         """Encode tokens to mu, the mel that they suggest, at the mel's rate."""
         x = self.input_embedding(tokens) * valid[..., None]
-        context = None if ahead is None else self.input_embedding(ahead)
+        context = None if lookahead is None else self.input_embedding(lookahead)
         mu: Tensor = self.pre_lookahead_layer(x, context, cache)
         return mu.repeat_interleave(self.config.encoder.up, dim=1).transpose(1, 2)

@@ -42,13 +42,13 @@ class CausalConv(nn.Conv1d):
         return cache.convolve(x, reach, super().forward)
 
 
-def with_ahead(
+def with_lookahead(
     x: Tensor,  # [B, C, T]
-    ahead: Tensor | None,  # [B, C, reach or more] what follows; None: nothing does
+    lookahead: Tensor | None,  # [B, C, reach or more] what follows; None: nothing does
     reach: int,
 ) -> Tensor:  # [B, C, T + reach]
     """Append the positions that a look-ahead convolution reaches: zeros where nothing follows."""
-    return F.pad(x, (0, reach)) if ahead is None else torch.cat([x, ahead[:, :, :reach]], dim=2)
+    return F.pad(x, (0, reach)) if lookahead is None else torch.cat([x, lookahead[:, :, :reach]], dim=2)
 
 
 def time_waves(

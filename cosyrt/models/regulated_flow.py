@@ -92,11 +92,11 @@ class RegulatedFlow(SpeakerFlow):
         tokens: Tensor,  # [B, S] speech tokens, prompt first
         valid: Tensor,  # [B, S] True where a token is not padding
         mask: Tensor,  # [B, S, S] True where a token may look
-        ahead: Tensor | None = None,  # none: every token attends to those that follow
+        lookahead: Tensor | None = None,  # none: every token attends to those that follow
         cache: StreamCache | None = None,  # none, for the same reason
     ) -> Tensor:  # [B, 80, S]
         """Encode tokens at their own rate; `regulate` makes mu of it."""
-        assert ahead is None and cache is None, "this encoder looks both ways"
+        assert lookahead is None and cache is None, "this encoder looks both ways"
         x = self.input_embedding(tokens) * valid[..., None]
         encoded: Tensor = self.encoder_proj(self.encoder(x, mask))
         return encoded.transpose(1, 2)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cosyrt.models.layers import CausalConv, with_ahead
+from cosyrt.models.layers import CausalConv, with_lookahead
 from cosyrt.models.stream_cache import StreamCache
 
 PITCH_LOOKAHEAD_FRAMES = 3  # of the causal predictor
@@ -69,10 +69,10 @@ class CausalPitchPredictor(nn.Module):
     def forward(
         self,
         mel: Tensor,  # [B, 80, M]
-        ahead: Tensor | None = None,  # [B, 80, lookahead] frames that follow; None: nothing follows
+        lookahead: Tensor | None = None,  # [B, 80, lookahead] frames that follow; None: nothing follows
         cache: StreamCache | None = None,  # of the frames before these
     ) -> Tensor:  # [B, M] pitch in Hz, near zero where unvoiced
-        x = with_ahead(mel, ahead, PITCH_LOOKAHEAD_FRAMES).to(self.classifier.weight.dtype)
+        x = with_lookahead(mel, lookahead, PITCH_LOOKAHEAD_FRAMES).to(self.classifier.weight.dtype)
         for layer in self.condnet:
             x = layer(x, cache) if isinstance(layer, CausalConv) else layer(x)
         pitch: Tensor = self.classifier(x.transpose(1, 2))

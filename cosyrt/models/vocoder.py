@@ -54,7 +54,7 @@ class VocoderConfig:
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> VocoderConfig:
         """Read the arguments of upstream's `HiFTGenerator` or its causal form in a model description."""
-        ahead = args.get("conv_pre_look_right")
+        lookahead = args.get("conv_pre_look_right")
         return cls(
             mel_bins=SIZE.of(args, "in_channels"),
             channels=SIZE.of(args, "base_channels"),
@@ -74,7 +74,9 @@ class VocoderConfig:
             slope=FloatRange(0, 1).of(args, "lrelu_slope"),
             audio_limit=FloatRange(0.01, 100).of(args, "audio_limit"),
             pitch_channels=SIZE.of(args["f0_predictor"].args, "cond_channels"),
-            lookahead_frames=None if ahead is None else LOOKAHEAD.checked("conv_pre_look_right", ahead),
+            lookahead_frames=None
+            if lookahead is None
+            else LOOKAHEAD.checked("conv_pre_look_right", lookahead),
         )
 
     @property
@@ -170,11 +172,11 @@ class Vocoder(nn.Module):
     def f0(
         self,
         mel: Tensor,  # [B, 80, M]
-        ahead: Tensor | None = None,  # none: the frames that follow are part of the mel
+        lookahead: Tensor | None = None,  # none: the frames that follow are part of the mel
         cache: StreamCache | None = None,  # none, for the same reason
     ) -> Tensor:  # [B, M] Hz
         """Predict the pitch of every frame."""
-        assert ahead is None and cache is None, "this vocoder looks both ways"
+        assert lookahead is None and cache is None, "this vocoder looks both ways"
         pitch: Tensor = self.f0_predictor(mel)
         return pitch
 
@@ -192,11 +194,11 @@ class Vocoder(nn.Module):
         self,
         mel: Tensor,  # [B, 80, M]
         excitation: Tensor,  # [B, 1, N]
-        ahead: Tensor | None = None,  # none: the frames that follow are part of the mel
+        lookahead: Tensor | None = None,  # none: the frames that follow are part of the mel
         cache: StreamCache | None = None,  # none, for the same reason
     ) -> Tensor:  # [B, N] samples in [-limit, limit]
         """Filter the excitation into speech."""
-        assert ahead is None and cache is None, "this vocoder looks both ways"
+        assert lookahead is None and cache is None, "this vocoder looks both ways"
         return self.waveform(self.filtered(mel, self.spectrum(excitation.squeeze(1))))
 
     def filtered(

@@ -53,14 +53,14 @@ KEPT_TOKENS = 3  # of silence, on either side of the speech: 0.12 s
 class VoiceEncoder:
     """Reference audio → `Voice`, through the speech tokenizer and the speaker encoder of a model folder.
 
-    `first_edge` says where a stream after a prompt of so many tokens is first cut: with it, silence is left
-    out of the prompt so that this is early (see `best_cut`).
+    `first_boundary` says where a stream after a prompt of so many tokens is first cut: with it, silence is
+    left out of the prompt so that this is early (see `best_cut`).
     """
 
-    def __init__(self, folder: ModelFolder, first_edge: FirstEdge | None = None) -> None:
+    def __init__(self, folder: ModelFolder, first_boundary: FirstEdge | None = None) -> None:
         self._folder = folder
         self._spec = mel_spec(folder)
-        self._first_edge = first_edge
+        self._first_boundary = first_boundary
 
     def encode(
         self, reference: Reference, text: str, name: str, *, license: str = "", consent: str = ""
@@ -107,8 +107,8 @@ class VoiceEncoder:
             return tokens, mel
         count = min(len(mel) // frames, len(tokens))
         kept = slice(0, count)
-        if self._first_edge is not None and count:
-            kept = best_cut(samples[: frames * self._spec.hop * count], count, self._first_edge)
+        if self._first_boundary is not None and count:
+            kept = best_cut(samples[: frames * self._spec.hop * count], count, self._first_boundary)
         return tokens[kept], mel[frames * kept.start : frames * kept.stop]
 
 
@@ -140,11 +140,11 @@ def sha256_of(reference: Reference) -> str:
 def best_cut(
     samples: Floats,  # [N] at least one for each token
     tokens: int,
-    first_edge: FirstEdge,
+    first_boundary: FirstEdge,
 ) -> slice:
     """The tokens to keep so that the first chunk ends as early as leaving out silence allows."""
     leading, trailing = _spare(_is_silent(samples, tokens))
-    cut = min(range(leading + trailing + 1), key=lambda cut: (first_edge(tokens - cut), cut))
+    cut = min(range(leading + trailing + 1), key=lambda cut: (first_boundary(tokens - cut), cut))
     start = min(cut, leading)
     return slice(start, tokens - (cut - start))
 

@@ -121,8 +121,8 @@ def test_packed_streams_are_done_again_from_what_each_was(workload: Workload) ->
             for prompt in (25, 50)
         ]
         parts: list[Tensor] = []
-        for edge in (25, 50):
-            chunks = [stream.begin(tokens, edge) for stream in streams]
+        for boundary in (25, 50):
+            chunks = [stream.begin(tokens, boundary) for stream in streams]
             while not chunks[0].state.done:
                 step(stages.velocity, [chunk.state for chunk in chunks])
             parts += [stream.finish(chunk) for stream, chunk in zip(streams, chunks, strict=True)]

@@ -58,9 +58,9 @@ def test_a_stream_is_every_chunk_of_its_schedule(pipeline: Pipeline, monkeypatch
     side, ends = Ours(pipeline), []
     plain = MelStream.until
 
-    def until(mels: MelStream, tokens: list[int], edge: int | None) -> Tensor:
-        ends.append(len(tokens) if edge is None else edge)
-        return plain(mels, tokens, edge)
+    def until(mels: MelStream, tokens: list[int], boundary: int | None) -> Tensor:
+        ends.append(len(tokens) if boundary is None else boundary)
+        return plain(mels, tokens, boundary)
 
     monkeypatch.setattr(MelStream, "until", until)
     assert side.stream(110) > 0

@@ -40,8 +40,8 @@ def assert_speech(audio: Audio, least_s: float, most_s: float) -> None:
     assert least_s < audio.seconds < most_s
     assert 0.02 < np.sqrt(np.mean(audio.samples**2)) < 0.3
     assert np.abs(audio.samples).max() <= 1
-    edge = audio.rate // 100
-    assert np.abs(audio.samples[-edge:]).max() < 0.05
+    boundary = audio.rate // 100
+    assert np.abs(audio.samples[-boundary:]).max() < 0.05
 
 
 def test_the_first_command_speaks(run, tmp_path):

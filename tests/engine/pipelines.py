@@ -14,11 +14,11 @@ from cosyrt.voice.voice import Voice
 from tests import tiny as model
 
 SHORT = "Hello there."
-TEXT = "Hello there, my dear old friends."  # at least 54 speech tokens: two edges, prompt or not
+TEXT = "Hello there, my dear old friends."  # at least 54 speech tokens: two boundaries, prompt or not
 
 
 def prompted(**changes: Any) -> Voice:
-    """A voice with a prompt that does not end on an edge, and its transcript."""
+    """A voice with a prompt that does not end on a chunk boundary, and its transcript."""
     random = np.random.default_rng(1)
     values: dict[str, Any] = {
         "name": "ada",

@@ -20,14 +20,16 @@ CHUNKINGS = st.builds(
 
 @given(CHUNKINGS, st.integers(0, 800))
 def test_edges_lie_on_the_grid(chunking: Chunking, prompt: int) -> None:
-    """Counted from the first token of the prompt, every edge is a whole number of chunks."""
-    assert {(prompt + edge) % chunking.chunk_tokens for edge in islice(chunking.edges(prompt), 12)} == {0}
+    """Counted from the first token of the prompt, every boundary is a whole number of chunks."""
+    assert {
+        (prompt + boundary) % chunking.chunk_tokens for boundary in islice(chunking.boundaries(prompt), 12)
+    } == {0}
 
 
 @given(CHUNKINGS, st.integers(0, 800))
-def test_the_first_edge_is_the_first_that_is_long_enough(chunking: Chunking, prompt: int) -> None:
+def test_the_first_boundary_is_the_first_that_is_long_enough(chunking: Chunking, prompt: int) -> None:
     """The first chunk has at least `first_tokens`, and no shorter one on the grid would."""
-    first = next(chunking.edges(prompt))
+    first = next(chunking.boundaries(prompt))
 
     assert chunking.first_tokens <= first < chunking.first_tokens + chunking.chunk_tokens
 
@@ -35,14 +37,14 @@ def test_the_first_edge_is_the_first_that_is_long_enough(chunking: Chunking, pro
 @given(CHUNKINGS, st.integers(0, 800))
 def test_hops_grow_up_to_the_longest(chunking: Chunking, prompt: int) -> None:
     """Each hop is `growth` times the one before until it is `longest_chunks` chunks long."""
-    edges = list(islice(chunking.edges(prompt), 12))
-    hops = [(after - before) // chunking.chunk_tokens for before, after in pairwise(edges)]
+    boundaries = list(islice(chunking.boundaries(prompt), 12))
+    hops = [(after - before) // chunking.chunk_tokens for before, after in pairwise(boundaries)]
 
     assert hops == [min(chunking.growth**at, chunking.longest_chunks) for at in range(11)]
 
 
 def test_the_edges_of_an_aligned_prompt() -> None:
     """With the published sizes: one chunk, then hops of 1, 2, 4, 4 … chunks."""
-    assert list(islice(Chunking().edges(50), 6)) == [25, 50, 100, 200, 300, 400]
-    assert list(islice(Chunking().edges(36), 3)) == [14, 39, 89]
-    assert list(islice(Chunking().edges(40), 3)) == [35, 60, 110]
+    assert list(islice(Chunking().boundaries(50), 6)) == [25, 50, 100, 200, 300, 400]
+    assert list(islice(Chunking().boundaries(36), 3)) == [14, 39, 89]
+    assert list(islice(Chunking().boundaries(40), 3)) == [35, 60, 110]

@@ -263,7 +263,7 @@ def test_the_25_hz_model(tmp_path: Path) -> None:
     asked = Asked(tts)
     parts = list(asked.tts.stream(TEXT))
 
-    assert tts.model.settings.chunking.first_edge(0) == 50
+    assert tts.model.settings.chunking.first_boundary(0) == 50
     assert same(joined(iter(parts)), tts.say(TEXT, chunked=True).samples)
     assert abs(sum(part.seconds for part in parts) - (len(asked.said) + 1) / 25) < 0.1
 

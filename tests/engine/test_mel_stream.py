@@ -55,12 +55,14 @@ def stream_of(
 
 
 def in_parts(mels: MelStream, tokens: list[int]) -> list[Tensor]:  # [1, 80, M] each
-    """The mel as a stream makes it: to every edge whose look-ahead is there, then to the end."""
+    """The mel as a stream makes it: to every boundary whose look-ahead is there, then to the end."""
     last = len(tokens) - CHUNKING.lookahead_tokens
-    edges = takewhile(lambda edge: edge <= last, CHUNKING.edges(mels.condition.tokens.shape[1]))
-    return [mels.until(tokens[: edge + CHUNKING.lookahead_tokens], edge) for edge in edges] + [
-        mels.until(tokens, None)
-    ]
+    boundaries = takewhile(
+        lambda boundary: boundary <= last, CHUNKING.boundaries(mels.condition.tokens.shape[1])
+    )
+    return [
+        mels.until(tokens[: boundary + CHUNKING.lookahead_tokens], boundary) for boundary in boundaries
+    ] + [mels.until(tokens, None)]
 
 
 @torch.inference_mode()
@@ -145,8 +147,8 @@ def test_streams_of_one_voice_do_not_meet(stages: Stages, networks: Networks) ->
         MelStream(stages, tiny.FLOW, conditions.of(who), chunked=True, rates=RATES) for _ in range(2)
     )
     tokens = speech(90), speech(90)[::-1]
-    edges = [35, 60, None]
-    parts = [(one.until(tokens[0], edge), other.until(tokens[1], edge)) for edge in edges]
+    boundaries = [35, 60, None]
+    parts = [(one.until(tokens[0], boundary), other.until(tokens[1], boundary)) for boundary in boundaries]
 
     for mels, own in zip(zip(*parts, strict=True), tokens, strict=True):
         twin = one_pass(networks, 40, own, chunk=25)
@@ -253,14 +255,14 @@ def test_without_the_mask_every_frame_sees_everything(
 
 
 def test_each_part_has_the_frames_of_its_tokens(stages: Stages) -> None:
-    """Two frames a token, from the last edge to this one."""
+    """Two frames a token, from the last boundary to this one."""
     parts = in_parts(stream_of(stages, 12, chunked=True), speech(70))
 
     assert [part.shape for part in parts] == [(1, 80, 26), (1, 80, 50), (1, 80, 64)]
 
 
 def test_tokens_after_an_edge_change_nothing_before_it(stages: Stages) -> None:
-    """Other tokens beyond the look-ahead leave frames left of the edge as they were; within it they count."""
+    """Tokens beyond the look-ahead change no frame left of the boundary; within it they do."""
     tokens = speech(60)
     mel = stream_of(stages, 0, chunked=True).until(tokens, None)[:, :, :50]
     after, within = (
@@ -290,9 +292,9 @@ def test_speech_beyond_the_noise_is_refused(stages: Stages) -> None:
 
 
 def speaking(family: Any, stages: Stages) -> list[tuple[MelStream, list[int], int | None]]:
-    """Streams, their tokens and the next edge: after a prompt, first chunk, past its budget, all at once."""
+    """Streams, their tokens and the next boundary: after a prompt, first chunk, past its budget, whole."""
     made: list[tuple[MelStream, list[int], int | None]] = []
-    for prompt, cache_bytes, chunked, edges in (
+    for prompt, cache_bytes, chunked, boundaries in (
         (40, sys.maxsize, True, (35, 60)),
         (0, sys.maxsize, True, (25,)),
         (24, 0, True, (26, 51)),
@@ -301,9 +303,9 @@ def speaking(family: Any, stages: Stages) -> list[tuple[MelStream, list[int], in
         condition = Condition.of(voice(prompt), stages, CPU)
         condition.cache_bytes = cache_bytes
         mels = MelStream(stages, family.FLOW, condition, chunked=chunked, rates=RATES)
-        for edge in edges[:-1]:
-            mels.until(speech(90), edge)
-        made.append((mels, speech(90), edges[-1]))
+        for boundary in boundaries[:-1]:
+            mels.until(speech(90), boundary)
+        made.append((mels, speech(90), boundaries[-1]))
     return made
 
 
@@ -315,14 +317,14 @@ def test_streams_that_take_steps_together_are_what_each_is_alone(family: Any) ->
     waiting, solving, done = speaking(family, stages), [], {}
     while waiting or solving:
         if waiting:
-            mels, tokens, edge = waiting.pop(0)
-            solving.append((mels, mels.begin(tokens, edge)))
+            mels, tokens, boundary = waiting.pop(0)
+            solving.append((mels, mels.begin(tokens, boundary)))
         step(stages.velocity, [chunk.state for _, chunk in solving])
         for mels, chunk in [pair for pair in solving if pair[1].state.done]:
             done[mels] = mels.finish(chunk)
             solving.remove((mels, chunk))
 
-    alone = [mels.until(tokens, edge) for mels, tokens, edge in speaking(family, stages)]
+    alone = [mels.until(tokens, boundary) for mels, tokens, boundary in speaking(family, stages)]
     for together, by_itself in zip(done.values(), alone, strict=True):
         torch.testing.assert_close(together, by_itself, atol=1e-5, rtol=0)
     assert [mels.past is not None and mels.past.kept for mels in done] == [10, 10, 0, False]

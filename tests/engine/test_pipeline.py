@@ -22,7 +22,7 @@ TWO_PIECES = "One two three four five six seven, " * 2 + "and then. " + "Nine te
 
 
 def test_a_text_of_several_pieces(tiny: Pipeline) -> None:
-    """Pieces follow one another, each with its own edges, and progress counts them."""
+    """Pieces follow one another, each with its own boundaries, and progress counts them."""
     tts = terse(tiny, 1)
     seen: list[Progress] = []
     whole = tts.say(TWO_PIECES, chunked=True, progress=seen.append)

@@ -145,7 +145,7 @@ def test_closing_does_not_wait_for_the_text(spelling: Pipeline, interleave: bool
 
 
 def test_tokens_are_made_as_they_are_needed(tiny: Pipeline) -> None:
-    """Without overlap the language model is no further than the first edge and its look-ahead."""
+    """Without overlap the language model is no further than the first boundary and its look-ahead."""
     step = Counted(tiny.model.stages.step)
     stream = other(tiny, step=step).stream(TEXT)
     next(stream)

@@ -56,27 +56,27 @@ def windows(stages: Stages, prompt_tokens: int = 0, *, chunked: bool = True, **c
 
 
 def parts_of(stream: WindowStream, tokens: list[int]) -> list[Tensor]:
-    """Ask as a session does: at each edge as soon as its overlap is there, then for the rest."""
+    """Ask as a session does: at each boundary as soon as its overlap is there, then for the rest."""
     parts = []
     for upto in range(1, len(tokens) + 1):
-        if stream.edge is not None and upto == stream.edge + stream.overlap_tokens:
-            parts.append(stream.until(tokens[:upto], stream.edge))
+        if stream.boundary is not None and upto == stream.boundary + stream.overlap_tokens:
+            parts.append(stream.until(tokens[:upto], stream.boundary))
     return [*parts, stream.until(tokens, None)]
 
 
 def test_upstreams_hops() -> None:
     """Every 2 s, with 20 tokens more: the first window is whole after 120 tokens, at 25 Hz after 70."""
-    assert list(islice(WindowChunking.at(50).edges(31), 3)) == [100, 200, 300]
-    assert list(islice(WindowChunking.at(25).edges(0), 3)) == [50, 100, 150]
-    assert WindowChunking.at(50).first_edge(31) + WindowChunking.at(50).lookahead_tokens == 120
+    assert list(islice(WindowChunking.at(50).boundaries(31), 3)) == [100, 200, 300]
+    assert list(islice(WindowChunking.at(25).boundaries(0), 3)) == [50, 100, 150]
+    assert WindowChunking.at(50).first_boundary(31) + WindowChunking.at(50).lookahead_tokens == 120
 
 
 def test_hops_grow_up_to_the_longest() -> None:
-    """Growth belongs to the walk over the edges: a second walk starts small again."""
+    """Growth belongs to the walk over the boundaries: a second walk starts small again."""
     chunking = WindowChunking(hop_tokens=100, growth=1.5, longest_tokens=200)
 
     for _ in range(2):
-        assert list(islice(chunking.edges(0), 5)) == [100, 250, 450, 650, 850]
+        assert list(islice(chunking.boundaries(0), 5)) == [100, 250, 450, 650, 850]
 
 
 @pytest.mark.parametrize("prompt_tokens", [0, 31])
@@ -101,7 +101,7 @@ def test_no_frame_is_lost(stages: Stages, tokens: int) -> None:
 
 
 def test_a_short_utterance_is_one_window(stages: Stages) -> None:
-    """Below the first edge, chunked and whole are the same."""
+    """Below the first boundary, chunked and whole are the same."""
     one, other = (windows(stages, 31, chunked=chunked) for chunked in (True, False))
 
     assert torch.equal(one.until(TOKENS[:69], None), other.until(TOKENS[:69], None))
@@ -172,9 +172,9 @@ def test_two_streams_do_not_meet(stages: Stages) -> None:
     alone = [parts_of(windows(stages, prompt), TOKENS) for prompt in (0, 31)]
     pair = [windows(stages, prompt) for prompt in (0, 31)]
     turns: list[list[Tensor]] = [[], []]
-    for edge in (50, 100, 150, None):
+    for boundary in (50, 100, 150, None):
         for stream, given in zip(pair, turns, strict=True):
-            given.append(stream.until(TOKENS, edge))
+            given.append(stream.until(TOKENS, boundary))
 
     for one, other in zip(alone, turns, strict=True):
         torch.testing.assert_close(torch.cat(one, dim=2), torch.cat(other, dim=2), atol=1e-6, rtol=0)

@@ -63,8 +63,8 @@ class CosyVoice(Golden):
         """Upstream's windows and fades (cli/model.py) on our stages."""
         tokens = self.arrays["stream_token"][0].tolist()
         windows, held, chunks = self.windows(chunked=True), Held(self, FADE_FRAMES), []
-        while windows.edge is not None and windows.edge + windows.overlap_tokens <= len(tokens):
-            chunks.append(held.push(windows.until(tokens, windows.edge), last=False))
+        while windows.boundary is not None and windows.boundary + windows.overlap_tokens <= len(tokens):
+            chunks.append(held.push(windows.until(tokens, windows.boundary), last=False))
         return [*chunks, held.push(windows.until(tokens, None), last=True)]
 
     def whole(self) -> Tensor:  # [N]

@@ -32,7 +32,7 @@ class CosyVoice2(Golden):
         tokens = self.arrays["stream_token"][0].tolist()
         chunks, done = [], 0
         held = Held(self, FADE_FRAMES)
-        for end in self.upstream_edges(len(tokens)):
+        for end in self.upstream_boundaries(len(tokens)):
             mels = self.mels(chunked=end is not None)
             mels.done_tokens = done
             chunks.append(held.push(mels.until(tokens, end), last=end is None))
@@ -48,7 +48,7 @@ def _whole(golden: CosyVoice2) -> Tensor:
 def _chunk_samples(golden: CosyVoice2) -> Tensor:
     ends: list[float] = [
         e or golden.arrays["stream_token"].shape[1]
-        for e in golden.upstream_edges(golden.arrays["stream_token"].shape[1])
+        for e in golden.upstream_boundaries(golden.arrays["stream_token"].shape[1])
     ]
     hop = golden.settings.rates.samples_per_token
     held = FADE_FRAMES * golden.settings.rates.samples_per_frame

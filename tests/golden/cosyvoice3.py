@@ -38,7 +38,7 @@ class CosyVoice3(Golden):
         """Upstream's hops (cli/model.py) on our stages; the last chunk is not masked."""
         tokens = self.arrays["stream_token"][0].tolist()
         audio, chunks, done = self.audio(), [], 0
-        for end in self.upstream_edges(len(tokens)):
+        for end in self.upstream_boundaries(len(tokens)):
             mels = self.mels(chunked=end is not None)
             mels.done_tokens = done
             chunks.append(audio.push(mels.until(tokens, end), last=end is None))
@@ -55,11 +55,11 @@ class CosyVoice3(Golden):
         total = self.arrays["stream_token"].shape[1]
         rates = self.settings.rates
         held = HELD_BACK_FRAMES * rates.samples_per_frame
-        edges = self.upstream_edges(total)
-        upto = [total if end is None else end for end in edges]
+        boundaries = self.upstream_boundaries(total)
+        upto = [total if end is None else end for end in boundaries]
         given = [
-            end * rates.samples_per_token - (held if edge else 0)
-            for end, edge in zip(upto, edges, strict=True)
+            end * rates.samples_per_token - (held if boundary else 0)
+            for end, boundary in zip(upto, boundaries, strict=True)
         ]
         return torch.tensor(given).diff(prepend=torch.zeros(1))
 

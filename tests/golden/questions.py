@@ -129,14 +129,14 @@ class Golden:
             source = torch.cat([cached, source[:, :, cached.shape[2] :]], dim=2)
         return self.stages.vocode(mel, source, None, None)[0], source
 
-    def upstream_edges(self, tokens: int) -> list[int | None]:
-        """Where upstream cuts: the first hop is padded so that it ends on an edge, later ones double."""
+    def upstream_boundaries(self, tokens: int) -> list[int | None]:
+        """Where upstream cuts: the first hop is padded to a chunk boundary, later ones double."""
         prompt = self.arrays["flow_prompt_token"].shape[1]
-        edges, done, pad = [], 0, -prompt % HOPS[0]
+        boundaries, done, pad = [], 0, -prompt % HOPS[0]
         for hop in HOPS:
             done += hop + pad
             pad = 0
             if done + self.settings.flow.encoder.lookahead_tokens > tokens:
                 break
-            edges.append(done)
-        return [*edges, None]
+            boundaries.append(done)
+        return [*boundaries, None]

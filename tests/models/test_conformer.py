@@ -129,7 +129,7 @@ def test_chunks_with_their_look_ahead_are_one_masked_pass(encoder: UpsampleConfo
 
 
 def test_two_frames_a_token(encoder: UpsampleConformer) -> None:
-    """Every token becomes two frames; those before an edge do not know what comes behind the look-ahead."""
+    """Every token becomes two frames; those before a boundary depend on nothing behind the look-ahead."""
     x = torch.randn(1, 20, 32, generator=torch.Generator().manual_seed(2))
     changed = x.clone()
     changed[:, 13:] += 1

@@ -51,21 +51,21 @@ def mel(flow: Flow, given: Tensor, chunk: int | None = CHUNK, ahead: Tensor | No
 
 @pytest.mark.parametrize("more", [1, 7, 20])
 def test_frames_left_of_an_edge_stay(flow: Flow, more: int) -> None:
-    """With the chunk mask and the look-ahead in place, added tokens change no frame before the edge."""
-    edge = 2 * CHUNK
-    first = mel(flow, tokens(edge), ahead=tokens(edge + 3)[:, edge:])
-    longer = mel(flow, tokens(edge + 3 + more))
+    """With the chunk mask and the look-ahead in place, added tokens change no frame before the boundary."""
+    boundary = 2 * CHUNK
+    first = mel(flow, tokens(boundary), ahead=tokens(boundary + 3)[:, boundary:])
+    longer = mel(flow, tokens(boundary + 3 + more))
 
-    assert first.shape == (1, 80, 2 * edge)
-    torch.testing.assert_close(longer[:, :, : 2 * edge], first, atol=1e-4, rtol=0)
+    assert first.shape == (1, 80, 2 * boundary)
+    torch.testing.assert_close(longer[:, :, : 2 * boundary], first, atol=1e-4, rtol=0)
 
 
 def test_without_the_look_ahead_they_do_not(flow: Flow) -> None:
-    """An edge whose look-ahead is missing is not final: silence after it sounds otherwise."""
-    edge = 2 * CHUNK
-    cut, longer = mel(flow, tokens(edge)), mel(flow, tokens(edge + 10))
+    """A chunk boundary whose look-ahead is missing is not final: silence after it sounds otherwise."""
+    boundary = 2 * CHUNK
+    cut, longer = mel(flow, tokens(boundary)), mel(flow, tokens(boundary + 10))
 
-    assert (cut - longer[:, :, : 2 * edge]).abs().max() > 1e-3
+    assert (cut - longer[:, :, : 2 * boundary]).abs().max() > 1e-3
 
 
 def test_without_the_mask_all_frames_change(flow: Flow) -> None:

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosyrt.models.layers import CausalConv, attention_mask, valid_positions, with_ahead
+from cosyrt.models.layers import CausalConv, attention_mask, valid_positions, with_lookahead
 from cosyrt.models.stream_cache import StreamCache
 
 
@@ -67,5 +67,5 @@ def test_what_follows() -> None:
     """The positions that are reached are appended, or zeros where nothing follows."""
     x, ahead = torch.ones(1, 2, 3), torch.full((1, 2, 5), 2.0)
 
-    assert with_ahead(x, ahead, 2)[0, 0].tolist() == [1, 1, 1, 2, 2]
-    assert with_ahead(x, None, 2)[0, 0].tolist() == [1, 1, 1, 0, 0]
+    assert with_lookahead(x, ahead, 2)[0, 0].tolist() == [1, 1, 1, 2, 2]
+    assert with_lookahead(x, None, 2)[0, 0].tolist() == [1, 1, 1, 0, 0]

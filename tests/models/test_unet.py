@@ -61,7 +61,7 @@ def test_chunks_with_a_cache_are_one_masked_pass(unet: CausalUNet) -> None:
 
 
 def test_no_frame_knows_a_later_chunk(unet: CausalUNet) -> None:
-    """With the mask, frames left of an edge stay when frames are added; without it they change."""
+    """With the mask, frames left of a chunk boundary stay when frames are added; without it they change."""
     given = inputs()
     first = cut(given, 0, 16)
 

@@ -22,7 +22,7 @@ from tests.voice.onnx_models import write_campplus, write_speech_tokenizer
 from tests.voice.test_reference import folder_of, noise, padded
 
 WIDTH = 96  # samples a token
-first_edge = Chunking().first_edge
+first_boundary = Chunking().first_boundary
 
 
 def test_a_recording_becomes_a_voice(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def recording(before: int, speech: int, after: int, silence: float = 0.0) -> np.
 def cut(before: int, speech: int, after: int, silence: float = 0.0) -> tuple[int, int]:
     """Tokens that are cut at the beginning and at the end."""
     tokens = before + speech + after
-    kept = best_cut(recording(before, speech, after, silence), tokens, first_edge)
+    kept = best_cut(recording(before, speech, after, silence), tokens, first_boundary)
     return kept.start, tokens - kept.stop
 
 
@@ -165,19 +165,21 @@ def cut(before: int, speech: int, after: int, silence: float = 0.0) -> tuple[int
     ],
 )
 def test_the_cut(before: int, speech: int, after: int, expected: tuple[int, int]) -> None:
-    """The least cut of silence with the earliest first edge that can be had, from the beginning first."""
+    """The least cut of silence with the earliest first boundary that can be had, from the beginning first."""
     assert cut(before, speech, after) == expected
 
 
 @settings(max_examples=80, deadline=None)
 @given(st.integers(0, 40), st.integers(13, 200), st.integers(0, 40))
 def test_speech_is_never_cut(before: int, speech: int, after: int) -> None:
-    """Speech and a margin of silence stay; the edge is the earliest of all cuts allowed, and never later."""
+    """Speech and a margin of silence stay; the boundary is the earliest of all allowed cuts."""
     start, end = cut(before, speech, after)
     spare = max(0, before - KEPT_TOKENS) + max(0, after - KEPT_TOKENS)
     tokens = before + speech + after
     assert start <= max(0, before - KEPT_TOKENS) and end <= max(0, after - KEPT_TOKENS)
-    assert first_edge(tokens - start - end) == min(first_edge(tokens - less) for less in range(spare + 1))
+    assert first_boundary(tokens - start - end) == min(
+        first_boundary(tokens - less) for less in range(spare + 1)
+    )
 
 
 def test_the_noise_of_a_room_is_silence() -> None:
@@ -188,12 +190,12 @@ def test_the_noise_of_a_room_is_silence() -> None:
 
 def test_an_offset_is_no_sound() -> None:
     """A microphone's constant offset does not hide silence."""
-    kept = best_cut(recording(14, 60, 0) + np.float32(0.2), 74, first_edge)
+    kept = best_cut(recording(14, 60, 0) + np.float32(0.2), 74, first_boundary)
     assert kept == slice(11, 74)
 
 
 def test_the_best_first_chunk_takes_12_tokens() -> None:
     """With CosyVoice 2's grid the first chunk ends after 12 tokens at best and 36 at worst."""
-    edges = [first_edge(tokens) for tokens in range(25, 50)]
-    assert (min(edges), max(edges)) == (12, 36)
-    assert first_edge(25 + 13) == 12 and first_edge(25 + 14) == 36
+    boundaries = [first_boundary(tokens) for tokens in range(25, 50)]
+    assert (min(boundaries), max(boundaries)) == (12, 36)
+    assert first_boundary(25 + 13) == 12 and first_boundary(25 + 14) == 36

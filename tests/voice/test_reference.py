@@ -123,9 +123,9 @@ def kaldi_fbank(samples: np.ndarray) -> np.ndarray:
     power = np.abs(np.fft.rfft(frames * povey, 512)) ** 2
     mel_of_bin = 1_127 * np.log(1 + np.arange(257) * (16_000 / 512) / 700)
     low, high = 1_127 * np.log(1 + np.array([20, 8_000]) / 700)
-    edges = np.linspace(low, high, 82)[:, None]
-    rising = (mel_of_bin - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - mel_of_bin) / (edges[2:] - edges[1:-1])
+    boundaries = np.linspace(low, high, 82)[:, None]
+    rising = (mel_of_bin - boundaries[:-2]) / (boundaries[1:-1] - boundaries[:-2])
+    falling = (boundaries[2:] - mel_of_bin) / (boundaries[2:] - boundaries[1:-1])
     bank = np.maximum(0, np.minimum(rising, falling))
     bank[:, 256] = 0  # Kaldi leaves out the Nyquist bin
     return np.log(np.maximum(power @ bank.T, np.finfo(np.float32).eps))

@@ -162,7 +162,7 @@ def _vocode(networks: Networks, compile: Compile) -> Vocode:
     def vocode(
         mel: Tensor,  # [B, 80, M]
         excitation: Tensor,  # [B, 1, N]
-        ahead: Tensor | None,  # none, this vocoder looks both ways
+        lookahead: Tensor | None,  # none, this vocoder looks both ways
         cache: StreamCache | None,  # none, for the same reason
     ) -> Tensor:  # [B, N]
         (spectrum,) = graph(mel, vocoder.spectrum(excitation.squeeze(1)))

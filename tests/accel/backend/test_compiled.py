@@ -66,8 +66,8 @@ def stream_of(networks: Networks, stages: Stages, *, chunked: bool) -> MelStream
 def mels(networks: Networks, stages: Stages, *, chunked: bool) -> Tensor:  # [1, 80, M]
     """Mel of 80 tokens, whole or in three chunks."""
     stream = stream_of(networks, stages, chunked=chunked)
-    edges = (20, 45, None) if chunked else (None,)
-    return torch.cat([stream.until(TOKENS, edge) for edge in edges], dim=2)
+    boundaries = (20, 45, None) if chunked else (None,)
+    return torch.cat([stream.until(TOKENS, boundary) for boundary in boundaries], dim=2)
 
 
 @pytest.mark.parametrize("graphs", [1, 2])
@@ -92,14 +92,14 @@ def test_packed_streams_are_computed_one_by_one() -> None:
     plain = eager(networks)
     fast = compiled_stages("velocity", networks, plain, compiler)
     streams = [stream_of(networks, fast, chunked=True) for _ in range(2)]
-    chunks = [stream.begin(TOKENS, edge) for stream, edge in zip(streams, (20, 45), strict=True)]
+    chunks = [stream.begin(TOKENS, boundary) for stream, boundary in zip(streams, (20, 45), strict=True)]
     before = len(compiler.calls)
     step(fast.velocity, [chunk.state for chunk in chunks])
     assert len(compiler.calls) == before + 2
 
-    for stream, chunk, edge in zip(streams, chunks, (20, 45), strict=True):
+    for stream, chunk, boundary in zip(streams, chunks, (20, 45), strict=True):
         solve(fast.velocity, chunk.state)
-        alone = stream_of(networks, plain, chunked=True).until(TOKENS, edge)
+        alone = stream_of(networks, plain, chunked=True).until(TOKENS, boundary)
         torch.testing.assert_close(stream.finish(chunk), alone, atol=1e-4, rtol=0)
 
 
