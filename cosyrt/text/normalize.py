@@ -34,7 +34,7 @@ _UNSPEAKABLE = re.compile(
 # Chinese needs no blanks, but alphabets do: a blank stays between two characters of these.
 _ALPHABETS = r"[!-~\u00a1-\u1fff\uac00-\ud7af]"
 _LOOSE_BLANK = re.compile(rf"(?<!{_ALPHABETS}) | (?!{_ALPHABETS})")
-_CHINESE_ALONE = re.compile(r"\A\s*(?:\d+\s*\Z|[-−+]?[¥￥]|\+86)|[。！？，；：、]")
+_CHINESE_ALONE = re.compile(r"\A\s*(?:\d+\s*\Z|.*[¥￥]|\+86|1[3-9]\d{9})|[。！？，；：、]")
 # A number and the unit or letter beside it: no words that would tell a language.
 _WITH_UNIT = re.compile(
     r"\d[\d.,]*(?:[A-Za-zµ°%/²³]{1,8}(?![A-Za-z])"

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from cosyrt.text.scripts import HAN, KANA
-from cosyrt.text.sentences import best_break, is_spelling
+from cosyrt.text.sentences import best_break, is_spelling, may_be_spelling
 
 LONGEST_PASSAGE = 1_000
-_LOOKAHEAD = 12  # characters that decide about an abbreviation or a line end
+_LOOKAHEAD = 12  # characters that decide about a line end
+_STOP_LOOKAHEAD = 24  # characters that decide about an abbreviation
 _MOST_LOOKAHEAD = 300
 _LONGEST_TAG = 500
 _PROSE_LINE = 40  # a line of English at least this long goes on in the next one
@@ -130,9 +131,12 @@ class PassageCutter:
     def _ends_at_stop(self, run: re.Match[str], last: bool) -> bool | None:
         if self._line_length == 0 and _LIST_NUMBER.fullmatch(self._waiting, 0, run.start() + 1):
             return False
-        if not is_spelling(self._waiting, run.start()):
+        if not may_be_spelling(self._waiting, run.start()):
             return True
-        return None if not last and len(self._waiting) - run.end() < _LOOKAHEAD else False
+        window = self._waiting[: run.start() + 1 + _STOP_LOOKAHEAD]
+        if not last and len(window) == len(self._waiting):
+            return None
+        return not is_spelling(window, run.start())
 
     def _ends_clause(self, run: re.Match[str], last: bool) -> bool | None:
         """A colon or the like parts only words: a number keeps what stands around it."""

@@ -18,16 +18,20 @@ _SHORT_WORD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{1,7}$")
 _ABBREVIATIONS = {
     word: re.compile(what_follows)
     for words, what_follows in (
+        ("Dr", rf"(?!\s+{STARTERS})"),
         (
-            "Dr Mr Mrs Ms Prof Gen Col Capt Sgt Lt Gov Sen Rep Rev Hon Maj Cmdr Adm Cpl Mt Ft Fig "
+            "Mr Mrs Ms Prof Gen Col Capt Sgt Lt Gov Sen Rep Rev Hon Maj Cmdr Adm Cpl Mt Ft Fig "
             "Figs approx vs cf",
             "",
         ),
         ("St", rf"(?!\s+{STARTERS})"),
         ("No no", rf"(?!{COUNTED_THINGS})\s*(?:\d|$)"),
-        ("Nos nos Vol vol fig figs p pp ch Ch sec Sec Apt apt Ext ext Tel tel Art art Eq eq", r"\s*(?:\d|$)"),
+        (
+            "Nos nos Vol vol fig figs Sc sc Lv lv p pp ch Ch sec Sec Apt apt Ext ext Tel tel Art art Eq eq",
+            r"\s*(?:\d|$)",
+        ),
         ("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec", r"\s*(?:\d|$)"),
-        ("Mon Tue Tues Wed Thu Thurs Fri Sat Sun", r",?\s*(?:\d|$)"),
+        ("Mon Tue Tues Wed Thu Thurs Fri Sat Sun", r",?\s*(?:\d|morning|afternoon|evening|night|$)"),
         ("oz lb lbs ft in hr hrs min sec yd pt qt gal tsp tbsp sq a.m p.m", r",?\s*(?:[a-z\d(]|$)"),
         ("Jr Sr Inc Ltd Co Corp Ave Blvd Rd Dept etc al", r"\s*(?:[a-z]|$)"),
     )
@@ -61,6 +65,12 @@ def sentences(text: str) -> Iterator[str]:
 def is_finished(text: str) -> bool:
     """Whether the text ends as a sentence does, closing quote or bracket included."""
     return _FINAL.search(text) is not None
+
+
+def may_be_spelling(text: str, at: int) -> bool:
+    """Whether the lone stop there follows a letter or an abbreviation, so that what follows decides."""
+    word = _SHORT_WORD.search(text, max(0, at - 8), at)
+    return word is not None and (len(word[0]) == 1 or word[0] in _ABBREVIATIONS)
 
 
 def is_spelling(text: str, at: int) -> bool:

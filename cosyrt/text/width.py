@@ -61,7 +61,7 @@ def fold(text: str) -> str:
     if text.isascii():
         return text
     text = _POINT.sub(".", text).replace("．", "。").translate(_TABLE)
-    text = _COLON.sub(":", text)
+    text = _COLON.sub(":", text).replace("kW·h", "kWh")
     return re.sub(
         r"(?![0-9])\d", lambda digit: str(unicodedata.decimal(digit[0])), unicodedata.normalize("NFC", text)
     )

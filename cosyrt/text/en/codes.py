@@ -120,6 +120,11 @@ CODES = rules(
     ),
     (r"(?<!\w)#(?=[A-Z]{1,4}-?\d)", "number "),
     (r"\b([A-Z]{1,5})-(\d{3,})(?![\w-])", lambda f: f"{f[1]} {numbers.digits(f[2])}"),
+    (
+        r"\b([Ss]eat|[Rr]ow|[Gg]ate|[Rr]oom|[Ff]lat|[Uu]nit|[Bb]lock|[Pp]latform|[Cc]lass) (\d{1,3})([A-Z])\b",
+        lambda f: f"{f[1]} {numbers.number(f[2])} {f[3]}",
+    ),
+    (r"(?<![\d.,])(\d{1,3})((?: 000)+)(?![\d,.]?\d)", lambda f: f[1] + f[2].replace(" ", ",")),
     (r"\b(localhost):(\d{2,5})\b", lambda f: f"{f[1]} port {numbers.digits(f[2])}"),
     # Telephone numbers: with a country, with an area, with at least two groups, toll-free with words.
     (

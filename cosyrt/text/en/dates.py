@@ -153,7 +153,7 @@ DATES = rules(
         lambda f: f"{_WEEKDAYS[f[1]]} {'and' if f[2] in '&/' else 'to'} {_WEEKDAYS[f[3]]}",
     ),
     (
-        rf"(?<![A-Za-z])({_WEEKDAY})\b\.?(?=,? (?:{_MONTH} ?\d|\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTH}|\d{{1,2}}(?::\d\d)? ?{_HALF}|{_CLOCK}))",
+        rf"(?<![A-Za-z])({_WEEKDAY})\b\.?(?=,? (?:{_MONTH} ?\d|\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTH}|\d{{1,2}}(?::\d\d)? ?{_HALF}|{_CLOCK}|(?:morning|afternoon|evening|night)s?\b))",
         lambda f: _WEEKDAYS[f[1]],
     ),
     (

@@ -89,6 +89,7 @@ def _pressure(found: re.Match[str]) -> str:
 
 
 MEASURES = rules(
+    (r"(\d) ?[-–—~] ?(?=\d+(?:\.\d+)? ?°)", r"\1 to "),
     (rf"({_N}) ?[xX] ?(?={_N} ?=)", r"\1 times "),
     (rf"(\d ?{_UNIT}) ?[-–—~] ?(?=\d[\d.]{{0,9}} ?{_UNIT})", r"\1 to "),
     (

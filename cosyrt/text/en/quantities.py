@@ -129,7 +129,14 @@ def _power(found: re.Match[str]) -> str:
 
 
 # Before measures, whose number would be the exponent.
-POWERS = rules((rf"(?<![\w.,])({_N})(?:\^|\*\*)\{{?([-−]?)(\d+)\}}?", _power))
+_EXPONENTS = {"2": "squared", "3": "cubed"}
+POWERS = rules(
+    (
+        r"(?<=[A-Za-z)])\^\{?(\d{1,3}|[a-z])\}?",
+        lambda f: " " + (_EXPONENTS.get(f[1]) or f"to the power of {f[1]}"),
+    ),
+    (rf"(?<![\w.,])({_N})(?:\^|\*\*)\{{?([-−]?)(\d+)\}}?", _power),
+)
 QUANTITIES = rules(
     # Roman numerals.
     (rf"\b({_RULERS}) ({numbers.ROMAN}|V|X)\b(?!\.?\w)", _roman_ordinal),
@@ -178,7 +185,7 @@ QUANTITIES = rules(
     ),
     (rf"(?<![\w.,-])({_N})(?: ?[–—~] ?|-| - (?=\d+ [a-z]))({_N})(?![\w-]|\.\d)", _range),
     (r"(?<![\w.])(\d{3,4})([pi])\b", _resolution),
-    (rf"(?<![\w.,])({_N}) ?[xX](?![\w])", lambda f: numbers.number(f[1]) + " times"),
+    (rf"(?<![\w.,])({_N}) ?[xX](?![\w])(?! ?[-+=*/])", lambda f: numbers.number(f[1]) + " times"),
     (rf"(?<![\w.,:])({_N}):({_N})(?![\w:]|\.\d)", _range),
     (r"(?<!\w)#(?=\d)", "number "),
     (
@@ -189,6 +196,7 @@ QUANTITIES = rules(
     (rf"(?<![\w)\]] )(?<![\w)\]])([−±]) ({_N})(?![\w])", _signed),
     (r"\b([ACDFG])#(?!\w)", r"\1 sharp"),
     (r"\b([A-Za-z])\+\+", r"\1 plus plus"),
+    (r"(?<![\w.,])\d+\.\d+(?=[A-Za-z])", lambda f: numbers.number(f[0]) + " "),
     # One word of letters and digits; then whatever number is left.
     (r"(?<![\w.])[A-Z]\.\d{2,4}(?![\w.]\w)", lambda f: f"{f[0][0]} {numbers.digits(f[0][2:])}"),
     (r"(?<![\w])(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z\d]+(?:\.\d+)?(?!\w)", _compound),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cosyrt.text.rules import rules
 from cosyrt.text.sentences import COUNTED_THINGS, STARTERS
 
-_NAME = rf"(?=[A-Z][a-z'’A-Z]|[A-Z]\. )(?!{STARTERS})"
+_NAME = rf"(?=[A-Z][a-z'’A-Z]|[A-Z]\. |doctor |professor )(?!{STARTERS})"
 _TITLES = {
     "Mr": "Mister", "Mrs": "Misses", "Ms": "Miss", "Gen": "general", "Col": "colonel", "Capt": "captain",
     "Sgt": "sergeant", "Lt": "lieutenant", "Gov": "governor", "Sen": "senator", "Rep": "representative",
@@ -29,7 +29,11 @@ _NUMBERED = {
     "Ext": "extension",
     "ext": "extension", "Tel": "telephone", "tel": "telephone", "Est": "established",
     "est": "established", "ca": "circa",
-    "Dept": "department", "par": "paragraph", "Op": "opus", "op": "opus",
+    "Dept": "department", "par": "paragraph", "Sc": "scene",
+    "sc": "scene",
+    "Lv": "level",
+    "lv": "level",
+    "Op": "opus", "op": "opus",
 }  # fmt: skip
 _NUMBERED_WORD = "|".join(sorted(_NUMBERED, key=len, reverse=True))
 _STREETS = {
@@ -51,6 +55,7 @@ ABBREVIATIONS = rules(
         rf"(?<![\w.])(\d+ (?:[NSEW]\.? )?(?:[A-Z][a-z]+ |\d+(?:st|nd|rd|th) ){{1,3}})({_STREET})\b(?:\.(?=,| [a-z\d])|(?=[,.;]|$| [a-z]|\n))",
         lambda f: f[1] + _STREETS[f[2]],
     ),
+    (rf"\b([A-Z][a-z]+ )Dr\.(?=\s*$| {STARTERS})", r"\1Drive."),
     (r"(?<![A-Za-z])Dr\b\.? ?(?=[A-Z])", "doctor "),
     (r"(?<![A-Za-z])Prof\. ?(?=[A-Z])", "professor "),
     (rf"(?<!\dth )(?<!\dst )(?<!\dnd )(?<!\drd )(?<![A-Za-z])St\b\.? (?=[A-Z])(?!{STARTERS})", "Saint "),

@@ -68,7 +68,7 @@ DATES = rules(
     ),
     (rf"{_START}({_MONTH}) ?月 ?({_DAY}) ?([日号]?)(?![\d.])", lambda f: _date(None, f[1], f[2], f[3])),
     (
-        rf"{_START}({_YEAR}) ?年?{_DASH}({_YEAR}|\d\d)(?= ?年)(?!年[前后])",
+        rf"{_START}({_YEAR}) ?年?{_DASH}({_YEAR}|\d\d)(?= ?(?:年(?![前后])|学年|财年|赛季))",
         lambda f: f"{digits(f[1])}到{digits(f[2])}",
     ),
     (rf"{_START}({_YEAR})[/.-]({_MONTH})(?=月)", lambda f: f"{digits(f[1])}年{cardinal(f[2])}"),

@@ -24,7 +24,7 @@ _COUNTED = (
     "起 宗 例 则 款 档 级台阶 处 所 栋 幢 度 刻钟 个月 分之 米高 晚 夜 手 脚 桶 壶 罐 锅 勺 亿元 "
     "万元 瓣 截 盏 尊 发 贴 针 剂 滴 码 磅 盎司 英里 英尺 英寸"
 )
-_NOT_COUNTED = r"(?!年级|级(?!台阶)|层楼|排[座，。]|路|线|环|期|等奖|号|楼|月|日|班|室|组别|团[的长]|代目|次元|进制|维|胎|把手|手车|手房|手货|手机|手烟|人转|大爷|地主)"
+_NOT_COUNTED = r"(?!年级|级(?!台阶)|层楼|排[座，。]|路|线|环|期|等奖|号|楼|月|日|班|室|组别|团[的长]|代目|次元|进制|维|胎|把手|手车|手房|手货|手机|手烟|人转|大爷|地主|两)"
 _COUNTER = any_of(_COUNTED)
 _RANGE = r" ?[-–—~] ?"
 _SIZE = r"((?:[十百千万亿](?!分之))*)"
@@ -36,7 +36,8 @@ def _percent(found: re.Match[str]) -> str:
 
 
 def _percents(found: re.Match[str]) -> str:
-    return f"百分之{number(found[1])}到百分之{number(found[2])}"
+    first, last = _SIGNS[found[1] or ""], _SIGNS[found[3] or ""]
+    return f"{first}百分之{number(found[2])}到{last}百分之{number(found[4])}"
 
 
 def _range(found: re.Match[str]) -> str:
@@ -100,15 +101,24 @@ _NUMBERED = any_of("第 No. NO. no. Vol. 初 老 小 大二 高")
 # Before measures, whose number would be the exponent.
 POWERS = rules((rf"(?<![A-Za-z0-9.,])({NUMBER})\^([-−]?\d+)", _power))
 QUANTITIES = rules(
+    (r"(?<![\d./])\d+(?:/\d+){2,}(?![\d/])", lambda f: f[0].replace("/", "、")),
+    (r"(?<![\d.])([1-9][1-9])(?=折)", lambda f: digits(f[1])),
+    (
+        r"(?<![\d.])(\d{1,2})[.·](\d{1,2})(?=晚会|事件|假期|节|惨案|地震|大促|消费)",
+        lambda f: digits(f[1] + f[2]),
+    ),
     (r"(?<![A-Za-z])N[oO]\. ?(?=\d)", "第"),
     (r"(第)(\d+(?: ?[-–~、，,] ?\d+)*)(?![\d.])", _ordinal),
     (rf"(?<![A-Za-z0-9.,])({NUMBER}{_OPERATOR}){{1,5}}{NUMBER} ?= ?-?{NUMBER}(?![A-Za-z0-9])", _formula),
-    (rf"(?<![A-Za-z0-9.,])({NUMBER})%?{_RANGE}({NUMBER})%", _percents),
+    (
+        rf"((?<![A-Za-z0-9)）])[-−+])?(?<![A-Za-z0-9.,])({NUMBER})%?{_RANGE}([-−+])?({NUMBER})%",
+        _percents,
+    ),
     (rf"((?<![A-Za-z0-9)）])[-−+±])?(?<![A-Za-z0-9.,])({NUMBER}) ?([%‰])", _percent),
     (rf"(?<![A-Za-z0-9.,])({NUMBER})[eE]([-−+]?)(\d{{1,4}})(?![A-Za-z0-9])", _scientific),
     (rf"(?<![A-Za-z0-9.,])({NUMBER}) ?([½¼¾⅓⅔⅛⅜⅝⅞⅕⅖⅗⅘])", _mixed),
     (r"[½¼¾⅓⅔⅛⅜⅝⅞⅕⅖⅗⅘]", lambda f: _FRACTIONS[f[0]]),
-    (r"(?<![A-Za-z0-9./])24/7(?![\d/])", "二十四乘七"),
+    (r"(?<![A-Za-z0-9./])24/7(?![\d/])", "七天二十四小时"),
     (rf"((?<![A-Za-z0-9)）])[-−+])?(?<![A-Za-z0-9./,])({NUMBER})/({NUMBER})(?![A-Za-z0-9/])", _fraction),
     (
         rf"(?<![A-Za-z0-9.:])({NUMBER}) ?[:：] ?({NUMBER})(?: ?[:：] ?({NUMBER}))?(?![A-Za-z0-9:])",
