@@ -40,7 +40,7 @@ Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Format(Generic[Made, Loaded]):
+class ArtifactFormat(Generic[Made, Loaded]):
     """How one kind of artifact is written into files and read from them."""
 
     write: Callable[[Made, Path], object]  # into an empty folder
@@ -48,7 +48,9 @@ class Format(Generic[Made, Loaded]):
     use: Callable[[Made], Loaded]  # without files, where it cannot be kept
 
 
-def kept(folder: ModelFolder, name: str, make: Callable[[], Made], format: Format[Made, Loaded]) -> Loaded:
+def kept(
+    folder: ModelFolder, name: str, make: Callable[[], Made], format: ArtifactFormat[Made, Loaded]
+) -> Loaded:
     """The artifact of that name of a model: read, or made and written first.
 
     What cannot be read is made again; where nothing can be written, what was made is used.
@@ -86,7 +88,7 @@ def _code() -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _read(path: Path, format: Format[Made, Loaded]) -> Loaded | None:
+def _read(path: Path, format: ArtifactFormat[Made, Loaded]) -> Loaded | None:
     """The artifact in a folder; None where there is none, or none that is whole."""
     if not path.is_dir():
         return None
@@ -100,7 +102,7 @@ def _read(path: Path, format: Format[Made, Loaded]) -> Loaded | None:
         return None
 
 
-def _write(path: Path, made: Made, format: Format[Made, Loaded]) -> None:
+def _write(path: Path, made: Made, format: ArtifactFormat[Made, Loaded]) -> None:
     """Write an artifact beside its place and rename it; then forget what is of no use any more."""
     unfinished = artifacts_folder() / f"{UNFINISHED}{secrets.token_hex(6)}"
     try:

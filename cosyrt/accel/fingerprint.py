@@ -26,7 +26,7 @@ from cosyrt.files import cache_folder, file_sha256, replace_file
 log = logging.getLogger(__name__)
 
 WEIGHTS: tuple[WeightsFile, ...] = ("llm", "flow", "hift")
-PACKAGES = ("torch", "openvino", "onnx", "onnxruntime", "tensorrt", "numpy")
+VERSIONED_PACKAGES = ("torch", "openvino", "onnx", "onnxruntime", "tensorrt", "numpy")
 
 Identity = tuple[str, int, int, int]  # of a file: path, bytes, time of change in ns, inode
 
@@ -56,7 +56,7 @@ def code_digest(*packages: str) -> str:
 
 def versions() -> dict[str, str]:
     """The releases of the packages that run models, by name."""
-    return {package: _version(package) for package in PACKAGES}
+    return {package: _version(package) for package in VERSIONED_PACKAGES}
 
 
 def device_name(device: torch.device) -> str:

@@ -38,7 +38,7 @@ def opened(request: Request) -> OpenedText:
     return OpenedText(replace(request, style=style), first, chain([first], without_late_instruction(parts)))
 
 
-def pieces(
+def text_pieces(
     text: OpenedText, count: Count, tags: Container[str], limits: split.Limits | None = None
 ) -> Iterator[str]:
     """The pieces of a text, of a size within the limits; `tags` are those that the model knows.

@@ -20,7 +20,7 @@ import numpy as np
 from cosyrt.audio import Audio
 from cosyrt.engine.mel_stream import Conditions
 from cosyrt.engine.model import Model
-from cosyrt.engine.pieces import Count, OpenedText, opened, pieces, speakable_words
+from cosyrt.engine.pieces import Count, OpenedText, opened, speakable_words, text_pieces
 from cosyrt.engine.request import Request, SpeakingStyle
 from cosyrt.engine.utterance import Utterance
 from cosyrt.errors import UsageError, VoiceError
@@ -298,7 +298,7 @@ class Pipeline:
 
     def _pieces(self, text: OpenedText, count: Count) -> Iterator[str]:
         limits = BY_SENTENCE if self.model.settings.pronunciation else None
-        return readable(pieces(text, count, self.tokenizer.tags, limits), self.tokenizer.unread)
+        return readable(text_pieces(text, count, self.tokenizer.tags, limits), self.tokenizer.unread)
 
     def utterance(self, request: Request, text: str = "") -> Utterance:
         """The state of a request that is about to be spoken; `text` is what is known of its text.

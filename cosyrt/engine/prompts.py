@@ -28,7 +28,7 @@ END_OF_PROMPT = "<|endofprompt|>"
 SYSTEM_PROMPTS = tuple(family.system_prompt for family in FAMILIES.values() if family.system_prompt)
 LONGEST_OPENING = 1_000  # characters that wait for the mark behind them
 
-Encode = Callable[[str], list[int]]
+EncodeText = Callable[[str], list[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Prompt:
     opening_tokens: int = 0  # CosyVoice 3: text tokens at the beginning that never stand between speech
 
 
-def prompt_of(voice: Voice, style: SpeakingStyle, encode: Encode) -> Prompt:
+def prompt_of(voice: Voice, style: SpeakingStyle, encode: EncodeText) -> Prompt:
     """The prompt of a voice that speaks in a style.
 
     Raises:
@@ -67,7 +67,7 @@ def prompt_of(voice: Voice, style: SpeakingStyle, encode: Encode) -> Prompt:
     )
 
 
-def transcript_tokens(voice: Voice, encode: Encode) -> list[int]:
+def transcript_tokens(voice: Voice, encode: EncodeText) -> list[int]:
     """Text tokens of a voice's transcript with what opens the prompt: the `prompt_text` of upstream."""
     return prompt_of(voice, SpeakingStyle(), encode).text
 
@@ -124,7 +124,7 @@ def _transcript(voice: Voice, family: Family) -> tuple[str, str]:
     return opening + mark or usual, words.strip()
 
 
-def _instruction_tokens(instruction: str, family: Family, encode: Encode) -> list[int]:
+def _instruction_tokens(instruction: str, family: Family, encode: EncodeText) -> list[int]:
     """Tokens of an instruction; one that has the mark already is left as it was written."""
     if family.end_of_prompt_is_a_token and len(encode(END_OF_PROMPT)) != 1:
         raise UsageError(

@@ -26,7 +26,7 @@ from cosyrt.engine.stages import Stages
 from cosyrt.models.kv_cache import KeyValueCache
 
 
-class Reader:
+class LanguageModelReader:
     """Reads the inputs of one decoder; makes its cache, and a larger one when that is full."""
 
     def __init__(self, stages: Stages, device: torch.device) -> None:
@@ -78,7 +78,7 @@ def speech_tokens(
     text: Iterable[int] = (),
 ) -> Iterator[int]:
     """Yield the speech tokens of one utterance as they are picked; text is asked for when it is needed."""
-    reader, config, words = Reader(stages, device), decoder.config, iter(text)
+    reader, config, words = LanguageModelReader(stages, device), decoder.config, iter(text)
     recent = torch.full((1, config.sampling.window), NOTHING, device=device)
     while (given := decoder.next_input()) is not Pause.FINISHED:
         if given is Pause.AWAITS_TEXT:

@@ -15,7 +15,7 @@ from cosyrt.engine.lost_words import loses_words, smaller_pieces
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.model import Model
 from cosyrt.engine.prefetch import prefetch
-from cosyrt.engine.prompts import Encode, prompt_of
+from cosyrt.engine.prompts import EncodeText, prompt_of
 from cosyrt.engine.request import Request
 from cosyrt.engine.speech_tokens import speech_tokens, without_long_silence
 from cosyrt.engine.stretch import Stretch
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 END = -1  # follows the speech tokens of a piece, so that its last chunk need not wait for the next piece
 
-Samples = Generator[np.ndarray, None, None]  # float32 [N] each
+SampleArrays = Generator[np.ndarray, None, None]  # float32 [N] each
 
 
 class Utterance:
@@ -45,7 +45,7 @@ class Utterance:
         request: Request,
         voice: Voice,
         condition: Condition,
-        encode: Encode,
+        encode: EncodeText,
         *,
         overlap: bool,
     ) -> None:
@@ -56,19 +56,19 @@ class Utterance:
         self.noise_rng = torch.Generator().manual_seed(request.seed)
         self.pieces_losing_words = 0
 
-    def speak(self, pieces: Iterator[str]) -> Samples:
+    def speak(self, pieces: Iterator[str]) -> SampleArrays:
         """Audio of the pieces of a text: one array a piece, or one a chunk where it is streamed."""
         yield from self.audio(self.tokens_of_pieces(pieces))
 
-    def interleave(self, words: Iterator[str]) -> Samples:
+    def interleave(self, words: Iterator[str]) -> SampleArrays:
         """Audio of a text that is read word by word while it is spoken."""
         yield from self.audio(self.tokens_of_words(words))
 
-    def convert(self, parts: Iterator[np.ndarray]) -> Samples:
+    def convert(self, parts: Iterator[np.ndarray]) -> SampleArrays:
         """Audio of the speech tokens of a recording, each part [S] of it one piece."""
         yield from self.audio(number for part in parts for number in (*part.tolist(), END))
 
-    def audio(self, tokens: Generator[int, None, None]) -> Samples:
+    def audio(self, tokens: Generator[int, None, None]) -> SampleArrays:
         """Audio of speech tokens, with END after those of each piece."""
         if self.overlap:
             tokens = prefetch(tokens, PREFETCHED_TOKENS)

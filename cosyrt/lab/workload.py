@@ -24,7 +24,7 @@ from cosyrt.engine.decoding import Decoder, LanguageModelInput, Pause, complete
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.model import Model
 from cosyrt.engine.pipeline import Pipeline
-from cosyrt.engine.speech_tokens import Reader, speech_tokens
+from cosyrt.engine.speech_tokens import LanguageModelReader, speech_tokens
 from cosyrt.engine.stages import Stages
 from cosyrt.voice.voice import Voice
 
@@ -167,7 +167,7 @@ def read_probabilities(
 
 def _forced(model: Model, stages: Stages, decoder: Decoder, speech: list[int]) -> Tensor:  # [S, V]
     """Log-probabilities at each place of given speech tokens, which the decoder accepts as if picked."""
-    reader, found = Reader(stages, model.device), []
+    reader, found = LanguageModelReader(stages, model.device), []
     for token in speech:
         given = decoder.next_input()
         if isinstance(given, Pause):

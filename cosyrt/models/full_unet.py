@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.unet import (
+    BlockLists,
     ResidualBlock,
-    Stages,
     TimeEmbedding,
     TransformerBlock,
     UNetConfig,
@@ -151,14 +151,14 @@ class FullUNet(nn.Module):
         x = torch.cat([x, mu, inputs.speaker_frames(), prompt], dim=1)
         levels: list[tuple[Tensor, Tensor]] = [(valid, mask[:, None])]
         skips: list[Tensor] = []
-        for down in cast(Stages, self.down_blocks):
+        for down in cast(BlockLists, self.down_blocks):
             skips.append(self.run(down, x, *levels[-1], next(times)))
             x = down[2](skips[-1] * levels[-1][0])
             levels.append((levels[-1][0][:, :, ::2], levels[-1][1][:, :, ::2, ::2]))
         del levels[-1]
-        for middle in cast(Stages, self.mid_blocks):
+        for middle in cast(BlockLists, self.mid_blocks):
             x = self.run(middle, x, *levels[-1], next(times))
-        for up in cast(Stages, self.up_blocks):
+        for up in cast(BlockLists, self.up_blocks):
             (valid, head_mask), skip = levels.pop(), skips.pop()
             x = torch.cat([x[:, :, : skip.shape[2]], skip], dim=1)
             x = self.run(up, x, valid, head_mask, next(times))

@@ -21,7 +21,7 @@ from cosyrt.models.stream_cache import StreamCache, attend, of_each_frame
 from cosyrt.models.velocity import FlowInputs
 from cosyrt.ranges import BLOCKS, CHUNK, LAYERS, SIZE
 
-Stages = Iterable[nn.ModuleList]  # what a list of stages holds; torch's types know only of modules
+BlockLists = Iterable[nn.ModuleList]  # what a list of stages holds; torch's types know only of modules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,10 +260,10 @@ class CausalUNet(nn.Module):
         head_mask = mask[:, None]
         times = block_by_block(self, self.timed(t) if t.ndim == 1 else t)
         x = torch.cat([x, mu, inputs.speaker_frames(), prompt], dim=1)
-        (down,), (up,) = cast(Stages, self.down_blocks), cast(Stages, self.up_blocks)
+        (down,), (up,) = cast(BlockLists, self.down_blocks), cast(BlockLists, self.up_blocks)
         skip = self.run(down, x, valid, head_mask, next(times), cache)
         x = down[2](skip * valid, cache)
-        for middle in cast(Stages, self.mid_blocks):
+        for middle in cast(BlockLists, self.mid_blocks):
             x = self.run(middle, x, valid, head_mask, next(times), cache)
         x = self.run(up, torch.cat([x, skip], dim=1), valid, head_mask, next(times), cache)
         x = self.final_block(up[2](x * valid, cache), valid, cache)

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from cosyrt.accel import artifacts
-from cosyrt.accel.artifacts import ABANDONED_S, CHECKSUMS, UNFINISHED, Format, artifact_path, kept
+from cosyrt.accel.artifacts import ABANDONED_S, CHECKSUMS, UNFINISHED, ArtifactFormat, artifact_path, kept
 from cosyrt.accel.backend.openvino import GRAPH, Compiled, converted
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import UsageError
@@ -41,7 +41,7 @@ def use(made: bytes) -> str:
     return "in memory"
 
 
-WORDS = Format(write=write, read=read, use=use)
+WORDS = ArtifactFormat(write=write, read=read, use=use)
 
 
 class Maker:
@@ -106,7 +106,9 @@ def test_what_is_damaged_is_made_again(
 
 def test_what_the_backend_cannot_read_is_made_again(maker: Maker, folder: ModelFolder) -> None:
     """Whole files that a runtime refuses are no artifact."""
-    kept(folder, "one", lambda: b"another format", Format(write=write, read=lambda folder: "", use=use))
+    kept(
+        folder, "one", lambda: b"another format", ArtifactFormat(write=write, read=lambda folder: "", use=use)
+    )
 
     assert kept(folder, "one", maker, WORDS) == "constants" and maker.times == 1
 
@@ -162,13 +164,13 @@ def test_a_writer_that_fails_leaves_nothing(maker: Maker, folder: ModelFolder, c
         write(made, folder)
         raise OSError(28, "No space left on device")
 
-    assert kept(folder, "one", maker, Format(write=full, read=read, use=use)) == "in memory"
+    assert kept(folder, "one", maker, ArtifactFormat(write=full, read=read, use=use)) == "in memory"
     assert [path for path in cache.rglob("*") if path.is_file() and "digests" not in path.parts] == []
 
 
 def killed_in_the_middle(folder: ModelFolder) -> None:
     """A process that ends without a word while it writes."""
-    kept(folder, "one", lambda: WHOLE, Format(write=lambda *_: os._exit(9), read=read, use=use))
+    kept(folder, "one", lambda: WHOLE, ArtifactFormat(write=lambda *_: os._exit(9), read=read, use=use))
 
 
 def test_what_a_killed_writer_left_is_removed(maker: Maker, folder: ModelFolder, cache: Path) -> None:

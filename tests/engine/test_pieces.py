@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cosyrt.engine.pieces import opened, pieces, speakable_words
+from cosyrt.engine.pieces import opened, speakable_words, text_pieces
 from cosyrt.engine.prompts import END_OF_PROMPT
 from cosyrt.engine.request import Request
 from cosyrt.errors import TextError, UsageError
@@ -15,7 +15,7 @@ TWO = "Hello there. How are you?"
 
 
 def split(request: Request) -> list[str]:
-    return list(pieces(opened(request), len, frozenset()))
+    return list(text_pieces(opened(request), len, frozenset()))
 
 
 def test_a_whole_text_and_its_parts_are_read_alike() -> None:
@@ -37,7 +37,7 @@ def test_a_piece_does_not_wait_for_the_next_part() -> None:
             asked += 1
             yield part
 
-    found = pieces(opened(Request(text=parts())), len, frozenset())
+    found = text_pieces(opened(Request(text=parts())), len, frozenset())
     assert next(found).strip() == "Hello there."
     assert asked == 1
 
@@ -49,7 +49,7 @@ def test_an_instruction_goes_into_the_style(text: str | list[str]) -> None:
 
     assert begun.request.style.instruction == f"Softly.{END_OF_PROMPT}"
     assert begun.first and TWO.startswith(begun.first.strip())
-    assert "".join(pieces(begun, len, frozenset())).split() == TWO.split()
+    assert "".join(text_pieces(begun, len, frozenset())).split() == TWO.split()
 
 
 def test_a_late_instruction_is_refused() -> None:

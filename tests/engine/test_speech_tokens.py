@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cosyrt.engine.decoding import Decoder, LanguageModelInput, ReadInput, StepInput, Stops, complete
 from cosyrt.engine.sampling import SamplingConfig
-from cosyrt.engine.speech_tokens import Reader, allowed
+from cosyrt.engine.speech_tokens import LanguageModelReader, allowed
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
 from cosyrt.models.llm import MARK, SPEECH, START, TEXT
@@ -77,7 +77,7 @@ def test_log_probabilities_that_are_not_numbers_are_an_error() -> None:
 
 def reading(numbers: Sequence[int], kinds: Sequence[int], parts: Sequence[int], stages: Stages) -> Tensor:
     """Log-probabilities after the last of the numbers, read in parts of these sizes."""
-    reader, start = Reader(stages, CPU), 0
+    reader, start = LanguageModelReader(stages, CPU), 0
     for part in parts:
         end = start + part
         logp = reader.read(ReadInput(list(numbers[start:end]), list(kinds[start:end]), start))
@@ -99,7 +99,7 @@ def test_reading_in_parts_is_reading_at_once(stages: Stages, parts: list[int]) -
 
 def test_a_step_is_a_read_of_one_speech_token(stages: Stages) -> None:
     """Both stages give the same numbers, so that a single token may take the faster one."""
-    readers = [Reader(stages, CPU), Reader(stages, CPU)]
+    readers = [LanguageModelReader(stages, CPU), LanguageModelReader(stages, CPU)]
     for reader in readers:
         reader.read(ReadInput([START, 4, 5], [MARK, TEXT, TEXT], 0))
     step = readers[0].read(StepInput(7, 3))
@@ -109,7 +109,7 @@ def test_a_step_is_a_read_of_one_speech_token(stages: Stages) -> None:
 
 def test_the_cache_grows(stages: Stages) -> None:
     """With room for two positions at first the numbers are those of a large cache."""
-    wide, narrow = Reader(stages, CPU), Reader(stages, CPU)
+    wide, narrow = LanguageModelReader(stages, CPU), LanguageModelReader(stages, CPU)
     for at in range(9):
         given = ReadInput([START, at], [MARK, TEXT], 2 * at)
         assert torch.allclose(wide.read(given), narrow.read(given, positions=2), atol=1e-5)

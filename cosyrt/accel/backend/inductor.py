@@ -18,7 +18,7 @@ from cosyrt.engine.stages import Stages
 from cosyrt.files import cache_folder
 from cosyrt.machine.facts import Machine
 
-COMPILERS = ("g++", "clang++", "cl")
+HOST_COMPILERS = ("g++", "clang++", "cl")
 LONGEST = 1024  # frames of the longest call while it is built; the ranges end before
 
 
@@ -75,7 +75,7 @@ def availability(device: torch.device) -> Availability:
     """Whether a compiler for its code is there."""
     if device.type == "cuda" and find_spec("triton") is None:
         return Availability(False, "on a GPU it needs triton; pip install triton")
-    if device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "g++"), *COMPILERS))):
+    if device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "g++"), *HOST_COMPILERS))):
         return Availability(False, "it needs a C++ compiler; install g++ or clang")
     if device.type not in ("cpu", "cuda"):
         return Availability(False, f"it is used for the CPU and CUDA, the model runs on {device.type}")

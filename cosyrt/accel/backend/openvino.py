@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cosyrt.accel.artifacts import Format, kept
+from cosyrt.accel.artifacts import ArtifactFormat, kept
 from cosyrt.accel.backend.compiled import compiled_stages, refusal
 from cosyrt.accel.backend.half_weights import supported
 from cosyrt.accel.contract import MEASURE, Advice, Availability, Backend, Part, Precision
@@ -184,7 +184,7 @@ def read_graph(folder: Path) -> Any:
 
 
 # Holds on any machine: what depends on the processor is compiled at each load.
-GRAPH: Format[Any, Any] = Format(write=write_graph, read=read_graph, use=lambda graph: graph)
+GRAPH: ArtifactFormat[Any, Any] = ArtifactFormat(write=write_graph, read=read_graph, use=lambda graph: graph)
 
 
 def build(bits: int, bf16: bool, part: Part, model: Model) -> Stages:

@@ -34,7 +34,7 @@ def rows_to_int8(
     return (weight / scale[:, None]).round().to(torch.int8), scale
 
 
-def packed(
+def packed_weights(
     number: Tensor,  # int8 [D', D]
     scale: Tensor,  # [D']
     bias: Tensor | None,  # [D']
@@ -54,7 +54,7 @@ class Int8Linear(nn.Module):
     def __init__(self, plain: nn.Linear) -> None:
         super().__init__()
         number, scale = rows_to_int8(plain.weight.detach().float())
-        self.packed = packed(number, scale, plain.bias)
+        self.packed_weights = packed_weights(number, scale, plain.bias)
         # Without VNNI pairs of products are added in 16 bits and overflow, unless activations keep to 7 bits.
         self.reduce = not torch.cpu._is_vnni_supported()
 
@@ -62,7 +62,7 @@ class Int8Linear(nn.Module):
         self,
         x: Tensor,  # [..., D]
     ) -> Tensor:  # [..., D']
-        out: Tensor = torch.ops.quantized.linear_dynamic(x, self.packed, self.reduce)
+        out: Tensor = torch.ops.quantized.linear_dynamic(x, self.packed_weights, self.reduce)
         return out
 
 

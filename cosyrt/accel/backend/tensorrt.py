@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cosyrt.accel.artifacts import Format, kept
+from cosyrt.accel.artifacts import ArtifactFormat, kept
 from cosyrt.accel.backend.compiled import EXAMPLE_FRAMES, EXAMPLE_PAST, compiled_stages
 from cosyrt.accel.backend.half_weights import availability as half_availability
 from cosyrt.accel.backend.half_weights import narrowed
@@ -217,7 +217,7 @@ class Engine:
 
 
 ENGINE_FILE = "model.engine"
-ENGINE = Format(
+ENGINE = ArtifactFormat(
     write=lambda plan, folder: (folder / ENGINE_FILE).write_bytes(plan),
     read=lambda folder: Engine((folder / ENGINE_FILE).read_bytes()),
     use=Engine,

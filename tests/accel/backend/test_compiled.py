@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cosyrt.accel.backend.compiled import compiled_stages
 from cosyrt.engine.decoding import ReadInput
 from cosyrt.engine.mel_stream import Condition, MelStream
-from cosyrt.engine.speech_tokens import Reader
+from cosyrt.engine.speech_tokens import LanguageModelReader
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.models.llm import SPEECH
 from cosyrt.models.solver import solve, step
@@ -137,7 +137,7 @@ def test_text_is_read_while_it_is_spoken() -> None:
     networks = networks_with(0.0)
     plain = eager(networks)
     fast = compiled_stages("llm", networks, plain, Compiler())
-    readers, start = [Reader(stages, torch.device("cpu")) for stages in (plain, fast)], 0
+    readers, start = [LanguageModelReader(stages, torch.device("cpu")) for stages in (plain, fast)], 0
     for part in range(7, 42, 7):
         given = ReadInput(list(range(part)), [SPEECH] * part, start)
         want, got = (reader.read(given, positions=7) for reader in readers)
