@@ -10,17 +10,13 @@ from cosyrt.errors import ConfigError, ModelNotFound, one_line
 from cosyrt.families import FAMILIES
 from cosyrt.text.ranked_tokenizer import RankedTokenizer
 from cosyrt.text.special_tokens import special_tokens
+from cosyrt.text.tokenizer_file import panics_are_errors, read_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from cosyrt.text.pronounce import ArpabetPinyin
 
-# Letters in runs with one leading symbol or space, digits one by one, symbols in runs, line ends apart.
-_QWEN2_WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 A_WORD = "hello"
 
 
@@ -49,11 +45,12 @@ class TextTokenizer:
         if not (path / "tokenizer.json").is_file():
             _require(path / "vocab.json", path / "merges.txt")
         try:
-            tokenizer = _read(path)
-            if not tokenizer.encode(A_WORD).ids:
-                raise ValueError(f"its vocabulary has nothing for {A_WORD!r}")
+            with panics_are_errors():
+                tokenizer = read_tokenizer(path)
+                if not tokenizer.encode(A_WORD).ids:
+                    raise ValueError(f"its vocabulary has nothing for {A_WORD!r}")
         except Exception as error:  # tokenizers raises nothing more precise
-            reason = one_line(error)
+            reason = one_line(error, 200)
             raise ConfigError(
                 f"the tokenizer in {path} cannot be read: {reason}; download it again"
             ) from error
@@ -66,7 +63,8 @@ class TextTokenizer:
         text = text.encode(errors="ignore").decode()
         if self._pronounce is not None:
             text = " ".join(self._pronounce(text))
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        with panics_are_errors():
+            ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     @property
@@ -142,30 +140,3 @@ def _require(*files: Path) -> None:
             f"{files[0].parent} lacks {' and '.join(missing)} (and has no tokenizer.json); "
             "download the whole model folder again"
         )
-
-
-def _read(path: Path) -> Tokenizer:
-    from tokenizers import Tokenizer
-
-    if (path / "tokenizer.json").is_file():
-        return Tokenizer.from_file(str(path / "tokenizer.json"))
-    return _qwen2(str(path / "vocab.json"), str(path / "merges.txt"))
-
-
-def _qwen2(vocab: str, merges: str) -> Tokenizer:
-    from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
-    from tokenizers.models import BPE
-
-    tokenizer = Tokenizer(BPE.from_file(vocab, merges))
-    if any(tokenizer.token_to_id(byte) is None for byte in pre_tokenizers.ByteLevel.alphabet()):
-        raise ValueError("its vocabulary lacks bytes")
-    tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_QWEN2_WORDS), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<|endoftext|>"])
-    return tokenizer
