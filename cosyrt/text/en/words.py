@@ -115,6 +115,7 @@ SIGNS = rules(
     (r"%", " percent"),
     (r"(?<!\w)\$(?!\w)", "dollar"),
     (r"(?<=\w)[²](?=[/ ]|$)?", " squared"),
+    (r"(?<![\w#])[#*|~]+(?![\w#])", ""),
 )
 _NAMED_SIGN = rules(
     (

@@ -45,4 +45,5 @@ SIGNS = rules(
     (r"(?<![A-Za-z])([CFG])#(?![A-Za-z])", r"\1 sharp"),
     (r"(?<=\w)_+(?=\w)", " "),
     (f"[{''.join(_NAMES)}]", lambda f: _NAMES[f[0]]),
+    (r"(?<![A-Za-z0-9#])[#*|~]+(?![A-Za-z0-9#])", ""),
 )
