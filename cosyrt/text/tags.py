@@ -21,7 +21,6 @@ _CHAT = frozenset(
 )
 _NAMED = "|".join(re.escape(tag) for tag in SPECIAL_TOKENS if not tag.startswith("<|"))
 _TAG = re.compile(rf"<\|[^|<>\n]{{1,60}}\|>|{_NAMED}")
-_LOOSE = re.compile(r" +(?=[,.!?;:，。！？；：]|$)")
 
 
 class ControlTags:

@@ -117,10 +117,9 @@ SIGNS = rules(
     (r"(?<=\w)[²](?=[/ ]|$)?", " squared"),
     (r"(?<![\w#])[#*|~]+(?![\w#])", ""),
 )
-_NAMED_SIGN = rules(
+SYMBOLS = rules(
     (
         rf" ?([{''.join(_NAMES)}])( ?(?=[^\W²³]))?",
         lambda f: f" {_NAMES[f[1]]}" + ("" if f[2] is None else " "),
     )
 )
-SYMBOLS = _NAMED_SIGN

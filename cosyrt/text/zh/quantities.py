@@ -26,6 +26,7 @@ _COUNTED = (
 )
 _NOT_COUNTED = r"(?!年级|级(?!台阶)|层楼|排[座，。]|路|线|环|期|等奖|号|楼|月|日|班|室|组别|团[的长]|代目|次元|进制|维|胎|把手|手车|手房|手货|手机|手烟|人转|大爷|地主|两)"
 _COUNTER = any_of(_COUNTED)
+_COUNTER_FOLLOWS = re.compile(rf"{_COUNTER}{_NOT_COUNTED}")
 _RANGE = r" ?[-–—~] ?"
 _SIZE = r"((?:[十百千万亿](?!分之))*)"
 
@@ -38,10 +39,6 @@ def _percent(found: re.Match[str]) -> str:
 def _percents(found: re.Match[str]) -> str:
     first, last = _SIGNS[found[1] or ""], _SIGNS[found[3] or ""]
     return f"{first}百分之{number(found[2])}到{last}百分之{number(found[4])}"
-
-
-def _range(found: re.Match[str]) -> str:
-    return f"{number(found[1], counted=bool(found[2]))}{found[2]}到{number(found[3], counted=bool(found[4]))}{found[4]}"
 
 
 def _fraction(found: re.Match[str]) -> str:
@@ -96,8 +93,22 @@ def _bare(found: re.Match[str]) -> str:
     return number(found[0])
 
 
+def _operation(written: str) -> str:
+    return next(
+        name
+        for sign, name in (("−", "减"), ("-", "减"), ("+", "加"), ("×", "乘"), ("*", "乘"))
+        if sign in written
+    )
+
+
+def _ranged(found: re.Match[str]) -> str:
+    """A range; a 2 at its end is 两 where a counter follows it."""
+    first, first_size, last, size = found.groups()
+    counted = bool(size) or (last == "2" and _COUNTER_FOLLOWS.match(found.string, found.end()) is not None)
+    return f"{number(first, counted=bool(first_size))}{first_size}到{number(last, counted=counted)}{size}"
+
+
 _OPERATOR = r" ?[-+−×*÷/] ?"
-_NUMBERED = any_of("第 No. NO. no. Vol. 初 老 小 大二 高")
 # Before measures, whose number would be the exponent.
 POWERS = rules((rf"(?<![A-Za-z0-9.,])({NUMBER})\^([-−]?\d+)", _power))
 QUANTITIES = rules(
@@ -130,7 +141,7 @@ QUANTITIES = rules(
     ),
     (
         rf"(?<![A-Za-z0-9.,-])({NUMBER}){_SIZE}{_RANGE}({NUMBER}){_SIZE}(?![A-Za-z0-9.-])",
-        lambda f: _ranged(f),
+        _ranged,
     ),
     (r"(?<![A-Za-z])([a-z])-(?=\d)", r"\1减"),
     (r"(?<=[A-Za-z])-(?=\d)", " "),
@@ -142,21 +153,3 @@ QUANTITIES = rules(
     (rf"(?<![\d.]){NUMBER}", _bare),
     (r"\d+", lambda f: digits(f[0])),
 )
-
-
-def _operation(written: str) -> str:
-    return next(
-        name
-        for sign, name in (("−", "减"), ("-", "减"), ("+", "加"), ("×", "乘"), ("*", "乘"))
-        if sign in written
-    )
-
-
-def _ranged(found: re.Match[str]) -> str:
-    """A range; a 2 at its end is 两 where a counter follows it."""
-    first, first_size, last, size = found.groups()
-    counted = bool(size) or (last == "2" and _COUNTER_FOLLOWS.match(found.string, found.end()) is not None)
-    return f"{number(first, counted=bool(first_size))}{first_size}到{number(last, counted=counted)}{size}"
-
-
-_COUNTER_FOLLOWS = re.compile(rf"{_COUNTER}{_NOT_COUNTED}")
