@@ -199,8 +199,8 @@ def test_english_words_and_numbers_are_kept(parts: list[str | int], data: st.Dat
 
 def _year(spoken: str) -> str:
     """A number that may have been said as a year, as a number."""
-    found = re.fullmatch(r"(nineteen|twenty) (?!thousand)(hundred|oh \w+|\w+(?: \w+)?)", spoken)
-    if found is None or (found[1] == "twenty" and found[2] in _ENGLISH_SMALL):
+    found = re.fullmatch(r"(nineteen|twenty) (hundred|oh \w+|\w+(?: \w+)?)", spoken)
+    if found is None or "thousand" in spoken or (found[1] == "twenty" and found[2] in _ENGLISH_SMALL):
         return spoken
     rest = found[2].removeprefix("oh ")
     century = "one thousand nine hundred" if found[1] == "nineteen" else "two thousand"

@@ -203,7 +203,7 @@ DATES = rules(
     (r"\b([FCA]Y|Q[1-4]|H[12]) ?((?:19|20)\d\d)\b", lambda f: f"{_quarter(f[1])} {numbers.year(f[2])}"),
     (r"(?<![\w.,])(1\d|20)(\d)0['’]?s\b", _decade),
     (r"(?<!\w)['’]?([2-9])0['’]?s\b", lambda f: _DECADES[int(f[1])]),
-    (r"\b([Ii]t was|[Yy]ear) (1[1-9]\d\d)(?=[.,;!?]|$| when\b| that\b| in\b)", _year_after),
+    (r"\b([Ii]t was(?= 1[1-9])|[Yy]ear) ([1-9]\d{3})(?=[.,;!?]|$| when\b| that\b| in\b)", _year_after),
     (
         r"\b([Mm]id-|[Ee]arly-|[Ll]ate-|[Pp]re-|[Pp]ost-)((?:1[1-9]|20)\d\d)\b",
         lambda f: f"{f[1]}{numbers.year(f[2])}",

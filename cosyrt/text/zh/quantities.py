@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from cosyrt.text.rules import any_of, rules
 from cosyrt.text.zh.numbers import NUMBER, cardinal, digits, number
@@ -85,6 +86,10 @@ def _ordinal(found: re.Match[str]) -> str:
     ).replace("–", "到")
 
 
+def _thousands(found: re.Match[str]) -> str:
+    return number(f"{Decimal(found[1]) * 1000:f}".partition(".")[0], counted=True)
+
+
 def _sized(found: re.Match[str]) -> str:
     return number(found[1], counted=True) + found[2]
 
@@ -112,6 +117,8 @@ _OPERATOR = r" ?[-+−×*÷/] ?"
 # Before measures, whose number would be the exponent.
 POWERS = rules((rf"(?<![A-Za-z0-9.,])({NUMBER})\^([-−]?\d+)", _power))
 QUANTITIES = rules(
+    (rf"(?<![A-Za-z0-9.,])({NUMBER})[wW](?![A-Za-z])", lambda f: number(f[1], counted=True) + "万"),
+    (r"(?<![A-Za-z0-9.,])(\d{1,4}(?:\.\d{1,3})?)k(?![A-Za-z])", _thousands),
     (r"(?<![\d./])\d+(?:/\d+){2,}(?![\d/])", lambda f: f[0].replace("/", "、")),
     (r"(?<![\d.])([1-9][1-9])(?=折)", lambda f: digits(f[1])),
     (
