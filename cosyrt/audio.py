@@ -5,24 +5,31 @@ numpy only. Files are read by libsndfile, and by FFmpeg (PyAV) where libsndfile 
 
 from __future__ import annotations
 
+import base64
+import html
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from numbers import Integral, Real
+from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cosyrt.errors import AudioError, one_line
+from cosyrt.arguments import check_kind, checked_items, mono_floats, path_of, shown, write_open
+from cosyrt.errors import AudioError, UsageError, one_line
 from cosyrt.files import replace_file
 
 Samples = NDArray[np.float32]
+Source = str | PathLike[str] | BinaryIO | bytes | bytearray | memoryview  # a file, or what is in it
 
 _SAMPLES_AT_ONCE = 1 << 18
 _FULL_SCALE = 32_767
 _HIGHEST_HZ = 2**31 - 1  # that a file's header can state
+_WHOLE_IN_NOTEBOOK_S = 60
 # Only containers that hold their own audio: a playlist (HLS, concat) makes FFmpeg open other files.
 _READABLE = (
     "mov,mp4,matroska,webm,ogg,mp3,aac,flac,wav,aiff,amr,ac3,asf,avi,flv,mpegts,mpeg,caf,au,w64,ape,wv"
@@ -64,31 +71,63 @@ FORMATS: dict[str, Format] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Audio:
     """Mono audio: samples and their rate.
 
+    The samples are copied from an array, a torch tensor or a list of floats, [N] or one row [1, N].
+
     Raises:
-        AudioError: samples that are not one row of finite float32, or a rate that is not a positive integer.
+        AudioError: samples that are not one row of finite floats, or a rate that is not a positive integer.
     """
 
     samples: Samples  # [N] in [-1, 1]
     rate: int  # samples a second
 
     def __post_init__(self) -> None:
-        samples = np.asarray(self.samples)
-        if samples.ndim != 1 or samples.dtype.kind != "f":
-            raise AudioError(
-                f"audio is {samples.dtype} of shape {list(samples.shape)}; "
-                "give mono floats in [-1, 1] of shape [N]"
-            )
         _check_rate(self.rate)
-        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused as such
-            samples = np.ascontiguousarray(samples, np.float32)
-        if not np.isfinite(samples).all():
-            raise AudioError("audio holds NaN or infinite samples; export it again")
-        object.__setattr__(self, "samples", samples)
+        object.__setattr__(self, "samples", mono_floats(self.samples))
         object.__setattr__(self, "rate", int(self.rate))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Audio):
+            return NotImplemented
+        return self.rate == other.rate and np.array_equal(self.samples, other.samples)
+
+    def __hash__(self) -> int:
+        return hash((self.rate, len(self.samples)))  # what writing into the samples does not change
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __add__(self, other: Audio) -> Audio:
+        return Audio.join([self, other])
+
+    def __radd__(self, other: object) -> Audio:
+        if isinstance(other, int) and other == 0:  # where `sum` begins
+            return self
+        raise UsageError(f"cannot join {shown(other)}; give only Audio")
+
+    def __repr__(self) -> str:
+        return f"<Audio {self.seconds:.2f} s, {len(self.samples)} samples at {self.rate} Hz>"
+
+    def _repr_html_(self) -> str:
+        """A player for notebooks; long audio is compressed, because the notebook's file keeps it."""
+        if not self.samples.size:
+            return html.escape(repr(self))
+        format, kind = ("wav", "audio/wav") if self.seconds <= _WHOLE_IN_NOTEBOOK_S else ("mp3", "audio/mpeg")
+        data = base64.b64encode(self.to_bytes(format)).decode("ascii")
+        return f'<audio controls src="data:{kind};base64,{data}"></audio>'
+
+    def play(self) -> None:
+        """Play on the loudspeaker and wait until it has been heard.
+
+        Raises:
+            AudioError: there is no sound device, or it failed.
+        """
+        from cosyrt.playback import play
+
+        play(self)
 
     @property
     def seconds(self) -> float:
@@ -109,12 +148,17 @@ class Audio:
         return Audio(soxr.resample(self.samples, self.rate, rate, quality="HQ"), rate)
 
     @classmethod
-    def read(cls, source: str | Path | BinaryIO, *, max_s: float | None = None) -> Audio:
-        """Read a file, or an open binary file, of any format libsndfile or FFmpeg knows; downmix to mono.
+    def read(cls, source: Audio | Source, *, max_s: float | None = None) -> Audio:
+        """Read a file, an open binary file or its bytes, in any format libsndfile or FFmpeg knows, as mono.
 
         Raises:
+            UsageError: nothing that could be read, such as None or samples without their rate.
             AudioError: no such file, not bytes, not audio, no or NaN samples, more than `max_s` seconds.
         """
+        if isinstance(source, Audio):  # has been read
+            return source
+        if max_s is not None:
+            check_kind(max_s, Real, "max_s", "give a number of seconds")
         name, data = _load(source)
         samples, rate = _decode(data, name, max_s)
         if not len(samples):
@@ -123,13 +167,20 @@ class Audio:
             raise AudioError(f"{name} holds NaN or infinite samples; export it again")
         return cls(samples, rate)
 
-    def write(self, path: str | Path, format: str | None = None) -> None:
+    def write(self, target: str | PathLike[str] | BinaryIO, format: str | None = None) -> None:
         """Write by suffix (or `format`); the file appears whole or not at all, a pipe stays a pipe.
 
+        An open binary file is written from where it stands, and stays open; without a name it gets WAV.
+
         Raises:
+            UsageError: a format that is no str; neither a path nor a file that is open for writing bytes.
             AudioError: unknown suffix, nothing to write, or the folder cannot be written.
         """
-        path = Path(path)
+        check_kind(format, str | None, "the format", "give a str, such as 'wav'")
+        if hasattr(target, "write"):
+            write_open(target, self.to_bytes(_format_of(target, format)))
+            return
+        path = path_of(target, "audio is written to")
         data = self.to_bytes(format or path.suffix.removeprefix(".") or "no suffix")
         try:
             replace_file(path, data)
@@ -142,6 +193,7 @@ class Audio:
         Raises:
             AudioError: unknown format, one that cannot hold the rate, or nothing to write.
         """
+        check_kind(format, str, "the format", "give a str, such as 'wav'")
         kind = FORMATS.get(format.lower())
         if kind is None:
             raise AudioError(f"cannot write audio as {format!r}; use one of {', '.join(FORMATS)}")
@@ -156,9 +208,9 @@ class Audio:
         """Concatenate several audios.
 
         Raises:
-            AudioError: no parts, or parts of different rates.
+            AudioError: no parts, or parts of different rates. UsageError: parts that are no `Audio`.
         """
-        parts = list(parts)
+        parts = [parts] if isinstance(parts, Audio) else checked_items(parts, Audio, "cannot join")
         if not parts:
             raise AudioError("cannot join no audio; give one part at least")
         rates = {part.rate for part in parts}
@@ -168,21 +220,36 @@ class Audio:
 
 
 def _check_rate(rate: object) -> None:
-    if not isinstance(rate, (int, np.integer)) or not 1 <= rate <= _HIGHEST_HZ:
+    if isinstance(rate, bool) or not isinstance(rate, Real):
+        raise UsageError(f"the rate of audio is {shown(rate)}; give a whole number, such as 24000")
+    if not isinstance(rate, Integral) or not 1 <= int(rate) <= _HIGHEST_HZ:
         raise AudioError(f"audio has a rate of {rate!r} Hz; give a whole number, such as 24000")
 
 
-def _load(source: str | Path | BinaryIO) -> tuple[str, bytes]:
+def _format_of(file: object, format: str | None) -> str:
+    """The format that was asked for, else the one that the name of an open file ends in, else WAV."""
+    name = getattr(file, "name", "")
+    return format or (Path(name).suffix.removeprefix(".") if isinstance(name, str) else "") or "wav"
+
+
+def _load(source: Source) -> tuple[str, bytes]:
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return "the audio", bytes(source)
+    if not hasattr(source, "read"):
+        source = path_of(
+            source, "audio is read from", "; samples and their rate make an Audio(samples, rate)"
+        )
     name, advice = str(source), "check the path"
-    if not isinstance(source, (str, Path)):
+    if not isinstance(source, Path):
         name, advice = getattr(source, "name", "the audio"), "give a file that is open in binary mode"
+    read: Callable[[], object] = source.read_bytes if isinstance(source, Path) else source.read  # type: ignore[union-attr]
     try:
-        data = Path(source).read_bytes() if isinstance(source, (str, Path)) else source.read()
-    except (OSError, ValueError) as error:  # ValueError: a path that is none, a file that was closed
+        data = read()
+    except (OSError, ValueError, TypeError) as error:  # no path, no open file
         raise AudioError(f"cannot read {name}: {_reason(error)}; {advice}") from error
     if not isinstance(data, (bytes, bytearray)):
         raise AudioError(f"cannot read {name}: it gives {type(data).__name__}, not bytes; {advice}")
-    return str(name), data
+    return str(name), bytes(data)
 
 
 def _reason(error: Exception) -> str:

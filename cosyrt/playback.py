@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,21 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any, Protocol
 
-import numpy as np
-
-from cosyrt.audio import Audio
 from cosyrt.errors import AudioError
 
 # Device nodes, not /proc/asound/cards: a container sees its host's cards there and cannot use them.
 ALSA_FOLDER = Path("/dev/snd")
+
+
+class Sound(Protocol):
+    """Audio as a player needs it; `cosyrt.Audio` is."""
+
+    @property
+    def rate(self) -> int:
+        """Samples a second."""
+
+    def to_bytes(self, format: str) -> bytes:
+        """Encode as 16-bit samples where the format is `pcm`."""
 
 
 class Output(Protocol):
@@ -135,6 +144,24 @@ def _linux_has_output() -> bool:
     return "PULSE_SERVER" in os.environ or socket.exists()
 
 
+def play(audio: Sound) -> None:
+    """Play audio and wait until it has been heard; an interruption stops it at once.
+
+    Raises:
+        AudioError: there is no sound device, or it failed.
+    """
+    device = find_device()
+    if device is None:
+        raise AudioError("there is no sound device; write a file, such as audio.write('speech.wav')")
+    player = Player(device)
+    try:
+        player.write(audio)
+        player.close()
+    except BaseException:
+        player.stop()
+        raise
+
+
 class Player:
     """Plays audio in the order it is written, without making the writer wait.
 
@@ -151,7 +178,7 @@ class Player:
         self._failure: Exception | None = None
         self._stopped = Event()
 
-    def write(self, audio: Audio) -> None:
+    def write(self, audio: Sound) -> None:
         """Play audio after what was written before; returns at once, and after `stop` plays nothing."""
         if self._failure:
             raise self._failure
@@ -253,10 +280,11 @@ class _FileOutput:
     def finish(self) -> None:
         if self._stopped.is_set():
             return
-        samples = np.frombuffer(self._pcm, "<i2").astype(np.float32) / np.float32(32_767)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "speech.wav"
-            Audio(samples, self._rate).write(file)
+            with wave.open(str(file), "wb") as out:
+                out.setparams((1, 2, self._rate, 0, "NONE", ""))
+                out.writeframes(self._pcm)
             self._playing = _PipeOutput(self._program.command(file=file))
             if self._stopped.is_set():
                 self._playing.stop()

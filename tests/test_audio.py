@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import struct
@@ -313,3 +314,34 @@ def test_damaged_files_never_crash(junk: bytes, format: str, at: int) -> None:
         assert np.isfinite(Audio.read(io.BytesIO(bytes(data)), max_s=60).samples).all()
     except AudioError as error:
         assert "\n" not in str(error)
+
+
+def test_audio_is_a_value() -> None:
+    """Equal samples and rate are equal audio, with one hash; anything else is not, and is no error."""
+    audio = tone(0.1)
+
+    assert audio == tone(0.1) and hash(audio) == hash(tone(0.1))
+    assert audio != tone(0.1, hz=441) and audio != Audio(audio.samples, 16_000) and audio != tone(0.2)
+    assert audio != 3 and audio != None and audio not in ["a", audio.samples.tolist()]  # noqa: E711
+    assert len({audio, tone(0.1), tone(0.2)}) == 2
+
+
+def test_audio_has_a_length_and_is_joined_by_plus() -> None:
+    """The length is in samples, `+` and `sum` put one behind the other, and rates must agree."""
+    one, two = tone(0.1), tone(0.2)
+
+    assert len(one) == 2_400 and len(one + two) == 7_200 and not Audio(np.zeros(0, np.float32), 8_000)
+    assert sum([one, two, one]) == Audio.join([one, two, one]) == one + two + one
+    assert Audio.join(one) == one
+    with pytest.raises(AudioError, match="resample"):
+        one + tone(0.1, rate=16_000)
+
+
+def test_audio_is_shown_in_one_line_and_played_in_a_notebook() -> None:
+    """The repr has length and rate, a notebook a player; nothing to play is only shown, long audio is MP3."""
+    assert repr(tone(1.5)) == "<Audio 1.50 s, 36000 samples at 24000 Hz>"
+    player = tone(0.1)._repr_html_()
+    assert player.startswith('<audio controls src="data:audio/wav;base64,')
+    assert base64.b64decode(player.split(",")[1].split('"')[0]) == tone(0.1).to_bytes("wav")
+    assert Audio(np.zeros(0, np.float32), 8_000)._repr_html_() == "&lt;Audio 0.00 s, 0 samples at 8000 Hz&gt;"
+    assert "audio/mpeg" in Audio(np.zeros(61 * 8_000, np.float32), 8_000)._repr_html_()

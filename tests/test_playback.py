@@ -259,3 +259,19 @@ def test_sounddevice_without_an_output_is_passed_over(system, monkeypatch):
         types.SimpleNamespace(PortAudioError=RuntimeError, query_devices=no_device),
     )
     player_of(system, "aplay", "true")
+
+
+def test_audio_plays_itself(system):
+    """`play` waits until the player has heard everything."""
+    install(system, "aplay", f"exec /bin/cat > {system}/heard")
+    TONE.play()
+    assert (system / "heard").read_bytes() == TONE.to_bytes("pcm")
+
+
+def test_audio_without_a_device_says_what_to_do(system):
+    """Where nothing could be heard, and where the player fails, `play` is an AudioError."""
+    with pytest.raises(AudioError, match="there is no sound device; write a file"):
+        TONE.play()
+    install(system, "aplay", "exit 3")
+    with pytest.raises(AudioError, match="exit code 3"):
+        TONE.play()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from cosyrt.arguments import check_kind
 from cosyrt.engine.model import Accelerate, Model
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Stages
@@ -33,6 +35,8 @@ def load(
         ModelError: the folder, its description or its weights cannot be used.
         UsageError: no such device.
     """
+    if accelerate is not None:
+        check_kind(accelerate, Callable, "accelerate", "give a function from a Model to its stages")
     model = Model.open(folder, device)
     if accelerate is not None:
         stages = accelerate(model)

@@ -6,29 +6,29 @@ Names, order and defaults of all arguments are upstream's. docs/from_upstream.md
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import closing
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from cosyrt.accel.load import load
-from cosyrt.audio import Audio
+from cosyrt.audio import Audio, Source
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.compat.flags import Flags
 from cosyrt.engine.prompts import transcript_tokens
+from cosyrt.engine.request import Text
 from cosyrt.errors import UsageError
 from cosyrt.families import COSYVOICE1, COSYVOICE2, COSYVOICE3, FAMILIES, Family
 from cosyrt.voice.spk2info import spk2info_path, write_voices
 from cosyrt.voice.voice import Voice
 
 Speech = Generator[dict[str, Tensor], None, None]  # {"tts_speech": float32 [1, N]} each
-Text = str | Iterable[str]
-Sound = str | Path | BinaryIO | Tensor | np.ndarray  # arrays: [1, N] or [N] at 16 kHz, as older scripts pass
+Sound = Audio | Source | Tensor | np.ndarray  # arrays: [1, N] or [N] at 16 kHz, as older scripts pass
 
 ARRAY_HZ = 16_000
 VOICES_KEPT = 8
@@ -264,10 +264,10 @@ def _seed() -> int:
 
 
 def _audio(sound: Sound) -> Audio:
-    if isinstance(sound, Tensor):
-        sound = sound.detach().cpu().numpy()
-    if isinstance(sound, np.ndarray):
-        return Audio(sound.reshape(-1), ARRAY_HZ)
+    if isinstance(sound, Audio):
+        return sound
+    if isinstance(sound, Tensor | np.ndarray):
+        return Audio(sound, ARRAY_HZ)  # type: ignore[arg-type]
     return Audio.read(sound)
 
 

@@ -216,6 +216,8 @@ class Decoder:
     def accept(self, token: int) -> int | None:
         """Take the token that was picked after the input was read; None if it is a stop, not speech.
 
+        After the most speech tokens one more is picked: a stop there is an end like any other, speech is cut.
+
         Raises:
             SpeechError: no token could be picked, the log-probabilities were not finite.
         """
@@ -230,14 +232,15 @@ class Decoder:
         if token >= self.config.end_token:
             self._block_left, self._finished = 0, self._repetition is not None
             return None
+        if self._repetition is not None and self.spoken >= self._most:  # only an end could still come
+            self._cut(" at its limit")
+            return None
         self.spoken += 1
         self._give([token], SPEECH)
         if self._repetition is None:
             self._block_left -= 1
         elif self._repetition.push(token):
             self._cut(", it repeats itself")
-        elif self.spoken >= self._most:
-            self._cut(" at its limit")
         return token
 
     def _give(self, numbers: Sequence[int], kind: int) -> None:
@@ -272,8 +275,6 @@ class Decoder:
             self._give(self._text, TEXT)
             self._give([TASK], MARK)
             self._give(self._prompt_speech, SPEECH)
-        if self.spoken >= self._most:
-            self._cut(" at its limit")
 
     def _limits(self) -> tuple[int, int]:
         """The least and the most speech tokens that the text may become."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from cosyrt.arguments import check_kind, path_of
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.family import ModelSettings
 from cosyrt.engine.stages import Networks, Stages, eager
@@ -31,15 +32,15 @@ class Model:
     device: torch.device
 
     @classmethod
-    def open(cls, folder: str | Path | None = None, device: str | None = None) -> Model:
+    def open(cls, folder: str | Path | None = None, device: str | torch.device | None = None) -> Model:
         """Load a model folder, or the built-in voice without one; its stages are the plain ones.
 
         Raises:
             ModelError: the folder, its description or its weights cannot be used.
-            UsageError: no such device.
+            UsageError: no such device, or a folder that is no path.
         """
         torch_device = device_of(device)
-        opened = ModelFolder.open(BUILTIN if folder is None else folder)
+        opened = ModelFolder.open(BUILTIN if folder is None else path_of(folder, "a model folder is"))
         settings, networks = build(opened)
         networks = networks.to(torch_device)
         plain = eager(networks)
@@ -68,12 +69,13 @@ def build(folder: ModelFolder) -> tuple[ModelSettings, Networks]:
     return build_family(folder)
 
 
-def device_of(name: str | None) -> torch.device:
+def device_of(name: str | torch.device | None) -> torch.device:
     """The device of that name; None takes CUDA when there is a GPU.
 
     Raises:
         UsageError: no such device.
     """
+    check_kind(name, str | torch.device | None, "the device", "give its name, such as 'cpu' or 'cuda:0'")
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -81,5 +83,5 @@ def device_of(name: str | None) -> torch.device:
         there.cpu()  # what gives nothing back, such as `meta`, cannot speak
     except (RuntimeError, AssertionError, ImportError) as error:
         reason = one_line(str(error).partition(". ")[0], 200)  # torch goes on for a page
-        raise UsageError(f"the device {name!r} cannot be used: {reason}; try cpu") from error
+        raise UsageError(f"the device {str(name)!r} cannot be used: {reason}; try cpu") from error
     return there.device

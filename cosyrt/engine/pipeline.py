@@ -9,19 +9,22 @@ Everything is a generator: asking for audio pulls tokens, closing it stops them.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterator, Sized
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from cosyrt.audio import Audio
+from cosyrt.arguments import check_kind
+from cosyrt.audio import Audio, Source
+from cosyrt.engine.asynchronous import Arriving, in_thread
 from cosyrt.engine.mel_stream import Conditions
 from cosyrt.engine.model import Model
 from cosyrt.engine.pieces import Count, OpenedText, opened, speakable_words, text_pieces
-from cosyrt.engine.request import Request, SpeakingStyle
+from cosyrt.engine.request import Request, SpeakingStyle, Text
 from cosyrt.engine.utterance import Utterance
 from cosyrt.errors import UsageError, VoiceError
 from cosyrt.text.normalize import spoken_language
@@ -30,11 +33,12 @@ from cosyrt.text.tokenizer import tokenizer_of
 from cosyrt.voice.conversion import recording_tokens
 from cosyrt.voice.encoder import VoiceEncoder
 from cosyrt.voice.library import VoiceLibrary
-from cosyrt.voice.reference import speech_tokenizer_digest
+from cosyrt.voice.reference import MAX_REFERENCE_S, speech_tokenizer_digest
 from cosyrt.voice.spk2info import voices_of
 from cosyrt.voice.voice import Voice
 
 ENCODED_TEXTS = 256  # that are kept of an utterance
+Recording = Audio | Source  # in memory, a file, or what is in one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +50,8 @@ class Progress:
     seconds: float  # of audio made so far
 
 
-def _read(audio: Audio | str | Path) -> Audio:
-    return audio if isinstance(audio, Audio) else Audio.read(audio)
+def _read(source: Recording, max_s: float | None = None) -> Audio:
+    return source if isinstance(source, Audio) else Audio.read(source, max_s=max_s)
 
 
 class Pipeline:
@@ -85,8 +89,8 @@ class Pipeline:
 
     def voice_from(
         self,
-        audio: Audio | str | Path,
-        text: str,
+        audio: Recording,
+        text: str | None,
         name: str = "reference",
         *,
         license: str = "",
@@ -94,11 +98,18 @@ class Pipeline:
     ) -> Voice:
         """A voice from reference audio (1 to 30 s) and its transcript; `registered.add(voice)` keeps it.
 
+        An empty transcript, or None, stands for one that is not known.
+
         Raises:
+            UsageError: a text, name, license or consent that is no str; audio of no kind that can be read.
             AudioError: the audio cannot be read or is unfit.
             ModelError: the folder lacks an encoder or it cannot be used.
         """
-        return self.encoder.encode(audio, text, name, license=license, consent=consent)
+        for what, given in ("name", name), ("license", license), ("consent", consent), ("text", text or ""):
+            check_kind(given, str, f"the {what} of a voice", "give a str")
+        if not isinstance(audio, str | Path):  # of a file the encoder keeps the digest
+            audio = _read(audio, MAX_REFERENCE_S)
+        return self.encoder.encode(audio, text or "", name, license=license, consent=consent)
 
     def voice(self, name: str) -> Voice:
         """A voice of the model, else a registered one.
@@ -106,7 +117,9 @@ class Pipeline:
         Raises:
             VoiceNotFound: there is none of that name.
             VoiceError: a registered one that cannot be used with this model.
+            UsageError: a name that is no str.
         """
+        check_kind(name, str, "the name of a voice", "give a str")
         return self.fitting(self.registered.named(name, self.voices))
 
     def fitting(self, voice: Voice) -> Voice:
@@ -114,7 +127,9 @@ class Pipeline:
 
         Raises:
             VoiceError: it is of another family, or its speech tokens are of another model.
+            UsageError: it is no voice.
         """
+        check_kind(voice, Voice, "the voice", "give a Voice, such as voice_from makes")
         own, highest = speech_tokenizer_digest(self.model.folder), int(voice.speech_tokens.max(initial=0))
         wrong = ""
         if voice.family != self.family:
@@ -131,8 +146,9 @@ class Pipeline:
         """The first voice of the text's language, else the first voice.
 
         Raises:
-            VoiceError: the model comes without voices.
+            VoiceError: the model comes without voices. UsageError: a text that is no str.
         """
+        check_kind(text, str, "the text", "give a str")
         if not self.voices:
             raise VoiceError(
                 f"{self.model.folder.path} comes without voices; give a reference clip and its transcript"
@@ -143,7 +159,7 @@ class Pipeline:
 
     def say(
         self,
-        text: str | Iterable[str],
+        text: Text,
         *,
         voice: str | Voice | None = None,
         instruction: str | None = None,
@@ -165,6 +181,7 @@ class Pipeline:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
             UsageError: no text, a speed or seed out of range, or an instruction to a model that follows none.
         """
+        check_kind(progress, Callable | None, "progress", "give a function")
         parts = Request(text=text).text_parts()
         request = Request(
             text="".join(parts),
@@ -186,7 +203,7 @@ class Pipeline:
 
     def stream(
         self,
-        text: str | Iterable[str],
+        text: Text,
         *,
         voice: str | Voice | None = None,
         instruction: str | None = None,
@@ -223,6 +240,40 @@ class Pipeline:
             )
         )
 
+    def astream(
+        self,
+        text: Text,
+        *,
+        voice: str | Voice | None = None,
+        instruction: str | None = None,
+        cross_lingual: bool = False,
+        speed: float = 1.0,
+        seed: int = 0,
+        as_written: bool = False,
+        interleave: bool = False,
+        by_piece: bool = False,
+    ) -> AsyncGenerator[Audio, None]:
+        """Speak as `stream` does, for `async for`: the loop runs on while a chunk is being made.
+
+        An asynchronous `text` is asked for on the loop in which this is awaited. Closing, or cancelling the
+        task, stops all work.
+
+        Raises:
+            TextError, VoiceNotFound, SpeechError, UsageError: as `stream` does.
+        """
+        return self.arun(
+            Request(
+                text=text,
+                voice=voice,
+                style=SpeakingStyle(instruction=instruction, cross_lingual=cross_lingual),
+                speed=speed,
+                seed=seed,
+                as_written=as_written,
+                interleave=interleave,
+                streamed=not by_piece,
+            )
+        )
+
     @property
     def interleaves(self) -> bool:
         """Whether the model can begin a sentence before it is complete."""
@@ -232,7 +283,7 @@ class Pipeline:
 
     def convert(
         self,
-        source: Audio | str | Path,
+        source: Recording,
         *,
         voice: str | Voice | None = None,
         speed: float = 1.0,
@@ -252,7 +303,7 @@ class Pipeline:
 
     def stream_conversion(
         self,
-        source: Audio | str | Path,
+        source: Recording,
         *,
         voice: str | Voice | None = None,
         speed: float = 1.0,
@@ -268,6 +319,7 @@ class Pipeline:
         Raises:
             CosyrtError: as `say`, `stream` and `convert`, each of which is one request.
         """
+        check_kind(request, Request, "the request", "give a Request")
         if request.recording is not None:
             utterance = self.utterance(request)
             samples = utterance.convert(recording_tokens(self.model.folder, request.recording))
@@ -277,6 +329,22 @@ class Pipeline:
         with contextlib.closing(samples):
             for each in samples:
                 yield Audio(each, self.sample_rate)
+
+    async def arun(self, request: Request) -> AsyncGenerator[Audio, None]:
+        """Audio of a request as `run` gives it, made in a thread while the loop runs on.
+
+        Raises:
+            CosyrtError: as `run`.
+        """
+        check_kind(request, Request, "the request", "give a Request")
+        text, arriving = request.text, None
+        if isinstance(text, AsyncIterable):
+            arriving = Arriving(text, asyncio.get_running_loop())
+            request = replace(request, text=arriving)
+        waits = isinstance(text, Sized | AsyncIterable)  # any other text may keep the thread waiting for ever
+        async with contextlib.aclosing(in_thread(self.run(request), arriving, waits=waits)) as speech:
+            async for audio in speech:
+                yield audio
 
     def _begin(self, request: Request) -> tuple[Utterance, Iterator[str]]:
         """The state of a request, and the pieces of its text, or its words where it interleaves."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from numbers import Integral, Real
 
+from cosyrt.arguments import check_kind, number_of, shown
 from cosyrt.audio import Audio
+from cosyrt.engine.asynchronous import in_own_loop
 from cosyrt.errors import UsageError
 from cosyrt.ranges import SEED, SPEED
 from cosyrt.voice.voice import Voice
+
+Text = str | Iterable[str | None] | AsyncIterable[str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +22,9 @@ class SpeakingStyle:
 
     instruction: str | None = None  # such as "Speak softly."; None: none
     cross_lingual: bool = False  # the voice without the words of its recording
+
+    def __post_init__(self) -> None:
+        check_kind(self.instruction, str | None, "the instruction", "give a str, such as 'Speak softly.'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +35,10 @@ class Request:
     value or by its name; with `voice_digest` a name must stand for the voice of that content.
 
     Raises:
-        UsageError: a speed or seed out of range.
+        UsageError: a speed or seed out of range, or a value of the wrong kind.
     """
 
-    text: str | Iterable[str] = ""  # whole, or the parts in which it arrives
+    text: Text = ""  # whole, or the parts in which it arrives
     recording: Audio | None = None  # speech to be said again by the voice, in place of a text
     voice: str | Voice | None = None  # None: the model's voice for the language of the text
     voice_digest: str = ""
@@ -44,32 +51,54 @@ class Request:
     chunked: bool = False  # frames attend to their chunk and those before it, as they do when streamed
 
     def __post_init__(self) -> None:
+        check_kind(self.recording, Audio | None, "the recording", "give an Audio, such as Audio.read(path)")
+        check_kind(
+            self.voice, str | Voice | None, "the voice", "give its name, or a Voice, such as voice_from makes"
+        )
+        check_kind(self.voice_digest, str, "the digest of the voice", "give voice.digest")
+        check_kind(self.style, SpeakingStyle, "the style", "give a SpeakingStyle")
         # NumPy's numbers become Python's, so that equal requests are equal.
         object.__setattr__(self, "speed", _checked_speed(self.speed))
         object.__setattr__(self, "seed", _checked_seed(self.seed))
         object.__setattr__(self, "chunked", self.chunked or self.streamed)
 
     def text_parts(self) -> Iterator[str]:
-        """The text, or the parts in which it arrives.
+        """The text, or the parts in which it arrives; a part that is None, as chat models give, is none.
 
         Raises:
             UsageError: something that is no text.
         """
-        text: object = self.text
-        parts = [text] if isinstance(text, str) or not isinstance(text, Iterable) else text
-        for part in parts:
-            if not isinstance(part, str):
-                raise UsageError(f"cannot speak {part!r:.80}; give a str, or an iterable of them")
-            yield part
+        for part in _parts(self.text):
+            if isinstance(part, str):
+                yield part
+            elif part is not None:
+                raise _no_text(part)
+
+
+def _parts(text: object) -> Iterator[object]:
+    if isinstance(text, str):
+        return iter([text])
+    if isinstance(text, AsyncIterable):
+        return in_own_loop(text)
+    # A mapping or a set has no order that is meant, the items of bytes are numbers.
+    if isinstance(text, bytes | bytearray | memoryview | Mapping | Set) or not isinstance(text, Iterable):
+        raise _no_text(text)
+    return iter(text)
+
+
+def _no_text(value: object) -> UsageError:
+    return UsageError(f"cannot speak {shown(value)}; give a str, or an iterable of them")
 
 
 def _checked_speed(speed: object) -> float:
+    speed = number_of(speed)
     if not (isinstance(speed, Real) and SPEED.least <= float(speed) <= SPEED.most):
         raise UsageError(f"speed {speed!r} is out of range; choose {SPEED.least:g} to {SPEED.most:g}")
     return float(speed)
 
 
 def _checked_seed(seed: object) -> int:
+    seed = number_of(seed)
     if not (isinstance(seed, Integral) and SEED.least <= int(seed) <= SEED.most):
         raise UsageError(f"seed {seed!r} is out of range; choose a whole number from 0 to 2**64 - 1")
     return int(seed)

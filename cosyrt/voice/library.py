@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from cosyrt.arguments import check_kind
 from cosyrt.errors import UsageError, VoiceError, VoiceNotFound
 from cosyrt.files import check_target, data_folder
 from cosyrt.voice.voice import Voice
@@ -116,6 +117,7 @@ class VoiceLibrary:
             UsageError: a name that no voice can have, or that is taken.
             VoiceError: the folder cannot be written.
         """
+        check_kind(voice, Voice, "the voice", "give a Voice, such as voice_from makes")
         self.check_free(voice.name, overwrite=overwrite)
         path = self.path(voice.name)
         replace(voice, name=path.stem).save(path, overwrite=overwrite)
@@ -168,6 +170,7 @@ class VoiceLibrary:
 
 def nfc(name: str) -> str:
     """Compose a name (Unicode NFC): each accent becomes one character with its letter, unlike on macOS."""
+    check_kind(name, str, "the name of a voice", "give a str")
     return unicodedata.normalize("NFC", name)
 
 

@@ -9,12 +9,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cosyrt.arguments import path_of, write_open
 from cosyrt.errors import UsageError, VoiceError, one_line
 from cosyrt.families import FAMILIES
 from cosyrt.files import create_file, replace_file
@@ -87,13 +89,27 @@ class Voice:
             digest.update(f"{name} {array.shape}".encode() + array.tobytes())
         return digest.hexdigest()[:32]
 
-    def save(self, path: str | Path, *, overwrite: bool = True) -> None:
-        """Write one safetensors file; it appears whole or not at all.
+    def save(self, path: str | PathLike[str] | BinaryIO, *, overwrite: bool = True) -> None:
+        """Write one safetensors file; it appears whole or not at all. A file may be open for writing bytes.
 
         Raises:
             VoiceError: the folder cannot be written.
-            UsageError: without `overwrite`, a file that is there already.
+            UsageError: without `overwrite`, a file that is there already; neither a path nor an open file.
         """
+        data = self.to_bytes()
+        if hasattr(path, "write"):
+            write_open(path, data)
+            return
+        path = path_of(path, "a voice is saved to")
+        try:
+            (replace_file if overwrite else create_file)(path, data)
+        except FileExistsError as error:
+            raise UsageError(f"{path} is there already; choose another name or remove it") from error
+        except (OSError, ValueError) as error:  # ValueError: a path that can be none
+            raise VoiceError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+
+    def to_bytes(self) -> bytes:
+        """Encode as the safetensors file that `save` writes."""
         from safetensors.numpy import save
 
         facts = {"format": FORMAT, "name": self.name, "text": self.text, "family": self.family}
@@ -101,26 +117,23 @@ class Voice:
         if self.language:
             known["language"] = self.language
         arrays: dict[str, NDArray[Any]] = {key: getattr(self, key) for key in ARRAYS}
-        try:
-            (replace_file if overwrite else create_file)(Path(path), save(arrays, metadata=facts | known))
-        except FileExistsError as error:
-            raise UsageError(f"{path} is there already; choose another name or remove it") from error
-        except OSError as error:
-            raise VoiceError(f"cannot write {path}: {error.strerror or error}") from error
+        return save(arrays, metadata=facts | known)
 
     @classmethod
-    def load(cls, path: str | Path) -> Voice:
+    def load(cls, path: str | PathLike[str]) -> Voice:
         """Read what `save` wrote.
 
         Raises:
             VoiceError: no such file, damaged, not a voice, or of another version.
+            UsageError: it is no path.
         """
-        arrays, facts = _read(Path(path))
+        path = path_of(path, "a voice is loaded from")
+        arrays, facts = _read(path)
         if facts.get("format", FORMAT) != FORMAT:
             raise VoiceError(
                 f"{path} has the format {facts['format']!r}, this is {FORMAT!r}; make it again from its audio"
             )
-        _check_types(Path(path), arrays)
+        _check_types(path, arrays)
         try:
             return cls(
                 name=facts["name"],

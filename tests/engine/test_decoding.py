@@ -46,7 +46,18 @@ def test_the_most_cuts_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
         assert script.say(replace(CONFIG, most_per_text=7), words(3)) == [4] * 21
 
     assert caplog.messages == ["speech cut at its limit tokens=21 text_tokens=3"]
-    assert script.calls == 21
+    assert script.calls == 22  # the last one could have been the end
+
+
+@pytest.mark.parametrize("most", [1, 7, 20])
+def test_the_end_may_come_right_after_the_most(most: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Speech that fills its limit and then ends was not cut: nothing is warned of."""
+    config = replace(CONFIG, least_per_text=0.1, most_per_text=most)
+    spoken = [*(n % END for n in range(most * 2)), END]
+
+    assert Script(spoken).say(config, words(2)) == spoken[:-1]
+    assert Script([*[3, 7] * 20, END]).interleave([100, 101]) == [3, 7] * 20
+    assert caplog.messages == []
 
 
 def test_limits_count_the_text_alone() -> None:
