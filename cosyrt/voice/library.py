@@ -16,13 +16,14 @@ from pathlib import Path
 
 from cosyrt.arguments import check_kind
 from cosyrt.errors import UsageError, VoiceError, VoiceNotFound
-from cosyrt.files import check_target, data_folder
+from cosyrt.files import check_target, data_folder, locked
 from cosyrt.voice.voice import Voice
 
 SUFFIX = ".safetensors"
 MAX_CHARACTERS, MAX_BYTES = 64, 200  # of a name; file systems end at 255 bytes
 FOLDER_VARIABLE = "COSYRT_VOICES"
-_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no file of Windows
+# Windows takes these for devices, with a blank or a superscript too.
+_DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)
 
 Stamp = tuple[int, int, int]  # of a file: its number, size and time of change
 
@@ -120,7 +121,9 @@ class VoiceLibrary:
         check_kind(voice, Voice, "the voice", "give a Voice, such as voice_from makes")
         self.check_free(voice.name, overwrite=overwrite)
         path = self.path(voice.name)
-        replace(voice, name=path.stem).save(path, overwrite=overwrite)
+        with self._locked():
+            self.check_free(voice.name, overwrite=overwrite)
+            replace(voice, name=path.stem).save(path, overwrite=overwrite)
         return path
 
     def rename(self, old: str, new: str) -> None:
@@ -132,13 +135,15 @@ class VoiceLibrary:
             VoiceError: the file is damaged, or the folder cannot be written.
         """
         old, new = nfc(old), nfc(new)
-        voice, path = self._existing(old), self.path(old)
-        if new.casefold() == old.casefold() and new != old:
+        self._existing(old)
+        with self._locked():
+            voice, path, target = self._existing(old), self.path(old), self.path(new)
+            self._check_other(old, new)
             with _writing(path):
-                os.replace(path, self.path(new))
-            return
-        self.add(replace(voice, name=new))
-        self.remove(old)
+                check_target(target)
+                os.replace(path, target)  # nobody else can have taken the name, and a kill loses nothing
+            voice = replace(voice, name=target.stem)
+            voice.save(target)
 
     def remove(self, *names: str) -> None:
         """Delete the voices' files, damaged or not: all of them, or none where one is not there.
@@ -147,15 +152,38 @@ class VoiceLibrary:
             VoiceNotFound: no voice is registered under one of the names.
             VoiceError: the folder cannot be written.
         """
-        known = self.names()
         asked = dict.fromkeys(map(nfc, names))
-        for name in asked:
-            if name not in known:
-                raise self._unknown(name)
-        for name in asked:
-            self._known.pop(name, None)
+        with self._locked():
+            known = self.names()
+            for name in asked:
+                if name not in known:
+                    raise self._unknown(name)
+            for name in asked:
+                self._known.pop(name, None)
+                with _writing(self.path(name)):
+                    self.path(name).unlink()
+
+    def _check_other(self, old: str, new: str) -> None:
+        """Refuse a new name that another voice has, or one that differs from it by case alone."""
+        for name in self.names():
+            if name.casefold() != new.casefold() or name == old:
+                continue
             with _writing(self.path(name)):
-                self.path(name).unlink()
+                same = self.path(name).samefile(self.path(old))  # where the file system ignores case
+            if not same:
+                raise UsageError(f"a voice is called {name!r} already; choose another name or remove it")
+        if new == old:
+            raise UsageError(f"the voice is called {old!r} already; choose another name")
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other programs from changing the folder; a program that is killed lets go of it."""
+        folder = self.folder
+        if not folder.is_dir():
+            yield
+            return
+        with locked(folder):
+            yield
 
     def _existing(self, name: str) -> Voice:
         voice = self.find(name)

@@ -241,3 +241,60 @@ def test_writers_at_once(voices: VoiceLibrary) -> None:
     found = voices.find("Ada")
     assert found is not None and len(found.speech_tokens) in (5, 9)
     assert np.isfinite(found.mel).all() and len(list(voices.folder.iterdir())) == 1
+
+
+def test_renaming_over_another_case(voices: VoiceLibrary) -> None:
+    """With `Ann` and `ann` in the folder neither is renamed to the other, nor to a third case."""
+    path = voices.add(voice(name="Ann"))
+    path.with_name("ann.safetensors").write_bytes(path.read_bytes())
+    if len(voices.names()) == 1:
+        pytest.skip("this file system ignores case")
+    for old, new in (("Ann", "ann"), ("ann", "Ann"), ("Ann", "ANN"), ("ann", "Ann"), ("Ann", "Ann")):
+        with pytest.raises(UsageError, match="already"):
+            voices.rename(old, new)
+    assert voices.names() == ["Ann", "ann"]
+    voices.rename("Ann", "Bea")
+    assert voices.names() == ["Bea", "ann"]
+    assert Voice.load(voices.path("Bea")).name == "Bea"
+
+
+def _rename(folder: Path, old: str, new: str, barrier: Barrier, results: SimpleQueue[str]) -> None:
+    barrier.wait()
+    try:
+        VoiceLibrary(folder).rename(old, new)
+        results.put("renamed")
+    except (VoiceNotFound, UsageError) as error:
+        results.put(type(error).__name__)
+
+
+def test_of_many_renames_of_one_voice_one_succeeds(voices: VoiceLibrary) -> None:
+    """Renames of one voice at once leave one copy, under one of the new names."""
+    context = multiprocessing.get_context("spawn")
+    for round in range(3):
+        voices.add(voice(name="Ada"))
+        barrier, results = context.Barrier(4), context.SimpleQueue()
+        programs = [
+            context.Process(target=_rename, args=(voices.folder, "Ada", f"New{round}{at}", barrier, results))
+            for at in range(4)
+        ]
+        for program in programs:
+            program.start()
+        for program in programs:
+            program.join()
+        assert sorted(results.get() for _ in programs) == ["VoiceNotFound"] * 3 + ["renamed"]
+        assert len(voices.names()) == round + 1 and "Ada" not in voices.names()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["COM¹", "lpt³.x", "com² ", "CON .txt", "nul  .a.b", "aux  ", "Prn .wav", "LPT٣", "com9 .x"],
+)
+def test_devices_in_disguise(name: str) -> None:
+    """Names that Windows takes for a device are no names, with a superscript, a blank or a suffix too."""
+    assert not is_name(name)
+
+
+@pytest.mark.parametrize("name", ["Connie", "com", "lpt", "COM10", "nullo", "auxiliary", "con-1", "x COM¹"])
+def test_names_like_devices(name: str) -> None:
+    """A name that only begins like a device is a name."""
+    assert is_name(name)
