@@ -7,9 +7,10 @@ Heavy imports stand in functions, so that help comes at once.
 
 from __future__ import annotations
 
-import errno
 import logging
+import sys
 import traceback
+from typing import Any
 
 import click
 
@@ -23,17 +24,26 @@ from cosyrt.cli.options import is_verbose
 from cosyrt.cli.output import drop_output
 from cosyrt.cli.say import say
 from cosyrt.cli.tune import tune
+from cosyrt.cli.unforeseen import check_surroundings, in_words, print_anything
 from cosyrt.cli.voices import voices
 from cosyrt.errors import INTERRUPTED, CosyrtError
 from cosyrt.startup import wait_asleep
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE
-# Of a disk that is full or failing, wherever it was met: no bug, and nothing that could be checked before.
-DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 class Commands(click.Group):
     """A group of commands that turns errors into one line and an exit code."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the program; help that cannot be printed is an error of one line, too."""
+        print_anything()
+        try:
+            return super().main(*args, **options)
+        except OSError as error:  # outside of `invoke`: help and version are printed before it
+            drop_output()
+            click.echo(f"cosyrt: {in_words(error)}", err=True)
+            sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; no exception but click's own leaves it."""
@@ -53,15 +63,8 @@ class Commands(click.Group):
             raise
         except Exception as error:
             drop_output()
-            _explain(ctx, _unforeseen(error))
+            _explain(ctx, in_words(error))
             ctx.exit(1)
-
-
-def _unforeseen(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in DISK:
-        where = error.filename or "the output"
-        return f"cannot write {where}: {error.strerror}; make room, or write elsewhere"
-    return f"this is a bug: {type(error).__name__}: {error}; run it again with -v and report it"
 
 
 def _explain(ctx: click.Context, message: str) -> None:
@@ -79,6 +82,7 @@ def main() -> None:
     cosyrt say                               hear a greeting
     cosyrt say "It speaks." -o speech.mp3    write a file
     """
+    check_surroundings()
     wait_asleep()
     logging.basicConfig(format="cosyrt: %(message)s")
 

@@ -59,7 +59,7 @@ class SpeakerOptions:
     """Who speaks: a voice by its name, or a reference clip.
 
     Raises:
-        UsageError: both a voice's name and a reference clip, or a transcript without a clip.
+        UsageError: an empty name, both a name and a reference clip, or a transcript without a clip.
     """
 
     voice: str | None
@@ -67,6 +67,8 @@ class SpeakerOptions:
     ref_text: str | None
 
     def __post_init__(self) -> None:
+        if self.voice is not None and not self.voice.strip():
+            raise UsageError("--voice is empty; give a name of `cosyrt voices list`, or leave it out")
         if self.voice and self.ref:
             raise UsageError("both --voice and --ref name who speaks; give one of them")
         if self.ref_text and not self.ref:

@@ -190,6 +190,8 @@ def _decoded(stream: BufferedReader) -> Iterator[str]:
         yield decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         raise TextError(f"standard input is not UTF-8 text ({error.reason}); convert it first") from error
+    except OSError as error:  # it is open for writing only, or a folder
+        raise UsageError(f"cannot read standard input: {error.strerror}; give the text itself") from error
 
 
 def _opening(pieces: Iterator[str]) -> tuple[str, Iterator[str]]:

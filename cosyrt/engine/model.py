@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from os.path import isdir
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from cosyrt.arguments import check_kind, path_of
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.family import ModelSettings
 from cosyrt.engine.stages import Networks, Stages, eager
-from cosyrt.errors import UsageError, one_line
+from cosyrt.errors import ModelNotFound, UsageError, one_line
 from cosyrt.families import FAMILIES
 
 BUILTIN = Path(__file__).parent.parent / "builtin"
@@ -40,7 +41,7 @@ class Model:
             UsageError: no such device, or a folder that is no path.
         """
         torch_device = device_of(device)
-        opened = ModelFolder.open(BUILTIN if folder is None else path_of(folder, "a model folder is"))
+        opened = ModelFolder.open(BUILTIN if folder is None else _readable(folder))
         settings, networks = build(opened)
         networks = networks.to(torch_device)
         plain = eager(networks)
@@ -56,6 +57,22 @@ class Model:
 
 # An acceleration: a model → stages for it, which take the place of its own. `cosyrt.load` takes one.
 Accelerate = Callable[[Model], Stages]
+
+
+def _readable(folder: str | Path) -> Path:
+    """The path of a model folder, if the libraries that read its files can be given it.
+
+    Raises:
+        UsageError: it is no path. ModelNotFound: a folder whose name is not UTF-8.
+    """
+    path = path_of(folder, "a model folder is")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        if isdir(path):
+            name = ascii(str(path))
+            raise ModelNotFound(f"the name of the folder {name} is not UTF-8; give it another") from error
+    return path
 
 
 def build(folder: ModelFolder) -> tuple[ModelSettings, Networks]:
