@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterator, Sized
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -21,6 +22,7 @@ import numpy as np
 from cosyrt.arguments import check_kind
 from cosyrt.audio import Audio, Source
 from cosyrt.engine.asynchronous import Arriving, in_thread
+from cosyrt.engine.forked import check_usable, stay_usable_when_forked
 from cosyrt.engine.mel_stream import Conditions
 from cosyrt.engine.model import Model
 from cosyrt.engine.pieces import Count, OpenedText, opened, speakable_words, text_pieces
@@ -58,7 +60,8 @@ class Pipeline:
     """A loaded model: says text, streams text, converts speech, makes voices."""
 
     def __init__(self, model: Model) -> None:
-        self.model = model
+        self.model, self.loaded_by = model, os.getpid()
+        stay_usable_when_forked()
         folder, settings = model.folder, model.settings
         self.tokenizer = tokenizer_of(folder, settings.pronunciation, settings.llm.text_vocabulary)
         self.voices: dict[str, Voice] = voices_of(folder)
@@ -373,7 +376,9 @@ class Pipeline:
 
         Raises:
             VoiceNotFound, VoiceError: there is no such voice, or it cannot be used with this model.
+            UsageError: the model was loaded before this process was forked, and cannot run in it.
         """
+        check_usable(self.model, self.loaded_by)
         voice = self._voice(request, text)
         return Utterance(
             self.model,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -190,7 +191,7 @@ def _sound_s(audio: Audio) -> float:
 
 def _run(path: Path, *inputs: NDArray[Any]) -> NDArray[Any]:
     """Run an ONNX model on inputs by position and take its first output."""
-    session = _session(str(path), path.stat().st_mtime_ns)
+    session = _session(str(path), path.stat().st_mtime_ns, os.getpid())
     names = [argument.name for argument in session.get_inputs()]
     try:
         output: NDArray[Any] = session.run(None, dict(zip(names, inputs, strict=True)))[0]
@@ -199,9 +200,12 @@ def _run(path: Path, *inputs: NDArray[Any]) -> NDArray[Any]:
     return output
 
 
-@lru_cache(maxsize=4)
-def _session(path: str, changed_ns: int) -> Any:
-    """Open a session once for each version of a file: for a speech tokenizer it takes seconds and 500 MB."""
+@lru_cache(maxsize=8)
+def _session(path: str, changed_ns: int, process: int) -> Any:
+    """Open a session once for each version of a file: for a speech tokenizer it takes seconds and 500 MB.
+
+    A process that was forked opens its own: it has not the threads of another's, and cannot close that.
+    """
     onnxruntime = runtime("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
