@@ -37,6 +37,7 @@ from cosyrt.voice.encoder import VoiceEncoder
 from cosyrt.voice.library import VoiceLibrary
 from cosyrt.voice.reference import MAX_REFERENCE_S, speech_tokenizer_digest
 from cosyrt.voice.spk2info import voices_of
+from cosyrt.voice.transcript import warn_of_misfit
 from cosyrt.voice.voice import Voice
 
 ENCODED_TEXTS = 256  # that are kept of an utterance
@@ -112,7 +113,9 @@ class Pipeline:
             check_kind(given, str, f"the {what} of a voice", "give a str")
         if not isinstance(audio, str | Path):  # of a file the encoder keeps the digest
             audio = _read(audio, MAX_REFERENCE_S)
-        return self.encoder.encode(audio, text or "", name, license=license, consent=consent)
+        voice = self.encoder.encode(audio, text or "", name, license=license, consent=consent)
+        warn_of_misfit(voice.text, voice.prompt_s)
+        return voice
 
     def voice(self, name: str) -> Voice:
         """A voice of the model, else a registered one.
@@ -334,11 +337,7 @@ class Pipeline:
                 yield Audio(each, self.sample_rate)
 
     async def arun(self, request: Request) -> AsyncGenerator[Audio, None]:
-        """Audio of a request as `run` gives it, made in a thread while the loop runs on.
-
-        Raises:
-            CosyrtError: as `run`.
-        """
+        """Audio of a request as `run` gives it, made in a thread while the loop runs on; raises as `run`."""
         check_kind(request, Request, "the request", "give a Request")
         text, arriving = request.text, None
         if isinstance(text, AsyncIterable):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import chain, takewhile
 
 import numpy as np
@@ -27,6 +28,8 @@ from cosyrt.voice.voice import Voice
 PREFETCHED_TOKENS = 500  # 20 s of speech tokens may wait for the flow
 LONG, LONGEST = 400, 800  # characters of an utterance that is spoken while it is written
 log = logging.getLogger(__name__)
+
+HEARD_LEVEL, HEARD_SAMPLES = 10 ** (-70 / 20), 480  # RMS of 20 ms
 
 END = -1  # follows the speech tokens of a piece, so that its last chunk need not wait for the next piece
 
@@ -57,8 +60,19 @@ class Utterance:
         self.pieces_losing_words = 0
 
     def speak(self, pieces: Iterator[str]) -> SampleArrays:
-        """Audio of the pieces of a text: one array a piece, or one a chunk where it is streamed."""
-        yield from self.audio(self.tokens_of_pieces(pieces))
+        """Audio of the pieces of a text: one array a piece, or one a chunk where it is streamed.
+
+        Raises:
+            SpeechError: nothing can be heard of a piece, twice.
+        """
+        begun: deque[str] = deque()
+
+        def noted() -> Iterator[str]:
+            for piece in pieces:
+                begun.append(piece)
+                yield piece
+
+        yield from self.audio(self.tokens_of_pieces(noted()), lambda: self.again(begun.popleft()))
 
     def interleave(self, words: Iterator[str]) -> SampleArrays:
         """Audio of a text that is read word by word while it is spoken."""
@@ -68,13 +82,30 @@ class Utterance:
         """Audio of the speech tokens of a recording, each part [S] of it one piece."""
         yield from self.audio(number for part in parts for number in (*part.tolist(), END))
 
-    def audio(self, tokens: Generator[int, None, None]) -> SampleArrays:
-        """Audio of speech tokens, with END after those of each piece."""
+    def audio(
+        self, tokens: Generator[int, None, None], again: Callable[[], Iterator[int]] | None = None
+    ) -> SampleArrays:
+        """Audio of speech tokens, with END after those of each piece.
+
+        With `again` each piece must be heard: where it is not, the speech tokens that this gives are used.
+        """
         if self.overlap:
             tokens = prefetch(tokens, PREFETCHED_TOKENS)
         with contextlib.closing(tokens):
             for first in tokens:
-                yield from self.piece(takewhile(lambda token: token != END, chain([first], tokens)))
+                samples = self.piece(takewhile(lambda token: token != END, chain([first], tokens)))
+                if again is None:
+                    yield from samples
+                else:
+                    yield from heard(samples, self.piece(again()))
+
+    def again(self, piece: str) -> Iterator[int]:
+        """Other speech tokens of a piece, drawn with another seed."""
+        log.warning("nothing can be heard of %r; it is said again with another seed", piece[:40])
+        rng = torch.Generator().manual_seed((self.request.seed + 1) % 2**64)
+        given = self.language_model_input(self.encode(piece))
+        decoder = complete(self.model.settings.decoding, given)
+        yield from speech_tokens(self.model.stages, decoder, rng, self.model.device)
 
     def tokens_of_pieces(self, pieces: Iterator[str]) -> Generator[int, None, None]:
         """Speech tokens of one piece after another, END after each."""
@@ -150,6 +181,37 @@ class Utterance:
                 yield from _finite(vocoder.push(stretch.push(mels.until(spoken, boundary), False), False))
                 boundary = next(boundaries, None)
         yield from _finite(vocoder.push(stretch.push(mels.until(spoken, None), True), True))
+
+
+def heard(
+    samples: Iterable[np.ndarray],  # float32 [N] each
+    again: Iterable[np.ndarray],
+) -> Iterator[np.ndarray]:
+    """The samples, held back until one can be heard; those of `again` where none can.
+
+    Raises:
+        SpeechError: nothing can be heard of either.
+    """
+    for attempt in iter(samples), iter(again):
+        silent: list[np.ndarray] = []
+        for chunk in attempt:
+            silent.append(chunk)
+            if is_heard(chunk):
+                yield from silent
+                yield from attempt
+                return
+    raise SpeechError(
+        "the models gave silence instead of speech, with two seeds; check the transcript of the voice's "
+        "recording, speak without it (cross_lingual), or take another voice"
+    )
+
+
+def is_heard(
+    samples: np.ndarray,  # float32 [N]
+) -> bool:
+    """Whether any part of the samples is louder than silence; the noise of a vocoder is 30 dB below that."""
+    ends = range(HEARD_SAMPLES, max(HEARD_SAMPLES, len(samples)) + 1, HEARD_SAMPLES)
+    return any(samples[end - HEARD_SAMPLES : end].std() > HEARD_LEVEL for end in ends if len(samples))
 
 
 def _finite(

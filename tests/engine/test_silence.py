@@ -1,0 +1,101 @@
+"""Pieces of which nothing can be heard are said again, and are never taken for speech."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.utterance import Utterance, heard, is_heard
+from cosyrt.errors import SpeechError
+from tests.engine.pipelines import SHORT, joined, same
+
+LOUD = (0.1 * np.sin(np.arange(2_400) * 0.1)).astype(np.float32)
+NOISE = 1e-5 * np.random.default_rng(0).standard_normal(2_400).astype(np.float32)
+
+
+@pytest.mark.parametrize("level", [1e-3, 0.01, 1.0])
+def test_quiet_speech_is_heard(level: float) -> None:
+    """Speech at 60 dB below full scale is heard, even 20 ms of it; the noise of a vocoder is not."""
+    speech = (level / 0.1) * LOUD
+
+    assert is_heard(speech) and is_heard(np.concatenate([NOISE, speech[:960], NOISE]))
+    for silence in (
+        NOISE,
+        np.zeros(9_600, np.float32),
+        np.full(960, 0.5, np.float32),
+        np.zeros(0, np.float32),
+    ):
+        assert not is_heard(silence)
+
+
+def test_silence_is_held_back_until_sound_comes() -> None:
+    """Nothing of a piece that is heard is lost or reordered; of one that is not, nothing is given."""
+    assert np.array_equal(
+        np.concatenate([*heard([NOISE, LOUD, NOISE], [LOUD])]), np.concatenate([NOISE, LOUD, NOISE])
+    )
+    assert np.array_equal(
+        np.concatenate([*heard([NOISE], iter([NOISE, LOUD]))]), np.concatenate([NOISE, LOUD])
+    )
+    for attempts in ([NOISE], [NOISE, NOISE]), ([], []), ([NOISE], []):
+        with pytest.raises(SpeechError, match="silence instead of speech"):
+            list(heard(*attempts))
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
+    """Make so many first pieces silent; the lengths of all pieces are kept."""
+    piece, lengths = Utterance.piece, list[int]()
+
+    def first(count: int) -> list[int]:
+        left = count
+
+        def quiet(self: Utterance, tokens: Iterator[int]) -> Iterator[Any]:
+            nonlocal left
+            left -= 1
+            level = 1.0 if left < 0 else 0.0
+            for samples in piece(self, tokens):
+                lengths.append(len(samples))
+                yield samples * level
+
+        monkeypatch.setattr(Utterance, "piece", quiet)
+        return lengths
+
+    return first
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_silent_piece_is_said_again_with_another_seed(
+    tiny: Pipeline, silent: Callable[[int], list[int]], streamed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Text of two pieces, the first silent once: all is heard, and the logger says so."""
+    silent(1)
+    text = [SHORT, " " + SHORT]
+    audio = joined(tiny.stream(text)) if streamed else tiny.say(text).samples
+
+    assert is_heard(audio)
+    assert any("said again with another seed" in line for line in caplog.messages)
+
+
+def test_speech_that_is_heard_is_said_once(tiny: Pipeline, silent: Callable[[int], list[int]]) -> None:
+    """No second attempt is made for what can be heard."""
+    lengths = silent(0)
+    audio = tiny.say(SHORT)
+
+    assert sum(lengths) == len(audio)
+    assert same(tiny.say(SHORT).samples, audio.samples, 0)
+
+
+def test_silence_is_no_success(tiny: Pipeline, silent: Callable[[int], list[int]]) -> None:
+    """Silent twice, `say` and `stream` are a SpeechError that names the transcript."""
+    for speak in (
+        lambda: tiny.say(SHORT),
+        lambda: list(tiny.stream(SHORT)),
+        lambda: list(tiny.stream(iter([SHORT]))),
+    ):
+        silent(99)
+        with pytest.raises(SpeechError, match="check the transcript"):
+            speak()
