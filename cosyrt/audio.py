@@ -8,13 +8,12 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,18 +21,15 @@ from numpy.typing import NDArray
 from cosyrt.arguments import check_kind, checked_items, mono_floats, path_of, shown, write_open
 from cosyrt.errors import AudioError, UsageError, one_line
 from cosyrt.files import replace_file
+from cosyrt.sound_file import read_sound
+from cosyrt.sound_source import Openable
 
 Samples = NDArray[np.float32]
 Source = str | PathLike[str] | BinaryIO | bytes | bytearray | memoryview  # a file, or what is in it
 
-_SAMPLES_AT_ONCE = 1 << 18
 _FULL_SCALE = 32_767
 _HIGHEST_HZ = 2**31 - 1  # that a file's header can state
 _WHOLE_IN_NOTEBOOK_S = 60
-# Only containers that hold their own audio: a playlist (HLS, concat) makes FFmpeg open other files.
-_READABLE = (
-    "mov,mp4,matroska,webm,ogg,mp3,aac,flac,wav,aiff,amr,ac3,asf,avi,flv,mpegts,mpeg,caf,au,w64,ape,wv"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,16 +147,23 @@ class Audio:
     def read(cls, source: Audio | Source, *, max_s: float | None = None) -> Audio:
         """Read a file, an open binary file or its bytes, in any format libsndfile or FFmpeg knows, as mono.
 
+        Of a file that is cut or damaged, or still being recorded, what is there is read, with a warning. No
+        more is read than `max_s` seconds need; without it, than four hours do.
+
         Raises:
             UsageError: nothing that could be read, such as None or samples without their rate.
-            AudioError: no such file, not bytes, not audio, no or NaN samples, more than `max_s` seconds.
+            AudioError: no such file, a device, not bytes, not audio, no or NaN samples, more than `max_s`
+                seconds.
         """
         if isinstance(source, Audio):  # has been read
             return source
         if max_s is not None:
             check_kind(max_s, Real, "max_s", "give a number of seconds")
-        name, data = _load(source)
-        samples, rate = _decode(data, name, max_s)
+        if not isinstance(source, (bytes, bytearray, memoryview)) and not hasattr(source, "read"):
+            source = path_of(
+                source, "audio is read from", "; samples and their rate make an Audio(samples, rate)"
+            )
+        name, samples, rate = read_sound(cast("Openable", source), max_s)
         if not len(samples):
             raise AudioError(f"{name} holds no audio; give a recording that plays in a media player")
         if not np.isfinite(samples).all():
@@ -232,97 +235,8 @@ def _format_of(file: object, format: str | None) -> str:
     return format or (Path(name).suffix.removeprefix(".") if isinstance(name, str) else "") or "wav"
 
 
-def _load(source: Source) -> tuple[str, bytes]:
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return "the audio", bytes(source)
-    if not hasattr(source, "read"):
-        source = path_of(
-            source, "audio is read from", "; samples and their rate make an Audio(samples, rate)"
-        )
-    name, advice = str(source), "check the path"
-    if not isinstance(source, Path):
-        name, advice = getattr(source, "name", "the audio"), "give a file that is open in binary mode"
-    read: Callable[[], object] = source.read_bytes if isinstance(source, Path) else source.read  # type: ignore[union-attr]
-    try:
-        data = read()
-    except (OSError, ValueError, TypeError) as error:  # no path, no open file
-        raise AudioError(f"cannot read {name}: {_reason(error)}; {advice}") from error
-    if not isinstance(data, (bytes, bytearray)):
-        raise AudioError(f"cannot read {name}: it gives {type(data).__name__}, not bytes; {advice}")
-    return str(name), bytes(data)
-
-
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or one_line(error)
-
-
-def _decode(data: bytes, name: str, max_s: float | None) -> tuple[Samples, int]:
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(_Data(data)) as file:
-            return _collect(_blocks(file), int(file.samplerate), name, max_s)
-    except soundfile.LibsndfileError:
-        return _decode_ffmpeg(data, name, max_s)
-
-
-def _decode_ffmpeg(data: bytes, name: str, max_s: float | None) -> tuple[Samples, int]:
-    import av
-
-    options = {"format_whitelist": _READABLE}
-    try:
-        with av.open(io.BytesIO(data), options=options, metadata_errors="replace") as container:
-            stream = next((each for each in container.streams.audio if each.codec_context), None)
-            if stream is None or not stream.rate:
-                raise AudioError(f"{name} has no audio that can be decoded; convert it to WAV or FLAC")
-            return _collect(_frames(container, stream), stream.rate, name, max_s)
-    except (av.FFmpegError, ValueError) as error:  # ValueError: the stream changes its layout midway
-        raise AudioError(
-            f"cannot read {name} as audio ({_reason(error)}); convert it to WAV or FLAC"
-        ) from error
-
-
-class _Data(io.BytesIO):
-    """Bytes in which a seek before the start goes to the start.
-
-    A damaged file makes libsndfile do that, and Python would write a traceback.
-    """
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: len(self.getbuffer())}[whence]
-        return super().seek(max(0, start + offset))
-
-
-def _blocks(file: Any) -> Iterator[Samples]:
-    """Read blocks until the data ends; the length in the header is not trusted."""
-    while len(block := file.read(_SAMPLES_AT_ONCE, dtype="float32", always_2d=True)):
-        yield block.mean(axis=1)
-
-
-def _frames(container: Any, stream: Any) -> Iterator[Samples]:
-    import av
-
-    # Interleaved: PyAV reads past the end of planar frames of many channels.
-    resampler = av.AudioResampler(format="flt", rate=stream.rate)
-    for decoded in chain(container.decode(stream), [None]):
-        for frame in resampler.resample(decoded):
-            yield frame.to_ndarray().reshape(-1, frame.layout.nb_channels).mean(axis=1)
-
-
-def _collect(
-    parts: Iterator[Samples],
-    rate: int,
-    name: str,
-    max_s: float | None,
-) -> tuple[Samples, int]:
-    kept: list[Samples] = [np.zeros(0, np.float32)]
-    left = float("inf") if max_s is None else int(max_s * rate)
-    for part in parts:
-        kept.append(part)
-        left -= len(part)
-        if left < 0:
-            raise AudioError(f"{name} is longer than {max_s:g} s; cut it to at most that")
-    return np.concatenate(kept), rate
 
 
 def _pcm16(

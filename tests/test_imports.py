@@ -26,7 +26,9 @@ ALLOWED: dict[str, set[str]] = {
     "ranges": {"errors"},
     "families": {"units"},
     "files": {"errors"},
-    "audio": GROUND | {"playback"},  # to be played
+    "sound_source": GROUND,
+    "sound_file": GROUND | {"sound_source"},
+    "audio": GROUND | {"sound_file", "sound_source", "playback"},  # to be played
     "mel": GROUND | {"audio"},
     "checkpoint": GROUND,
     "machine": GROUND,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 STDOUT = 1
 DEFAULT_FILE = "speech.wav"
 UNKNOWN_LENGTH = 0xFFFF_FFFF
+HEADER_BYTES = 44
 
 
 class Sink(Protocol):
@@ -58,24 +59,39 @@ class CollectingSink:
 
 
 class WavPipe:
-    """Writes WAV into a stream while it is made; its header says no length, as FFmpeg's does in pipes."""
+    """Writes WAV into a stream while it is made; its header says no length, as FFmpeg's does in pipes.
+
+    Where the stream is a file, the length is written into the header at the end.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._started = False
+        self._start = _start_in_file(stream)  # None: a pipe, or a file that is only added to
+        self._data_bytes = 0
 
     def write(self, audio: Audio) -> None:
         """Write the samples in 16 bits and flush, so that the reader has them at once."""
         if not self._started:
             _write_all(self._stream, _open_wav_header(audio.rate))
             self._started = True
-        _write_all(self._stream, audio.to_bytes("pcm"))
+        samples = audio.to_bytes("pcm")
+        _write_all(self._stream, samples)
+        self._data_bytes += len(samples)
 
     def close(self) -> None:
-        """Do nothing: no sample is held back."""
+        """Write the length into the header of a file; no sample is held back."""
+        if self._start is None or not self._started or self._data_bytes > UNKNOWN_LENGTH - HEADER_BYTES:
+            return
+        for at, length in ((4, HEADER_BYTES - 8 + self._data_bytes), (40, self._data_bytes)):
+            self._stream.seek(self._start + at)
+            _write_all(self._stream, struct.pack("<I", length))
+        self._stream.seek(0, os.SEEK_END)
 
     def stop(self) -> None:
-        """Do nothing: the reader has its samples already."""
+        """Leave the samples, which the reader has already, with their length."""
+        with contextlib.suppress(OSError, AudioError):
+            self.close()
 
 
 def into_file(path: Path) -> Sink:
@@ -180,6 +196,18 @@ def _write_all(stream: BinaryIO, data: bytes) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise AudioError(f"cannot write to standard output: {reason}; write elsewhere") from error
+
+
+def _start_in_file(stream: BinaryIO) -> int | None:
+    """Where in a file the stream stands, if what is written can be changed later."""
+    try:
+        import fcntl
+
+        if fcntl.fcntl(stream.fileno(), fcntl.F_GETFL) & os.O_APPEND:
+            return None
+    except (ImportError, OSError, AttributeError):  # another system; a stream that is no file of the system
+        pass
+    return stream.tell() if stream.seekable() else None
 
 
 def _open_wav_header(rate: int) -> bytes:

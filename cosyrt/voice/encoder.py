@@ -89,7 +89,7 @@ class VoiceEncoder:
             origin=Origin(
                 license=license,
                 consent=consent,
-                source_sha256=sha256_of(reference),
+                source_sha256=sha256_of(reference if _is_file(reference) else audio),
                 speech_tokenizer=speech_tokenizer_digest(self._folder),
             ),
         )
@@ -121,6 +121,11 @@ def read_reference(reference: Reference) -> Audio:
     audio = reference if isinstance(reference, Audio) else Audio.read(reference, max_s=MAX_REFERENCE_S)
     check_reference(audio)
     return audio
+
+
+def _is_file(reference: Reference) -> bool:
+    """Whether this is the path of a file, which can be read again; a pipe cannot."""
+    return not isinstance(reference, Audio) and Path(reference).is_file()
 
 
 def sha256_of(reference: Reference) -> str:

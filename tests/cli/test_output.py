@@ -74,3 +74,38 @@ def test_a_disk_that_is_full(arguments: list[str], code: int, message: str) -> N
         )
     assert done.returncode == code
     assert done.stderr.startswith(f"cosyrt: {message}") and done.stderr.count("\n") == 1
+
+
+def test_the_header_of_a_file_is_completed(tmp_path: Path) -> None:
+    """A stream that is a file has its length at the end, from where it began, also when it is stopped."""
+    audio = Audio(np.zeros(1_000, np.float32), 16_000)
+    for name, end in (("whole", "close"), ("stopped", "stop")):
+        with (tmp_path / name).open("wb") as file:
+            file.write(b"before")
+            pipe = into_stream(file, piecewise=True)
+            pipe.write(audio)
+            pipe.write(audio)
+            getattr(pipe, end)()
+            file.write(b"after")
+        content = (tmp_path / name).read_bytes()
+        assert content[:6] == b"before" and content[-5:] == b"after"
+        assert content[6:-5] == Audio.join([audio, audio]).to_bytes("wav")
+
+
+def test_a_file_that_is_added_to_keeps_an_open_header(tmp_path: Path) -> None:
+    """What is written to such a file lands at its end: the length is left open."""
+    audio = Audio(np.zeros(1_000, np.float32), 16_000)
+    (tmp_path / "a").write_bytes(b"before")
+    with (tmp_path / "a").open("ab") as file:
+        pipe = into_stream(file, piecewise=True)
+        pipe.write(audio)
+        pipe.close()
+    content = (tmp_path / "a").read_bytes()
+    assert len(content) == 6 + 44 + 2_000 and content[46:50] == b"\xff" * 4
+
+
+def test_nothing_written_is_no_header(tmp_path: Path) -> None:
+    """A stream that is closed before its first chunk stays empty."""
+    with (tmp_path / "a").open("wb") as file:
+        into_stream(file, piecewise=True).close()
+    assert (tmp_path / "a").read_bytes() == b""
