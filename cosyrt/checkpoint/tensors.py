@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cosyrt.checkpoint.pickles import MAX_TENSOR_BYTES, read_pickled
+from cosyrt.checkpoint.pickles import MAX_KEY_CHARACTERS, MAX_TENSOR_BYTES, read_pickled
 from cosyrt.errors import WeightsError, reason_of
 from cosyrt.files import replace_file
 
@@ -142,6 +142,8 @@ def _entries(path: Path) -> Iterator[tuple[str, Any]]:
         return
     with open_safetensors(path) as file:
         for key in file.keys():  # noqa: SIM118 - the file is no mapping
+            if len(key) > MAX_KEY_CHARACTERS:
+                raise WeightsError(f"{path} has a key of more than {MAX_KEY_CHARACTERS} characters")
             yield key, file.get_tensor(key)
 
 

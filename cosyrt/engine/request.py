@@ -11,9 +11,17 @@ from cosyrt.audio import Audio
 from cosyrt.engine.asynchronous import in_own_loop
 from cosyrt.errors import UsageError
 from cosyrt.ranges import SEED, SPEED
-from cosyrt.voice.voice import Voice
+from cosyrt.voice.voice import MAX_NAME_CHARACTERS, Voice
 
 Text = str | Iterable[str | None] | AsyncIterable[str | None]
+
+MAX_TEXT_CHARACTERS = 2_000_000  # of one part: the longest of novels
+MAX_INSTRUCTION_CHARACTERS = 4_000
+
+
+def _check_length(what: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise UsageError(f"{what} has {len(text)} characters, more than {most}; give less at once")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +33,7 @@ class SpeakingStyle:
 
     def __post_init__(self) -> None:
         check_kind(self.instruction, str | None, "the instruction", "give a str, such as 'Speak softly.'")
+        _check_length("the instruction", self.instruction or "", MAX_INSTRUCTION_CHARACTERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +65,10 @@ class Request:
             self.voice, str | Voice | None, "the voice", "give its name, or a Voice, such as voice_from makes"
         )
         check_kind(self.voice_digest, str, "the digest of the voice", "give voice.digest")
+        if isinstance(self.voice, str):
+            _check_length("the name of the voice", self.voice, MAX_NAME_CHARACTERS)
+        if isinstance(self.text, str):
+            _check_length("the text", self.text, MAX_TEXT_CHARACTERS)
         check_kind(self.style, SpeakingStyle, "the style", "give a SpeakingStyle")
         # NumPy's numbers become Python's, so that equal requests are equal.
         object.__setattr__(self, "speed", _checked_speed(self.speed))
@@ -70,6 +83,7 @@ class Request:
         """
         for part in _parts(self.text):
             if isinstance(part, str):
+                _check_length("a part of the text", part, MAX_TEXT_CHARACTERS)
                 yield part
             elif part is not None:
                 raise _no_text(part)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
-from cosyrt.errors import AudioError
+from cosyrt.errors import AudioError, TextError
 from cosyrt.families import FAMILIES
 from cosyrt.files import file_sha256
 from cosyrt.mel import log_mel
@@ -40,7 +40,7 @@ from cosyrt.voice.reference import (
     speech_tokens,
     warn_if_narrowband,
 )
-from cosyrt.voice.voice import Origin, Voice
+from cosyrt.voice.voice import MAX_TEXT_CHARACTERS, Origin, Voice
 
 Reference = Audio | str | Path
 # Length of a prompt in tokens → tokens after it at which the first chunk of a stream ends.
@@ -73,6 +73,7 @@ class VoiceEncoder:
             ModelNotFound: the folder lacks an encoder.
             WeightsError: an encoder cannot be used.
         """
+        check_transcript(text)
         audio = read_reference(reference)
         warn_if_narrowband(audio)
         text = normalize(text) if text.strip() else ""
@@ -121,6 +122,19 @@ def read_reference(reference: Reference) -> Audio:
     audio = reference if isinstance(reference, Audio) else Audio.read(reference, max_s=MAX_REFERENCE_S)
     check_reference(audio)
     return audio
+
+
+def check_transcript(text: str) -> None:
+    """Refuse a transcript that no recording can have, before it is normalised.
+
+    Raises:
+        TextError: it is too long.
+    """
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise TextError(
+            f"the transcript has {len(text)} characters, more than {MAX_TEXT_CHARACTERS}; "
+            "give the words of the recording alone"
+        )
 
 
 def _is_file(reference: Reference) -> bool:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.hyperyaml import Tagged
+from cosyrt.checkpoint.onnx_graph import check_graph
 from cosyrt.errors import AudioError, ConfigError, WeightsError, one_line
 from cosyrt.families import FAMILIES
 from cosyrt.mel import whisper_log_mel
@@ -37,6 +38,7 @@ MIN_SOUND_S = 0.5
 SILENCE_DB = -50.0
 CLIPPED_AT = 0.999
 MAX_CLIPPED = 0.01
+MAX_OUTPUT = 10_000  # numbers: thirty seconds are 1500 speech tokens
 DIGEST_BLOCKS, DIGEST_BLOCK_BYTES = 64, 65_536
 
 
@@ -194,9 +196,14 @@ def _run(path: Path, *inputs: NDArray[Any]) -> NDArray[Any]:
     session = _session(str(path), path.stat().st_mtime_ns, os.getpid())
     names = [argument.name for argument in session.get_inputs()]
     try:
-        output: NDArray[Any] = session.run(None, dict(zip(names, inputs, strict=True)))[0]
+        outputs = session.run(None, dict(zip(names, inputs, strict=True)))
     except Exception as error:  # onnxruntime's exceptions have no common class
         raise WeightsError(f"{path} cannot be run: {one_line(error, 200)}; download it again") from error
+    output = outputs[0] if outputs else None
+    if not isinstance(output, np.ndarray) or output.dtype.kind not in "iuf" or output.size > MAX_OUTPUT:
+        raise WeightsError(f"{path} gives no numbers of the size that an encoder gives; download it again")
+    if not np.isfinite(output).all():
+        raise WeightsError(f"{path} gives numbers that are not finite; download it again")
     return output
 
 
@@ -206,6 +213,7 @@ def _session(path: str, changed_ns: int, process: int) -> Any:
 
     A process that was forked opens its own: it has not the threads of another's, and cannot close that.
     """
+    check_graph(Path(path))
     onnxruntime = runtime("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2

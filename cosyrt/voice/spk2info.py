@@ -32,7 +32,7 @@ from cosyrt.errors import VoiceError, one_line
 from cosyrt.text.normalize import language_of
 from cosyrt.text.tokenizer import tokenizer_of
 from cosyrt.voice.reference import speech_tokenizer_digest
-from cosyrt.voice.voice import MELS, Origin, Voice
+from cosyrt.voice.voice import MAX_TEXT_CHARACTERS, MELS, Origin, Voice
 
 OURS, OFFICIAL = "spk2info.safetensors", "spk2info.pt"
 
@@ -153,7 +153,12 @@ def _transcript(folder: ModelFolder, entry: Mapping[str, Any]) -> str:
     text, tokens = entry.get("text"), entry.get("prompt_text")
     if isinstance(text, str):
         return text
-    if tokens is None or not len(ids := [int(token) for token in _array(tokens).ravel()]):
+    if tokens is None:
+        return ""
+    numbers = _array(tokens).ravel()
+    if numbers.size > MAX_TEXT_CHARACTERS:
+        raise ValueError(f"its transcript has {numbers.size} tokens, more than {MAX_TEXT_CHARACTERS}")
+    if not len(ids := [int(token) for token in numbers]):
         return ""
     return tokenizer_of(folder).decode(ids)
 

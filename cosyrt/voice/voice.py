@@ -26,6 +26,10 @@ SPEAKER_WIDTH = 192
 MELS = 80
 FORMAT = "cosyrt voice 1"
 MAX_FILE_BYTES = 8_000_000
+# Thirty seconds of recording are at most 1500 speech tokens, 2600 mel frames and some 600 letters.
+MAX_TOKENS, MAX_FRAMES = 3_000, 6_000
+MAX_TEXT_CHARACTERS = 4_000  # of a transcript, a licence, a consent
+MAX_NAME_CHARACTERS = 500
 ARRAYS: dict[str, np.dtype[Any]] = {
     "speaker": np.dtype(np.float32),
     "speech_tokens": np.dtype(np.int64),
@@ -72,7 +76,9 @@ class Voice:
             object.__setattr__(self, field, array)
         wrong = _what_is_wrong(self)
         if wrong:
-            raise VoiceError(f"the voice {self.name!r} has {wrong}; make it again from its reference audio")
+            raise VoiceError(
+                f"the voice {self.name[:80]!r} has {wrong}; make it again from its reference audio"
+            )
 
     @property
     def prompt_s(self) -> float:
@@ -153,6 +159,25 @@ class Voice:
 
 def _what_is_wrong(voice: Voice) -> str:
     """Name the first thing that is wrong with a voice; empty when all is well."""
+    return _what_is_too_long(voice) or _what_does_not_fit(voice)
+
+
+def _what_is_too_long(voice: Voice) -> str:
+    texts = {"text": voice.text, "language": voice.language or "", **asdict(voice.origin)}
+    for name, text in texts.items():
+        if len(text) > MAX_TEXT_CHARACTERS:
+            return f"a {name} of {len(text)} characters instead of at most {MAX_TEXT_CHARACTERS}"
+    if len(voice.name) > MAX_NAME_CHARACTERS:
+        return f"a name of {len(voice.name)} characters instead of at most {MAX_NAME_CHARACTERS}"
+    if voice.speech_tokens.size > MAX_TOKENS or voice.mel.size > MAX_FRAMES * MELS:
+        return (
+            f"{voice.speech_tokens.size} speech tokens and {voice.mel.size // MELS} mel frames instead of at "
+            f"most {MAX_TOKENS} and {MAX_FRAMES}"
+        )
+    return ""
+
+
+def _what_does_not_fit(voice: Voice) -> str:
     speaker, tokens, mel = voice.speaker, voice.speech_tokens, voice.mel
     if voice.family not in FAMILIES:
         return f"the family {voice.family!r}, which none of {', '.join(FAMILIES)} is"

@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from cosyrt.audio import Audio
+from cosyrt.cli.output import into_stream
 from tests.cli.test_main import TONES
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="file descriptors of Unix")

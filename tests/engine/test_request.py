@@ -112,3 +112,16 @@ def test_each_text_is_encoded_once(tiny: Pipeline, monkeypatch: pytest.MonkeyPat
 
     assert len(spoken) > 1
     assert len(encoded) == len(set(encoded))
+
+
+def test_every_text_has_a_most() -> None:
+    """A text, a part of one, an instruction or a name that is too long is refused in one short line."""
+    for make in (
+        lambda: Request(text="x" * 2_000_001),
+        lambda: list(Request(text=["x", "x" * 2_000_001]).text_parts()),
+        lambda: Request(style=SpeakingStyle(instruction="x" * 4_001)),
+        lambda: Request(voice="x" * 501),
+    ):
+        with pytest.raises(UsageError, match="give less at once") as refused:
+            make()
+        assert len(str(refused.value)) < 100

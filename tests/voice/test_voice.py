@@ -186,3 +186,29 @@ def test_files_that_are_no_voice(tmp_path: Path) -> None:
     ]:
         with pytest.raises(VoiceError, match=words):
             Voice.load(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"text": "x" * 4_001},
+        {"text": "x" * 7_000_000},
+        {"language": "x" * 4_001},
+        {"name": "x" * 501},
+        {"origin": Origin(license="x" * 4_001)},
+        {"origin": Origin(consent="x" * 4_001)},
+        {"origin": Origin(speech_tokenizer="x" * 4_001)},
+        {"count_tokens": 3_001},
+        {"family": "cosyvoice", "mel": np.zeros((6_001, 80))},
+    ],
+)
+def test_every_field_has_a_most(changes: dict[str, Any]) -> None:
+    """A voice with more than a recording of thirty seconds can give is refused in one short line."""
+    with pytest.raises(VoiceError, match="instead of at most") as refused:
+        voice(**changes)
+    assert len(str(refused.value)) < 300
+
+
+def test_thirty_seconds_are_a_voice() -> None:
+    """The longest recording that is read, with a transcript spoken fast, is within the limits."""
+    assert voice(1_500, text="word " * 200).prompt_s == pytest.approx(60)
