@@ -73,11 +73,16 @@ class VoiceLibrary:
         if path is None or not path.is_file():
             self._known.pop(name, None)
             return None
-        with _writing(path):
-            status = path.stat()
-        stamp = status.st_ino, status.st_size, status.st_mtime_ns
-        if name not in self._known or self._known[name][0] != stamp:
-            self._known[name] = stamp, replace(Voice.load(path), name=name)
+        try:
+            with _writing(path):
+                status = path.stat()
+            stamp = status.st_ino, status.st_size, status.st_mtime_ns
+            if name not in self._known or self._known[name][0] != stamp:
+                self._known[name] = stamp, replace(Voice.load(path), name=name)
+        except VoiceError:
+            if path.exists():
+                raise
+            return None  # it was renamed or removed meanwhile
         return self._known[name][1]
 
     def named(self, name: str, own: Mapping[str, Voice]) -> Voice:
@@ -135,7 +140,6 @@ class VoiceLibrary:
             VoiceError: the file is damaged, or the folder cannot be written.
         """
         old, new = nfc(old), nfc(new)
-        self._existing(old)
         with self._locked():
             voice, path, target = self._existing(old), self.path(old), self.path(new)
             self._check_other(old, new)
