@@ -112,3 +112,14 @@ def test_nothing_written_is_no_header(tmp_path: Path) -> None:
     with (tmp_path / "a").open("wb") as file:
         into_stream(file, piecewise=True).close()
     assert (tmp_path / "a").read_bytes() == b""
+
+
+def test_a_pipe_keeps_an_open_header() -> None:
+    """A pipe cannot be moved in: its header goes for any length."""
+    read, write = os.pipe()
+    with open(read, "rb") as reader, open(write, "wb") as writer:
+        pipe = into_stream(writer, piecewise=True)
+        pipe.write(Audio(np.zeros(1_000, np.float32), 16_000))
+        pipe.close()
+        content = reader.read(44 + 2_000)
+    assert content[4:8] == content[40:44] == b"\xff" * 4
