@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import torch
@@ -69,7 +70,8 @@ def distribution(
     others = 1 - p
     # The difference loses its digits where one token is nearly certain: there the others are added up.
     others[:, :1] = full.scatter(1, candidate[:, :1], 0.0).sum(1, keepdim=True)
-    repeats = (recent[:, None] == candidate[:, :, None]).sum(-1) >= config.window * config.tolerance
+    tolerated = ceil(config.window * config.tolerance)  # whole: float32 would round a tiny one to nothing
+    repeats = (recent[:, None] == candidate[:, :, None]).sum(-1) >= tolerated
     leaves = repeats & (others >= torch.finfo(others.dtype).tiny)
     handed_on = torch.where(leaves, q / others, 0.0).double()  # what one takes from the sum can be most of it
     total = handed_on.sum(-1, keepdim=True)

@@ -39,8 +39,17 @@ class Words:
         return self.left.pop(0)
 
 
-def threads() -> set[str]:
-    return {thread.name for thread in threading.enumerate() if thread.name.startswith("cosyrt")}
+EARLIER: set[threading.Thread] = set()  # those that other tests have left to wait
+
+
+@pytest.fixture(autouse=True)
+def _earlier() -> None:
+    EARLIER.update(threading.enumerate())
+
+
+def threads() -> set[threading.Thread]:
+    """The threads of this library that a test has started."""
+    return {each for each in threading.enumerate() if each.name.startswith("cosyrt")} - EARLIER
 
 
 async def no_thread_is_left() -> None:

@@ -91,6 +91,15 @@ def test_the_nucleus_is_upstreams(logits: list[float], top_p: float, top_k: int)
     )
 
 
+def test_a_tolerance_of_next_to_nothing_is_not_zero() -> None:
+    """A token that the window does not hold is not repeated, unless nothing at all is tolerated."""
+    logp = torch.tensor([[0.0, 0.125]])
+    tiny, none = (SamplingConfig(top_k=1, tolerance=tolerance) for tolerance in (3e-224, 0.0))
+
+    assert distribution(logp, no_recent(), tiny).tolist() == [[0.0, 1.0]]
+    assert distribution(logp, no_recent(), none).tolist() == [[1.0, 0.0]]
+
+
 @settings(deadline=None)
 @given(LOGITS, st.floats(0.05, 1.1), st.integers(1, 30), st.floats(0, 0.4), st.data())
 def test_the_distribution_is_upstreams(
