@@ -1,163 +1,175 @@
 """Is the voice understood? At each stage, against the teacher that the built-in voice learned from.
 
     python -m benchmarks.intelligibility [--limit N] [--health 200] [--json FILE] [--model FOLDER]
+    python -m benchmarks.intelligibility FILE ...   # NAME.txt beside NAME.wav has what is said
 
-English: word errors of a recogniser. Mandarin: distance of the sound to the teacher's own.
-Needs pocketsphinx, flite and espeak-ng with their Debian libraries.
+English: words that Whisper-base and pocketsphinx get wrong. Mandarin: syllables with their tones that
+Whisper-base gets wrong, and the distance of the sound to the teacher's own. A sentence has as many errors as
+units at most: what a recogniser invents is no measure. Needs `pip install 'cosyrt[judge,train]'`, flite and
+espeak-ng with their Debian libraries; what is not there is left out, and said.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-import cosyrt
 from benchmarks import health
+from benchmarks.chain import (
+    COPY,
+    LANGUAGES,
+    TEACHER,
+    Bench,
+    Spoken,
+    add_options,
+    print_unjudged,
+    show_progress,
+)
 from benchmarks.distance import distance_db
-from benchmarks.recogniser import Recogniser, interval, word_errors, words
+from benchmarks.judges import JudgeError, Whisper
+from benchmarks.recogniser import Recogniser, interval, mistakes, words
 from benchmarks.report import machine, table, write_json
-from cosyrt import Audio, Pipeline, Voice
-from cosyrt.engine.request import Request
-from cosyrt.engine.vocoder_stream import OverlappingVocoderStream
-from cosyrt.mel import log_mel
-from cosyrt.text.pronounce import ArpabetPinyin
-from cosyrt.voice.reference import ENCODER_HZ, mel_spec, speech_tokens
-from recipes.builtin_voice.teacher import SAMPLE_HZ, Espeak, Flite
+from benchmarks.syllables import syllables
+from cosyrt import Audio
+from cosyrt.text.normalize import language_of
 
-SENTENCES = {language: Path(__file__).parent / f"sentences_{language}.txt" for language in ("en", "zh")}
-SEED = 0
+UNITS = {"en": words, "zh": syllables}
 
 
-class Chain:
-    """A pipeline that can be entered at each of its stages, with one voice."""
+class Ear(Protocol):
+    """A recogniser of one or more languages."""
 
-    def __init__(self, tts: Pipeline, voice: Voice) -> None:
-        self.tts, self.voice = tts, voice
+    @property
+    def name(self) -> str:
+        """Name of the recogniser."""
 
-    def vocoder_copy(self, audio: Audio, _text: str) -> Audio:
-        """The audio's own mel through the vocoder."""
-        mel = log_mel(audio.resample(self.tts.sample_rate).samples, mel_spec(self.tts.model.folder))
-        noise = torch.Generator().manual_seed(SEED)
-        vocoder = OverlappingVocoderStream(self.tts.model.stages, self.tts.model.settings.vocoder, noise)
-        samples = vocoder.push(torch.from_numpy(mel)[None].to(self.tts.device), True)
-        return Audio(samples.cpu().numpy(), self.tts.sample_rate)
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages that the recogniser understands."""
 
-    def tokens_to_audio(self, audio: Audio, _text: str) -> Audio:
-        """The audio's own speech tokens through flow and vocoder."""
-        tokens = speech_tokens(self.tts.model.folder, audio.resample(ENCODER_HZ).samples).tolist()
-        utterance = self.tts.utterance(Request(voice=self.voice, seed=SEED))
-        return Audio(np.concatenate(list(utterance.piece(iter(tokens)))), self.tts.sample_rate)
-
-    def text_to_audio(self, _audio: Audio, text: str) -> Audio:
-        """Everything, from the text alone."""
-        return self.tts.say(text, voice=self.voice, seed=SEED)
-
-    def stages(self) -> dict[str, Callable[[Audio, str], Audio]]:
-        """All ways through, the teacher's own audio first."""
-        return {
-            "teacher": lambda audio, _text: audio,
-            "vocoder copy": self.vocoder_copy,
-            "tokens → audio": self.tokens_to_audio,
-            "text → audio": self.text_to_audio,
-        }
+    def heard(self, audio: Audio, language: str) -> list[str]:
+        """Hear words, or syllables of Mandarin."""
 
 
-class Bench:
-    """One run: the pipeline, the sentences, and where audio and progress go."""
+class Sphinx:
+    """pocketsphinx: it tells stages of one voice apart, but takes lively voices for wrong ones."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self.options = options
-        self.tts = cosyrt.load(options.model, device=options.device)
-        self.pronounce = ArpabetPinyin()
-        self.lines = {
-            language: path.read_text("utf-8").splitlines()[: options.limit]
-            for language, path in SENTENCES.items()
-        }
-        self.teachers: dict[str, Flite | Espeak] = {"en": Flite(), "zh": Espeak()}
+    name, languages = "pocketsphinx", ("en",)
 
-    def chain(self, text: str) -> Chain:
-        """The stages with the voice that was asked for, or the text's own."""
-        return Chain(self.tts, self.tts.voices[self.options.voice or self.tts.default_voice(text)])
+    def __init__(self) -> None:
+        self._recogniser = Recogniser()
 
-    def through(self, language: str) -> Iterator[tuple[str, str, Audio, Audio]]:
-        """Stage, text, the teacher's audio and the stage's audio, for every sentence and stage."""
-        chain = self.chain(self.lines[language][0])
-        for number, text in enumerate(self.lines[language]):
-            spoken = self.teachers[language].say(text, self.pronounce(text))
-            teacher = Audio(spoken.samples, SAMPLE_HZ)
-            for stage, run in chain.stages().items():
-                with torch.inference_mode():
-                    audio = run(teacher, text)
-                self.keep(audio, f"{language}{number:03}-{stage.partition(' ')[0]}")
-                yield stage, text, teacher, audio
-            _show_progress(f"{language} {number + 1}/{len(self.lines[language])}")
-
-    def keep(self, audio: Audio, name: str) -> None:
-        """Write the audio where it can be listened to, if that is wanted."""
-        if self.options.keep:
-            self.options.keep.mkdir(parents=True, exist_ok=True)
-            audio.write(self.options.keep / f"{name}.wav")
-
-    def english(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Word error rates by stage, and what was heard of each sentence."""
-        recogniser = Recogniser()
-        heard: list[dict[str, Any]] = [
-            {"stage": stage, "said": words(text), "heard": recogniser.words(audio)}
-            for stage, text, _, audio in self.through("en")
-        ]
-        for item in heard:
-            item["errors"] = word_errors(item["said"], item["heard"])
-        stages: dict[str, list[dict[str, Any]]] = {}
-        for item in heard:
-            stages.setdefault(item["stage"], []).append(item)
-        return [_error_row(stage, items, stages["teacher"]) for stage, items in stages.items()], heard
-
-    def mandarin(self) -> list[dict[str, Any]]:
-        """Distances to the teacher and durations against the teacher's, by stage."""
-        measured: dict[str, list[tuple[float, float]]] = {}
-        for stage, _, teacher, audio in self.through("zh"):
-            if stage != "teacher":
-                figures = distance_db(audio, teacher), audio.seconds / teacher.seconds
-                measured.setdefault(stage, []).append(figures)
-        copy_db = float(np.mean(measured["vocoder copy"], axis=0)[0])
-        return [_distance_row(stage, np.asarray(figures), copy_db) for stage, figures in measured.items()]
-
-    def health(self, count: int) -> list[dict[str, Any]]:
-        """The texts that were not spoken healthily, and what was wrong."""
-        failing = []
-        for number, text in enumerate(health.sentences(self.lines["en"], self.lines["zh"], count)):
-            audio = self.chain(text).text_to_audio(Audio(np.zeros(1, np.float32), 1), text)
-            self.keep(audio, f"health{number:03}")
-            if wrong := list(health.complaints(audio, text)):
-                failing.append({"number": number, "text": text, "wrong": "; ".join(wrong)})
-            _show_progress(f"health {number + 1}/{count}, {len(failing)} failing")
-        return failing
+    def heard(self, audio: Audio, language: str) -> list[str]:
+        """Hear words."""
+        return self._recogniser.words(audio)
 
 
-def _error_row(stage: str, items: list[dict[str, Any]], teacher: list[dict[str, Any]]) -> dict[str, Any]:
-    """Word error rate and its ratio to the teacher's, each with its interval."""
-    errors, teachers = [item["errors"] for item in items], [item["errors"] for item in teacher]
-    lengths = [len(item["said"]) for item in items]
+class WhisperBase:
+    """Whisper-base, which hears what people hear."""
+
+    name, languages = Whisper.name, ("en", "zh")
+
+    def __init__(self) -> None:
+        self._whisper = Whisper()
+
+    def heard(self, audio: Audio, language: str) -> list[str]:
+        """Hear words, or characters as their pinyin."""
+        return UNITS[language](self._whisper.text(audio, language))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What one recogniser heard of one sentence at one stage."""
+
+    stage: str
+    judge: str
+    text: str
+    said: list[str]
+    heard: list[str]
+    errors: int
+
+
+def ears() -> tuple[list[Ear], list[str]]:
+    """Open the recognisers that are installed, and say why the others are not there."""
+    found: list[Ear] = []
+    absent = []
+    for kind in (WhisperBase, Sphinx):
+        try:
+            found.append(kind())
+        except (ImportError, JudgeError) as error:
+            absent.append(f"words as {kind.name} hears them ({error})")
+    return found, absent
+
+
+def listen(spoken: Spoken, language: str, judges: Iterable[Ear]) -> list[Heard]:
+    """Let every recogniser of the language hear one sentence."""
+    said = UNITS[language](spoken.text)
+    found = []
+    for judge in judges:
+        if language in judge.languages:
+            heard = judge.heard(spoken.audio, language)
+            errors = mistakes(said, heard)
+            found.append(
+                Heard(
+                    stage=spoken.stage,
+                    judge=judge.name,
+                    text=spoken.text,
+                    said=said,
+                    heard=heard,
+                    errors=errors,
+                )
+            )
+    return found
+
+
+def error_rows(heard: Sequence[Heard]) -> list[dict[str, Any]]:
+    """Give error rates and points above the teacher by judge and stage, with their intervals."""
+    groups: dict[tuple[str, str], list[Heard]] = {}
+    for item in sorted(heard, key=lambda item: item.judge):
+        groups.setdefault((item.judge, item.stage), []).append(item)
+    return [_error_row(items, groups.get((judge, TEACHER))) for (judge, _), items in groups.items()]
+
+
+def _error_row(items: list[Heard], teacher: list[Heard] | None) -> dict[str, Any]:
+    errors, lengths = [item.errors for item in items], [len(item.said) for item in items]
     low, high = interval(errors, lengths)
-    ratio_low, ratio_high = interval(errors, teachers)
-    return {
-        "stage": stage,
-        "words": sum(lengths),
+    row: dict[str, Any] = {
+        "judge": items[0].judge,
+        "stage": items[0].stage,
+        "units": sum(lengths),
         "errors": sum(errors),
-        "wer": sum(errors) / sum(lengths),
-        "low": low,
-        "high": high,
-        "to teacher": _ratio(sum(errors), sum(teachers)),
-        "ratio low": ratio_low,
-        "ratio high": ratio_high,
+        "wrong %": 100 * sum(errors) / sum(lengths),
+        "low": 100 * low,
+        "high": 100 * high,
     }
+    return row | _above(errors, [item.errors for item in teacher], lengths) if teacher else row
+
+
+def _above(errors: list[int], teachers: list[int], lengths: list[int]) -> dict[str, float]:
+    """Give the points above the teacher on the same sentences."""
+    more = [ours - theirs for ours, theirs in zip(errors, teachers, strict=True)]
+    low, high = interval(more, lengths)
+    return {
+        "points above": 100 * sum(more) / sum(lengths),
+        "points low": 100 * low,
+        "points high": 100 * high,
+    }
+
+
+def distance_rows(spoken: Sequence[tuple[str, float, float]]) -> list[dict[str, Any]]:
+    """Give distances and durations against the teacher by stage, from (stage, dB, duration)."""
+    measured: dict[str, list[tuple[float, float]]] = {}
+    for stage, decibels, duration in spoken:
+        measured.setdefault(stage, []).append((decibels, duration))
+    copy_db = float(np.mean(measured[COPY], axis=0)[0]) if COPY in measured else 0.0
+    return [_distance_row(stage, np.asarray(figures), copy_db) for stage, figures in measured.items()]
 
 
 def _distance_row(
@@ -165,55 +177,91 @@ def _distance_row(
     figures: NDArray[np.float64],  # [sentences, 2]: distance in dB, duration against the teacher's
     copy_db: float,
 ) -> dict[str, Any]:
-    distance_db, duration = figures.mean(0).tolist()
+    decibels, duration = figures.mean(0).tolist()
     return {
         "stage": stage,
         "sentences": len(figures),
-        "distance_db": distance_db,
+        "distance_db": decibels,
         "worst_db": float(figures[:, 0].max()),
         "duration": duration,
-        "to vocoder copy": _ratio(distance_db, copy_db),
+        "to vocoder copy": decibels / copy_db if copy_db else None,
     }
 
 
-def _ratio(one: float, other: float) -> float | None:
-    return one / other if other else None
+def of_model(bench: Bench, judges: Sequence[Ear]) -> dict[str, list[dict[str, Any]]]:
+    """Judge a model: all tables by their titles, and what was heard under `heard`."""
+    tables: dict[str, list[dict[str, Any]]] = {}
+    everything: list[Heard] = []
+    for language, name in LANGUAGES.items():
+        heard, distances = [], []
+        for spoken in bench.spoken(language):
+            heard += listen(spoken, language, judges)
+            if language == "zh" and spoken.teacher and spoken.stage != TEACHER:
+                seconds = spoken.audio.seconds / spoken.teacher.seconds
+                distances.append((spoken.stage, distance_db(spoken.audio, spoken.teacher), seconds))
+        tables[f"{name}, what is heard wrong and its 95 % interval"] = error_rows(heard)
+        if distances:
+            title = f"{name}, mel-cepstral distance to the teacher and duration against it"
+            tables[title] = distance_rows(distances)
+        everything += heard
+    return tables | {"heard": [asdict(item) for item in everything]}
 
 
-def _show_progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+def of_files(
+    files: Iterable[Path], judges: Sequence[Ear], cannot: list[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Judge files with a text beside them; the others go to `cannot`, with the reason."""
+    heard: list[Heard] = []
+    for file in files:
+        beside = file.with_suffix(".txt")
+        text = beside.read_text("utf-8").strip() if beside.exists() else ""
+        language = language_of(text)
+        if language in UNITS:
+            heard += listen(Spoken(stage=file.name, text=text, audio=Audio.read(file)), language, judges)
+        else:
+            cannot.append(f"{file} ({beside.name} beside it has to say in English or Mandarin what is said)")
+    return {"Files, what is heard wrong": error_rows(heard), "heard": [asdict(item) for item in heard]}
+
+
+def unhealthy(bench: Bench, count: int) -> list[dict[str, Any]]:
+    """List the texts that were not spoken healthily, and what was wrong."""
+    failing = []
+    for number, text in enumerate(health.sentences(bench.lines["en"], bench.lines["zh"], count)):
+        audio = bench.chain(text).text_to_audio(text)
+        bench.keep(audio, f"health{number:03}")
+        if wrong := list(health.complaints(audio, text)):
+            failing.append({"number": number, "text": text, "wrong": "; ".join(wrong)})
+        show_progress(f"health {number + 1}/{count}, {len(failing)} failing")
+    return failing
 
 
 def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--model", type=Path, help="a model folder; default: the built-in voice")
-    parser.add_argument("--device")
-    parser.add_argument("--voice", help="one voice for everything; default: the language's own")
-    parser.add_argument("--limit", type=int, help="only the first sentences of each language")
+    add_options(parser)
     parser.add_argument("--health", type=int, default=0, metavar="N", help="check N texts for faults as well")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write all audio there")
     return parser.parse_args(arguments)
 
 
 def main() -> int:
     """Measure, print, write; 1 if a text was not spoken healthily."""
     options = options_of()
-    bench = Bench(options)
+    judges, cannot = ears()
+    bench = None if options.files else Bench(options)
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
-    english, heard = bench.english()
-    print(f"\nEnglish, word error rate and its 95 % interval\n{table(english)}")
-    mandarin = bench.mandarin()
-    print(f"\nMandarin, mel-cepstral distance to the teacher and duration against it\n{table(mandarin)}")
-    failing = bench.health(options.health)
-    if options.health:
+    tables = of_model(bench, judges) if bench else of_files(options.files, judges, cannot)
+    heard = tables.pop("heard")
+    for title, rows in tables.items():
+        print(f"\n{title}\n{table(rows)}")
+    failing = unhealthy(bench, options.health) if bench else []
+    if bench and options.health:
         healthy = f"{options.health - len(failing)} of {options.health}"
         print(f"\n{healthy} texts are spoken healthily\n{table(failing)}")
+    cannot += bench.cannot if bench else []
+    print_unjudged(cannot)
     if options.json:
-        figures = {"english": english, "mandarin": mandarin, "heard": heard}
-        write_json(options.json, **figures, health={"texts": options.health, "failing": failing})
+        checked = {"texts": options.health, "failing": failing}
+        write_json(options.json, tables=tables, heard=heard, health=checked, unjudged=cannot)
     return int(bool(failing))
 
 

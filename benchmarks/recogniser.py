@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cosyrt.audio import Audio
-from cosyrt.text.normalize import normalize
+from cosyrt.text.normalize import is_speakable, normalize
 
 RECOGNISER_HZ = 16_000
 
@@ -34,6 +34,8 @@ class Recogniser:
 
 def words(text: str) -> list[str]:
     """Lower-case words without punctuation, numbers spelled out; `(2)` after a word is a variant's number."""
+    if not is_speakable(text):
+        return []
     spoken = normalize(re.sub(r"\(\d+\)", "", text)).lower()
     return [word for word in (part.strip("'") for part in re.findall(r"[a-z']+", spoken)) if word]
 
@@ -51,8 +53,13 @@ def word_errors(said: Sequence[str], heard: Sequence[str]) -> int:
     return row[-1]
 
 
+def mistakes(said: Sequence[str], heard: Sequence[str]) -> int:
+    """Count word errors of a sentence, at most its words: a recogniser may invent without end."""
+    return min(len(said), word_errors(said, heard))
+
+
 def interval(
-    errors: Sequence[int],  # of each sentence
+    errors: Sequence[int],  # of each sentence; or how many more than another stage's
     against: Sequence[int],  # of each sentence: its words for a rate, another stage's errors for a ratio
     resamplings: int = 2_000,
 ) -> tuple[float, float]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.recogniser import Recogniser, interval, word_errors, words
+from benchmarks.recogniser import Recogniser, interval, mistakes, word_errors, words
 from cosyrt.audio import Audio
 from recipes.builtin_voice.teacher import SAMPLE_HZ, Flite
 
@@ -31,10 +31,17 @@ def test_errors_are_a_distance(one, two, three):
     assert word_errors(one, three) <= word_errors(one, two) + word_errors(two, three)
 
 
+@given(sentences, sentences)
+def test_a_sentence_is_wrong_once_at_most(said, heard):
+    """However much is invented, there are no more mistakes than words."""
+    assert mistakes(said, heard) == min(word_errors(said, heard), len(said))
+
+
 def test_spelling_does_not_count():
     """Case, punctuation, digits and the recogniser's marks for variants are the same words."""
     assert words("The 12 friends' bus, at 9 o'clock!") == words("the twelve friends bus at nine o'clock")
     assert words("the(2) bus") == ["the", "bus"]
+    assert words(" ... ") == []
 
 
 def test_the_interval_holds_the_rate():
