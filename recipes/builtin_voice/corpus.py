@@ -42,6 +42,7 @@ AUDIO = Table(file="audio.i16", dtype="<i2", rows_per_token=SAMPLES_PER_TOKEN)
 MEL = Table(file="mel.f16", dtype="<f2", rows_per_token=FRAMES_PER_TOKEN, columns=80)
 WHISPER = Table(file="whisper.f16", dtype="<f2", rows_per_token=4, columns=128)
 F0 = Table(file="f0.f16", dtype="<f2", rows_per_token=FRAMES_PER_TOKEN)
+PHASE = Table(file="phase.f32", dtype="<f4", rows_per_token=FRAMES_PER_TOKEN)
 FLOW_MEL = Table(file="flow_mel.f16", dtype="<f2", rows_per_token=FRAMES_PER_TOKEN, columns=80)
 TOKENS = Table(file="tokens.i16", dtype="<i2", rows_per_token=1)
 

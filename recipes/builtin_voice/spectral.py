@@ -1,4 +1,4 @@
-"""Spectral distances between two sounds, and a small critic of spectrograms."""
+"""Spectral distances between two sounds."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from cosyrt.mel import mel_filterbank
 from cosyrt.units import MelSpec
 
 RESOLUTIONS = ((2048, 480), (1024, 240), (512, 120), (128, 32))  # transform size, hop
-CRITIC_RESOLUTIONS = ((1024, 240), (512, 120), (256, 60))
 MEL_RESOLUTIONS = (
     MelSpec(),
     MelSpec(n_fft=720, win=720, hop=240, n_mels=40),
     MelSpec(n_fft=320, win=320, hop=80, n_mels=20),
 )
+WAVE_RESOLUTIONS = ((1024, 240), (512, 120))
+WAVE_HZ = 4_500  # above it the phase of a voice is not to be foreseen
+COMPRESSION, SOFT = 0.3, 1e-2  # power that levels loud and quiet; what keeps its gradient finite
 FLOOR = 1e-5
 QUIET = 1e-4  # of magnitude, for each root of the transform size
 
@@ -111,55 +113,33 @@ class BandDistance(nn.Module):
         return away.abs().mean() + (away[..., 4:] - away[..., :-4]).abs().mean()
 
 
-class Critic(nn.Module):
-    """Convolutions over log spectrograms at three resolutions (UnivNet, 2021, with few channels)."""
+def wave_distance(
+    made: Tensor,  # [B, N]
+    true: Tensor,  # [B, N]
+    pitch: Tensor,  # [B, M] Hz; 0 = unvoiced, where phase is chance and does not count
+) -> Tensor:  # []
+    """How far the compressed complex spectra are apart where there is voice, relative to the true ones.
 
-    def __init__(self, channels: int = 16) -> None:
-        super().__init__()
-        self.stacks = nn.ModuleList(self._stack(channels) for _ in CRITIC_RESOLUTIONS)
-
-    @staticmethod
-    def _stack(channels: int) -> nn.ModuleList:
-        def conv(inputs: int, outputs: int, stride: int) -> nn.Conv2d:
-            return nn.Conv2d(inputs, outputs, (5, 3), (stride, 1), padding=(2, 1))
-
-        return nn.ModuleList(
-            [conv(1, channels, 2), conv(channels, channels, 2), conv(channels, 2 * channels, 2),
-             conv(2 * channels, 2 * channels, 2), conv(2 * channels, 1, 1)]
-        )  # fmt: skip
-
-    def forward(
-        self,
-        samples: Tensor,  # [B, N]
-    ) -> list[list[Tensor]]:
-        """The activations of every layer of every resolution; the last of each is the verdict."""
-        found = []
-        for stack, (size, hop) in zip(self.stacks, CRITIC_RESOLUTIONS, strict=True):
-            first, *others = stack.children()
-            layers = [first(log_magnitude(magnitude(samples, size, hop), size)[:, None])]
-            for conv in others:
-                layers.append(conv(F.leaky_relu(layers[-1], 0.1)))
-            found.append(layers)
-        return found
+    Only for sound whose source is in step with the recording; 1 is silence, and out of step it is more.
+    """
+    return torch.stack([_wave_distance(made, true, pitch, *scale) for scale in WAVE_RESOLUTIONS]).mean()
 
 
-def critic_loss(true: list[list[Tensor]], made: list[list[Tensor]]) -> Tensor:
-    """Least squares: 1 for true sound, 0 for made sound."""
-    pairs = zip(true, made, strict=True)
-    losses = [(a[-1].float() - 1).square().mean() + b[-1].float().square().mean() for a, b in pairs]
-    return torch.stack(losses).mean()
+def _wave_distance(made: Tensor, true: Tensor, pitch: Tensor, size: int, hop: int) -> Tensor:
+    ours, theirs = compressed(made, size, hop), compressed(true, size, hop)
+    voiced = (pitch > 0).to(ours.dtype).repeat_interleave(480 // hop, dim=1)
+    voiced = F.pad(voiced, (0, ours.shape[2] - voiced.shape[1]))[:, None]
+    away, whole = ((z.square().sum(-1) + 1e-6).sqrt() for z in (ours - theirs, theirs))
+    return (away * voiced).sum() / (whole * voiced).sum().clamp(min=1.0)
 
 
-def fooling_loss(made: list[list[Tensor]]) -> Tensor:
-    """Least squares towards a verdict of 1."""
-    return torch.stack([(layers[-1].float() - 1).square().mean() for layers in made]).mean()
-
-
-def feature_distance(true: list[list[Tensor]], made: list[list[Tensor]]) -> Tensor:
-    """L1 between activations, relative to their size in the true sound."""
-    losses = [
-        (b.float() - a.detach().float()).abs().mean() / a.detach().float().abs().mean().clamp(min=FLOOR)
-        for one, other in zip(true, made, strict=True)
-        for a, b in zip(one[:-1], other[:-1], strict=True)
-    ]
-    return torch.stack(losses).mean()
+def compressed(
+    samples: Tensor,  # [B, N]
+    size: int,
+    hop: int,
+) -> Tensor:  # [B, bins, frames, 2]
+    """Real and imaginary parts up to WAVE_HZ with magnitudes to the power of COMPRESSION, in float32."""
+    with torch.autocast(samples.device.type, enabled=False):
+        z = torch.stft(samples.float(), size, hop, window=hann(size, samples.device), return_complex=True)
+        parts = torch.view_as_real(z[:, : WAVE_HZ * size // 24_000])
+        return parts * (parts.square().sum(-1, keepdim=True) + SOFT).pow((COMPRESSION - 1) / 2)

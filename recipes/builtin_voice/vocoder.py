@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from cosyrt.models.source import HarmonicSource, Phase
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
 from recipes.builtin_voice import corpus as data
 from recipes.builtin_voice import loop
-from recipes.builtin_voice.spectral import (
-    BandDistance,
-    Critic,
-    LogMel,
-    MelDistance,
-    critic_loss,
-    feature_distance,
-    fooling_loss,
-    stft_distance,
-)
+from recipes.builtin_voice.critics import Critics, critic_loss, feature_distance, fooling_loss
+from recipes.builtin_voice.glottis import phases
+from recipes.builtin_voice.in_step import InStepSource
+from recipes.builtin_voice.pitch import track
+from recipes.builtin_voice.spectral import BandDistance, LogMel, MelDistance, stft_distance, wave_distance
 
 HARMONICS = (
     32  # up to 6 kHz and more: the network shapes the spectrum instead of having to invent its upper part
@@ -44,66 +42,92 @@ CONFIG = VocoderConfig(
     source_dilations=((1, 3), (1, 3)),
     pitch_channels=128,
 )
-MEL_WEIGHT, BANDS_WEIGHT, FOOLING_WEIGHT, FEATURE_WEIGHT = 3.0, 1.5, 0.2, 1.0
+MEL_WEIGHT, BANDS_WEIGHT, WAVE_WEIGHT = 3.0, 1.5, 2.0
+FOOLING_WEIGHT, FEATURE_WEIGHT = 0.25, 0.5
 MADE_SHARE = 0.75  # of the mels come from the flow, once it is there: the voice knows no others
 FAVOUR = {"en": 3.0}  # joined recordings are harder to copy than formants
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Crops of the corpus."""
+
+    mel: Tensor  # [B, 80, M]
+    pitch: Tensor  # [B, M] Hz
+    true: Tensor  # [B, N] samples
+    cycles: Tensor | None  # [B, M] phase of the voice in the middle of each frame, for a source in step
+
+
 class Trainer:
-    """The vocoder, its critic and how they are scored on crops of the corpus."""
+    """The vocoder, its critics and how they are scored on crops of the corpus."""
 
     def __init__(self, corpus: data.Corpus, config: VocoderConfig, options: argparse.Namespace) -> None:
         torch.manual_seed(options.seed)
         self.corpus, self.device, self.batch_size = corpus, options.device, options.batch
-        self.vocoder = Vocoder(config).to(self.device)
+        self.in_step = options.in_step
+        self.vocoder = self.plain(config)
         if options.start_from is None:
             small_start(self.vocoder)
         else:
             self.vocoder.load_state_dict(loop.load_weights(options.start_from)[0])
-        self.critic = Critic().to(self.device)
+        self.critic = Critics().to(self.device)
         self.mel_distance = MelDistance().to(self.device)
         self.band_distance = BandDistance().to(self.device)
-        ready = [item for item in corpus.having(data.F0) if not item.held_out]
+        tables = (data.F0, data.PHASE) if self.in_step else (data.F0,)
+        ready = [item for item in corpus.having(*tables) if not item.held_out]
         self.crops = data.Crops(ready, options.crop_tokens, FAVOUR)
-        made = [item for item in corpus.having(data.F0, data.FLOW_MEL) if not item.held_out]
+        made = [item for item in corpus.having(*tables, data.FLOW_MEL) if not item.held_out]
         self.made_crops = data.Crops(made, options.crop_tokens, FAVOUR) if options.flow_mels else None
 
-    def batch(self, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Mel [B, 80, M], pitch [B, M] in Hz and samples [B, N] of random crops, most with the flow's mel."""
+    def plain(self, config: VocoderConfig) -> Vocoder:
+        """A vocoder without weight norm, with the source that is trained with."""
+        return Vocoder(config, InStepSource if self.in_step else HarmonicSource).to(self.device)
+
+    def batch(self, random: np.random.Generator) -> Batch:
+        """Random crops, most with the flow's mel."""
         made = self.made_crops.draw(random, int(MADE_SHARE * self.batch_size)) if self.made_crops else []
         true = self.crops.draw(random, self.batch_size - len(made))
         tables = [data.FLOW_MEL] * len(made) + [data.MEL] * len(true)
-        return load_crops(self.corpus, made + true, tables, self.device)
+        return load_crops(self.corpus, made + true, tables, self.device, self.in_step)
 
-    def synthesise(self, mel: Tensor, pitch: Tensor) -> Tensor:  # [B, 80, M], [B, M] Hz -> [B, N]
+    def synthesise(self, crops: Batch) -> Tensor:  # [B, N]
         """Samples for a known pitch; the source runs in float32, where its phase needs it."""
+        size = (*crops.true.shape, self.vocoder.config.harmonics)
+        before = None if crops.cycles is None else Phase(crops.cycles)
         with torch.autocast(self.device, enabled=False):
-            noise = torch.randn(
-                len(mel), 480 * mel.shape[2], self.vocoder.config.harmonics, device=self.device
-            )
-            excitation = self.vocoder.excitation(pitch, noise)
-        return self.vocoder.decode(mel, excitation)
+            excitation = self.vocoder.excitation(crops.pitch, torch.randn(size, device=self.device), before)
+        return self.vocoder.decode(crops.mel, excitation)
 
-    def reconstruction(self, mel: Tensor, pitch: Tensor, true: Tensor) -> tuple[Tensor, loop.Losses]:
-        """The sound made and its spectral losses."""
-        made = self.synthesise(mel, pitch).float()
+    def reconstruction(self, crops: Batch) -> tuple[Tensor, loop.Losses]:
+        """The sound made and its losses against the recording."""
+        made, true = self.synthesise(crops).float(), crops.true
         with torch.autocast(self.device, enabled=False):
-            stft = stft_distance(made, true)
-            mel_loss = self.mel_distance(made, true)
-            bands_loss = self.band_distance(made, true)
-            f0_loss = F.l1_loss(self.vocoder.f0(mel), pitch) / 100
-        total = stft + MEL_WEIGHT * mel_loss + BANDS_WEIGHT * bands_loss + 0.3 * f0_loss
-        return made, {"loss": total, "stft": stft, "mel": mel_loss, "bands": bands_loss, "f0": f0_loss}
+            losses = {
+                "stft": stft_distance(made, true),
+                "mel": self.mel_distance(made, true),
+                "bands": self.band_distance(made, true),
+                "f0": F.l1_loss(self.vocoder.f0(crops.mel), crops.pitch) / 100,
+            }
+            losses["loss"] = (
+                losses["stft"]
+                + MEL_WEIGHT * losses["mel"]
+                + BANDS_WEIGHT * losses["bands"]
+                + 0.3 * losses["f0"]
+            )
+            if self.in_step:
+                losses["wave"] = wave_distance(made, true, crops.pitch)
+                losses["loss"] = losses["loss"] + WAVE_WEIGHT * losses["wave"]
+        return made, losses
 
     def spectral_objective(self, step: int, random: np.random.Generator) -> loop.Losses:
         """The first phase."""
-        return self.reconstruction(*self.batch(random))[1]
+        return self.reconstruction(self.batch(random))[1]
 
     def critic_objective(self, step: int, random: np.random.Generator) -> loop.Losses:
-        """The second phase: vocoder and critic learn in one backward pass, each from its own losses."""
-        mel, pitch, true = self.batch(random)
-        made, losses = self.reconstruction(mel, pitch, true)
-        of_true = self.critic(true)
+        """The second phase: vocoder and critics learn in one backward pass, each from its own losses."""
+        crops = self.batch(random)
+        made, losses = self.reconstruction(crops)
+        of_true = self.critic(crops.true)
         losses["critic"] = critic_loss(of_true, self.critic(made.detach()))
         self.critic.requires_grad_(False)
         of_made = self.critic(made)
@@ -149,19 +173,47 @@ def folded(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def load_crops(
     corpus: data.Corpus,
-    crops: list[data.Crop],
-    tables: list[data.Table],  # where the mel of each crop is
+    crops: Sequence[data.Crop],
+    tables: Sequence[data.Table],  # where the mel of each crop is
     device: str,
-) -> tuple[Tensor, Tensor, Tensor]:  # [B, 80, M], [B, M] Hz, [B, N]
-    """Mel, pitch and samples, padded with silence to the longest crop."""
+    in_step: bool = False,
+) -> Batch:
+    """Crops padded with silence to the longest one; `in_step` with the phase of the voice."""
     tokens = max(crop.tokens for crop in crops)
+
+    def table_of(table: data.Table) -> Tensor:
+        return loop.padded((corpus.rows(table, crop) for crop in crops), 2 * tokens).to(device)
+
     rows = (corpus.rows(table, crop) for table, crop in zip(tables, crops, strict=True))
     mel = loop.padded(rows, 2 * tokens)
     for at, crop in enumerate(crops):
         mel[at, 2 * crop.tokens :] = float(np.log(1e-5))
-    pitch = loop.padded((corpus.rows(data.F0, crop) for crop in crops), 2 * tokens)
     samples = loop.padded((corpus.samples(crop) for crop in crops), data.SAMPLES_PER_TOKEN * tokens)
-    return mel.transpose(1, 2).contiguous().to(device), pitch.to(device), samples.to(device)
+    return Batch(
+        mel=mel.transpose(1, 2).contiguous().to(device),
+        pitch=table_of(data.F0),
+        true=samples.to(device),
+        cycles=table_of(data.PHASE) if in_step else None,
+    )
+
+
+def derive_phases(options: argparse.Namespace) -> None:
+    """The phase of every voice that lacks it, for a source in step."""
+    count = data.derive(
+        data.Corpus(options.work),
+        data.PHASE,
+        partial(phase_of, polarity=options.polarity),
+        options.processes,
+    )
+    print(f"{data.PHASE.file}: {count} utterances added", flush=True)
+
+
+def phase_of(
+    samples: np.ndarray,  # float32 [N] at 24 kHz
+    polarity: float = 1.0,
+) -> np.ndarray:  # [N / 480] cycles
+    """Where in its period a voice is in the middle of every mel frame."""
+    return phases(samples, track(samples), polarity)
 
 
 def train(options: argparse.Namespace) -> None:
@@ -173,7 +225,7 @@ def train(options: argparse.Namespace) -> None:
         phase(trainer, [trainer.vocoder], trainer.spectral_objective, config, options, options.name)
     if options.gan_minutes > 0:
         weights, _ = loop.load_weights(options.work / f"{options.name}.safetensors")
-        trainer.vocoder = Vocoder(CONFIG).to(options.device)
+        trainer.vocoder = trainer.plain(CONFIG)
         trainer.vocoder.load_state_dict(weights)
         config = replace(
             loop.config_of(options, **common), minutes=options.gan_minutes, learning_rate=options.gan_rate,
@@ -225,14 +277,14 @@ def evaluate(options: argparse.Namespace) -> None:
     corpus, log_mel = data.Corpus(options.work), LogMel()
     rows: dict[str, list[dict[str, float]]] = {}
     for item in [item for item in corpus.having(data.F0) if item.held_out][: options.count]:
-        mel, pitch, true = load_crops(corpus, [data.Crop(item, 0, item.tokens)], [data.MEL], "cpu")
-        guess = vocoder.f0(mel)
-        noise = torch.randn(1, true.shape[1], vocoder.config.harmonics, generator=torch.manual_seed(0))
-        made = {name: vocoder.decode(mel, vocoder.excitation(f0, noise)) for name, f0 in
-                (("true", pitch), ("predicted", guess))}  # fmt: skip
-        rows.setdefault(item.voice, []).append(scores(log_mel, true, made, pitch, guess))
+        crop = load_crops(corpus, [data.Crop(item, 0, item.tokens)], [data.MEL], "cpu")
+        guess = vocoder.f0(crop.mel)
+        noise = torch.randn(1, crop.true.shape[1], vocoder.config.harmonics, generator=torch.manual_seed(0))
+        made = {name: vocoder.decode(crop.mel, vocoder.excitation(f0, noise)) for name, f0 in
+                (("true", crop.pitch), ("predicted", guess))}  # fmt: skip
+        rows.setdefault(item.voice, []).append(scores(log_mel, crop.true, made, crop.pitch, guess))
         if options.wav:
-            write_wav(options.wav, item, made["predicted"][0], true[0])
+            write_wav(options.wav, item, made["predicted"][0], crop.true[0])
     for voice, found in sorted(rows.items()):
         means = {name: np.mean([one[name] for one in found]) for name in found[0]}
         print(voice, len(found), " ".join(f"{name} {value:.3f}" for name, value in means.items()))
@@ -270,20 +322,23 @@ def write_wav(folder: Path, item: data.Utterance, made: Tensor, true: Tensor) ->
 
 
 def main() -> None:
-    """`python -m recipes.builtin_voice.vocoder train|eval --work DIR`."""
+    """`python -m recipes.builtin_voice.vocoder phases|train|eval --work DIR`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["train", "eval"])
+    parser.add_argument("command", choices=["phases", "train", "eval"])
+    parser.add_argument("--processes", type=int, default=2, help="of phases")
+    parser.add_argument("--polarity", type=float, default=1.0, help="of phases: -1 for Kokoro")
     loop.add_options(parser, batch=12, learning_rate=1.5e-3, minutes=20.0)
     parser.add_argument("--crop-tokens", type=int, default=14)
     parser.add_argument("--gan-minutes", type=float, default=0.0, help="second phase, from NAME.safetensors")
     parser.add_argument("--gan-rate", type=float, default=3e-4)
     parser.add_argument("--flow-mels", action="store_true", help="most of what is heard comes from the flow")
+    parser.add_argument("--in-step", action="store_true", help="learn the wave, its phase from `phases`")
     parser.add_argument("--start-from", type=Path, help="weights to begin with, instead of random ones")
     parser.add_argument("--name", default="vocoder", help="of the weights, in the work folder")
     parser.add_argument("--count", type=int, default=40, help="eval: held-out utterances")
     parser.add_argument("--wav", type=Path)
     options = parser.parse_args()
-    {"train": train, "eval": evaluate}[options.command](options)
+    {"phases": derive_phases, "train": train, "eval": evaluate}[options.command](options)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from cosyrt.units import MelSpec
 from recipes.builtin_voice import corpus as data
 from recipes.builtin_voice import vocoder
 from recipes.builtin_voice.pitch import track
-from recipes.builtin_voice.spectral import LogMel, stft_distance
+from recipes.builtin_voice.spectral import LogMel, stft_distance, wave_distance
 from tests.recipes import tiny_corpus
 
 CONFIG = VocoderConfig(
@@ -24,12 +24,13 @@ CONFIG = VocoderConfig(
 )  # fmt: skip
 
 
-@pytest.fixture
-def trainer(tmp_path: Path) -> vocoder.Trainer:
+@pytest.fixture(params=[False, True], ids=["free", "in step"])
+def trainer(tmp_path: Path, request: pytest.FixtureRequest) -> vocoder.Trainer:
     corpus = tiny_corpus.write(tmp_path)
     data.derive(corpus, data.F0, track, 1)
+    data.derive(corpus, data.PHASE, vocoder.phase_of, 1)
     options = argparse.Namespace(
-        seed=0, device="cpu", batch=2, crop_tokens=6, start_from=None, flow_mels=False
+        seed=0, device="cpu", batch=2, crop_tokens=6, start_from=None, flow_mels=False, in_step=request.param
     )
     return vocoder.Trainer(corpus, CONFIG, options)
 
@@ -46,6 +47,23 @@ def test_stft_distance_is_zero_only_for_the_same_sound() -> None:
     tone = torch.from_numpy(tiny_corpus.tone(10))[None]
     assert float(stft_distance(tone, tone)) == 0
     assert float(stft_distance(2 * tone, tone)) > 0.5
+
+
+def test_the_wave_counts_where_there_is_voice() -> None:
+    """Nothing between equals, one for silence, more for the opposite; no say where nobody speaks."""
+    tone = torch.from_numpy(tiny_corpus.tone(10))[None]
+    voiced = torch.full((1, 20), tiny_corpus.PITCH_HZ)
+    assert float(wave_distance(tone, tone, voiced)) < 0.01
+    assert float(wave_distance(0 * tone, tone, voiced)) == pytest.approx(1, abs=0.05)
+    assert float(wave_distance(-tone, tone, voiced)) == pytest.approx(2, abs=0.05)
+    assert float(wave_distance(-tone, tone, 0 * voiced)) == 0
+
+
+def test_what_is_learned_in_step_runs_without(trainer: vocoder.Trainer) -> None:
+    """The weights are the runtime's own, whatever source they were trained with."""
+    runtime = vocoder.Vocoder(CONFIG)
+    runtime.load_state_dict(trainer.vocoder.state_dict())
+    assert runtime(torch.zeros(1, 80, 5)).shape == (1, 2400)
 
 
 def test_vocoder_and_critic_each_get_only_their_own_gradient(trainer: vocoder.Trainer) -> None:
@@ -69,8 +87,9 @@ def test_training_files_load_as_the_runtime_vocoder(tmp_path: Path, monkeypatch:
     options = argparse.Namespace(
         work=tmp_path, minutes=1.0, gan_minutes=1.0, steps=1, batch=2, learning_rate=1e-3, gan_rate=1e-4,
         threads=1, device="cpu", seed=0, fresh=False, crop_tokens=6, start_from=None, flow_mels=False,
-        name="vocoder",
+        name="vocoder", in_step=True, processes=1, polarity=1.0,
     )  # fmt: skip
+    vocoder.derive_phases(options)
     vocoder.train(options)
     made = vocoder.load(tmp_path / "vocoder_gan.safetensors")
     assert made.config == CONFIG
