@@ -1,8 +1,8 @@
 """Write the training data of the built-in voice: `python -m recipes.builtin_voice.data --work DIR`.
 
-Chunks of utterances, one language after the other, are spoken by the teachers in parallel and appended in
-order, so what is there is always balanced and complete. Running it again goes on where it stopped. Chunk n
-is the same whenever and wherever it is made.
+Chunks of utterances, one voice after the other, are spoken by the teachers in parallel and appended in order,
+so what is there is always balanced and complete. Running it again goes on where it stopped. Chunk n is the
+same whenever and wherever it is made.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from cosyrt.text.pronounce import ArpabetPinyin
 from cosyrt.units import MelSpec
 from recipes.builtin_voice import texts_en, texts_zh
 from recipes.builtin_voice.align import unit_ends
+from recipes.builtin_voice.kokoro import LANGUAGES, Kokoro
 from recipes.builtin_voice.teacher import SAMPLE_HZ, Espeak, Flite, Speech, TeacherError
 
 CHUNK_UTTERANCES = 300
@@ -45,22 +46,55 @@ class Chunk:
     mel: NDArray[np.float16]  # [M, 80]
 
 
-class Maker:
-    """Makes chunks of one language; one lives in each process."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Who speaks, in turns."""
 
-    def __init__(self, language: str) -> None:
-        self.language = language
-        self.teacher: Flite | Espeak = Flite() if language == "en" else Espeak()
-        self.words: Any = texts_en.load_words(self.teacher.reads) if isinstance(self.teacher, Flite) else None
-        self.words = self.words or texts_zh.load_phrases()
+    voices: tuple[str, ...] = ("rms", "cmn")  # flite's, espeak-ng's, or any of Kokoro's
+    styles: Path | None = None  # where Kokoro's voices are
+    utterances: int = CHUNK_UTTERANCES  # of a chunk: what is lost when a run is stopped
+
+    @property
+    def languages(self) -> set[str]:
+        """What is spoken."""
+        return {language_of(voice) for voice in self.voices}
+
+
+def language_of(voice: str) -> str:
+    """`en` or `zh`, by the name of the voice."""
+    return {Flite.name: "en", Espeak.name: "zh"}.get(voice) or LANGUAGES[voice[0]]
+
+
+def teacher_of(voice: str, styles: Path | None) -> Flite | Espeak | Kokoro:
+    """Who has that voice."""
+    if voice in (Flite.name, Espeak.name):
+        return Flite() if voice == Flite.name else Espeak()
+    if styles is None:
+        raise TeacherError(f"{voice} is a voice of Kokoro; give --styles, the folder of its voices")
+    return Kokoro(voice, styles)
+
+
+class Maker:
+    """Makes chunks of one voice; one lives in each process."""
+
+    def __init__(self, voice: str, styles: Path | None = None) -> None:
+        self.language = language_of(voice)
+        self.teacher = teacher_of(voice, styles)
+        self.words: Any = self._words()
         self.pronounce = ArpabetPinyin()
-        lines = (HELD_OUT / f"sentences_{language}.txt").read_text(encoding="utf-8").splitlines()
+        lines = (HELD_OUT / f"sentences_{self.language}.txt").read_text(encoding="utf-8").splitlines()
         self.held_out = {tuple(self.pronounce(line)) for line in lines}
 
-    def chunk(self, number: int) -> Chunk:
-        """Chunk `number`; its utterances have the ids from number · CHUNK_UTTERANCES on, some left out."""
+    def _words(self) -> Any:
+        """What texts are made of: words that teacher and dictionary read alike; Kokoro is told how."""
+        if self.language == "zh":
+            return texts_zh.load_phrases()
+        return texts_en.load_words(self.teacher.reads if isinstance(self.teacher, Flite) else None)
+
+    def chunk(self, number: int, utterances: int) -> Chunk:
+        """Chunk `number`; its utterances have the ids from number · utterances on, some left out."""
         records, audio = [], []
-        for identity in range(number * CHUNK_UTTERANCES, (number + 1) * CHUNK_UTTERANCES):
+        for identity in range(number * utterances, (number + 1) * utterances):
             spoken = self._utterance(identity)
             if spoken:
                 records.append(spoken[0])
@@ -113,20 +147,21 @@ def _whole_tokens(speech: Speech) -> NDArray[np.int16]:
 
 
 @functools.cache
-def _maker(language: str) -> Maker:
-    return Maker(language)
+def _maker(voice: str, styles: Path | None) -> Maker:
+    return Maker(voice, styles)
 
 
-def make_chunk(number: int, languages: Sequence[str]) -> Chunk:
-    """Chunk `number`: the languages take turns."""
-    return _maker(languages[number % len(languages)]).chunk(number)
+def make_chunk(number: int, plan: Plan) -> Chunk:
+    """Chunk `number`: the voices take turns."""
+    return _maker(plan.voices[number % len(plan.voices)], plan.styles).chunk(number, plan.utterances)
 
 
 class Store:
     """The files of a data set, appended to a chunk at a time; see `corpus.py` for reading them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, utterances: int = CHUNK_UTTERANCES) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._utterances = utterances
         self._index = folder / "utterances.jsonl"
         self._audio, self._mel = folder / "audio.i16", folder / "mel.f16"
         self.samples, self.next_chunk = 0, 0
@@ -147,7 +182,7 @@ class Store:
 
     def _count(self, record: dict[str, Any]) -> None:
         self.samples = record["start_sample"] + record["samples"]
-        self.next_chunk = record["id"] // CHUNK_UTTERANCES + 1
+        self.next_chunk = record["id"] // self._utterances + 1
         self.seconds[record["lang"]] = self.seconds.get(record["lang"], 0.0) + record["samples"] / SAMPLE_HZ
 
     def append(self, chunk: Chunk) -> None:
@@ -171,7 +206,7 @@ def _truncate(file: Path, size_bytes: int) -> None:
         stream.truncate(size_bytes)
 
 
-def _chunks(first: int, languages: Sequence[str], processes: int) -> Iterator[Chunk]:
+def _chunks(first: int, plan: Plan, processes: int) -> Iterator[Chunk]:
     """Chunks in order, from `first` on without end, each process one ahead."""
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         waiting: list[Future[Chunk]] = []
@@ -179,25 +214,25 @@ def _chunks(first: int, languages: Sequence[str], processes: int) -> Iterator[Ch
         try:
             while True:
                 while len(waiting) <= processes:
-                    waiting.append(pool.submit(make_chunk, number, languages))
+                    waiting.append(pool.submit(make_chunk, number, plan))
                     number += 1
                 yield waiting.pop(0).result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def write(folder: Path, languages: Sequence[str], hours: float, processes: int) -> None:
+def write(folder: Path, plan: Plan, hours: float, processes: int) -> None:
     """Add chunks until every language has that many hours."""
-    store, started = Store(folder), time.monotonic()
+    store, started = Store(folder, plan.utterances), time.monotonic()
     before_s = sum(store.seconds.values())
-    for chunk in _chunks(store.next_chunk, languages, processes):
-        if all(store.seconds.get(language, 0.0) >= hours * 3600 for language in languages):
+    for chunk in _chunks(store.next_chunk, plan, processes):
+        if all(store.seconds.get(language, 0.0) >= hours * 3600 for language in plan.languages):
             return
         store.append(chunk)
         total_s = sum(store.seconds.values())
         speed = (total_s - before_s) / (time.monotonic() - started)
         parts = ", ".join(f"{language} {seconds / 3600:.2f} h" for language, seconds in store.seconds.items())
-        print(f"{parts}; {speed:.0f} times real time", flush=True)
+        print(f"{parts}; {speed:.1f} times real time", flush=True)
 
 
 def main() -> None:
@@ -205,10 +240,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Speak and write the training data of the built-in voice.")
     parser.add_argument("--work", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--hours", type=float, default=10.0, help="hours of each language")
-    parser.add_argument("--lang", default="en,zh", help="languages, separated by commas")
+    parser.add_argument("--voices", default="rms,cmn", help="who speaks in turns: also Kokoro's, as af_heart")
+    parser.add_argument("--styles", type=Path, help="folder of Kokoro's voices")
+    parser.add_argument("--chunk", type=int, default=CHUNK_UTTERANCES, help="utterances written at once")
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
-    write(given.work, given.lang.split(","), given.hours, given.processes)
+    plan = Plan(voices=tuple(given.voices.split(",")), styles=given.styles, utterances=given.chunk)
+    write(given.work, plan, given.hours, given.processes)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Stage:
 
 
 STAGES = (
-    Stage("data", "data", ("--hours", "12", "--lang", "en,zh", "--processes", "2")),
+    Stage("data", "data", ("--hours", "12", "--processes", "2")),
     Stage("features", "tokenizer", ("prepare", "--processes", "2"), ("data",)),
     Stage("speaker", "speaker", ("train",), ("data",), 2),
     Stage("voices", "speaker", ("voices",), ("speaker",)),

@@ -97,7 +97,7 @@ class Flite:
             phones, ends = self._segments(utterance)
         finally:
             self._flite.delete_utterance(utterance)
-        return _finish(samples, rate_hz, self.gain, phones, ends, [-1] * len(phones))
+        return finished(samples, rate_hz, self.gain, phones, ends, [-1] * len(phones))
 
     def _segments(self, utterance: int) -> tuple[list[str], list[float]]:
         phones, ends = [], []
@@ -162,7 +162,7 @@ class Espeak:
         samples = np.concatenate(self._chunks)
         phones, starts, syllables = self._segments()
         ends = [start / self._rate_hz for start in [*starts[1:], len(samples)]]
-        return _finish(samples, self._rate_hz, self.gain, phones, ends, syllables)
+        return finished(samples, self._rate_hz, self.gain, phones, ends, syllables)
 
     def _segments(self) -> tuple[list[str], list[int], list[int]]:
         """Phones, their start samples and syllables; `_|`, a gap before a sound, belongs to that sound."""
@@ -214,7 +214,7 @@ def _syllable(initial: str, final: str) -> str:
     return initial + _SHORT.get(final, final)
 
 
-def _finish(
+def finished(
     samples: NDArray[np.int16],  # [N]
     rate_hz: int,
     gain: float,

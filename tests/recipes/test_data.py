@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recipes.builtin_voice.data import CHUNK_UTTERANCES, Chunk, Store
+from recipes.builtin_voice.data import CHUNK_UTTERANCES, Chunk, Plan, Store, teacher_of
+from recipes.builtin_voice.teacher import TeacherError
 
 
 def _chunk(number: int, lang: str) -> Chunk:
@@ -51,3 +52,18 @@ def test_lost_audio_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "audio.i16").write_bytes(b"")
     with pytest.raises(SystemExit, match="shorter than the index"):
         Store(tmp_path)
+
+
+def test_smaller_chunks_lose_less(tmp_path: Path) -> None:
+    """A slow teacher's chunks may be of another size: the next one follows all the same."""
+    store = Store(tmp_path, utterances=30)
+    store.append(Chunk([{"id": 61, "lang": "en", "samples": 960, "frames": 2}], np.zeros(960, np.int16),
+                       np.zeros((2, 80), np.float16)))  # fmt: skip
+    assert store.next_chunk == Store(tmp_path, utterances=30).next_chunk == 3
+
+
+def test_a_voice_has_its_language_and_its_teacher() -> None:
+    """Kokoro's by the first letter of their names; without its styles it cannot speak."""
+    assert Plan().languages == Plan(voices=("af_heart", "zm_yunxi")).languages == {"en", "zh"}
+    with pytest.raises(TeacherError, match="--styles"):
+        teacher_of("af_heart", None)
