@@ -18,7 +18,7 @@ USES = {
 from cosyrt.lab.doctor.packages import _answer
 from cosyrt.machine.probe import this_machine
 from cosyrt.voice.reference import _session
-this_machine(), _answer(), _session({campplus!r}, 0)
+this_machine(), _answer(), _session({campplus!r}, 0, 0)
 """,
     "openvino": """
 import torch
