@@ -79,7 +79,8 @@ def given(module: VelocityGraph, frames: int, past: int) -> tuple[Tensor, ...]:
     slots = [torch.randn(shape, generator=draw) for shape in shapes]
     mask = attention_mask(torch.ones(ROWS, past + frames).bool(), 50, past)
     time = module.timed(torch.full((ROWS,), 0.3))
-    return (x, torch.ones(ROWS, 1, frames), mask, mu, time, x[:, :, 0], prompt, *slots)
+    positions = module.positions(past, past + frames)
+    return (x, torch.ones(ROWS, 1, frames), mask, mu, time, x[:, :, 0], prompt, *positions, *slots)
 
 
 @pytest.mark.slow
