@@ -67,11 +67,25 @@ def distribution(
     full = logp.softmax(-1)
     p, candidate = full.topk(min(config.top_k, full.shape[-1]), dim=-1)
     q = nucleus(p, config)
+    tolerated = ceil(config.window * config.tolerance)  # whole: float32 would round a tiny one to nothing
+    repeats = (recent[:, None] == candidate[:, :, None]).sum(-1) >= tolerated
+    # On other devices the question would wait for the answer; where nothing is handed on, this is the result.
+    if repeats.device.type == "cpu" and not repeats.any():
+        return torch.zeros_like(full).scatter_(1, candidate, q)
+    return hand_on(full, p, candidate, q, repeats)
+
+
+def hand_on(
+    full: Tensor,  # [B, V] probabilities without a nucleus
+    p: Tensor,  # [B, K] those of the most likely tokens, in falling order
+    candidate: Tensor,  # [B, K] the most likely tokens
+    q: Tensor,  # [B, K] their probabilities in the nucleus
+    repeats: Tensor,  # bool [B, K] where the window holds a candidate too often
+) -> Tensor:  # [B, V]
+    """Give the probability of each repeated token of the nucleus to all other tokens."""
     others = 1 - p
     # The difference loses its digits where one token is nearly certain: there the others are added up.
     others[:, :1] = full.scatter(1, candidate[:, :1], 0.0).sum(1, keepdim=True)
-    tolerated = ceil(config.window * config.tolerance)  # whole: float32 would round a tiny one to nothing
-    repeats = (recent[:, None] == candidate[:, :, None]).sum(-1) >= tolerated
     leaves = repeats & (others >= torch.finfo(others.dtype).tiny)
     handed_on = torch.where(leaves, q / others, 0.0).double()  # what one takes from the sum can be most of it
     total = handed_on.sum(-1, keepdim=True)
@@ -84,8 +98,10 @@ def uniforms(
     device: torch.device,
 ) -> Tensor:  # float32 [B], from 0 to 1, 1 excluded
     """One uniform number a row, from the generator of its own utterance."""
+    numbers = [torch.rand(1, generator=rng) for rng in rngs]
+    row = numbers[0] if len(numbers) == 1 else torch.cat(numbers)
     # Blocking, the copy would wait for all that the device was asked before.
-    return torch.cat([torch.rand(1, generator=rng) for rng in rngs]).to(device, non_blocking=True)
+    return row.to(device, non_blocking=True)
 
 
 def pick(

@@ -29,13 +29,15 @@ from cosyrt.models.kv_cache import KeyValueCache
 class LanguageModelReader:
     """Reads the inputs of one decoder; makes its cache, and a larger one when that is full."""
 
-    def __init__(self, stages: Stages, device: torch.device) -> None:
-        self.stages, self.device = stages, device
+    def __init__(
+        self, stages: Stages, device: torch.device, positions: int = FIRST_POSITIONS
+    ) -> None:  # `positions` of the first cache
+        self.stages, self.device, self.positions = stages, device, positions
         self.cache: KeyValueCache | None = None
 
-    def read(self, given: Input, positions: int = FIRST_POSITIONS) -> Tensor:  # [1, V]
-        """Log-probabilities of the token after the input; `positions` are for the first cache."""
-        cache = self.cache = self._with_room(given.end, positions)
+    def read(self, given: Input) -> Tensor:  # [1, V]
+        """Log-probabilities of the token after the input."""
+        cache = self.cache = self._with_room(given.end)
         match given:
             case PrefillInput():
                 return self._prefill(given, cache)
@@ -61,10 +63,10 @@ class LanguageModelReader:
         mask = torch.arange(given.end, device=self.device) <= positions[0, :, None]
         return self.stages.read(numbers, kinds, positions, mask[None, None], cache)
 
-    def _with_room(self, end: int, positions: int) -> KeyValueCache:
+    def _with_room(self, end: int) -> KeyValueCache:
         """The cache, made or grown so that it has room up to that position."""
         if self.cache is None:
-            return self.stages.new_cache(1, max(positions, end))
+            return self.stages.new_cache(1, max(self.positions, end))
         if end <= self.cache.positions:
             return self.cache
         return self.cache.grown(max(2 * self.cache.positions, end))
@@ -78,13 +80,14 @@ def speech_tokens(
     text: Iterable[int] = (),
 ) -> Iterator[int]:
     """Yield the speech tokens of one utterance as they are picked; text is asked for when it is needed."""
-    reader, config, words = LanguageModelReader(stages, device), decoder.config, iter(text)
+    reader = LanguageModelReader(stages, device, decoder.cache_positions)
+    config, words = decoder.config, iter(text)
     recent = torch.full((1, config.sampling.window), NOTHING, device=device)
     while (given := decoder.next_input()) is not Pause.FINISHED:
         if given is Pause.AWAITS_TEXT:
             _push_next(decoder, words)
             continue
-        logp = allowed(reader.read(given, decoder.cache_positions), [decoder.stops], config)
+        logp = allowed(reader.read(given), [decoder.stops], config)
         token = pick(distribution(logp, recent, config.sampling), uniforms([rng], device))
         spoken = decoder.accept(int(token))
         if spoken is not None:

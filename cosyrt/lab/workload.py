@@ -167,12 +167,12 @@ def read_probabilities(
 
 def _forced(model: Model, stages: Stages, decoder: Decoder, speech: list[int]) -> Tensor:  # [S, V]
     """Log-probabilities at each place of given speech tokens, which the decoder accepts as if picked."""
-    reader, found = LanguageModelReader(stages, model.device), []
+    reader, found = LanguageModelReader(stages, model.device, decoder.cache_positions), []
     for token in speech:
         given = decoder.next_input()
         if isinstance(given, Pause):
             break
-        found.append(reader.read(given, decoder.cache_positions))
+        found.append(reader.read(given))
         decoder.accept(token)
     return torch.cat(found)
 

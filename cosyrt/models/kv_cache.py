@@ -10,8 +10,8 @@ Shapes: B rows · C positions · G key/value heads · E head width · L layers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Protocol, Self, runtime_checkable
+from dataclasses import dataclass, field, fields, replace
+from typing import Generic, Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -122,7 +122,7 @@ class PlainCache(KeyValueCache):
 
     def tensors(self) -> list[Tensor]:
         """Every tensor, in the order of the fields."""
-        return [getattr(self, field.name) for field in fields(self)]
+        return [getattr(self, each.name) for each in fields(self)]
 
 
 @dataclass(slots=True, eq=False)
@@ -133,3 +133,49 @@ class RelativeCache(PlainCache):
     """
 
     distances: Tensor  # [L, 1, G, C, E] the distance n at position n
+
+
+Inner = TypeVar("Inner", bound=KeyValueCache)
+
+
+@dataclass(slots=True, eq=False)
+class WrappedCache(KeyValueCache, Generic[Inner]):
+    """A cache, or a view of some of its rows, inside the cache of a backend.
+
+    A backend adds what its graphs need, says how a cache grows, and hands out views by `first` and `row`.
+    """
+
+    plain: Inner  # the rows of this view
+    start: int = field(default=0, kw_only=True)  # first row of this view
+
+    @property
+    def rows(self) -> int:
+        """Sequences there is room for."""
+        return self.plain.rows
+
+    @property
+    def positions(self) -> int:
+        """Positions there is room for in each row."""
+        return self.plain.positions
+
+    @property
+    def bytes(self) -> int:
+        """Size in bytes."""
+        return self.plain.bytes
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the numbers that are kept."""
+        return self.plain.dtype
+
+    def first(self, rows: int) -> Self:
+        """A view of the first rows; it shares memory with this cache."""
+        return replace(self, plain=self.plain.first(rows))
+
+    def row(self, index: int) -> Self:
+        """A view of one row; it shares memory with this cache."""
+        return replace(self, plain=self.plain.row(index), start=self.start + index)
+
+    def layers(self) -> Sequence[tuple[Tensor, ...]]:
+        """Keys and values of the plain cache, layer by layer."""
+        return self.plain.layers()

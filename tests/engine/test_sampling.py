@@ -13,7 +13,16 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cosyrt.checkpoint.hyperyaml import Tagged
-from cosyrt.engine.sampling import NOTHING, SamplingConfig, distribution, nucleus, pick, remember, uniforms
+from cosyrt.engine.sampling import (
+    NOTHING,
+    SamplingConfig,
+    distribution,
+    hand_on,
+    nucleus,
+    pick,
+    remember,
+    uniforms,
+)
 
 # Steps of 1/8 keep the order certain in float32.
 LOGITS = st.lists(st.integers(-80, 80), min_size=1, max_size=60, unique=True).map(
@@ -224,6 +233,19 @@ def test_settings_come_from_the_description() -> None:
     )
 
 
+def test_the_short_way_without_repetition_changes_nothing() -> None:
+    """Where no candidate was said too often, handing on gives the nucleus itself, bit by bit."""
+    config = SamplingConfig()
+    logp = torch.randn(8, 200, generator=generator()).mul(3).log_softmax(-1)
+    full = logp.softmax(-1)
+    p, candidate = full.topk(config.top_k, dim=-1)
+    never = torch.zeros_like(candidate, dtype=torch.bool)
+
+    found = distribution(logp, torch.full((8, 10), NOTHING), config)
+
+    assert torch.equal(found, hand_on(full, p, candidate, nucleus(p, config), never))
+
+
 def test_nothing_is_read_back_while_sampling() -> None:
     """No number goes to the host: on a GPU each would wait for all that was asked before."""
 
@@ -232,10 +254,11 @@ def test_nothing_is_read_back_while_sampling() -> None:
             assert func not in READ_BACK, f"{func} waits for the device"
             return func(*args, **(kwargs or {}))
 
-    logp = torch.randn(3, 40, generator=generator()).log_softmax(-1)
-    recent, rngs = torch.full((3, 10), NOTHING), [generator(seed) for seed in range(3)]
+    meta = torch.device("meta")  # not the host, where a question costs nothing
+    logp, rngs = torch.empty(3, 40, device=meta), [generator(seed) for seed in range(3)]
+    recent = torch.full((3, 10), NOTHING, device=meta)
     with Watched():
-        token = pick(distribution(logp, recent, SamplingConfig()), uniforms(rngs, CPU))
+        token = pick(distribution(logp, recent, SamplingConfig()), uniforms(rngs, meta))
         recent = remember(recent, token)
 
     with pytest.raises(AssertionError, match="waits for the device"), Watched():

@@ -10,17 +10,16 @@ Shapes: B rows · K positions that a step is shown · V speech vocabulary with s
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from threading import Lock
-from typing import Self
 
 import torch
 from torch import Tensor
 
 from cosyrt.engine.language_stages import NewCache, Step
-from cosyrt.models.kv_cache import KeyValueCache
+from cosyrt.models.kv_cache import KeyValueCache, WrappedCache
 
 LEAST_POSITIONS = 256  # places have this capacity, or twice, four times … of it
 
@@ -69,45 +68,11 @@ class Lease:
 
 
 @dataclass(slots=True, eq=False)
-class GraphCache(KeyValueCache):
+class GraphCache(WrappedCache[KeyValueCache]):
     """A cache at a place, or a view of some of its rows."""
 
     places: Places
     lease: Lease
-    plain: KeyValueCache  # the rows of this view
-    start: int = 0  # first row of this view
-
-    @property
-    def rows(self) -> int:
-        """Sequences there is room for."""
-        return self.plain.rows
-
-    @property
-    def positions(self) -> int:
-        """Positions there is room for in each row."""
-        return self.plain.positions
-
-    @property
-    def bytes(self) -> int:
-        """Size in bytes."""
-        return self.plain.bytes
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the numbers that are kept."""
-        return self.plain.dtype
-
-    def first(self, rows: int) -> Self:
-        """A view of the first rows; it shares memory with this cache."""
-        return replace(self, plain=self.plain.first(rows))
-
-    def row(self, index: int) -> Self:
-        """A view of one row; it shares memory with this cache."""
-        return replace(self, plain=self.plain.row(index), start=self.start + index)
-
-    def layers(self) -> Sequence[tuple[Tensor, ...]]:
-        """Keys and values, layer by layer, at their place."""
-        return self.plain.layers()
 
     def grown(self, positions: int) -> GraphCache:
         """A copy at a larger place."""
@@ -132,7 +97,7 @@ class Places:
             idle = self.free.setdefault(size, [])
             place = idle.pop() if idle else Place(self.make(*size), self.plain, self.record)
         place.cache.clear()
-        return GraphCache(self, Lease(place, idle), place.cache)
+        return GraphCache(place.cache, self, Lease(place, idle))
 
     @torch.inference_mode()
     def step(self, token: Tensor, position: Tensor, mask: Tensor, cache: KeyValueCache) -> Tensor:  # [B, V]

@@ -10,13 +10,12 @@ L layers · G key/value heads · E head width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-import torch
 from torch import Tensor
 
-from cosyrt.models.kv_cache import KeyValueCache, PlainCache
+from cosyrt.models.kv_cache import PlainCache, WrappedCache
 
 BLOCK = 64  # positions by which the copy grows; between two growths a graph sees one shape
 
@@ -60,12 +59,10 @@ class ContiguousCopy:
 
 
 @dataclass(slots=True, eq=False)
-class GrowingCache(KeyValueCache):
+class GrowingCache(WrappedCache[PlainCache]):
     """A plain cache, or a view of some of its rows, and the contiguous copy of its first positions."""
 
-    plain: PlainCache  # the rows of this view
     copy: ContiguousCopy  # of all rows
-    start: int = 0  # first row of this view
 
     @classmethod
     def of(cls, plain: PlainCache) -> Self:
@@ -73,32 +70,9 @@ class GrowingCache(KeyValueCache):
         return cls(plain, ContiguousCopy(plain))
 
     @property
-    def rows(self) -> int:
-        """Sequences there is room for."""
-        return self.plain.rows
-
-    @property
-    def positions(self) -> int:
-        """Positions there is room for in each row."""
-        return self.plain.positions
-
-    @property
     def bytes(self) -> int:
         """Size in bytes, the copy included."""
         return self.plain.bytes + sum(side[:, self._slice].nbytes for side in self.copy.sides)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the numbers that are kept."""
-        return self.plain.dtype
-
-    def first(self, rows: int) -> Self:
-        """A view of the first rows; it shares memory with this cache."""
-        return replace(self, plain=self.plain.first(rows))
-
-    def row(self, index: int) -> Self:
-        """A view of one row; it shares memory with this cache."""
-        return replace(self, plain=self.plain.row(index), start=self.start + index)
 
     def layers(self) -> Sequence[tuple[Tensor, ...]]:
         """Keys and values of the plain cache; whoever has them may write, so the copy is made anew."""

@@ -137,10 +137,11 @@ def test_text_is_read_while_it_is_spoken() -> None:
     networks = networks_with(0.0)
     plain = eager(networks)
     fast = compiled_stages("llm", networks, plain, Compiler())
-    readers, start = [LanguageModelReader(stages, torch.device("cpu")) for stages in (plain, fast)], 0
+    cpu, start = torch.device("cpu"), 0
+    readers = [LanguageModelReader(stages, cpu, positions=7) for stages in (plain, fast)]
     for part in range(7, 42, 7):
         given = ReadInput(list(range(part)), [SPEECH] * part, start)
-        want, got = (reader.read(given, positions=7) for reader in readers)
+        want, got = (reader.read(given) for reader in readers)
         start = given.end
 
         torch.testing.assert_close(got, want, atol=1e-4, rtol=0)
