@@ -7,64 +7,29 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cosyrt.arguments import check_kind, checked_items, mono_floats, path_of, shown, write_open
+from cosyrt.encoders import encode
 from cosyrt.errors import AudioError, UsageError, one_line
 from cosyrt.files import replace_file
+from cosyrt.labels import Label
 from cosyrt.sound_file import read_sound
 from cosyrt.sound_source import Openable
 
 Samples = NDArray[np.float32]
 Source = str | PathLike[str] | BinaryIO | bytes | bytearray | memoryview  # a file, or what is in it
 
-_FULL_SCALE = 32_767
 _HIGHEST_HZ = 2**31 - 1  # that a file's header can state
 _WHOLE_IN_NOTEBOOK_S = 60
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
-    """A file format to write audio in: by libsndfile when `codec` is empty, by FFmpeg otherwise.
-
-    `rates` are what the codec can hold; other audio is resampled to the next one above.
-    """
-
-    container: str
-    codec: str = ""
-    rates: tuple[int, ...] = ()
-    options: tuple[tuple[str, str], ...] = ()
-    bit_rate: int = 0
-
-
-_MPEG_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-# One Ogg page per 20 ms: with FFmpeg's default a player hears nothing until two seconds are encoded.
-_OPUS = Format(
-    container="ogg",
-    codec="libopus",
-    rates=(8_000, 12_000, 16_000, 24_000, 48_000),
-    options=(("page_duration", "20000"),),
-    bit_rate=48_000,
-)
-FORMATS: dict[str, Format] = {
-    "wav": Format(container="WAV"),
-    "flac": Format(container="FLAC"),
-    "pcm": Format(container="RAW"),
-    "ogg": _OPUS,
-    "opus": _OPUS,
-    "mp3": Format(container="mp3", codec="libmp3lame", rates=_MPEG_RATES, bit_rate=64_000),
-    "m4a": Format(container="ipod", codec="aac", rates=_MPEG_RATES, bit_rate=64_000),
-    "aac": Format(container="adts", codec="aac", rates=_MPEG_RATES, bit_rate=64_000),
-}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -190,21 +155,16 @@ class Audio:
         except (OSError, ValueError) as error:
             raise AudioError(f"cannot write {path}: {_reason(error)}") from error
 
-    def to_bytes(self, format: str) -> bytes:
+    def to_bytes(self, format: str, *, label: Label | None = None) -> bytes:
         """Encode as a whole file in memory; `pcm` is 16-bit little-endian without a header.
+
+        A label says in the file that the speech is synthetic, as `cosyrt.labels` describes.
 
         Raises:
             AudioError: unknown format, one that cannot hold the rate, or nothing to write.
         """
         check_kind(format, str, "the format", "give a str, such as 'wav'")
-        kind = FORMATS.get(format.lower())
-        if kind is None:
-            raise AudioError(f"cannot write audio as {format!r}; use one of {', '.join(FORMATS)}")
-        if not len(self.samples):
-            raise AudioError("there is no audio to write: it has 0 samples")
-        if kind.container == "RAW":
-            return _pcm16(self.samples).tobytes()
-        return _encode(self, kind) if kind.codec else _write_sndfile(self, kind)
+        return encode(self.samples, self.rate, format, label=label)
 
     @classmethod
     def join(cls, parts: Iterable[Audio]) -> Audio:
@@ -237,42 +197,3 @@ def _format_of(file: object, format: str | None) -> str:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or one_line(error)
-
-
-def _pcm16(
-    samples: Samples,  # [N]
-) -> NDArray[np.int16]:
-    return np.rint(np.clip(samples, -1.0, 1.0) * _FULL_SCALE).astype("<i2")
-
-
-def _write_sndfile(audio: Audio, kind: Format) -> bytes:
-    import soundfile
-
-    out = io.BytesIO()
-    try:
-        soundfile.write(out, _pcm16(audio.samples), audio.rate, format=kind.container, subtype="PCM_16")
-    except soundfile.LibsndfileError as error:
-        reason = one_line(error.error_string)
-        raise AudioError(
-            f"cannot write {kind.container} at {audio.rate} Hz ({reason}); resample it, such as to 48000"
-        ) from error
-    return out.getvalue()
-
-
-def _encode(audio: Audio, kind: Format) -> bytes:
-    import av
-
-    rate = next((rate for rate in kind.rates if rate >= audio.rate), kind.rates[-1])
-    samples = np.clip(audio.resample(rate).samples, -1.0, 1.0)
-    out = io.BytesIO()
-    with av.open(out, "w", format=kind.container, options=dict(kind.options)) as container:
-        stream: Any = container.add_stream(kind.codec, rate=rate, layout="mono")
-        stream.bit_rate = kind.bit_rate
-        for start in range(0, len(samples), rate):
-            frame = av.AudioFrame.from_ndarray(
-                samples[None, start : start + rate], format="fltp", layout="mono"
-            )
-            frame.sample_rate, frame.pts = rate, start
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return out.getvalue()

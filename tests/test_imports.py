@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 GROUND = {"errors", "arguments", "units", "ranges", "families", "files", "startup"}
-DATA = GROUND | {"audio", "mel", "checkpoint", "machine"}
+DATA = GROUND | {"labels", "formats", "encoders", "audio", "mel", "checkpoint", "machine"}
 SPEECH = DATA | {"text", "voice", "models"}
 
 # What a file or folder of cosyrt may import of cosyrt, beside its own siblings. TOP may import everything but
@@ -28,7 +28,10 @@ ALLOWED: dict[str, set[str]] = {
     "files": {"errors"},
     "sound_source": GROUND,
     "sound_file": GROUND | {"sound_source"},
-    "audio": GROUND | {"sound_file", "sound_source", "playback"},  # to be played
+    "labels": GROUND,
+    "formats": GROUND,
+    "encoders": GROUND | {"formats", "labels"},
+    "audio": GROUND | {"sound_file", "sound_source", "encoders", "labels", "playback"},  # to be played
     "mel": GROUND | {"audio"},
     "checkpoint": GROUND,
     "machine": GROUND,

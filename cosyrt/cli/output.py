@@ -100,7 +100,7 @@ def into_file(path: Path) -> Sink:
     Raises:
         AudioError: no such format, or the file cannot be written: at once, before the work is done.
     """
-    from cosyrt.audio import FORMATS
+    from cosyrt.formats import FORMATS
 
     if path.suffix.removeprefix(".").lower() not in FORMATS:
         raise AudioError(f"{path} names no audio format; end it in .{', .'.join(FORMATS)}")

@@ -1,0 +1,122 @@
+"""Labels of synthetic speech: what a file, a header or a notice says about where it comes from.
+
+China's GB 45438-2025 names a metadata key, `AIGC`, and the fields of its JSON value. Where a reader wants a
+field spelt otherwise, or the producer has a registered code, `LabelSettings` says so.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosyrt.errors import UsageError
+
+KEY = "AIGC"
+HEADER = "X-AIGC"
+COMMENT = "AI-generated speech"
+FIELDS = (
+    "Label",
+    "ContentProducer",
+    "ProduceID",
+    "ReservedCode1",
+    "ContentPropagator",
+    "PropagateID",
+    "ReservedCode2",
+)
+MAX_FIELD_CHARACTERS = 200
+
+# Morse for "AI", short long, short short: the rhythm that GB 45438-2025 asks of an audible notice.
+_RHYTHM = ((1, 1), (3, 3), (1, 1), (1, 4))  # units of each tone and of the silence behind it
+_UNIT_S = 0.07
+_NOTICE_HZ = 880.0
+_NOTICE_LEVEL = 0.12
+_FADE_S = 0.008
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """A label of one piece of speech, as every encoder takes it."""
+
+    text: str  # JSON
+    notice: bool = False  # whether it can be heard, too, before the speech
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The label as an HTTP header: the only place that bare samples have for it."""
+        return {HEADER: quote(self.text, safe='{}":,/ ')}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSettings:
+    """What an operator's labels say.
+
+    Raises:
+        UsageError: a value that is not one short line of text, or a field that the standard does not have.
+    """
+
+    producer: str = "cosyrt"  # a registered producer has a code
+    propagator: str = ""
+    status: str = "1"  # 1: certainly synthetic, 2: possibly, 3: suspected
+    names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # spellings of FIELDS
+    notice: bool = False  # a short tonal signal before the speech
+    optional: bool = False  # whether speech may be made without a label
+
+    def __post_init__(self) -> None:
+        for name in ("producer", "propagator", "status"):
+            _check_line(name, getattr(self, name))
+        for name, spelling in self.names.items():
+            if name not in FIELDS:
+                raise UsageError(f"labels have no field {name!r}; rename one of {', '.join(FIELDS)}")
+            _check_line(name, spelling)
+
+    def label(self, produce_id: str = "") -> Label:
+        """Make the label of one piece of speech; without an id of the operator's it gets a random one."""
+        values = {
+            "Label": self.status,
+            "ContentProducer": self.producer,
+            "ProduceID": produce_id or secrets.token_hex(12),
+            "ContentPropagator": self.propagator,
+        }
+        fields = {self.names.get(name, name): values.get(name, "") for name in FIELDS}
+        return Label(text=json.dumps(fields, ensure_ascii=False, separators=(",", ":")), notice=self.notice)
+
+
+def fields_of(text: str) -> dict[str, str]:
+    """Read the fields of a label, whoever wrote it; what is no JSON object is one field, `text`."""
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        return {"text": text[:MAX_FIELD_CHARACTERS]}
+    return {str(name): str(value)[:MAX_FIELD_CHARACTERS] for name, value in fields.items()}
+
+
+def notice(rate: int) -> NDArray[np.float32]:
+    """Make the audible notice, about a second of soft tones.  → [N]"""
+    return np.concatenate([part for tone, rest in _RHYTHM for part in (_tone(rate, tone), _rest(rate, rest))])
+
+
+def _check_line(name: str, value: str) -> None:
+    if len(value) > MAX_FIELD_CHARACTERS or not value.isprintable():
+        raise UsageError(
+            f"the field {name!r} of labels is {value[:40]!r}; "
+            f"give one line of at most {MAX_FIELD_CHARACTERS} characters"
+        )
+
+
+def _tone(rate: int, units: int) -> NDArray[np.float32]:
+    time_s = np.arange(round(rate * _UNIT_S * units)) / rate
+    fade = np.minimum(1.0, np.minimum(time_s, time_s[::-1]) / _FADE_S)
+    return np.asarray(_NOTICE_LEVEL * fade * np.sin(2 * np.pi * _NOTICE_HZ * time_s), np.float32)
+
+
+def _rest(rate: int, units: int) -> NDArray[np.float32]:
+    return np.zeros(round(rate * _UNIT_S * units), np.float32)
