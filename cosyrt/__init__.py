@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from cosyrt.audio import Audio
     from cosyrt.engine.pipeline import Pipeline, Progress
     from cosyrt.engine.request import Request, SpeakingStyle
+    from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
     from cosyrt.voice.voice import Voice
 
 from cosyrt.errors import (
     ArchiveError,
     AudioError,
+    Busy,
+    Cancelled,
     ConfigError,
     CosyrtError,
+    DeadlineError,
     MissingDependency,
     ModelError,
     ModelNotFound,
@@ -43,14 +47,19 @@ __all__ = [
     "ArchiveError",
     "Audio",
     "AudioError",
+    "Busy",
+    "Cancelled",
     "ConfigError",
     "CosyrtError",
+    "DeadlineError",
     "MissingDependency",
     "ModelError",
     "ModelNotFound",
     "Pipeline",
     "Progress",
     "Request",
+    "Scheduler",
+    "SchedulerConfig",
     "SpeakingStyle",
     "SpeechError",
     "TextError",
@@ -68,6 +77,8 @@ _HOMES = {
     "Pipeline": "cosyrt.engine.pipeline",
     "Progress": "cosyrt.engine.pipeline",
     "Request": "cosyrt.engine.request",
+    "Scheduler": "cosyrt.engine.scheduler",
+    "SchedulerConfig": "cosyrt.engine.scheduler",
     "SpeakingStyle": "cosyrt.engine.request",
     "Voice": "cosyrt.voice.voice",
     "load": "cosyrt.accel.load",

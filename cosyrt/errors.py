@@ -12,7 +12,10 @@ CosyrtError
 ├── VoiceError            a voice that cannot be used                          exit 6
 │   └── VoiceNotFound       no voice of that name
 ├── MissingDependency     an optional package or program is not installed      exit 7
-└── SpeechError           the models failed to make speech                     exit 1
+├── SpeechError           the models failed to make speech                     exit 1
+├── Busy                  too many requests at once; come back later           exit 1
+├── Cancelled             the request was cancelled before its end             exit 1
+└── DeadlineError         the request was not over by its deadline             exit 1
 """
 
 from __future__ import annotations
@@ -99,3 +102,23 @@ class MissingDependency(CosyrtError):
 
 class SpeechError(CosyrtError):
     """The models failed to make speech."""
+
+
+class Busy(CosyrtError):
+    """More requests than can be kept waiting: this one was not taken, and may be asked again."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s  # until there should be a place
+
+    def __reduce__(self) -> tuple[type[Busy], tuple[str, float]]:
+        """Let it be pickled with both of its values."""
+        return type(self), (str(self), self.retry_after_s)
+
+
+class Cancelled(CosyrtError):
+    """The request was cancelled before its end: what was given out of its audio is not all of it."""
+
+
+class DeadlineError(CosyrtError):
+    """The request was not over by its deadline."""

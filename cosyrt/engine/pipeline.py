@@ -14,34 +14,29 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterator, Sized
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from pathlib import Path
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from cosyrt.arguments import check_kind
-from cosyrt.audio import Audio, Source
+from cosyrt.audio import Audio
 from cosyrt.engine.asynchronous import Arriving, in_thread
 from cosyrt.engine.forked import check_usable, stay_usable_when_forked
 from cosyrt.engine.mel_stream import Conditions
 from cosyrt.engine.model import Model
 from cosyrt.engine.pieces import Count, OpenedText, opened, speakable_words, text_pieces
+from cosyrt.engine.prompts import prompt_of
 from cosyrt.engine.request import Request, SpeakingStyle, Text
 from cosyrt.engine.utterance import Utterance
-from cosyrt.errors import UsageError, VoiceError
-from cosyrt.text.normalize import spoken_language
+from cosyrt.engine.voices import Recording, Voices, read_recording
+from cosyrt.errors import UsageError
 from cosyrt.text.split import BY_SENTENCE, readable
 from cosyrt.text.tokenizer import tokenizer_of
 from cosyrt.voice.conversion import recording_tokens
-from cosyrt.voice.encoder import VoiceEncoder
-from cosyrt.voice.library import VoiceLibrary
-from cosyrt.voice.reference import MAX_REFERENCE_S, speech_tokenizer_digest
-from cosyrt.voice.spk2info import voices_of
-from cosyrt.voice.transcript import warn_of_misfit
 from cosyrt.voice.voice import Voice
 
 ENCODED_TEXTS = 256  # that are kept of an utterance
-Recording = Audio | Source  # in memory, a file, or what is in one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,28 +48,18 @@ class Progress:
     seconds: float  # of audio made so far
 
 
-def _read(source: Recording, max_s: float | None = None) -> Audio:
-    return source if isinstance(source, Audio) else Audio.read(source, max_s=max_s)
-
-
-class Pipeline:
+class Pipeline(Voices):
     """A loaded model: says text, streams text, converts speech, makes voices."""
 
     def __init__(self, model: Model) -> None:
-        self.model, self.loaded_by = model, os.getpid()
+        super().__init__(model)
+        self.loaded_by = os.getpid()
         stay_usable_when_forked()
-        folder, settings = model.folder, model.settings
-        self.tokenizer = tokenizer_of(folder, settings.pronunciation, settings.llm.text_vocabulary)
-        self.voices: dict[str, Voice] = voices_of(folder)
-        self.registered = VoiceLibrary()
+        settings = model.settings
+        self.tokenizer = tokenizer_of(model.folder, settings.pronunciation, settings.llm.text_vocabulary)
         # On a CPU the language model and the flow compete for the same cores and gain nothing side by side.
         self.overlap = model.device.type != "cpu"
         self.conditions = Conditions(model.stages, model.device)
-
-    @property
-    def family(self) -> str:
-        """Which CosyVoice: `cosyvoice2`."""
-        return self.model.folder.family
 
     @property
     def device(self) -> str:
@@ -85,83 +70,6 @@ class Pipeline:
     def sample_rate(self) -> int:
         """Samples a second of all audio made here."""
         return self.model.settings.rates.sample_hz
-
-    @cached_property
-    def encoder(self) -> VoiceEncoder:
-        """Turns reference audio into voices; its ONNX sessions are made on first use and kept."""
-        return VoiceEncoder(self.model.folder, self.model.settings.chunking.first_boundary)
-
-    def voice_from(
-        self,
-        audio: Recording,
-        text: str | None,
-        name: str = "reference",
-        *,
-        license: str = "",
-        consent: str = "",
-    ) -> Voice:
-        """A voice from reference audio (1 to 30 s) and its transcript; `registered.add(voice)` keeps it.
-
-        An empty transcript, or None, stands for one that is not known.
-
-        Raises:
-            UsageError: a text, name, license or consent that is no str; audio of no kind that can be read.
-            AudioError: the audio cannot be read or is unfit.
-            ModelError: the folder lacks an encoder or it cannot be used.
-        """
-        for what, given in ("name", name), ("license", license), ("consent", consent), ("text", text or ""):
-            check_kind(given, str, f"the {what} of a voice", "give a str")
-        if not isinstance(audio, str | Path):  # of a file the encoder keeps the digest
-            audio = _read(audio, MAX_REFERENCE_S)
-        voice = self.encoder.encode(audio, text or "", name, license=license, consent=consent)
-        warn_of_misfit(voice.text, voice.prompt_s)
-        return voice
-
-    def voice(self, name: str) -> Voice:
-        """A voice of the model, else a registered one.
-
-        Raises:
-            VoiceNotFound: there is none of that name.
-            VoiceError: a registered one that cannot be used with this model.
-            UsageError: a name that is no str.
-        """
-        check_kind(name, str, "the name of a voice", "give a str")
-        return self.fitting(self.registered.named(name, self.voices))
-
-    def fitting(self, voice: Voice) -> Voice:
-        """The voice, if this model can speak with it.
-
-        Raises:
-            VoiceError: it is of another family, or its speech tokens are of another model.
-            UsageError: it is no voice.
-        """
-        check_kind(voice, Voice, "the voice", "give a Voice, such as voice_from makes")
-        own, highest = speech_tokenizer_digest(self.model.folder), int(voice.speech_tokens.max(initial=0))
-        wrong = ""
-        if voice.family != self.family:
-            wrong = f"is of {voice.family}, the model is {self.family}"
-        elif own and voice.origin.speech_tokenizer not in ("", own):
-            wrong = "was made with another speech tokenizer than this model's"
-        elif highest >= (vocabulary := self.model.settings.flow.speech_vocabulary):
-            wrong = f"has the speech token {highest}, the model only {vocabulary}"
-        if wrong:
-            raise VoiceError(f"the voice {voice.name!r} {wrong}; make it again with this model")
-        return voice
-
-    def default_voice(self, text: str) -> str:
-        """The first voice of the text's language, else the first voice.
-
-        Raises:
-            VoiceError: the model comes without voices. UsageError: a text that is no str.
-        """
-        check_kind(text, str, "the text", "give a str")
-        if not self.voices:
-            raise VoiceError(
-                f"{self.model.folder.path} comes without voices; give a reference clip and its transcript"
-            )
-        language = spoken_language(text)
-        fitting = (name for name, voice in self.voices.items() if voice.language == language)
-        return next(fitting, next(iter(self.voices)))
 
     def say(
         self,
@@ -189,10 +97,11 @@ class Pipeline:
         """
         check_kind(progress, Callable | None, "progress", "give a function")
         parts = Request(text=text).text_parts()
-        request = Request(
-            text="".join(parts),
-            voice=voice,
-            style=SpeakingStyle(instruction=instruction, cross_lingual=cross_lingual),
+        request = _request(
+            "".join(parts),
+            voice,
+            instruction,
+            cross_lingual,
             speed=speed,
             seed=seed,
             chunked=chunked,
@@ -234,10 +143,11 @@ class Pipeline:
                 `<|endofprompt|>` where words before it were spoken already.
         """
         yield from self.run(
-            Request(
-                text=text,
-                voice=voice,
-                style=SpeakingStyle(instruction=instruction, cross_lingual=cross_lingual),
+            _request(
+                text,
+                voice,
+                instruction,
+                cross_lingual,
                 speed=speed,
                 seed=seed,
                 as_written=as_written,
@@ -268,10 +178,11 @@ class Pipeline:
             TextError, VoiceNotFound, SpeechError, UsageError: as `stream` does.
         """
         return self.arun(
-            Request(
-                text=text,
-                voice=voice,
-                style=SpeakingStyle(instruction=instruction, cross_lingual=cross_lingual),
+            _request(
+                text,
+                voice,
+                instruction,
+                cross_lingual,
                 speed=speed,
                 seed=seed,
                 as_written=as_written,
@@ -303,7 +214,7 @@ class Pipeline:
                 8,000 samples a second.
             VoiceNotFound: no such voice. ModelError: the folder lacks the speech tokenizer.
         """
-        recording = _read(source)
+        recording = read_recording(source)
         request = Request(recording=recording, voice=voice, speed=speed, seed=seed, chunked=chunked)
         return Audio.join(self.run(request))
 
@@ -316,7 +227,7 @@ class Pipeline:
         seed: int = 0,
     ) -> Generator[Audio, None, None]:
         """Convert as `convert(chunked=True)` does, and give audio out as soon as it is certain."""
-        recording = _read(source)
+        recording = read_recording(source)
         yield from self.run(Request(recording=recording, voice=voice, speed=speed, seed=seed, streamed=True))
 
     def run(self, request: Request) -> Generator[Audio, None, None]:
@@ -336,6 +247,22 @@ class Pipeline:
             for each in samples:
                 yield Audio(each, self.sample_rate)
 
+    def check(self, request: Request) -> None:
+        """Refuse a request that cannot be spoken, before any model runs; a text that arrives is not read.
+
+        Raises:
+            CosyrtError: as `run`, as far as it is known without the text.
+        """
+        check_kind(request, Request, "the request", "give a Request")
+        check_usable(self.model, self.loaded_by)
+        self._check_interleave(request)
+        first = ""
+        if isinstance(request.text, str) and request.recording is None:
+            text = opened(request)
+            request, first = text.request, text.first
+            next(speakable_words(text.parts) if request.interleave else self._pieces(text, len))
+        prompt_of(self.voice_of(request, first), request.style, self.tokenizer.encode)
+
     async def arun(self, request: Request) -> AsyncGenerator[Audio, None]:
         """Audio of a request as `run` gives it, made in a thread while the loop runs on; raises as `run`."""
         check_kind(request, Request, "the request", "give a Request")
@@ -350,13 +277,16 @@ class Pipeline:
 
     def _begin(self, request: Request) -> tuple[Utterance, Iterator[str]]:
         """The state of a request, and the pieces of its text, or its words where it interleaves."""
-        if request.interleave and not self.interleaves:
-            raise UsageError("this model reads whole sentences; stream without interleave")
+        self._check_interleave(request)
         text = opened(request)
         utterance = self.utterance(text.request, text.first)
         if request.interleave:
             return utterance, speakable_words(text.parts)
         return utterance, self._pieces(text, lambda candidate: len(utterance.encode(candidate)))
+
+    def _check_interleave(self, request: Request) -> None:
+        if request.interleave and not self.interleaves:
+            raise UsageError("this model reads whole sentences; stream without interleave")
 
     def spoken_pieces(self, text: str, *, as_written: bool = False) -> list[str]:
         """Read a text without speaking it: the pieces that `say` would speak one after another.
@@ -378,7 +308,7 @@ class Pipeline:
             UsageError: the model was loaded before this process was forked, and cannot run in it.
         """
         check_usable(self.model, self.loaded_by)
-        voice = self._voice(request, text)
+        voice = self.voice_of(request, text)
         return Utterance(
             self.model,
             request,
@@ -389,9 +319,10 @@ class Pipeline:
             overlap=self.overlap,
         )
 
-    def _voice(self, request: Request, text: str) -> Voice:
-        asked = self.default_voice(text) if request.voice is None else request.voice
-        voice = self.voice(asked) if isinstance(asked, str) else self.fitting(asked)
-        if request.voice_digest not in ("", voice.digest):
-            raise VoiceError(f"the voice {voice.name!r} is not the one that was asked for; it has changed")
-        return voice
+
+def _request(
+    text: Text, voice: str | Voice | None, instruction: str | None, cross_lingual: bool, **how: Any
+) -> Request:
+    """The request that the arguments of `say` or `stream` make."""
+    style = SpeakingStyle(instruction=instruction, cross_lingual=cross_lingual)
+    return Request(text=text, voice=voice, style=style, **how)

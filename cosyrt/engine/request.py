@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from math import inf
 from numbers import Integral, Real
 
 from cosyrt.arguments import check_kind, number_of, shown
@@ -44,7 +45,7 @@ class Request:
     value or by its name; with `voice_digest` a name must stand for the voice of that content.
 
     Raises:
-        UsageError: a speed or seed out of range, or a value of the wrong kind.
+        UsageError: a speed, seed or deadline out of range, or a value of the wrong kind.
     """
 
     text: Text = ""  # whole, or the parts in which it arrives
@@ -58,6 +59,8 @@ class Request:
     interleave: bool = False  # a sentence is begun before all of it has arrived
     streamed: bool = False  # audio comes in chunks as soon as it is certain, else in whole pieces of the text
     chunked: bool = False  # frames attend to their chunk and those before it, as they do when streamed
+    exact: bool = False  # shares no batch with others, so that every bit is what it is alone
+    deadline: float | None = None  # seconds from now until it is over, or ends with a DeadlineError
 
     def __post_init__(self) -> None:
         check_kind(self.recording, Audio | None, "the recording", "give an Audio, such as Audio.read(path)")
@@ -74,6 +77,7 @@ class Request:
         object.__setattr__(self, "speed", _checked_speed(self.speed))
         object.__setattr__(self, "seed", _checked_seed(self.seed))
         object.__setattr__(self, "chunked", self.chunked or self.streamed)
+        object.__setattr__(self, "deadline", _checked_deadline(self.deadline))
 
     def text_parts(self) -> Iterator[str]:
         """The text, or the parts in which it arrives; a part that is None, as chat models give, is none.
@@ -116,3 +120,12 @@ def _checked_seed(seed: object) -> int:
     if not (isinstance(seed, Integral) and SEED.least <= int(seed) <= SEED.most):
         raise UsageError(f"seed {seed!r} is out of range; choose a whole number from 0 to 2**64 - 1")
     return int(seed)
+
+
+def _checked_deadline(deadline: object) -> float | None:
+    deadline = number_of(deadline)
+    if deadline is None:
+        return None
+    if not (isinstance(deadline, Real) and 0 < float(deadline) < inf):
+        raise UsageError(f"deadline {deadline!r} is out of range; choose seconds above 0, or None for no end")
+    return float(deadline)

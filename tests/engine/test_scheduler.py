@@ -1,0 +1,191 @@
+"""Many requests on one model: what each hears, who is refused, and that everything ends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+import cosyrt
+from cosyrt.audio import Audio
+from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.request import Request
+from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
+from cosyrt.engine.ticket import Ticket, TicketState
+from tests.engine.pipelines import SHORT, TEXT, Counted, joined, other, prompted, same
+
+
+class Held:
+    """A stage that waits until it is let go, and says when it was called first."""
+
+    def __init__(self, stage: object) -> None:
+        self.stage, self.called, self.go = stage, threading.Event(), threading.Event()
+
+    def __call__(self, *args: object) -> object:
+        self.called.set()
+        assert self.go.wait(60)
+        return self.stage(*args)  # type: ignore[operator]
+
+
+@pytest.fixture
+def held(tiny: Pipeline) -> Iterator[Held]:
+    """The `step` of the tiny model, which waits."""
+    stage = Held(tiny.model.stages.step)
+    yield stage
+    stage.go.set()
+
+
+def test_each_hears_what_it_hears_alone(tiny: Pipeline) -> None:
+    """Requests of several kinds, served at once, have the audio of `run`."""
+    requests = [
+        Request(text=TEXT, seed=1, streamed=True),
+        Request(text=SHORT, seed=2, voice=prompted(), streamed=True),
+        Request(text=f"{TEXT} {SHORT}", speed=1.5),
+        Request(text=["Hello there.", " How are you?"], streamed=True),
+        Request(recording=Audio(tiny.say(SHORT).samples, 24_000), streamed=True),
+    ]
+    with Scheduler(tiny) as scheduler:
+        tickets = [scheduler.submit(request, key=str(n)) for n, request in enumerate(requests)]
+        heard = [joined(ticket) for ticket in tickets]
+
+    for request, samples in zip(requests, heard, strict=True):
+        assert same(samples, joined(tiny.run(request)))
+    assert {ticket.state for ticket in tickets} == {TicketState.DONE}
+
+
+def test_readers_in_an_event_loop(tiny: Pipeline) -> None:
+    """Two `async for` on one loop each get their own audio."""
+
+    async def listen(ticket: Ticket) -> list[Audio]:
+        return [audio async for audio in ticket]
+
+    async def both(scheduler: Scheduler) -> list[list[Audio]]:
+        tickets = [scheduler.submit(Request(text=TEXT, seed=seed, streamed=True)) for seed in (1, 2)]
+        return await asyncio.gather(*map(listen, tickets))
+
+    with Scheduler(tiny) as scheduler:
+        heard = asyncio.run(both(scheduler))
+    for seed, parts in zip((1, 2), heard, strict=True):
+        assert same(joined(iter(parts)), joined(tiny.stream(TEXT, seed=seed)))
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "words"),
+    [
+        (Request(text=SHORT, voice="bob"), cosyrt.VoiceNotFound, "no voice is called 'bob'"),
+        (Request(text="!?"), cosyrt.TextError, "can be spoken"),
+        (Request(text=SHORT, interleave=True), cosyrt.UsageError, "whole sentences"),
+        (Request(text=SHORT, style=cosyrt.SpeakingStyle(instruction="Softly.")), cosyrt.UsageError, "instr"),
+        (SHORT, cosyrt.UsageError, "give a Request"),
+    ],
+)
+def test_what_cannot_be_spoken_is_refused_at_once(
+    tiny: Pipeline, request_: Request, error: type[Exception], words: str
+) -> None:
+    """A request that must fail is told so by `submit`, before any model runs."""
+    tts = other(tiny, prefill=lambda *args: pytest.fail("a model ran"))
+    with Scheduler(tts) as scheduler, pytest.raises(error, match=words):
+        scheduler.submit(request_)
+
+
+def test_more_than_there_is_room_for_is_refused(tiny: Pipeline, held: Held) -> None:
+    """One is spoken, one waits, the third is told when to come back; once there is room it is taken."""
+    config = SchedulerConfig(max_active=1, max_queue=1)
+    with Scheduler(other(tiny, step=held), config) as scheduler:
+        tickets = [scheduler.submit(Request(text=SHORT)) for _ in range(2)]
+        with pytest.raises(cosyrt.Busy, match=r"come back in \d+\.\d s") as refused:
+            scheduler.submit(Request(text=SHORT))
+        assert held.called.wait(60)
+        load = scheduler.load()
+        held.go.set()
+        heard = [joined(ticket) for ticket in tickets]
+        later = scheduler.submit(Request(text=SHORT))
+        heard.append(joined(later))
+
+    assert refused.value.retry_after_s > 0
+    assert (load.active, load.queued, load.refused) == (1, 1, 1) and load.wait_s > 0
+    assert all(same(each, heard[0], 0) for each in heard)
+
+
+def test_cancelling_frees_the_place(tiny: Pipeline, held: Held) -> None:
+    """A request that is cancelled while it is spoken, and one that waits, make room for others."""
+    config = SchedulerConfig(max_active=1, max_queue=2)
+    with Scheduler(other(tiny, step=held), config) as scheduler:
+        speaking, waiting, last = (scheduler.submit(Request(text=SHORT)) for _ in range(3))
+        assert held.called.wait(60)
+        speaking.cancel()
+        waiting.cancel()
+        held.go.set()
+        assert same(joined(last), tiny.say(SHORT).samples)
+        assert scheduler.drain(60)
+        load = scheduler.load()
+
+    assert (load.active, load.queued, load.done, load.cancelled) == (0, 0, 1, 2)
+
+
+def test_an_error_ends_one_request(tiny: Pipeline) -> None:
+    """A stage that fails once ends the request that it failed for; the next one is spoken."""
+    tts = other(tiny, vocode=Counted(tiny.model.stages.vocode, fail_at=1))
+    with Scheduler(tts, SchedulerConfig(max_active=1)) as scheduler:
+        first, second = (scheduler.submit(Request(text=SHORT)) for _ in range(2))
+        with pytest.raises(ZeroDivisionError, match="a broken stage"):
+            joined(first)
+        assert same(joined(second), tiny.say(SHORT).samples)
+        assert first.state is TicketState.FAILED
+
+
+def test_a_stream_that_is_not_read_is_parked(tiny: Pipeline) -> None:
+    """No more is made than the reader may hold, and all of it once the reader reads."""
+    text = f"{TEXT} {TEXT}"
+    with Scheduler(tiny, SchedulerConfig(queued_audio_s=0.5)) as scheduler:
+        slow = scheduler.submit(Request(text=text, streamed=True))
+        quick = scheduler.submit(Request(text=SHORT, streamed=True))
+        joined(quick)
+        while slow.state is not TicketState.PARKED:
+            assert slow.state in (TicketState.QUEUED, TicketState.ACTIVE)
+        made = slow.audio_s
+        whole = joined(slow)
+
+    assert made < len(whole) / 24_000
+    assert same(whole, joined(tiny.stream(text)))
+
+
+def test_a_deadline_ends_a_request(tiny: Pipeline, held: Held) -> None:
+    """A request that is not over in time ends with an error, whether it is spoken or waits."""
+    config = SchedulerConfig(max_active=1)
+    with Scheduler(other(tiny, step=held), config) as scheduler:
+        tickets = [scheduler.submit(Request(text=SHORT, deadline=0.01)) for _ in range(2)]
+        assert held.called.wait(60)
+        held.go.set()
+        for ticket in tickets:
+            with pytest.raises(cosyrt.DeadlineError, match=r"not over 0\.01 s after"):
+                joined(ticket)
+
+
+def test_draining_finishes_what_was_admitted(tiny: Pipeline, held: Held) -> None:
+    """While it drains nothing more is taken; all that was taken comes to its end."""
+    with Scheduler(other(tiny, step=held), SchedulerConfig(max_active=1)) as scheduler:
+        tickets = [scheduler.submit(Request(text=SHORT)) for _ in range(2)]
+        assert not scheduler.drain(0)
+        with pytest.raises(cosyrt.Busy, match="no more requests are taken"):
+            scheduler.submit(Request(text=SHORT))
+        held.go.set()
+        assert scheduler.drain(60)
+        assert [ticket.state for ticket in tickets] == [TicketState.DONE] * 2
+
+
+def test_closing_cancels_what_is_left(tiny: Pipeline) -> None:
+    """Every reader is told, nothing is active or queued, and the thread has ended."""
+    scheduler = Scheduler(tiny, SchedulerConfig(max_active=1, queued_audio_s=0.1))
+    tickets = [scheduler.submit(Request(text=TEXT, streamed=True)) for _ in range(3)]
+    next(tickets[0])
+    scheduler.close()
+    load = scheduler.load()
+
+    assert (load.active, load.queued, load.cancelled) == (0, 0, 3)
+    for ticket in tickets:
+        with pytest.raises(cosyrt.Cancelled):
+            joined(ticket)
+    assert "cosyrt-scheduler" not in [thread.name for thread in threading.enumerate()]
