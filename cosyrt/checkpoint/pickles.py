@@ -48,6 +48,7 @@ STORAGES = {
 NEW_TYPES = {"torch float8_e4m3fn": "float8_e4m3fn", "torch float8_e5m2": "float8_e5m2"}
 GLOBALS = {TABLE, TENSOR, TENSOR_OF_TYPE, PARAMETER, *STORAGES, *NEW_TYPES}
 
+LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"  # how torch's format before 1.6 begins
 PUT, GET = {"BINPUT", "LONG_BINPUT"}, {"BINGET", "LONG_BINGET"}
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 TOLD = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"}  # push what stands beside them
@@ -73,15 +74,26 @@ class _Refused(Exception):
     """The program does what no saved table of tensors does."""
 
 
-def read_pickled(path: Path) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands in a table for a value that was not made, because a program of tensors has no need of it."""
+
+    why: str  # goes on after the name of what holds it
+
+
+def read_pickled(path: Path, *, lenient: bool = False) -> dict[str, Any]:
     """The top-level entries of a `.pt` file in torch's zip format, mapped from disk; tables are plain dicts.
+
+    With `lenient`, `Unreadable` stands for a value that is no text, number, table or tensor, and the rest is
+    read: one odd entry does not take the others with it.
 
     Raises:
         WeightsError: the file is damaged, asks for what no table of tensors needs, or is no table of names.
     """
+    _check_format(path)
     try:
         records = Records.of(path)
-        saved = _Machine(records).run(records.program(MAX_PROGRAM_BYTES))
+        saved = _Machine(records, lenient).run(records.program(MAX_PROGRAM_BYTES))
     except WeightsError:
         raise
     except _Refused as problem:
@@ -99,11 +111,28 @@ def read_pickled(path: Path) -> dict[str, Any]:
     return saved
 
 
+def _check_format(path: Path) -> None:
+    """Refuse an empty file, and one of the format that torch wrote before 1.6, with what to do about it."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(LEGACY))
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}; check the path") from error
+    if not begin:
+        raise WeightsError(f"{path} is empty; copy or download it again")
+    if begin == LEGACY:
+        raise WeightsError(
+            f"{path} has the format that torch wrote before version 1.6; save it anew where it is trusted: "
+            f"python -c \"import torch; p = {str(path)!r}; torch.save(torch.load(p, map_location='cpu'), p)\""
+        )
+
+
 @dataclass(slots=True)
 class _Machine:
     """Runs one program on a stack of its own."""
 
     records: Records
+    lenient: bool = False  # what is refused becomes `Unreadable` where it stands
     stack: list[Any] = field(default_factory=list)
     marks: list[int] = field(default_factory=list)  # heights of the stack
     memo: dict[int, Any] = field(default_factory=dict)
@@ -158,14 +187,27 @@ class _Machine:
                 return self._find_storage
             case "BUILD":
                 return self._forget_attributes
+            case "NEWOBJ" if self.lenient:
+                return self._call
             case "PROTO" | "STOP":
                 return lambda: None
         raise _Refused(f"uses the pickle operation {name}")
 
+    def _refused(self, why: str) -> Unreadable:
+        """What stands for a value that is not made.
+
+        Raises:
+            _Refused: unless the machine is lenient.
+        """
+        if not self.lenient:
+            raise _Refused(why)
+        return Unreadable(why)
+
     def _name(self, name: str) -> None:
-        if name not in GLOBALS:
-            raise _Refused(f"asks for {name.replace(' ', '.')[:80]!a}")
-        self.stack.append(_Global(name))
+        if name in GLOBALS:
+            self.stack.append(_Global(name))
+        else:
+            self.stack.append(self._refused(f"asks for {name.replace(' ', '.')[:80]!a}"))
 
     def _above(self, height: int) -> list[Any]:
         """Take off the stack what lies above a height."""
@@ -175,35 +217,49 @@ class _Machine:
 
     def _make_tuple(self, height: int) -> None:
         """Make a tuple of arguments or of sizes; anything deeper is in no file and costs a stack."""
-        made = tuple(self._above(height))
+        made: object = tuple(self._above(height))
+        assert isinstance(made, tuple)
         if any(isinstance(each, list) or (isinstance(each, tuple) and not _flat(each)) for each in made):
-            raise _Refused("nests lists and tuples")
+            made = self._refused("nests lists and tuples")
         self.stack.append(made)
 
     def _extend(self, height: int) -> None:
         added = self._above(height)
-        if not isinstance(self.stack[-1], list) or any(isinstance(each, (list, tuple)) for each in added):
-            raise _Refused("nests lists and tuples")
-        self.stack[-1].extend(added)
+        if isinstance(self.stack[-1], list) and not any(isinstance(each, (list, tuple)) for each in added):
+            self.stack[-1].extend(added)
+        else:
+            self.stack[-1] = self._refused("nests lists and tuples")
 
     def _fill(self, height: int) -> None:
         items = self._above(height)
         table, keys = self.stack[-1], items[::2]
-        if not isinstance(table, dict) or not all(isinstance(key, str) for key in keys):
-            raise _Refused("has a key that is not text")
-        if any(len(key) > MAX_KEY_CHARACTERS for key in keys):
+        if isinstance(table, Unreadable):
+            return
+        if not isinstance(table, dict):
+            raise _Refused("has a key that is not text, or none for a table")
+        if any(isinstance(key, str) and len(key) > MAX_KEY_CHARACTERS for key in keys):
             raise _Refused(f"has a key of more than {MAX_KEY_CHARACTERS} characters")
-        table.update(zip(keys, items[1::2], strict=True))
+        for key, value in zip(keys, items[1::2], strict=True):
+            if isinstance(key, str):
+                table[key] = value
+            else:
+                name = str(key) if isinstance(key, int) else type(key).__name__
+                table[name] = self._refused("has a key that is not text")
 
     def _forget_attributes(self) -> None:
         """Drop what is to become attributes of a table: the versions of its modules, or hidden methods."""
         attributes = self.stack.pop()
+        if isinstance(self.stack[-1], Unreadable):
+            return
         if not isinstance(attributes, dict) or not isinstance(self.stack[-1], dict):
             raise _Refused("gives attributes to something")
 
     def _find_storage(self) -> None:
         """Find numbers in the file by ('storage', type, key, device, count)."""
         kind, storage_type, key, _, _ = self.stack.pop()
+        if isinstance(storage_type, Unreadable):  # numbers of a kind that no model has
+            self.stack.append(storage_type)
+            return
         if kind != "storage" or storage_type.name not in STORAGES or not isinstance(key, str):
             raise _Refused("asks for numbers that are stored in another way")
         if key not in self.storages:
@@ -223,7 +279,11 @@ class _Machine:
         return whole
 
     def _call(self) -> None:
-        arguments, called = self.stack.pop(), self.stack.pop()
+        arguments, called = self._arguments(), self.stack.pop()
+        odd = next((each for each in (called, *arguments[:1]) if isinstance(each, Unreadable)), None)
+        if odd is not None:
+            self.stack.append(odd)
+            return
         name = called.name if isinstance(called, _Global) else ""
         made: object
         if name == TABLE and arguments == ():
@@ -237,6 +297,15 @@ class _Machine:
         else:
             raise _Refused("calls something with arguments that are not its own")
         self.stack.append(made)
+
+    def _arguments(self) -> tuple[Any, ...]:
+        """Take the arguments of a call off the stack; none where they are of a kind that is not made."""
+        arguments = self.stack.pop()
+        if isinstance(arguments, Unreadable):
+            return (arguments,)
+        if not isinstance(arguments, tuple):
+            raise _Refused("calls something with arguments that are not its own")
+        return arguments
 
     def _tensor(self, arguments: tuple[Any, ...], number_type: str) -> torch.Tensor:
         """View stored numbers as a tensor, after checking that it is not larger than they are."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cosyrt.checkpoint.pickles import read_pickled
+from cosyrt.checkpoint.pickles import Unreadable, read_pickled
 from cosyrt.checkpoint.tensors import DenseReader, open_safetensors, write_tensors
 from cosyrt.errors import WeightsError
 from cosyrt.files import replace_file
@@ -27,18 +27,34 @@ if TYPE_CHECKING:
 MAX_TABLES, MAX_FIELDS = 10_000, 100  # upstream's tables have a dozen fields
 
 
-def read_tables(path: Path) -> dict[str, dict[str, torch.Tensor | str | int | float]]:
+class Tables(NamedTuple):
+    """The tables of a file by name, and why others of them cannot be read."""
+
+    read: dict[str, dict[str, Any]]  # fields: tensors, text, numbers, lists of numbers, `Unreadable`
+    refused: dict[str, str]
+
+
+def read_tables(path: Path) -> Tables:
     """The tables of a file by name; the suffix says which kind it is.
 
+    A table that is a list of numbers or one tensor is given as its only field, without a name. Fields that
+    are None are left out.
+
     Raises:
-        WeightsError: the file is damaged or holds anything but fields of tensors, text and numbers, or a
-            name cannot be printed.
+        WeightsError: the file is damaged, is no file of tables, or a name cannot be printed.
     """
-    tables = _grouped(path) if path.suffix == ".safetensors" else read_pickled(path)
+    tables = _grouped(path) if path.suffix == ".safetensors" else read_pickled(path, lenient=True)
     if len(tables) > MAX_TABLES:
         raise WeightsError(f"{path} holds {len(tables)} tables, more than {MAX_TABLES}; is it damaged?")
-    reader = DenseReader(path)
-    return {name: _fields(reader, name, fields) for name, fields in tables.items()}
+    found, reader = Tables({}, {}), DenseReader(path)
+    for name, table in tables.items():
+        if not name.isprintable():  # a name stands as it is in messages and on terminals
+            raise WeightsError(f"{path}: the table {name[:80]!r} has control characters in its name")
+        try:
+            found.read[name] = _fields(reader, name, table)
+        except WeightsError as error:
+            found.refused[name] = str(error).removeprefix(f"{path}: ")
+    return found
 
 
 def write_tables(path: Path, tables: Mapping[str, Mapping[str, Field]]) -> None:
@@ -82,20 +98,25 @@ def _grouped(path: Path) -> dict[str, dict[str, Any]]:
     return tables
 
 
-def _fields(reader: DenseReader, name: str, fields: object) -> dict[str, torch.Tensor | str | int | float]:
+def _fields(reader: DenseReader, name: str, table: object) -> dict[str, Any]:
     """The fields of one table, checked and with dense tensors."""
     import torch
 
-    if not name.isprintable():  # a name stands as it is in messages and on terminals
-        raise WeightsError(f"{reader.path}: the table {name[:80]!r} has control characters in its name")
-    kinds = torch.Tensor, str, int, float
-    if not (isinstance(fields, dict) and len(fields) <= MAX_FIELDS) or not all(
-        isinstance(key, str) and isinstance(value, kinds) for key, value in fields.items()
-    ):
-        raise WeightsError(
-            f"{reader.path}: {name!r} is no table of at most {MAX_FIELDS} tensors, texts, numbers"
-        )
+    if isinstance(table, torch.Tensor | list):
+        table = {"": table}
+    if not isinstance(table, dict) or len(table) > MAX_FIELDS:
+        why = table.why if isinstance(table, Unreadable) else f"is no table of at most {MAX_FIELDS} fields"
+        raise WeightsError(f"{reader.path}: {name!r} {why}")
     return {
-        key: reader.float32(f"{name}/{key}", value) if isinstance(value, torch.Tensor) else value
-        for key, value in fields.items()
+        key: reader.float32(f"{name}/{key}", value) if isinstance(value, torch.Tensor) else _plain(value)
+        for key, value in table.items()
+        if value is not None
     }
+
+
+def _plain(value: object) -> object:
+    """Text, a number, or a list of numbers; anything else becomes `Unreadable`."""
+    listed = isinstance(value, list) and all(isinstance(each, int | float) for each in value)
+    if listed or isinstance(value, str | int | float | Unreadable):
+        return value
+    return Unreadable(f"is a {type(value).__name__}")

@@ -14,11 +14,17 @@ does (`checkpoint/tables.py` reads both). The fields of an entry, for a prompt o
 | `…_len` of each of the above but the embeddings | [1] int32 | upstream alone |
 
 A preset holds an `embedding`; a voice with a prompt holds the whole input of upstream's
-`frontend_zero_shot`, as `add_zero_shot_spk` stores it (cosyvoice/cli).
+`frontend_zero_shot`, as `add_zero_shot_spk` stores it (cosyvoice/cli). Other programs keep `speech_token` and
+`speech_feat` beside a `prompt_text` in plain words. What upstream's fine-tuning writes, `spk2embedding.pt`,
+holds no fields at all: name → the numbers of a speaker vector.
+
+A file is often the work of many programs. An entry that is no voice is named in a warning, and the others
+are read.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,28 +33,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.checkpoint.pickles import Unreadable
 from cosyrt.checkpoint.tables import read_tables, write_tables
-from cosyrt.errors import VoiceError, one_line
+from cosyrt.errors import CosyrtError, VoiceError, WeightsError, one_line
 from cosyrt.text.normalize import language_of
 from cosyrt.text.tokenizer import tokenizer_of
 from cosyrt.voice.reference import speech_tokenizer_digest
 from cosyrt.voice.voice import MAX_TEXT_CHARACTERS, MELS, Origin, Voice
 
-OURS, OFFICIAL = "spk2info.safetensors", "spk2info.pt"
+OURS, OFFICIAL, FINE_TUNED = "spk2info.safetensors", "spk2info.pt", "spk2embedding.pt"
+NAMED = 5  # voices in one message
+
+log = logging.getLogger(__name__)
 
 Entry = dict[str, NDArray[Any] | str]
 TextTokens = Callable[[Voice], list[int]]  # what upstream's language model reads of a voice's transcript
 
 
 def voices_of(folder: ModelFolder) -> dict[str, Voice]:
-    """The voices that come with a model, from its `spk2info`; none where it has no such file.
+    """The voices that come with a model: those of its `spk2info`, else of its `spk2embedding`, else none.
+
+    A file that cannot be read is told in a warning: the model speaks without its voices.
 
     Raises:
-        VoiceError: an entry lacks what a voice needs.
-        ModelError: the file, or the tokenizer that its transcripts need, cannot be read.
+        ModelError: the tokenizer that the transcripts need cannot be read.
     """
-    path = spk2info_path(folder)
-    return _voices(folder, path, Origin()) if path.is_file() else {}
+    found = next((name for name in (OURS, OFFICIAL, FINE_TUNED) if (folder.path / name).is_file()), None)
+    if found is None:
+        return {}
+    path = folder.path / found
+    try:
+        voices, refused = _voices(folder, path, Origin())
+    except WeightsError as error:
+        log.warning("the model comes without voices: %s", error)
+        return {}
+    _warn(path, refused)
+    return voices
 
 
 def voices_in(path: str | Path, folder: ModelFolder) -> dict[str, Voice]:
@@ -57,10 +77,15 @@ def voices_in(path: str | Path, folder: ModelFolder) -> dict[str, Voice]:
     They are marked as that model's: another refuses them.
 
     Raises:
-        VoiceError: an entry lacks what a voice needs.
+        VoiceError: none of its entries is a voice.
         ModelError: the file, or the tokenizer that its transcripts need, cannot be read.
     """
-    return _voices(folder, Path(path), Origin(speech_tokenizer=speech_tokenizer_digest(folder)))
+    path = Path(path)
+    voices, refused = _voices(folder, path, Origin(speech_tokenizer=speech_tokenizer_digest(folder)))
+    if refused and not voices:
+        raise VoiceError(_told(path, refused))
+    _warn(path, refused)
+    return voices
 
 
 def write_voices(path: Path, voices: Mapping[str, Voice], text_tokens: TextTokens) -> None:
@@ -115,27 +140,46 @@ def _for_upstream(voice: Voice, entry: Entry, text_tokens: TextTokens) -> Entry:
     return {"prompt_text": words, **lengths}
 
 
-def _voices(folder: ModelFolder, path: Path, origin: Origin) -> dict[str, Voice]:
-    voices = {}
-    for name, entry in read_tables(path).items():
+def _voices(folder: ModelFolder, path: Path, origin: Origin) -> tuple[dict[str, Voice], dict[str, str]]:
+    """The voices of a file, and why other entries are none."""
+    tables, voices = read_tables(path), dict[str, Voice]()
+    refused = dict(tables.refused)
+    for name, entry in tables.read.items():
         try:
-            voices[name] = _voice_of(folder, name, entry, path, origin)
-        except (ValueError, TypeError, ArithmeticError, LookupError) as error:
-            raise VoiceError(
-                f"{path}: the voice {name!r} cannot be read: {one_line(error, 200)}; register it again"
-            ) from error
-    return voices
+            voices[name] = voice_of(folder, name, entry, origin)
+        except VoiceError as error:
+            refused[name] = str(error)
+    return voices, refused
 
 
-def _voice_of(folder: ModelFolder, name: str, entry: Mapping[str, Any], path: Path, origin: Origin) -> Voice:
-    speaker = entry.get("flow_embedding", entry.get("embedding"))
+def voice_of(folder: ModelFolder, name: str, entry: Mapping[str, Any], origin: Origin) -> Voice:
+    """The voice of one entry.
+
+    Raises:
+        VoiceError: it lacks what a voice needs, or holds something else there.
+        ModelError: the tokenizer that its transcript needs cannot be read.
+    """
+    try:
+        return _voice_of(folder, name, entry, origin)
+    except CosyrtError:
+        raise
+    except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+        raise VoiceError(
+            f"the voice {name[:80]!r} cannot be read: {one_line(error, 200)}; register it again"
+        ) from error
+
+
+def _voice_of(folder: ModelFolder, name: str, entry: Mapping[str, Any], origin: Origin) -> Voice:
+    speaker = _first(entry, "flow_embedding", "embedding", "llm_embedding", "")
     if speaker is None:
-        raise VoiceError(f"{path}: the voice {name!r} has no 'embedding'; register it again")
-    text = _transcript(folder, entry)
-    language = entry.get("language")
-    tokens, mel = entry.get("flow_prompt_speech_token"), entry.get("prompt_speech_feat")
+        raise VoiceError(f"the voice {name[:80]!r} has no 'embedding'; register it again")
+    tokens = _first(entry, "flow_prompt_speech_token")
+    mel = _first(entry, "prompt_speech_feat")
+    if tokens is None and isinstance(entry.get("prompt_text"), str):
+        tokens, mel = _first(entry, "speech_token"), _first(entry, "speech_feat")
     if tokens is None or mel is None:
         tokens, mel = np.zeros(0), np.zeros((0, MELS))
+    text, language = _transcript(folder, entry), entry.get("language")
     return Voice(
         name=name,
         speaker=_array(speaker).ravel(),
@@ -148,13 +192,33 @@ def _voice_of(folder: ModelFolder, name: str, entry: Mapping[str, Any], path: Pa
     )
 
 
+def _first(entry: Mapping[str, Any], *fields: str) -> Any:
+    """The first of the fields that the entry has; None where it has none."""
+    field = next((field for field in fields if entry.get(field) is not None), None)
+    value = None if field is None else entry[field]
+    if isinstance(value, Unreadable):
+        raise ValueError(f"its {field!r} {value.why}, not a tensor")
+    return value
+
+
+def _warn(path: Path, refused: Mapping[str, str]) -> None:
+    if refused:
+        log.warning("%s", _told(path, refused))
+
+
+def _told(path: Path, refused: Mapping[str, str]) -> str:
+    reasons = "; ".join(list(refused.values())[:NAMED])
+    more = f"; and {len(refused) - NAMED} more" if len(refused) > NAMED else ""
+    return f"{path}: {len(refused)} of its voices are left out: {reasons}{more}"
+
+
 def _transcript(folder: ModelFolder, entry: Mapping[str, Any]) -> str:
     """The transcript of an entry: its text, or the words that its text tokens stand for."""
-    text, tokens = entry.get("text"), entry.get("prompt_text")
+    text, tokens = entry.get("text"), _first(entry, "prompt_text")
     if isinstance(text, str):
         return text
-    if tokens is None:
-        return ""
+    if tokens is None or isinstance(tokens, str):
+        return tokens or ""
     numbers = _array(tokens).ravel()
     if numbers.size > MAX_TEXT_CHARACTERS:
         raise ValueError(f"its transcript has {numbers.size} tokens, more than {MAX_TEXT_CHARACTERS}")

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cosyrt.checkpoint.pickles import read_pickled
+from cosyrt.checkpoint.pickles import Unreadable, read_pickled
 from cosyrt.errors import WeightsError
 
 BASE = torch.arange(24.0).view(4, 6)
@@ -134,6 +134,25 @@ def test_a_program_that_could_grow_is_refused(what: str, tmp_path: Path) -> None
         read_pickled(tmp_path / "llm.pt")
 
     assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_a_lenient_reading_makes_no_more(what: str, tmp_path: Path) -> None:
+    """What is refused is not made either where the rest of the file is read: a mark stands in its place."""
+    write(tmp_path / "llm.pt", program(FORBIDDEN[what][0]))
+    try:
+        (value,) = read_pickled(tmp_path / "llm.pt", lenient=True).values()
+    except WeightsError as refused:
+        assert str(refused).isprintable()
+        return
+
+    def plain(value: object, depth: int) -> bool:
+        if isinstance(value, (tuple, dict)):
+            inside = value.values() if isinstance(value, dict) else value
+            return depth > 0 and all(plain(each, depth - 1) for each in inside)
+        return value is None or isinstance(value, Unreadable)
+
+    assert plain(value, 3)
 
 
 FLOATS = b"(" + text("storage") + name("torch", "FloatStorage") + text("0") + text("cpu") + number(2) + b"tQ"

@@ -110,12 +110,11 @@ def test_a_tensor_under_many_names_is_counted_each_time(tmp_path: Path) -> None:
     torch.save(write_many, tmp_path / "llm.pt")
     torch.save({name: {"embedding": value} for name, value in write_many.items()}, tmp_path / "spk2info.pt")
 
-    for read in (
-        lambda: read_tensors(tmp_path / "llm.pt"),
-        lambda: read_tables(tmp_path / "spk2info.pt"),
-    ):
-        with pytest.raises(WeightsError, match=r"\.pt makes more than \d+ bytes of tensors"):
-            read()
+    with pytest.raises(WeightsError, match=r"\.pt makes more than \d+ bytes of tensors"):
+        read_tensors(tmp_path / "llm.pt")
+    found = read_tables(tmp_path / "spk2info.pt")
+    assert 0 < len(found.read) < 50 and len(found.read) + len(found.refused) == 50
+    assert all("makes more than" in why for why in found.refused.values())
 
 
 def test_the_smallest_numbers_may_grow(tmp_path: Path) -> None:
@@ -139,12 +138,9 @@ def test_numbers_that_torch_cannot_convert_are_refused(
         content = struct.pack("<Q", len(header)) + header + bytes(size)
         (tmp_path / f"{name}.safetensors").write_bytes(content)
 
-    for read in (
-        lambda: read_tensors(tmp_path / "llm.safetensors"),
-        lambda: read_tables(tmp_path / "spk2info.safetensors"),
-    ):
-        with pytest.raises(WeightsError, match="only dense numbers are read"):
-            read()
+    with pytest.raises(WeightsError, match="only dense numbers are read"):
+        read_tensors(tmp_path / "llm.safetensors")
+    assert "only dense numbers" in read_tables(tmp_path / "spk2info.safetensors").refused["voice"]
 
 
 class Evil:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -107,17 +109,93 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     ("entry", "words"),
     [
         ({"text": "hello"}, "'Ada' has no 'embedding'"),
+        ({"embedding": None}, "'Ada' has no 'embedding'"),
         ({"embedding": "loud"}, "'Ada' cannot be read"),
+        ({"embedding": {"a": torch.ones(1, 192)}}, "its 'embedding' is a dict, not a tensor"),
+        ({"embedding": np.ones((1, 192))}, "its 'embedding' asks for 'numpy"),
         ({"embedding": torch.ones(1, 100)}, r"'Ada' has a speaker vector of shape \[100\]"),
         (upstream_entry() | {"prompt_speech_feat": torch.ones(1, 9, 80), "text": ""}, "9 mel frames"),
+        (7, "'Ada' is no table"),
     ],
 )
-def test_entries_that_are_no_voice(tmp_path: Path, entry: dict[str, Any], words: str) -> None:
-    """An entry that lacks something or does not fit is refused with the voice's name."""
-    torch.save({"Ada": entry}, tmp_path / "spk2info.pt")
-    with pytest.raises(VoiceError, match=words) as caught:
-        voices_of(ModelFolder(tmp_path, "cosyvoice2", {}))
-    assert "\n" not in str(caught.value)
+def test_an_entry_that_is_no_voice(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, entry: object, words: str
+) -> None:
+    """One odd entry does not lock the model: it is named in a warning, the others are its voices."""
+    torch.save({"Ada": entry, "Bob": {"embedding": torch.ones(1, 192)}}, tmp_path / "spk2info.pt")
+    folder = ModelFolder(tmp_path, "cosyvoice2", {})
+
+    assert list(voices_of(folder)) == ["Bob"]
+    (told,) = caplog.messages
+    assert re.search(words, told) and "\n" not in told
+    assert list(voices_in(tmp_path / "spk2info.pt", folder)) == ["Bob"]
+
+
+def test_a_file_of_which_nothing_is_a_voice(tmp_path: Path) -> None:
+    """A file that is to be imported must have a voice."""
+    torch.save({"Ada": {"text": "hello"}}, tmp_path / "spk2info.pt")
+    with pytest.raises(VoiceError, match="'Ada' has no 'embedding'"):
+        voices_in(tmp_path / "spk2info.pt", ModelFolder(tmp_path, "cosyvoice2", {}))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"", "is empty"), (b"not a file of torch", "not a whole file of plain tensors")]
+)
+def test_a_file_that_cannot_be_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes, words: str
+) -> None:
+    """A damaged file of voices costs the voices, not the model."""
+    (tmp_path / "spk2info.pt").write_bytes(content)
+
+    assert voices_of(ModelFolder(tmp_path, "cosyvoice2", {})) == {}
+    (told,) = caplog.messages
+    assert words in told and "\n" not in told
+
+
+def test_an_old_file_says_how_it_is_saved_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The format that torch wrote before 1.6 is told with the command that mends it."""
+    path, folder = tmp_path / "spk2info.pt", ModelFolder(tmp_path, "cosyvoice2", {})
+    entry = {"Ada": {"embedding": torch.ones(1, 192)}}
+    torch.save(entry, path, _use_new_zipfile_serialization=False)
+    assert voices_of(folder) == {}
+    (told,) = caplog.messages
+    command = re.fullmatch(r'.* trusted: python -c "(.*)"', told)
+    assert command is not None
+
+    exec(command[1], {})
+    assert list(voices_of(folder)) == ["Ada"]
+
+
+def test_a_transcript_in_plain_words(tmp_path: Path) -> None:
+    """Other programs keep tokens and mel under shorter names, beside the words."""
+    kept = {
+        "name": "系统默认",
+        "prompt_text": "希望你好。",
+        "prompt_text_token": torch.ones(1, 3, dtype=torch.int32),
+        "speech_feat": torch.full((1, 10, 80), -2.0),
+        "speech_token": torch.arange(5, dtype=torch.int32)[None],
+        "embedding": torch.ones(1, 192),
+    }
+    preset = {name: value for name, value in kept.items() if name != "prompt_text"}
+    torch.save({"001": kept, "SFT": preset}, tmp_path / "spk2info.pt")
+    voices = voices_of(ModelFolder(tmp_path, "cosyvoice2", {}))
+
+    assert (voices["001"].text, voices["001"].language) == ("希望你好。", "zh")
+    assert voices["001"].speech_tokens.tolist() == [0, 1, 2, 3, 4] and len(voices["001"].mel) == 10
+    assert len(voices["SFT"].speech_tokens) == 0  # tokens without words are no prompt
+
+
+def test_voices_of_a_fine_tuning(tmp_path: Path) -> None:
+    """The speakers of `spk2embedding.pt` stand in for a missing `spk2info.pt`, and can be imported."""
+    speakers = {"Ada": torch.linspace(0, 1, 192).tolist(), "Bob": torch.ones(192)}
+    torch.save(speakers, tmp_path / "spk2embedding.pt")
+    folder = ModelFolder(tmp_path, "cosyvoice2", {})
+    for voices in (voices_of(folder), voices_in(tmp_path / "spk2embedding.pt", folder)):
+        assert list(voices) == ["Ada", "Bob"]
+        assert voices["Ada"].speaker[-1] == 1 and len(voices["Ada"].speech_tokens) == 0
+
+    torch.save({"Eve": {"embedding": torch.ones(1, 192)}}, tmp_path / "spk2info.pt")
+    assert list(voices_of(folder)) == ["Eve"]
 
 
 def test_a_folder_without_voices(tmp_path: Path) -> None:
