@@ -58,7 +58,7 @@ def distribution(
     logp: Tensor,  # [B, V] log-probabilities, -inf where a token is forbidden
     recent: Tensor,  # [B, W] tokens spoken last, NOTHING where there are none yet
     config: SamplingConfig,
-) -> Tensor:  # [B, V] probabilities; a row is NaN where its log-probabilities are not numbers
+) -> Tensor:  # float64 [B, V] probabilities; a row is not finite where its log-probabilities are no numbers
     """Probabilities of the next token under repetition-aware sampling.
 
     A token of the nucleus that the window holds too often hands its probability on to all other tokens, in
@@ -66,12 +66,12 @@ def distribution(
     """
     full = logp.softmax(-1)
     p, candidate = full.topk(min(config.top_k, full.shape[-1]), dim=-1)
-    q = nucleus(p, config)
+    q = nucleus(p, config).double()
     tolerated = ceil(config.window * config.tolerance)  # whole: float32 would round a tiny one to nothing
     repeats = (recent[:, None] == candidate[:, :, None]).sum(-1) >= tolerated
     # On other devices the question would wait for the answer; where nothing is handed on, this is the result.
     if repeats.device.type == "cpu" and not repeats.any():
-        return torch.zeros_like(full).scatter_(1, candidate, q)
+        return torch.zeros_like(full, dtype=q.dtype).scatter_(1, candidate, q)
     return hand_on(full, p, candidate, q, repeats)
 
 
@@ -79,18 +79,18 @@ def hand_on(
     full: Tensor,  # [B, V] probabilities without a nucleus
     p: Tensor,  # [B, K] those of the most likely tokens, in falling order
     candidate: Tensor,  # [B, K] the most likely tokens
-    q: Tensor,  # [B, K] their probabilities in the nucleus
+    q: Tensor,  # float64 [B, K] their probabilities in the nucleus
     repeats: Tensor,  # bool [B, K] where the window holds a candidate too often
-) -> Tensor:  # [B, V]
+) -> Tensor:  # float64 [B, V]
     """Give the probability of each repeated token of the nucleus to all other tokens."""
     others = 1 - p
     # The difference loses its digits where one token is nearly certain: there the others are added up.
     others[:, :1] = full.scatter(1, candidate[:, :1], 0.0).sum(1, keepdim=True)
     leaves = repeats & (others >= torch.finfo(others.dtype).tiny)
-    handed_on = torch.where(leaves, q / others, 0.0).double()  # what one takes from the sum can be most of it
+    handed_on = torch.where(leaves, q / others, 0.0)
     total = handed_on.sum(-1, keepdim=True)
-    own = torch.where(leaves, 0.0, q) + p * (total - handed_on).float()
-    return (full * total.float()).scatter(1, candidate, own)
+    own = torch.where(leaves, 0.0, q) + p * (total - handed_on)
+    return (full * total).scatter_(1, candidate, own)
 
 
 def uniforms(
@@ -105,14 +105,14 @@ def uniforms(
 
 
 def pick(
-    distribution: Tensor,  # [B, V]
+    distribution: Tensor,  # float64 [B, V]
     uniforms: Tensor,  # [B] float32, from 0 to 1, 1 excluded
 ) -> Tensor:  # [B]
     """Pick the token in which each uniform number falls; NOTHING where the distribution is not finite."""
-    cumulative = distribution.cumsum(-1, dtype=torch.float64)
+    cumulative = distribution.cumsum(-1)
     total = cumulative[:, -1:]
     token = torch.searchsorted(cumulative, uniforms[:, None] * total, right=True)
-    return torch.where(total.isfinite(), token, NOTHING).squeeze(1)
+    return torch.where(total > 0, token, NOTHING).squeeze(1)  # not so of NaN, either
 
 
 def remember(
