@@ -80,8 +80,13 @@ def fractional_rates(description: Mapping[str, Any], vocoder: VocoderConfig) -> 
 
 def decoding(llm: Mapping[str, Any], rates: Rates) -> DecodingConfig:
     """Settings of decoding: the model never asks for more text, and it is given the speaker vector."""
-    config = DecodingConfig.from_description(llm)
-    return replace(config, fill_token=None, repetition_window=LOOP_S * rates.token_hz, reads_speaker=True)
+    return replace(
+        DecodingConfig.from_description(llm),
+        fill_token=None,
+        repetition_window=LOOP_S * rates.token_hz,
+        reads_speaker=True,
+        takes_parts=False,
+    )
 
 
 class RandomPhaseVocoderStream(OverlappingVocoderStream):

@@ -62,6 +62,7 @@ class DecodingConfig:
     silent_tokens: frozenset[int] = frozenset()  # silence and breath, of which a run is cut short
     longest_silence_tokens: int = 5
     reads_speaker: bool = False  # CosyVoice 1: the speaker vector stands before the text
+    takes_parts: bool = True  # a prompt may be read in parts; CosyVoice 1 encodes its text whole
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any]) -> DecodingConfig:
@@ -97,11 +98,18 @@ class PrefillInput:
     text: list[int]
     speech: list[int]
     speaker: Tensor | None  # [1, 192]
+    start: int = 0
 
     @property
     def end(self) -> int:
         """First position after it: two marks, and a place for the speaker, are read beside the tokens."""
         return len(self.text) + len(self.speech) + 2 + (self.speaker is not None)
+
+    def mixed(self) -> ReadInput:
+        """Write the prompt out as text, speech and marks, so that it can be read in parts."""
+        assert self.speaker is None
+        kinds = [MARK, *[TEXT] * len(self.text), MARK, *[SPEECH] * len(self.speech)]
+        return ReadInput([START, *self.text, TASK, *self.speech], kinds, self.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,11 @@ class ReadInput:
     def end(self) -> int:
         """First position after it."""
         return self.start + len(self.numbers)
+
+    def part(self, start: int, most: int) -> ReadInput:
+        """The positions from `start` on, at most that many of them."""
+        where = slice(start - self.start, start - self.start + most)
+        return ReadInput(self.numbers[where], self.kinds[where], start)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from torch import Tensor
 
-from cosyrt.accel.backend import cudagraph
-from cosyrt.accel.backend.compiled import compiled_stages
-from cosyrt.accel.backend.half_weights import half
 from cosyrt.engine.model import Model
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Stages
 from cosyrt.models.kv_cache import KeyValueCache, RelativeCache
-from tests.accel.fake_cuda import itself
+from tests.cache_forms import FORMS
 
-FORMS: dict[str, tuple[str, Callable[[Model], Stages]]] = {
-    "plain": ("cosyvoice2", lambda model: model.plain),
-    "relative": ("cosyvoice", lambda model: model.plain),
-    "shared marks": ("cosyvoice3", lambda model: model.plain),
-    "half": ("cosyvoice2", lambda model: half(torch.bfloat16, "llm", model)),
-    "relative half": ("cosyvoice", lambda model: half(torch.bfloat16, "llm", model)),
-    "growing": (
-        "cosyvoice2",
-        lambda model: compiled_stages("llm", model.networks, model.plain, lambda module, _: module),
-    ),
-    "graph": ("cosyvoice2", lambda model: cudagraph.build(None, "llm", model, record=itself)),
-    "half graph": ("cosyvoice2", lambda model: cudagraph.build(torch.bfloat16, "llm", model, record=itself)),
-}
 LENGTHS = (9, 4, 13)  # of the texts of three rows
 STEPS = 4
 
