@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Pipeline, Progress
     from cosyrt.engine.request import Request, SpeakingStyle
     from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
+    from cosyrt.text.pauses import Pauses
     from cosyrt.voice.voice import Voice
 
 from cosyrt.errors import (
@@ -55,6 +56,7 @@ __all__ = [
     "MissingDependency",
     "ModelError",
     "ModelNotFound",
+    "Pauses",
     "Pipeline",
     "Progress",
     "Request",
@@ -74,6 +76,7 @@ __all__ = [
 
 _HOMES = {
     "Audio": "cosyrt.audio",
+    "Pauses": "cosyrt.text.pauses",
     "Pipeline": "cosyrt.engine.pipeline",
     "Progress": "cosyrt.engine.pipeline",
     "Request": "cosyrt.engine.request",

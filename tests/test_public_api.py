@@ -38,6 +38,7 @@ def test_the_public_names() -> None:
         "MissingDependency",
         "ModelError",
         "ModelNotFound",
+        "Pauses",
         "Pipeline",
         "Progress",
         "Request",

@@ -145,10 +145,16 @@ class SpokenTexts:
 
 def _show(tts: Pipeline, asked: GivenText | None, as_written: bool) -> None:
     """Print each piece of the text as it would be spoken, and below it what the model is given."""
+    from cosyrt import Request
+    from cosyrt.text.pauses import written_pause
+
     text = "".join(asked) if asked is not None else "\n".join(GREETING.values())
-    for piece in tts.spoken_pieces(text, as_written=as_written):
-        click.echo(piece.strip())
-        click.echo("    " + " ".join(tts.tokenizer.units(piece)))
+    for piece in tts.read(Request(text=text, as_written=as_written)):
+        if piece.silence_s:
+            click.echo(written_pause(piece.silence_s))
+        if piece.text:
+            click.echo(piece.text.strip())
+            click.echo("    " + " ".join(tts.tokenizer.units(piece.text)))
 
 
 def _greeting(speaker: Voice | None) -> list[GivenText]:

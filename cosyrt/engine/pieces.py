@@ -15,6 +15,8 @@ from cosyrt.text import split
 from cosyrt.text.arriving import whole_words
 from cosyrt.text.normalize import check_speakable, is_speakable
 from cosyrt.text.passages import whole_passages
+from cosyrt.text.pauses import hide_pauses, is_mark, seconds_of, split_at_marks
+from cosyrt.text.split import Piece
 
 Count = Callable[[str], int]  # tokens of a text
 
@@ -40,33 +42,40 @@ def opened(request: Request) -> OpenedText:
 
 def text_pieces(
     text: OpenedText, count: Count, tags: Container[str], limits: split.Limits | None = None
-) -> Iterator[str]:
+) -> Iterator[Piece]:
     """The pieces of a text, of a size within the limits; `tags` are those that the model knows.
 
     Raises:
         TextError: nothing in the text can be spoken.
     """
-    if text.request.as_written:
+    request = text.request
+    if request.as_written:
         return _as_written(text.parts, count, limits, tags)
-    if isinstance(text.request.text, str):
-        return split.iter_pieces("".join(text.parts), count, limits, tags)
-    return split.arriving_pieces(text.parts, count, limits, tags)
+    if isinstance(request.text, str):
+        return split.iter_pieces("".join(text.parts), count, limits, tags, request.pauses)
+    return split.arriving_pieces(text.parts, count, limits, tags, request.pauses)
 
 
 def _as_written(
     parts: Iterator[str], count: Count, limits: split.Limits | None, tags: Container[str]
-) -> Iterator[str]:
+) -> Iterator[Piece]:
     """Pieces of all parts; one that cannot be spoken is passed over, unless there are no others."""
-    found, refused = False, TextError("the text is empty; give some words to say")
-    for part in parts:
+    silence_s, refused = 0.0, TextError("the text is empty; give some words to say")
+    found = False
+    for part in chain.from_iterable(split_at_marks(hide_pauses(part)) for part in parts):
+        if is_mark(part):
+            silence_s += seconds_of(part)
+            continue
         try:
             for piece in split.as_written(part, count, limits, tags):
-                found = True
-                yield piece
+                yield Piece(piece, silence_s)
+                found, silence_s = True, 0.0
         except TextError as error:
             refused = error
     if not found:
         raise refused
+    if silence_s:
+        yield Piece("", silence_s)
 
 
 def speakable_words(words: Iterator[str]) -> Iterator[str]:

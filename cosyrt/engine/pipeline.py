@@ -28,10 +28,11 @@ from cosyrt.engine.model import Model
 from cosyrt.engine.pieces import Count, OpenedText, opened, speakable_words, text_pieces
 from cosyrt.engine.prompts import prompt_of
 from cosyrt.engine.request import Request, SpeakingStyle, Text
-from cosyrt.engine.utterance import Utterance
+from cosyrt.engine.utterance import OnPiece, Utterance, ignore
 from cosyrt.engine.voices import Recording, Voices, read_recording
 from cosyrt.errors import UsageError
-from cosyrt.text.split import BY_SENTENCE, readable
+from cosyrt.text.pauses import NO_PAUSES, Pauses
+from cosyrt.text.split import BY_SENTENCE, Piece, readable
 from cosyrt.text.tokenizer import tokenizer_of
 from cosyrt.voice.conversion import recording_tokens
 from cosyrt.voice.voice import Voice
@@ -82,14 +83,18 @@ class Pipeline(Voices):
         seed: int = 0,
         chunked: bool = False,
         as_written: bool = False,
+        pauses: Pauses = NO_PAUSES,
         progress: Callable[[Progress], None] | None = None,
+        on_piece: OnPiece = ignore,
     ) -> Audio:
         """Speak the whole text, or all its parts joined; the same seed gives the same audio again.
 
         `instruction` says how ("Speak softly."); `cross_lingual` takes the voice without the words of its
-        recording, which suits a text in another language. Text `as_written` is not normalised. Every frame
-        attends to its whole piece, as upstream does offline. With `chunked` it attends to what it would in
-        `stream`: the samples are those of the stream.
+        recording, which suits a text in another language. Text `as_written` is not normalised. `pauses` are
+        added between sentences and paragraphs; `[pause:500ms]` in the text is one of its own. `on_piece` is
+        told of each piece that was spoken, and when it is heard. Every frame attends to its whole piece, as
+        upstream does offline. With `chunked` it attends to what it would in `stream`: the samples are those
+        of the stream.
 
         Raises:
             TextError: nothing to speak. VoiceNotFound: no such voice. SpeechError: the models failed.
@@ -106,10 +111,11 @@ class Pipeline(Voices):
             seed=seed,
             chunked=chunked,
             as_written=as_written,
+            pauses=pauses,
         )
-        utterance, text_pieces = self._begin(request)
-        every, samples = list(text_pieces), list[np.ndarray]()
-        for number, audio in enumerate(utterance.speak(iter(every)), 1):
+        utterance, opened_text = self._begin(request)
+        every, samples = list(self._pieces(opened_text, utterance.count)), list[np.ndarray]()
+        for number, audio in enumerate(utterance.speak(iter(every), on_piece), 1):
             samples.append(audio)
             if progress is not None:
                 seconds = sum(map(len, samples)) / self.sample_rate
@@ -128,6 +134,8 @@ class Pipeline(Voices):
         as_written: bool = False,
         interleave: bool = False,
         by_piece: bool = False,
+        pauses: Pauses = NO_PAUSES,
+        on_piece: OnPiece = ignore,
     ) -> Generator[Audio, None, None]:
         """Speak while the text is still being made: audio as soon as it is certain.
 
@@ -153,7 +161,9 @@ class Pipeline(Voices):
                 as_written=as_written,
                 interleave=interleave,
                 streamed=not by_piece,
-            )
+                pauses=pauses,
+            ),
+            on_piece,
         )
 
     def astream(
@@ -168,6 +178,7 @@ class Pipeline(Voices):
         as_written: bool = False,
         interleave: bool = False,
         by_piece: bool = False,
+        pauses: Pauses = NO_PAUSES,
     ) -> AsyncGenerator[Audio, None]:
         """Speak as `stream` does, for `async for`: the loop runs on while a chunk is being made.
 
@@ -188,6 +199,7 @@ class Pipeline(Voices):
                 as_written=as_written,
                 interleave=interleave,
                 streamed=not by_piece,
+                pauses=pauses,
             )
         )
 
@@ -230,8 +242,10 @@ class Pipeline(Voices):
         recording = read_recording(source)
         yield from self.run(Request(recording=recording, voice=voice, speed=speed, seed=seed, streamed=True))
 
-    def run(self, request: Request) -> Generator[Audio, None, None]:
+    def run(self, request: Request, on_piece: OnPiece = ignore) -> Generator[Audio, None, None]:
         """Audio of a request, in the parts that it asks for. Closing the generator stops all work.
+
+        `on_piece` is told of each piece of its text that was spoken, unless the request interleaves.
 
         Raises:
             CosyrtError: as `say`, `stream` and `convert`, each of which is one request.
@@ -242,7 +256,10 @@ class Pipeline(Voices):
             samples = utterance.convert(recording_tokens(self.model.folder, request.recording))
         else:
             utterance, text = self._begin(request)
-            samples = (utterance.interleave if request.interleave else utterance.speak)(text)
+            if request.interleave:
+                samples = utterance.interleave(speakable_words(text.parts))
+            else:
+                samples = utterance.speak(self._pieces(text, utterance.count), on_piece)
         with contextlib.closing(samples):
             for each in samples:
                 yield Audio(each, self.sample_rate)
@@ -275,28 +292,25 @@ class Pipeline(Voices):
             async for audio in speech:
                 yield audio
 
-    def _begin(self, request: Request) -> tuple[Utterance, Iterator[str]]:
-        """The state of a request, and the pieces of its text, or its words where it interleaves."""
+    def _begin(self, request: Request) -> tuple[Utterance, OpenedText]:
+        """The state of a request, and its text, of which the beginning was read."""
         self._check_interleave(request)
         text = opened(request)
-        utterance = self.utterance(text.request, text.first)
-        if request.interleave:
-            return utterance, speakable_words(text.parts)
-        return utterance, self._pieces(text, lambda candidate: len(utterance.encode(candidate)))
+        return self.utterance(text.request, text.first), text
 
     def _check_interleave(self, request: Request) -> None:
         if request.interleave and not self.interleaves:
             raise UsageError("this model reads whole sentences; stream without interleave")
 
-    def spoken_pieces(self, text: str, *, as_written: bool = False) -> list[str]:
-        """Read a text without speaking it: the pieces that `say` would speak one after another.
+    def read(self, request: Request) -> list[Piece]:
+        """Read the text of a request without speaking it: the pieces that would be spoken one after another.
 
         Raises:
             TextError: nothing to speak.
         """
-        return list(self._pieces(opened(Request(text=text, as_written=as_written)), self.tokenizer.count))
+        return list(self._pieces(opened(request), self.tokenizer.count))
 
-    def _pieces(self, text: OpenedText, count: Count) -> Iterator[str]:
+    def _pieces(self, text: OpenedText, count: Count) -> Iterator[Piece]:
         limits = BY_SENTENCE if self.model.settings.pronunciation else None
         return readable(text_pieces(text, count, self.tokenizer.tags, limits), self.tokenizer.unread)
 

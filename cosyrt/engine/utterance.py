@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import chain, takewhile
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from cosyrt.engine.stretch import Stretch
 from cosyrt.errors import SpeechError
 from cosyrt.text.arriving import utterances
 from cosyrt.text.normalize import is_speakable
+from cosyrt.text.split import Piece
 from cosyrt.voice.voice import Voice
 
 PREFETCHED_TOKENS = 500  # 20 s of speech tokens may wait for the flow
@@ -34,6 +36,21 @@ HEARD_LEVEL, HEARD_SAMPLES = 10 ** (-70 / 20), 480  # RMS of 20 ms
 END = -1  # follows the speech tokens of a piece, so that its last chunk need not wait for the next piece
 
 SampleArrays = Generator[np.ndarray, None, None]  # float32 [N] each
+
+
+class SpokenPiece(NamedTuple):
+    """A piece of a text and when it is heard, in seconds from the beginning."""
+
+    text: str
+    begin_s: float
+    end_s: float
+
+
+OnPiece = Callable[[SpokenPiece], None]
+
+
+def ignore(piece: SpokenPiece) -> None:
+    """Take no notice of a piece that was spoken."""
 
 
 class Utterance:
@@ -58,21 +75,31 @@ class Utterance:
         self.sampling_rng = torch.Generator().manual_seed(request.seed)
         self.noise_rng = torch.Generator().manual_seed(request.seed)
         self.pieces_losing_words = 0
+        self.samples = 0  # given out so far
 
-    def speak(self, pieces: Iterator[str]) -> SampleArrays:
+    def speak(self, pieces: Iterator[Piece], on_piece: OnPiece = ignore) -> SampleArrays:
         """Audio of the pieces of a text: one array a piece, or one a chunk where it is streamed.
+
+        `on_piece` is told of each piece when its last audio has been given out.
 
         Raises:
             SpeechError: nothing can be heard of a piece, twice.
         """
-        begun: deque[str] = deque()
+        begun: deque[Piece] = deque()
 
         def noted() -> Iterator[str]:
             for piece in pieces:
                 begun.append(piece)
-                yield piece
+                if piece.text:
+                    yield piece.text
 
-        yield from self.audio(self.tokens_of_pieces(noted()), lambda: self.again(begun.popleft()))
+        yield from self.audio(self.tokens_of_pieces(noted()), begun, on_piece)
+        for piece in begun:  # silence at the end of the text
+            yield self.silence(piece.silence_s)
+
+    def count(self, text: str) -> int:
+        """How many text tokens a piece has; it is encoded once, for this and for speaking it."""
+        return len(self.encode(text))
 
     def interleave(self, words: Iterator[str]) -> SampleArrays:
         """Audio of a text that is read word by word while it is spoken."""
@@ -83,21 +110,45 @@ class Utterance:
         yield from self.audio(number for part in parts for number in (*part.tolist(), END))
 
     def audio(
-        self, tokens: Generator[int, None, None], again: Callable[[], Iterator[int]] | None = None
+        self,
+        tokens: Generator[int, None, None],
+        begun: deque[Piece] | None = None,
+        on_piece: OnPiece = ignore,
     ) -> SampleArrays:
         """Audio of speech tokens, with END after those of each piece.
 
-        With `again` each piece must be heard: where it is not, the speech tokens that this gives are used.
+        With `begun`, the pieces that they belong to, each is led by its silence and must be heard: where it
+        is not, it is spoken again.
         """
         if self.overlap:
             tokens = prefetch(tokens, PREFETCHED_TOKENS)
         with contextlib.closing(tokens):
             for first in tokens:
                 samples = self.piece(takewhile(lambda token: token != END, chain([first], tokens)))
-                if again is None:
+                if begun is None:
                     yield from samples
                 else:
-                    yield from heard(samples, self.piece(again()))
+                    yield from self.timed(begun.popleft(), samples, on_piece)
+
+    def timed(
+        self,
+        piece: Piece,
+        samples: Iterator[np.ndarray],  # float32 [N] each
+        on_piece: OnPiece,
+    ) -> Iterator[np.ndarray]:
+        """Lead the samples of a piece with its silence, and tell when it was spoken."""
+        spoken = heard(samples, self.piece(self.again(piece.text)))
+        self.samples += (silence := self.silence(piece.silence_s)).size
+        begin = self.samples
+        for number, chunk in enumerate(spoken):
+            self.samples += chunk.size
+            yield chunk if number or not silence.size else np.concatenate((silence, chunk))
+        rate = self.model.settings.rates.sample_hz
+        on_piece(SpokenPiece(piece.text, begin / rate, self.samples / rate))
+
+    def silence(self, seconds: float) -> np.ndarray:  # float32 [N]
+        """Samples of silence."""
+        return np.zeros(round(seconds * self.model.settings.rates.sample_hz), np.float32)
 
     def again(self, piece: str) -> Iterator[int]:
         """Other speech tokens of a piece, drawn with another seed."""

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator
+from itertools import zip_longest
 
 from cosyrt.errors import TextError
 from cosyrt.text import en, foreign, japanese, zh
 from cosyrt.text.markup import plain_lines, without_signs_in_code
 from cosyrt.text.passages import Passage, PassageCutter
-from cosyrt.text.scripts import HAN, HANGUL, KANA, LATIN
+from cosyrt.text.pauses import (
+    PARAGRAPH,
+    SHORT_PAUSE_S,
+    hide_pauses,
+    is_mark,
+    seconds_of,
+    split_at_marks,
+)
+from cosyrt.text.scripts import HAN, HANGUL, KANA, LATIN, has_han
 from cosyrt.text.sentences import is_finished
 from cosyrt.text.tags import ControlTags
 from cosyrt.text.traditional import simplified
@@ -31,6 +40,7 @@ _UNSPEAKABLE = re.compile(
     "\u231a\u231b\u23e9-\u23fa\u2600-\u27bf\u2b00-\u2bff\ud800-\udfff\ufe00-\ufe0f\ufeff\ufffd"
     "\U0001f000-\U0001faff\U000e0000-\U000e007f]"
 )
+_BLANK_LINE = re.compile(r"\n[ \t\r]*\n\s*\Z")
 # Chinese needs no blanks, but alphabets do: a blank stays between two characters of these.
 _ALPHABETS = r"[!-~\u00a1-\u1fff\uac00-\ud7af]"
 _LOOSE_BLANK = re.compile(rf"(?<!{_ALPHABETS}) | (?!{_ALPHABETS})")
@@ -80,13 +90,16 @@ def normalize(text: str, tags: Container[str] | None = None) -> str:
         TextError: nothing in the text can be spoken.
     """
     reader = Reader(tags)
-    spoken = "".join([*reader.read(text), *reader.finish()])
+    spoken = "".join(part for part in [*reader.read(text), *reader.finish()] if not is_mark(part))
     check_speakable(spoken, text)
     return spoken
 
 
 class Reader:
-    """Reads one text, which may come in parts that end where passages do; keeps the language between them."""
+    """Reads one text, which may come in parts that end where passages do; keeps the language between them.
+
+    Between the words that are spoken it gives marks: of pauses, and of paragraphs.
+    """
 
     def __init__(self, tags: Container[str] | None = None) -> None:
         self._cutter = PassageCutter()
@@ -94,9 +107,10 @@ class Reader:
         self._language: str | None = None  # of the last letters
         self._unknown: list[tuple[str, bool]] = []  # lines at the beginning without a letter: numbers alone
         self._begun = False
+        self._paragraph_ended = False
 
     def read(self, part: str) -> Iterator[str]:
-        """Yield the passages of a part as they are spoken, lazily; joined they are the text."""
+        """Yield the passages of a part as they are spoken, lazily; joined without marks they are the text."""
         for passage in self._cutter.feed(part, last=True):
             yield from self._passage(passage)
 
@@ -110,16 +124,37 @@ class Reader:
         written = without_signs_in_code(passage.text, in_code=passage.in_code)
         if self._tags.switch_off(written):
             self._begun = True
-            yield audible(passage.text)
+            yield from split_at_marks(hide_pauses(audible(passage.text)))
             return
-        text = self._tags.hide(written)
+        text = self._tags.hide(hide_pauses(written))
         lines = plain_lines(
             text, starts_line=passage.starts_line, in_code=passage.in_code, unknown_tag=self._tags.warn
         )
-        for line in filter(_SAYABLE.search, map(_clean, lines)):
-            yield from self._line(line, passage.ended)
+        for line in lines:
+            yield from self._paused_line(line, passage.ended)
+        self._paragraph_ended = self._paragraph_ended or _BLANK_LINE.search(passage.text) is not None
+
+    def _paused_line(self, line: str, ended: bool) -> Iterator[str]:
+        """Read a line with pauses in it: a long pause ends a sentence, a short one is like a comma."""
+        parts = split_at_marks(line)
+        for part, following in zip_longest(parts, parts[1:]):
+            if is_mark(part):
+                yield from self._line(part, False)
+            elif _SAYABLE.search(cleaned := _clean(part)):
+                if self._paragraph_ended and self._begun:
+                    yield from self._line(PARAGRAPH, False)
+                self._paragraph_ended = False
+                if following is None:
+                    yield from self._line(cleaned, ended)
+                elif seconds_of(following) > SHORT_PAUSE_S:
+                    yield from self._line(cleaned, True)
+                else:
+                    yield from self._line(_finished(cleaned, "，" if has_han(cleaned) else ","), False)
 
     def _line(self, line: str, ended: bool) -> Iterator[str]:
+        if is_mark(line) and not self._unknown:
+            yield line
+            return
         language = _reading_language(line)
         if language is None and self._language is None:
             self._unknown.append((line, ended))
@@ -130,7 +165,9 @@ class Reader:
             yield self._said(written, self._language, is_ended)
 
     def _said(self, line: str, language: str | None, ended: bool, *, alone: bool = False) -> str:
-        """The spoken line, with the blank that parts it from Latin text before it."""
+        """The spoken line, with the blank that parts it from Latin text before it; a mark is itself."""
+        if is_mark(line):
+            return line
         in_han = language in ("zh", "ja") and not alone
         spoken = _spoken_han(line, language or "") if in_han else _spoken_latin(line, language or "")
         spoken = self._tags.show(spoken.translate(_SHOWN)).lstrip(",，、;； ")

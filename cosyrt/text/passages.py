@@ -169,8 +169,8 @@ class PassageCutter:
         return not follows[0].islower() and self._line_length + len(line.strip()) < _PROSE_LINE
 
     def _is_inside_tag(self, at: int) -> bool:
-        """Whether a tag or the address of a link has begun before and is still open."""
-        for opening, closing in (("<", ">"), ("](", ")")):
+        """Whether a tag, a pause or the address of a link has begun before and is still open."""
+        for opening, closing in (("<", ">"), ("](", ")"), ("[pause", "]")):
             start = self._waiting.rfind(opening, max(0, at - _LONGEST_TAG), at)
             is_open = start >= 0 and self._waiting.find(closing, start, at) < 0
             if is_open and (opening != "<" or _TAG.match(self._waiting, start)):

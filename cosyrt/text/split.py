@@ -6,12 +6,14 @@ import logging
 from bisect import bisect_right
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
+from typing import NamedTuple
 
 from cosyrt.errors import TextError
 from cosyrt.text.normalize import Reader, check_speakable, is_speakable
+from cosyrt.text.pauses import NO_PAUSES, PARAGRAPH, Pauses, is_mark, seconds_of
 from cosyrt.text.scripts import has_han
-from cosyrt.text.sentences import best_break, sentences
+from cosyrt.text.sentences import best_break, is_finished, sentences
 from cosyrt.text.tags import ControlTags
 
 # No token is longer than this many characters in practice; bounds the work on text without any break.
@@ -39,6 +41,13 @@ class Limits:
 BY_SENTENCE = Limits(low=0, high=0, merge=0)
 
 
+class Piece(NamedTuple):
+    """A part of a text that is spoken in one go, and the silence before it; without words it is silence."""
+
+    text: str
+    silence_s: float = 0.0
+
+
 def pieces(
     text: str, count: Callable[[str], int], limits: Limits | None = None, tags: Container[str] | None = None
 ) -> list[str]:
@@ -47,23 +56,24 @@ def pieces(
     Raises:
         TextError: nothing in the text can be spoken.
     """
-    return list(iter_pieces(text, count, limits, tags))
+    return [piece.text for piece in iter_pieces(text, count, limits, tags)]
 
 
 def iter_pieces(
-    text: str, count: Callable[[str], int], limits: Limits | None = None, tags: Container[str] | None = None
-) -> Iterator[str]:
+    text: str,
+    count: Callable[[str], int],
+    limits: Limits | None = None,
+    tags: Container[str] | None = None,
+    pauses: Pauses = NO_PAUSES,
+) -> Iterator[Piece]:
     """Normalise and split a text; the first piece comes before the end of a long text is read.
 
     Raises:
         TextError: nothing in the text can be spoken.
     """
-    found = False
-    for piece in _speakable(_read(text, Reader(tags)), count, limits):
-        found = True
-        yield piece
-    if not found:
-        check_speakable("", text)
+    splitter, reader = Splitter(count, limits, pauses), Reader(tags)
+    yield from splitter.split(chain(reader.read(text), reader.finish()))
+    yield from splitter.finish(text)
 
 
 def arriving_pieces(
@@ -71,23 +81,65 @@ def arriving_pieces(
     count: Callable[[str], int],
     limits: Limits | None = None,
     tags: Container[str] | None = None,
-) -> Iterator[str]:
+    pauses: Pauses = NO_PAUSES,
+) -> Iterator[Piece]:
     """Normalise and split a text that comes in parts of whole passages; no piece waits for the next part.
 
     Raises:
         TextError: nothing in the text can be spoken.
     """
-    reader, found, last = Reader(tags), False, ""
+    splitter, reader, last = Splitter(count, limits, pauses), Reader(tags), ""
     for part in parts:
         last = part if part.strip() else last
-        for piece in _speakable(chain.from_iterable(map(sentences, reader.read(part))), count, limits):
-            found = True
-            yield piece
-    for piece in _speakable(chain.from_iterable(map(sentences, reader.finish())), count, limits):
-        found = True
-        yield piece
-    if not found:
-        check_speakable("", last)
+        yield from splitter.split(reader.read(part))
+    yield from splitter.split(reader.finish())
+    yield from splitter.finish(last)
+
+
+class Splitter:
+    """Splits what is spoken of one text into pieces, and turns marks and sentence ends into silence."""
+
+    def __init__(self, count: Callable[[str], int], limits: Limits | None, pauses: Pauses) -> None:
+        by_sentence = pauses.sentence_s > 0 and limits is None
+        self._count, self._limits = count, BY_SENTENCE if by_sentence else limits or Limits()
+        self._pauses = pauses
+        self._written_s = 0.0  # of the pauses that are written since the last piece
+        self._gap_s = 0.0  # between that piece and the next, where the text has no pause of its own
+        self._found = False
+
+    def split(self, spoken: Iterable[str]) -> Iterator[Piece]:
+        """Yield the pieces of a further part of the text, which ends where a passage does."""
+        parted = (part for part in spoken if part != PARAGRAPH or self._pauses.paragraph_s)
+        for marked, run in groupby(parted, is_mark):
+            if marked:
+                self._note(run)
+            else:
+                sentences_of_run = chain.from_iterable(map(sentences, run))
+                for text in _speakable(sentences_of_run, self._count, self._limits):
+                    yield self._piece(text)
+
+    def finish(self, text: str) -> Iterator[Piece]:
+        """Yield the silence at the end of the text, if it was given any.
+
+        Raises:
+            TextError: nothing in the text can be spoken.
+        """
+        if not self._found:
+            check_speakable("", text)
+        if self._written_s:
+            yield Piece("", self._written_s)
+
+    def _note(self, marks: Iterable[str]) -> None:
+        for mark in marks:
+            self._written_s += seconds_of(mark)
+            if mark == PARAGRAPH:
+                self._gap_s = max(self._gap_s, self._pauses.paragraph_s)
+
+    def _piece(self, text: str) -> Piece:
+        silence_s = self._written_s or (self._gap_s if self._found else 0.0)
+        self._written_s, self._found = 0.0, True
+        self._gap_s = self._pauses.sentence_s if is_finished(text) else 0.0
+        return Piece(text, silence_s)
 
 
 def as_written(
@@ -114,7 +166,7 @@ def split(text: str, count: Callable[[str], int], limits: Limits | None = None) 
     return list(_grouped(sentences(text), count, limits or Limits()))
 
 
-def readable(pieces: Iterator[str], unread: Callable[[str], str]) -> Iterator[str]:
+def readable(pieces: Iterable[Piece], unread: Callable[[str], str]) -> Iterator[Piece]:
     """Pass on the pieces that the model can pronounce; warn once of letters that it cannot.
 
     `unread` gives the letters of a piece for which the model has no sound.
@@ -122,17 +174,18 @@ def readable(pieces: Iterator[str], unread: Callable[[str], str]) -> Iterator[st
     Raises:
         TextError: the model cannot read any of the text.
     """
-    found, warned, lost = False, False, dict[str, None]()
-    for piece in pieces:
-        silent = unread(piece)
+    found, warned, lost, skipped_s = False, False, dict[str, None](), 0.0
+    for text, silence_s in pieces:
+        silent = unread(text)
         lost |= dict.fromkeys(silent)
-        sounds = is_speakable(piece.translate(dict.fromkeys(map(ord, silent))))
+        sounds = is_speakable(text.translate(dict.fromkeys(map(ord, silent))))
         found = found or sounds
         if found and lost and not warned:
             warned = True
             log.warning("this voice cannot read the letters %s: they are left out", _listed(lost))
-        if sounds:
-            yield piece
+        if sounds or not text:
+            yield Piece(text, skipped_s + silence_s)
+        skipped_s = 0.0 if sounds else skipped_s + silence_s
     if lost and not found:
         raise TextError(
             f"this voice cannot read the letters {_listed(lost)}; "
@@ -140,13 +193,8 @@ def readable(pieces: Iterator[str], unread: Callable[[str], str]) -> Iterator[st
         )
 
 
-def _read(text: str, reader: Reader) -> Iterator[str]:
-    for passage in chain(reader.read(text), reader.finish()):
-        yield from sentences(passage)
-
-
-def _speakable(parts: Iterator[str], count: Callable[[str], int], limits: Limits | None) -> Iterator[str]:
-    return filter(is_speakable, _grouped(parts, count, limits or Limits()))
+def _speakable(parts: Iterator[str], count: Callable[[str], int], limits: Limits) -> Iterator[str]:
+    return filter(is_speakable, _grouped(parts, count, limits))
 
 
 def _grouped(parts: Iterator[str], count: Callable[[str], int], limits: Limits) -> Iterator[str]:

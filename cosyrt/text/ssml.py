@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 
 from cosyrt.errors import TextError
+from cosyrt.text.pauses import pause_mark
 from cosyrt.text.scripts import has_han
 
 LINE_END = "\f"
-_SHORT_BREAK_MS = 300
 _ATTRIBUTE = r"""\s*=\s*(?:"([^"]*)"|'([^']*)')"""
 _SUBSTITUTE = re.compile(rf"<sub\s[^<>]*?\balias{_ATTRIBUTE}[^<>]*>[^<>]*</sub>", re.I)
 _SAY_AS = re.compile(rf"<say-as\s[^<>]*?\binterpret-as{_ATTRIBUTE}[^<>]*>([^<>]*)</say-as>", re.I)
@@ -47,10 +47,10 @@ def _said_as(found: re.Match[str]) -> str:
 
 
 def _pause(found: re.Match[str]) -> str:
-    """A long pause is the end of a sentence, a short one a comma, none at all a blank."""
+    """A pause of the length that is given; without one the end of a sentence, for a weak one a comma."""
     attributes = found[1]
     length = _TIME.search(attributes)
     if length is None:
         return ", " if _WEAK.search(attributes) else LINE_END
-    milliseconds = float(length[1]) * (1 if length[2].lower() == "ms" else 1000)
-    return LINE_END if milliseconds > _SHORT_BREAK_MS else ", " if milliseconds else " "
+    seconds = float(length[1]) / (1000 if length[2].lower() == "ms" else 1)
+    return pause_mark(seconds) if seconds else " "

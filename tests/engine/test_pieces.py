@@ -10,12 +10,13 @@ from cosyrt.engine.pieces import opened, speakable_words, text_pieces
 from cosyrt.engine.prompts import END_OF_PROMPT
 from cosyrt.engine.request import Request
 from cosyrt.errors import TextError, UsageError
+from cosyrt.text.split import Piece
 
 TWO = "Hello there. How are you?"
 
 
 def split(request: Request) -> list[str]:
-    return list(text_pieces(opened(request), len, frozenset()))
+    return [piece.text for piece in text_pieces(opened(request), len, frozenset())]
 
 
 def test_a_whole_text_and_its_parts_are_read_alike() -> None:
@@ -38,7 +39,7 @@ def test_a_piece_does_not_wait_for_the_next_part() -> None:
             yield part
 
     found = text_pieces(opened(Request(text=parts())), len, frozenset())
-    assert next(found).strip() == "Hello there."
+    assert next(found).text.strip() == "Hello there."
     assert asked == 1
 
 
@@ -49,7 +50,7 @@ def test_an_instruction_goes_into_the_style(text: str | list[str]) -> None:
 
     assert begun.request.style.instruction == f"Softly.{END_OF_PROMPT}"
     assert begun.first and TWO.startswith(begun.first.strip())
-    assert "".join(text_pieces(begun, len, frozenset())).split() == TWO.split()
+    assert "".join(piece.text for piece in text_pieces(begun, len, frozenset())).split() == TWO.split()
 
 
 def test_a_late_instruction_is_refused() -> None:
@@ -80,3 +81,10 @@ def test_words_of_an_interleaved_text() -> None:
     words = list(speakable_words(opened(Request(text=["Hel", "lo the", "re."], interleave=True)).parts))
 
     assert [word.strip() for word in words] == ["Hello", "there."]
+
+
+def test_pauses_of_a_text_as_written() -> None:
+    """A pause is none of the words, which are left as they are; at the end it is silence alone."""
+    request = Request(text="It is 12:30.[pause:1s] Come![pause:2s]", as_written=True)
+    found = list(text_pieces(opened(request), len, frozenset()))
+    assert found == [Piece("It is 12:30."), Piece(" Come!", 1.0), Piece("", 2.0)]

@@ -107,8 +107,8 @@ def test_each_text_is_encoded_once(tiny: Pipeline, monkeypatch: pytest.MonkeyPat
         return encode(self, text)
 
     monkeypatch.setattr(type(tiny.tokenizer), "encode", counted)
-    utterance, pieces = tiny._begin(Request(text=TEXT * 8, voice=prompted()))
-    spoken = [utterance.encode(piece) for piece in pieces]
+    utterance, text = tiny._begin(Request(text=TEXT * 8, voice=prompted()))
+    spoken = [utterance.encode(piece.text) for piece in tiny._pieces(text, utterance.count)]
 
     assert len(spoken) > 1
     assert len(encoded) == len(set(encoded))

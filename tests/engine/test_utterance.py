@@ -12,6 +12,7 @@ import torch
 import cosyrt
 from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.utterance import SpokenPiece
 from cosyrt.voice.voice import Voice
 from tests.engine.pipelines import SHORT, TEXT, Counted, joined, other, prompted, same
 from tests.engine.test_prefetch import closes
@@ -212,3 +213,21 @@ def test_a_transcript_without_its_recording_is_not_spoken(tiny: Pipeline) -> Non
     said, silent = (tiny.say(SHORT, voice=prompted(text=text, **bare)) for text in ("Good day.", ""))
 
     assert same(said.samples, silent.samples, 0)
+
+
+def test_pauses_are_silence_and_pieces_are_timed(tiny: Pipeline) -> None:
+    """A pause is silence of its length, and each piece is told with the time at which it is heard."""
+    text, second = "Hello there.[pause:500ms]Good bye.[pause:1s]", tiny.sample_rate
+    told: list[SpokenPiece] = []
+    whole = tiny.say(text, voice="ann", on_piece=told.append)
+    one, two = told
+
+    assert (one.text.strip(), two.text.strip()) == ("Hello there.", "Good bye.")
+    assert one.begin_s == 0 and two.begin_s == pytest.approx(one.end_s + 0.5)
+    assert whole.seconds == pytest.approx(two.end_s + 1)
+    begin, end = (round(at * second) for at in (one.end_s, two.begin_s))
+    assert not whole.samples[begin:end].any() and not whole.samples[-second:].any()
+
+    streamed: list[SpokenPiece] = []
+    parts = list(tiny.stream(text, voice="ann", on_piece=streamed.append))
+    assert streamed == told and sum(part.seconds for part in parts) == pytest.approx(whole.seconds)

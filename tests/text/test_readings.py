@@ -16,6 +16,7 @@ from word2number import w2n
 
 from cosyrt.text.normalize import Reader, normalize
 from cosyrt.text.passages import whole_passages
+from cosyrt.text.pauses import is_mark
 
 TABLE = Path(__file__).with_name("readings.tsv")
 KINDS = frozenset(
@@ -33,8 +34,8 @@ def rows() -> list[dict[str, str]]:
 def streamed(parts: Iterator[str] | list[str]) -> str:
     """The reading of a text that arrives in these parts."""
     reader = Reader()
-    spoken = "".join(spoken for part in whole_passages(parts) for spoken in reader.read(part))
-    return spoken + "".join(reader.finish())
+    spoken = [spoken for part in whole_passages(parts) for spoken in reader.read(part)]
+    return "".join(part for part in [*spoken, *reader.finish()] if not is_mark(part))
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row['kind']}: {row['text'][:24]}")

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosyrt.errors import TextError
-from cosyrt.text.split import Limits, as_written, iter_pieces, pieces, readable, split
+from cosyrt.text.passages import whole_passages
+from cosyrt.text.pauses import Pauses
+from cosyrt.text.split import Limits, Piece, arriving_pieces, as_written, iter_pieces, pieces, readable, split
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "text.json").read_text())
 
@@ -116,9 +118,9 @@ def test_pieces_come_one_by_one() -> None:
         return len(text)
 
     stream = iter_pieces("A sentence of some length is here.\n\n" * 50 + "The end.", count)
-    assert next(stream).startswith("A sentence")
+    assert next(stream).text.startswith("A sentence")
     assert not any("end" in text for text in seen)
-    assert "The end." in list(stream)[-1]
+    assert "The end." in list(stream)[-1].text
 
 
 def test_empty_text_fails_before_the_first_piece() -> None:
@@ -157,12 +159,51 @@ def test_what_is_left_is_spoken(
     pieces: list[str], left: list[str], warned: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Pieces of which something is left are given out; one warning names the letters that are lost."""
-    assert list(readable(iter(pieces), capitals)) == left
+    assert list(readable(map(Piece, pieces), capitals)) == list(map(Piece, left))
     assert [record.args[0] for record in caplog.records if isinstance(record.args, tuple)] == warned
 
 
 def test_a_text_of_which_nothing_is_left_is_refused() -> None:
     """The error names the letters, in one line that says what to do."""
     with pytest.raises(TextError, match="cannot read the letters XY; give it English") as caught:
-        list(readable(iter(["XY!", " X."]), capitals))
+        list(readable(map(Piece, ["XY!", " X."]), capitals))
     assert "\n" not in str(caught.value)
+
+
+def test_silence_of_a_piece_that_is_left_out_is_kept() -> None:
+    """The pause before letters that the voice cannot read is one before the next piece."""
+    given = [Piece("a."), Piece("XY.", 0.5), Piece("b.", 0.25), Piece("", 1.0)]
+    assert list(readable(given, capitals)) == [Piece("a."), Piece("b.", 0.75), Piece("", 1.0)]
+
+
+GAPS = Pauses(sentence_s=0.25, paragraph_s=1.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("One. Two.", [("One.", 0), (" Two.", 0.25)]),
+        ("One.\n\nTwo. Three.", [("One.", 0), (" Two.", 1.5), (" Three.", 0.25)]),
+        ("One[pause:500ms]two.", [("One.", 0), (" two.", 0.5)]),
+        ("One. [pause:2s] Two.", [("One.", 0), (" Two.", 2)]),
+        ("One.[pause: 0.25 s][pause=250]\n\nTwo.", [("One.", 0), (" Two.", 0.5)]),
+        ("[pause:1s]One.[pause:2 sec]", [("One.", 1), ("", 2)]),
+        ("第一。\n\n第二[pause:250ms]第三。", [("第一。", 0), ("第二，", 1.5), ("第三。", 0.25)]),
+        ("One <break time='1.5s'/> two.", [("One.", 0), (" two.", 1.5)]),
+        ("1[pause:1s]2只猫。", [("一。", 0), ("两只猫。", 1)]),
+    ],
+)
+def test_pauses_stand_before_the_pieces_behind_them(text: str, found: list[tuple[str, float]]) -> None:
+    """Written pauses and gaps are silence of a piece, whole and in parts."""
+    assert [tuple(piece) for piece in iter_pieces(text, len, None, None, GAPS)] == found
+    parts = whole_passages(text)
+    assert [tuple(piece) for piece in arriving_pieces(parts, len, None, None, GAPS)] == found
+
+
+def test_without_gaps_paragraphs_and_sentences_share_a_piece() -> None:
+    """A text is cut only where silence is asked for."""
+    assert list(iter_pieces("One. Two.\n\nThree.", len)) == [Piece("One. Two. Three.")]
+    assert list(iter_pieces("One. Two.\n\nThree.", len, None, None, Pauses(paragraph_s=0.5))) == [
+        Piece("One. Two."),
+        Piece(" Three.", 0.5),
+    ]
