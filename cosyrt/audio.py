@@ -135,10 +135,17 @@ class Audio:
             raise AudioError(f"{name} holds NaN or infinite samples; export it again")
         return cls(samples, rate)
 
-    def write(self, target: str | PathLike[str] | BinaryIO, format: str | None = None) -> None:
+    def write(
+        self,
+        target: str | PathLike[str] | BinaryIO,
+        format: str | None = None,
+        *,
+        label: Label | None = None,
+    ) -> None:
         """Write by suffix (or `format`); the file appears whole or not at all, a pipe stays a pipe.
 
         An open binary file is written from where it stands, and stays open; without a name it gets WAV.
+        A label says in the file that the speech is synthetic, as `cosyrt.labels` describes.
 
         Raises:
             UsageError: a format that is no str; neither a path nor a file that is open for writing bytes.
@@ -146,10 +153,10 @@ class Audio:
         """
         check_kind(format, str | None, "the format", "give a str, such as 'wav'")
         if hasattr(target, "write"):
-            write_open(target, self.to_bytes(_format_of(target, format)))
+            write_open(target, self.to_bytes(_format_of(target, format), label=label))
             return
         path = path_of(target, "audio is written to")
-        data = self.to_bytes(format or path.suffix.removeprefix(".") or "no suffix")
+        data = self.to_bytes(format or path.suffix.removeprefix(".") or "no suffix", label=label)
         try:
             replace_file(path, data)
         except (OSError, ValueError) as error:

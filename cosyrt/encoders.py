@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from cosyrt.errors import AudioError, one_line
 from cosyrt.formats import Format, format_named
-from cosyrt.labels import COMMENT, KEY, Label, notice
+from cosyrt.labels import COMMENT, KEY, Label
+from cosyrt.notice import notice
 
 Samples = NDArray[np.float32]
 

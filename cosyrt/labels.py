@@ -13,9 +13,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import quote
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cosyrt.errors import UsageError
 
 KEY = "AIGC"
@@ -31,13 +28,6 @@ FIELDS = (
     "ReservedCode2",
 )
 MAX_FIELD_CHARACTERS = 200
-
-# Morse for "AI", short long, short short: the rhythm that GB 45438-2025 asks of an audible notice.
-_RHYTHM = ((1, 1), (3, 3), (1, 1), (1, 4))  # units of each tone and of the silence behind it
-_UNIT_S = 0.07
-_NOTICE_HZ = 880.0
-_NOTICE_LEVEL = 0.12
-_FADE_S = 0.008
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,24 +89,9 @@ def fields_of(text: str) -> dict[str, str]:
     return {str(name): str(value)[:MAX_FIELD_CHARACTERS] for name, value in fields.items()}
 
 
-def notice(rate: int) -> NDArray[np.float32]:
-    """Make the audible notice, about a second of soft tones.  → [N]"""
-    return np.concatenate([part for tone, rest in _RHYTHM for part in (_tone(rate, tone), _rest(rate, rest))])
-
-
 def _check_line(name: str, value: str) -> None:
     if len(value) > MAX_FIELD_CHARACTERS or not value.isprintable():
         raise UsageError(
             f"the field {name!r} of labels is {value[:40]!r}; "
             f"give one line of at most {MAX_FIELD_CHARACTERS} characters"
         )
-
-
-def _tone(rate: int, units: int) -> NDArray[np.float32]:
-    time_s = np.arange(round(rate * _UNIT_S * units)) / rate
-    fade = np.minimum(1.0, np.minimum(time_s, time_s[::-1]) / _FADE_S)
-    return np.asarray(_NOTICE_LEVEL * fade * np.sin(2 * np.pi * _NOTICE_HZ * time_s), np.float32)
-
-
-def _rest(rate: int, units: int) -> NDArray[np.float32]:
-    return np.zeros(round(rate * _UNIT_S * units), np.float32)

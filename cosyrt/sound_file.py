@@ -30,9 +30,7 @@ BYTES_PER_SECOND = 2_000_000  # of stereo in 32 bits at 192 kHz, and a little
 SPARE_BYTES = 32_000_000  # for a picture, a title, a film around a short sound
 MIN_FOUND_S = 0.1  # less than that behind an empty header is its next chunk
 # Only containers that hold their own audio: a playlist (HLS, concat) makes FFmpeg open other files.
-_READABLE = (
-    "mov,mp4,matroska,webm,ogg,mp3,aac,flac,wav,aiff,amr,ac3,asf,avi,flv,mpegts,mpeg,caf,au,w64,ape,wv"
-)
+READABLE = "mov,mp4,matroska,webm,ogg,mp3,aac,flac,wav,aiff,amr,ac3,asf,avi,flv,mpegts,mpeg,caf,au,w64,ape,wv"
 
 
 def read_sound(source: Openable, max_s: float | None) -> tuple[str, Floats, int]:
@@ -74,7 +72,7 @@ def _decode(source: SoundSource, max_s: float) -> tuple[Floats, int]:
 def _decode_ffmpeg(source: SoundSource, max_s: float) -> tuple[Floats, int]:
     import av
 
-    options = {"format_whitelist": _READABLE}
+    options = {"format_whitelist": READABLE}
     try:
         with av.open(source.from_start(), options=options, metadata_errors="replace") as container:
             stream = next((each for each in container.streams.audio if each.codec_context), None)

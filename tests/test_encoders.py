@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from cosyrt.encoders import Encoder, Samples, encode, pcm16, wav_header
 from cosyrt.errors import AudioError
 from cosyrt.formats import FORMATS
-from cosyrt.labels import COMMENT, KEY, LabelSettings, notice
+from cosyrt.labels import COMMENT, KEY, LabelSettings
+from cosyrt.notice import notice
 
 RATE = 24_000
 CONTAINERS = [name for name, format in FORMATS.items() if format.has_metadata]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyrt.errors import UsageError
-from cosyrt.labels import FIELDS, LabelSettings, fields_of, notice
+from cosyrt.labels import FIELDS, LabelSettings, fields_of
 
 LINES = st.text(st.characters(exclude_categories=("C", "Z")), max_size=200)
 
@@ -63,22 +62,3 @@ def test_settings_that_no_label_can_have(settings: dict[str, object], words: str
 def test_what_others_wrote_is_read_as_far_as_it_goes(text: str) -> None:
     """A label that is no JSON object is shown as text, and never an error."""
     assert all(isinstance(value, str) and len(value) <= 200 for value in fields_of(text).values())
-
-
-def test_the_notice_is_short_and_soft() -> None:
-    """The tones are a second long, below a fifth of full scale, and neither begin nor end with a click."""
-    for rate in (8_000, 24_000, 48_000):
-        sound = notice(rate)
-        assert 0.9 * rate < len(sound) < 1.2 * rate
-        assert np.abs(sound).max() < 0.2
-        assert np.abs(np.diff(sound)).max() < 0.2
-        assert sound[0] == 0 and np.abs(sound[-10:]).max() == 0
-
-
-def test_the_notice_is_the_rhythm_of_the_standard() -> None:
-    """The loud stretches are short, long, short, short: Morse for AI."""
-    loud = np.abs(notice(8_000)).reshape(-1, 80).max(axis=1) > 0.03  # every 10 ms
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], loud, [False]]).astype(int)))
-    lengths = np.diff(edges)[::2]
-
-    assert [length > 15 for length in lengths] == [False, True, False, False]

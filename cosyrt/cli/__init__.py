@@ -20,6 +20,7 @@ from cosyrt.cli.convert import convert
 from cosyrt.cli.device import device
 from cosyrt.cli.doctor import doctor
 from cosyrt.cli.export import export
+from cosyrt.cli.label import label
 from cosyrt.cli.options import is_verbose
 from cosyrt.cli.output import drop_output
 from cosyrt.cli.say import say
@@ -91,6 +92,7 @@ main.add_command(bench)
 main.add_command(device)
 main.add_command(export)
 main.add_command(doctor)
+main.add_command(label)
 main.add_command(say)
 main.add_command(convert)
 main.add_command(tune)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cosyrt.cli.label import LabelOptions, label_options
 from cosyrt.cli.options import (
     ModelOptions,
     OutputOptions,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @speaker_options
 @pace_options
 @model_options
+@label_options
 @output_options
 @verbose_option
 def convert(
@@ -43,6 +45,7 @@ def convert(
     speaker: SpeakerOptions,
     pace: PaceOptions,
     model: ModelOptions,
+    labelling: LabelOptions,
     printing: OutputOptions,
 ) -> None:
     """Say again what is said in the recording SOURCE, in another voice: same words, same timing.
@@ -54,7 +57,7 @@ def convert(
     from cosyrt import Audio
 
     recording = Audio.read(source)
-    with SpeechRun(output, model, printing, piecewise=stream) as run:
+    with SpeechRun(output, model, printing, labelling, piecewise=stream) as run:
         voice = speaker.of(run.tts) or run.tts.voices[run.tts.default_voice("")]
         run.voice_names.append(voice.name)
         run.deliver((_streamed if stream else _whole)(run.tts, recording, voice, pace))

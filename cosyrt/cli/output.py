@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
 import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ from cosyrt.files import check_target
 
 if TYPE_CHECKING:
     from cosyrt.audio import Audio
+    from cosyrt.encoders import Samples
+    from cosyrt.labels import Label
 
 STDOUT = 1
 DEFAULT_FILE = "speech.wav"
-UNKNOWN_LENGTH = 0xFFFF_FFFF
-HEADER_BYTES = 44
 
 
 class Sink(Protocol):
@@ -64,29 +63,43 @@ class WavPipe:
     Where the stream is a file, the length is written into the header at the end.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._started = False
+    def __init__(self, stream: BinaryIO, label: Label | None) -> None:
+        self._stream, self._label = stream, label
+        self._rate = 0  # of the first chunk
         self._start = _start_in_file(stream)  # None: a pipe, or a file that is only added to
         self._data_bytes = 0
 
     def write(self, audio: Audio) -> None:
         """Write the samples in 16 bits and flush, so that the reader has them at once."""
-        if not self._started:
-            _write_all(self._stream, _open_wav_header(audio.rate))
-            self._started = True
-        samples = audio.to_bytes("pcm")
-        _write_all(self._stream, samples)
-        self._data_bytes += len(samples)
+        if not self._rate:
+            self._rate = audio.rate
+            self._begin()
+        self._write_samples(audio.samples)
 
     def close(self) -> None:
         """Write the length into the header of a file; no sample is held back."""
-        if self._start is None or not self._started or self._data_bytes > UNKNOWN_LENGTH - HEADER_BYTES:
+        from cosyrt.encoders import wav_header
+
+        if self._start is None or not self._rate:
             return
-        for at, length in ((4, HEADER_BYTES - 8 + self._data_bytes), (40, self._data_bytes)):
-            self._stream.seek(self._start + at)
-            _write_all(self._stream, struct.pack("<I", length))
+        self._stream.seek(self._start)
+        _write_all(self._stream, wav_header(self._rate, self._data_bytes, self._label))
         self._stream.seek(0, os.SEEK_END)
+
+    def _write_samples(self, samples: Samples) -> None:
+        from cosyrt.encoders import pcm16
+
+        data = pcm16(samples).tobytes()
+        _write_all(self._stream, data)
+        self._data_bytes += len(data)
+
+    def _begin(self) -> None:
+        from cosyrt.encoders import wav_header
+        from cosyrt.notice import notice
+
+        _write_all(self._stream, wav_header(self._rate, label=self._label))
+        if self._label and self._label.notice:
+            self._write_samples(notice(self._rate))
 
     def stop(self) -> None:
         """Leave the samples, which the reader has already, with their length."""
@@ -94,7 +107,7 @@ class WavPipe:
             self.close()
 
 
-def into_file(path: Path) -> Sink:
+def into_file(path: Path, label: Label | None = None) -> Sink:
     """Open a sink for a file of the format that its name says.
 
     Raises:
@@ -108,14 +121,14 @@ def into_file(path: Path) -> Sink:
         check_target(path)
     except OSError as error:
         raise AudioError(f"cannot write {path}: {error.strerror or error}; give another file") from error
-    return CollectingSink(lambda audio: audio.write(path))
+    return CollectingSink(lambda audio: audio.write(path, label=label))
 
 
-def into_stream(stream: BinaryIO, *, piecewise: bool) -> Sink:
+def into_stream(stream: BinaryIO, label: Label | None = None, *, piecewise: bool) -> Sink:
     """Open a sink that writes WAV into a stream: chunk by chunk, or whole with its true length."""
     if piecewise:
-        return WavPipe(stream)
-    return CollectingSink(lambda audio: _write_all(stream, audio.to_bytes("wav")))
+        return WavPipe(stream, label)
+    return CollectingSink(lambda audio: _write_all(stream, audio.to_bytes("wav", label=label)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +142,7 @@ class Target:
     is_stdout: bool = False
 
 
-def open_target(output: str | None, *, piecewise: bool) -> Target:
+def open_target(output: str | None, label: Label | None, *, piecewise: bool) -> Target:
     """Open the file or stream that was asked for, else a loudspeaker, else `speech.wav`.
 
     Raises:
@@ -139,15 +152,15 @@ def open_target(output: str | None, *, piecewise: bool) -> Target:
     from cosyrt import playback
 
     if output == "-":
-        sink = into_stream(standard_output(), piecewise=piecewise)
+        sink = into_stream(standard_output(), label, piecewise=piecewise)
         return Target(sink=sink, described="standard output", is_stdout=True)
     if output is not None:
-        return Target(sink=into_file(Path(output)), described=output, file=output)
+        return Target(sink=into_file(Path(output), label), described=output, file=output)
     if device := playback.find_device():
         name = device.name
         return Target(sink=playback.Player(device), described=f"played by {name}", player=name)
     described = f"{DEFAULT_FILE} (there is no sound device)"
-    return Target(sink=into_file(Path(DEFAULT_FILE)), described=described, file=DEFAULT_FILE)
+    return Target(sink=into_file(Path(DEFAULT_FILE), label), described=described, file=DEFAULT_FILE)
 
 
 def deliver(chunks: Generator[Audio], sink: Sink) -> None:
@@ -208,10 +221,3 @@ def _start_in_file(stream: BinaryIO) -> int | None:
     except (ImportError, OSError, AttributeError):  # another system; a stream that is no file of the system
         pass
     return stream.tell() if stream.seekable() else None
-
-
-def _open_wav_header(rate: int) -> bytes:
-    """Write a header of 44 bytes: 16-bit mono PCM that goes on until the stream ends."""
-    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
-    riff = struct.pack("<4sI4s", b"RIFF", UNKNOWN_LENGTH, b"WAVE")
-    return riff + form + struct.pack("<4sI", b"data", UNKNOWN_LENGTH)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cosyrt.cli.label import LABELLED, LabelOptions
 from cosyrt.cli.options import ModelOptions, OutputOptions
 from cosyrt.cli.output import deliver, open_target
 
@@ -23,10 +24,16 @@ class SpeechRun:
     """Opens the target before the model is loaded; reports what was made unless something went wrong."""
 
     def __init__(
-        self, output: str | None, model: ModelOptions, printing: OutputOptions, *, piecewise: bool
+        self,
+        output: str | None,
+        model: ModelOptions,
+        printing: OutputOptions,
+        labelling: LabelOptions = LABELLED,
+        *,
+        piecewise: bool,
     ) -> None:
         self.printing = printing
-        self.target = open_target(output, piecewise=piecewise)
+        self.target = open_target(output, labelling.label(), piecewise=piecewise)
         self.times = RunTimes()
         self.tts = model.load()
         self.times.model_is_loaded()

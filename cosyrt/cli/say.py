@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from cosyrt.cli.label import LabelOptions, label_options
 from cosyrt.cli.options import (
     ModelOptions,
     OutputOptions,
@@ -58,6 +59,7 @@ GivenText = str | Iterator[str]  # whole, or in parts as they arrive on standard
 @style_options
 @pace_options
 @model_options
+@label_options
 @output_options
 @verbose_option
 def say(
@@ -72,6 +74,7 @@ def say(
     style: StyleOptions,
     pace: PaceOptions,
     model: ModelOptions,
+    labelling: LabelOptions,
     printing: OutputOptions,
 ) -> None:
     """Speak TEXT aloud. Where there is no sound device, write speech.wav.
@@ -94,7 +97,7 @@ def say(
     if show_text:
         _show(model.load(), asked, as_written)
         return
-    with SpeechRun(output, model, printing, piecewise=stream) as run:
+    with SpeechRun(output, model, printing, labelling, piecewise=stream) as run:
         texts = SpokenTexts(run.tts, asked, speaker, style, pace, run.voice_names, as_written=as_written)
         with progress_bar(hidden=printing.quiet) as show:
             run.deliver(texts.streamed(interleave) if stream else texts.whole(show))
