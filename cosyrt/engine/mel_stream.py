@@ -187,7 +187,7 @@ class MelStream:
             return
         size = self.past.bytes
         self.condition.streams.shrink(self.condition.cache_bytes)
-        if self.past.kept < self.config.steps and not self.warned:
+        if self.past.kept < self.config.solver.steps and not self.warned:
             self.warned = True
             message = "stream cache full, computing some of the past again from here bytes=%d tokens=%d"
             log.warning(message, size, tokens)
@@ -203,7 +203,7 @@ class MelStream:
         past = self.condition.past
         if past is None:
             c = self.config
-            past = Past(velocity=[StepCache() for _ in range(c.steps)])
+            past = Past(velocity=[StepCache() for _ in range(c.solver.steps)])
             alone = max(0, self.condition.tokens.shape[1] - c.encoder.lookahead_tokens)
             last = alone // c.encoder.chunk_tokens * c.encoder.chunk_tokens
             at_once = PROMPT_CHUNKS * c.encoder.chunk_tokens
@@ -234,8 +234,7 @@ class MelStream:
             self.encoded(tokens, start, end, mask, past),
             self.condition.speaker,
             self.prompt(frames),
-            steps=c.steps,
-            guidance=c.guidance,
+            solver=c.solver,
             past=past,
         )
 
@@ -273,7 +272,7 @@ class MelStream:
     def whole(self, past: Past, end: int) -> Tensor | None:  # [1, M, M]
         """Attention mask of all frames so far; None where every step has its cache."""
         c = self.config
-        return None if past.kept == c.steps else at_mel_rate(self.mask(0, end), c.encoder.up)
+        return None if past.kept == c.solver.steps else at_mel_rate(self.mask(0, end), c.encoder.up)
 
     def prompt(self, frames: slice) -> Tensor:  # [1, 80, M]
         """Mel of the prompt as far as it reaches, then zeros."""

@@ -71,8 +71,7 @@ class WindowStream:
             self.mu(tokens, frames),
             c.speaker,
             F.pad(c.mel, (0, frames)),
-            steps=self.config.steps,
-            guidance=self.config.guidance,
+            solver=self.config.solver,
         )
         mel = solve(self.stages.velocity, state)[:, :, prompt:]
         if self.kept is not None:

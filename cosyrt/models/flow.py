@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from cosyrt.models.conformer import ConformerConfig, LookAhead, UpsampleConformer
 from cosyrt.models.dit import DiT, DiTConfig
 from cosyrt.models.layers import at_mel_rate
+from cosyrt.models.solver import Solver, euler
 from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.unet import CausalUNet, UNetConfig
 from cosyrt.ranges import CHUNK, LEVEL, LOOKAHEAD, RATIO, SIZE, STEPS
@@ -31,6 +32,12 @@ class SolverConfig:
     guidance: float = 0.7
     temperature: float = 1.0  # scale of the noise that every utterance starts from
     steps: int = 10
+    approximation: Solver | None = None  # in place of the steps that the model ships with
+
+    @property
+    def solver(self) -> Solver:
+        """The steps from noise to mel."""
+        return self.approximation or euler(self.steps, self.guidance)
 
     @property
     def branches(self) -> int:

@@ -1,8 +1,9 @@
-"""noise → mel: Euler's method along a velocity that guidance pushes away from the unconditional one.
+"""noise → mel: a few steps along a velocity that guidance pushes away from the unconditional one.
 
 Shapes: B batch · M mel frames · K = past + M frames to look at.
 Source: flow matching (arXiv:2210.02747) with classifier-free guidance (arXiv:2207.12598); upstream's
-`flow/flow_matching.py`.
+`flow/flow_matching.py`, which takes Euler's steps, all of them guided. Second order is the two-step method of
+Adams and Bashforth for steps of unequal length; guidance on some of the steps is arXiv:2404.07724.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -38,6 +39,31 @@ def fixed_noise() -> Tensor:  # [1, 80, NOISE_FRAMES]
 def time_steps(steps: int) -> Tensor:  # [steps + 1] from 0 to 1
     """Cosine schedule: small steps first, where the path bends. On the host, where it is looked up."""
     return 1 - torch.cos(torch.linspace(0, 1, steps + 1) * 0.5 * torch.pi)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solver:
+    """The steps from noise to mel: their times, the guidance of each, and the order of the method."""
+
+    times: tuple[float, ...]  # of the steps, rising from 0, and 1 behind the last
+    guidance: tuple[float, ...]  # of each step; a step with 0 leaves out the unconditional branch
+    order: Literal[1, 2] = 1  # 1: Euler; 2: Adams-Bashforth, which looks back at the step before
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+        return len(self.guidance)
+
+    @property
+    def rows(self) -> int:
+        """Rows of all velocity calls for one mel together, which is what solving for it costs."""
+        return sum(2 if guidance else 1 for guidance in self.guidance)
+
+
+@lru_cache
+def euler(steps: int, guidance: float) -> Solver:
+    """Make the solver of the published models: Euler's steps, all of them guided."""
+    return Solver(times=tuple(time_steps(steps).tolist()), guidance=(guidance,) * steps)
 
 
 def both_branches(
@@ -85,29 +111,51 @@ class SolverState:
 
     x: Tensor  # [B, 80, M] the mel as far as it is solved
     inputs: FlowInputs  # of both branches; x and t are those of the first step
+    solver: Solver
     times: Tensor  # [steps + 1]
-    guidance: float
     past: SolverPast | None = None
     step: int = 0  # of those that are done
+    before: Tensor | None = None  # [B, 80, M] guided velocity of the step before, for the second order
 
     @property
     def done(self) -> bool:
         """Whether all steps are done, so that x is the mel."""
-        return self.step == len(self.times) - 1
+        return self.step == self.solver.steps
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether the next step has an unconditional branch."""
+        return self.solver.guidance[self.step] != 0
 
     def call(self) -> tuple[FlowInputs, StreamCache | None]:
         """Arguments of the velocity for the next step; its result may begin with frames of the past."""
-        x = self.x if self.guidance == 0 else torch.cat([self.x, self.x])
-        new = self.inputs._replace(x=x, t=self.times[self.step].expand(len(x)))
+        if self.is_guided:
+            x, inputs = torch.cat([self.x, self.x]), self.inputs
+        else:
+            x, inputs = self.x, FlowInputs(*(each[: len(self.x)] for each in self.inputs))
+        new = inputs._replace(x=x, t=self.times[self.step].expand(len(x)))
         return (new, None) if self.past is None else self.past.resume(self.step, new)
+
+    def length(self, step: int) -> Tensor:  # []
+        """Time that a step covers."""
+        return self.times[step + 1] - self.times[step]
 
     def advance(
         self,
         v: Tensor,  # [2B or B, 80, past + M] velocity of both branches
     ) -> None:
         """Take one step along the velocity."""
-        v = guided(v[:, :, -self.x.shape[2] :], self.guidance)
-        self.x = self.x + (self.times[self.step + 1] - self.times[self.step]) * v
+        v = guided(v[:, :, -self.x.shape[2] :], self.solver.guidance[self.step])
+        before, at, after = (
+            self.times[max(0, self.step - 1)],
+            self.times[self.step],
+            self.times[self.step + 1],
+        )
+        slope = v
+        if self.before is not None:
+            slope = v + (after - at) / (2 * (at - before)) * (v - self.before)
+        self.x = self.x + (after - at) * slope
+        self.before = v if self.solver.order == 2 else None
         self.step += 1
 
 
@@ -118,23 +166,31 @@ def begin(
     speaker: Tensor,  # [B, 80]
     prompt: Tensor,  # [B, 80, M]
     *,
-    steps: int,
-    guidance: float,
+    solver: Solver,
     past: SolverPast | None = None,
 ) -> SolverState:
     """Make the state before the first step."""
-    times = time_steps(steps)
+    times = torch.tensor(solver.times)
     valid, t = torch.ones_like(mu[:, :1]), times[0].expand(len(mu))
-    inputs = both_branches(FlowInputs(noise, valid, mask, mu, t, speaker, prompt), guidance)
-    return SolverState(noise, inputs, times, guidance, past)
+    inputs = both_branches(FlowInputs(noise, valid, mask, mu, t, speaker, prompt), max(solver.guidance))
+    return SolverState(noise, inputs, solver, times, past)
 
 
 def step(velocity: Velocity, states: Sequence[SolverState]) -> None:
-    """Take one step of each state, in one call of the velocity.
+    """Take one step of each state, in as few calls of the velocity as can be.
 
-    Several states are packed: they may have other lengths and pasts and stand at other steps. A velocity that
-    looks both ways (CosyVoice 1) takes one state.
+    Several states are packed: they may have other lengths and pasts and stand at other steps; those whose
+    step has no guidance have fewer rows, and a call of their own. A velocity that looks both ways
+    (CosyVoice 1) takes one state.
     """
+    guided_ones = [state for state in states if state.is_guided]
+    for together in guided_ones, [state for state in states if not state.is_guided]:
+        if together:
+            step_packed(velocity, together)
+
+
+def step_packed(velocity: Velocity, states: Sequence[SolverState]) -> None:
+    """Take one step of each state, all of them with guidance or all without, in one call of the velocity."""
     calls = [state.call() for state in states]
     if len(calls) == 1:
         states[0].advance(velocity(*calls[0]))

@@ -165,8 +165,7 @@ def copy(
         mu,
         speaker,
         torch.zeros_like(mu),
-        steps=model.config.steps,
-        guidance=model.config.guidance,
+        solver=model.config.solver,
     )
     return mu, solve(model.velocity, state)
 

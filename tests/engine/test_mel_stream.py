@@ -20,7 +20,7 @@ from cosyrt.engine.mel_stream import Condition, Conditions, MelStream
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.errors import SpeechError
 from cosyrt.models.layers import attention_mask
-from cosyrt.models.solver import NOISE_FRAMES, begin, fixed_noise, solve, step
+from cosyrt.models.solver import NOISE_FRAMES, begin, euler, fixed_noise, solve, step
 from cosyrt.units import Rates
 from cosyrt.voice.voice import Voice
 from tests import tiny, tiny3
@@ -79,7 +79,7 @@ def one_pass(
     speaker = flow.speaker(torch.tensor(who.speaker)[None])
     mask = attention_mask(torch.ones(1, mu.shape[2], dtype=torch.bool), chunk and 2 * chunk)
     noise = fixed_noise()[:, :, : mu.shape[2]]
-    mel = solve(flow.velocity, begin(noise, mask, mu, speaker, prompt, steps=10, guidance=0.7))
+    mel = solve(flow.velocity, begin(noise, mask, mu, speaker, prompt, solver=euler(10, 0.7)))
     return mel[:, :, len(who.mel) :]
 
 

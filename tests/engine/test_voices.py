@@ -38,7 +38,7 @@ def test_the_language_decides_where_no_voice_is_asked_for(tiny: Pipeline) -> Non
 def test_what_is_no_voice(tiny: Pipeline) -> None:
     """A name that is no str and a value that is no voice are told in one line."""
     for call in (lambda: tiny.voice(3), lambda: tiny.fitting("ann")):  # type: ignore[arg-type]
-        with pytest.raises(UsageError, match="the (name of a )?voice is"):
+        with pytest.raises(UsageError, match=r"the (name of a )?voice is"):
             call()
     silence = Audio(np.zeros(24_000, np.float32), 24_000)
     with pytest.raises(UsageError, match="the name of a voice is 3"):

@@ -12,7 +12,7 @@ from torch import Tensor
 from cosyrt.checkpoint.hyperyaml import read_description
 from cosyrt.models.flow import Flow, FlowConfig
 from cosyrt.models.layers import at_mel_rate, attention_mask
-from cosyrt.models.solver import begin, fixed_noise, solve
+from cosyrt.models.solver import begin, euler, fixed_noise, solve
 from cosyrt.models.stream_cache import StreamCache
 from tests import tiny, tiny3
 
@@ -43,8 +43,7 @@ def mel(flow: Flow, given: Tensor, chunk: int | None = CHUNK, ahead: Tensor | No
         mu,
         speaker,
         torch.zeros_like(mu),
-        steps=4,
-        guidance=0.7,
+        solver=euler(4, 0.7),
     )
     return solve(flow.velocity, state)
 
