@@ -19,6 +19,7 @@ from cosyrt.text.pauses import hide_pauses, is_mark, seconds_of, split_at_marks
 from cosyrt.text.split import Piece
 
 Count = Callable[[str], int]  # tokens of a text
+_SHOWN_CHARACTERS = 100  # of a text that cannot be spoken, and a few more
 
 
 class OpenedText(NamedTuple):
@@ -84,8 +85,11 @@ def speakable_words(words: Iterator[str]) -> Iterator[str]:
     Raises:
         TextError: after the last, if none of them could be spoken.
     """
-    begun = ""
+    found, begun = False, ""
     for word in words:
-        begun = begun if is_speakable(begun) else begun + word
+        found = found or is_speakable(word)
+        if len(begun) < _SHOWN_CHARACTERS:
+            begun += word
         yield word
-    check_speakable(begun, begun)
+    if not found:
+        check_speakable("", begun)

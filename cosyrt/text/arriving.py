@@ -30,6 +30,8 @@ def whole_words(parts: Iterable[str]) -> Iterator[str]:
         if waiting[:cut].strip():
             yield from _words(waiting[:cut])
             waiting = waiting[cut:]
+        elif cut:
+            waiting = " " + waiting[cut:]  # of blanks one is enough
     if waiting.strip():
         yield from _words(waiting)
 

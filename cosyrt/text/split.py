@@ -16,7 +16,8 @@ from cosyrt.text.scripts import has_han
 from cosyrt.text.sentences import best_break, is_finished, sentences
 from cosyrt.text.tags import ControlTags
 
-# No token is longer than this many characters in practice; bounds the work on text without any break.
+# No token is longer than this many characters in practice; bounds the work on text without any break, and on
+# text of which the model reads nothing.
 _CHARACTERS_PER_TOKEN = 16
 _LETTERS_SHOWN = 12  # in a message
 
@@ -202,7 +203,8 @@ def _grouped(parts: Iterator[str], count: Callable[[str], int], limits: Limits) 
         return len(text) if has_han(text) else count(text)
 
     def fits(text: str) -> bool:
-        return max(size(text), count(text)) <= limits.most
+        short = len(text) <= limits.most * _CHARACTERS_PER_TOKEN
+        return short and max(size(text), count(text)) <= limits.most
 
     done, current = "", ""
     for part in _bounded(parts, lambda text: max(size(text), count(text)), limits.most):
@@ -221,13 +223,14 @@ def _grouped(parts: Iterator[str], count: Callable[[str], int], limits: Limits) 
 def _bounded(parts: Iterator[str], size: Callable[[str], int], most: int) -> Iterator[str]:
     """Cut sentences above the limit into about equal parts, each at the best place there is."""
     for part in parts:
-        total = size(part)
+        total, start, window = max(1, size(part)), 0, most * _CHARACTERS_PER_TOKEN
         limit = -(-total // -(-total // most))
-        while len(part) > most * _CHARACTERS_PER_TOKEN or size(part) > most:
-            cut = best_break(part, _longest(part, size, limit))
-            yield part[:cut]
-            part = part[cut:]
-        yield part
+        while len(part) - start > window or size(part[start:]) > most:
+            ahead = part[start : start + window + 1]
+            cut = best_break(ahead, _longest(ahead, size, limit))
+            yield ahead[:cut]
+            start += cut
+        yield part[start:]
 
 
 def _longest(text: str, size: Callable[[str], int], limit: int) -> int:

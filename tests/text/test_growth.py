@@ -1,0 +1,101 @@
+"""Long text of any kind: ten times the text is at most twenty times the work."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+import cosyrt
+from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.request import Request
+from cosyrt.errors import TextError
+from tests.work import work_of
+
+SHORT, MOST_GROWTH = 2_000, 20
+MARKS = "( ) [ { < \" ' “ 「 （ 【 《 ` * _ ~ | \\ ^ #".split()
+STOPS = ". … 。 ! ? , 、 ; : - — / $ % & @ + =".split()
+BLANKS = [*" \n\t\0😀", "\u3000", "\u200b", "\u202e", "\u0301", "\ue000", "\ufe0f", "👨\u200d👩"]
+SCRIPTS = ["ab ", "한글 ", "привет ", *"a A é ß 我 百 你好， あ カ ー 한 ж λ ع ก".split()]
+NUMBERS = ["7 ", "1e5 ", "5kg ", "+1 555 ", "IV ", *"7 7. 7, 1- 1: 1/ ½ ① １ 1,000 5kg 1年".split()]
+MARKUP = ["**a** ", "```\n", "- ", "1. ", "# ", "a@b.c ", "Dr. ", *"<b> <!-- <| []( ![ &amp; www.a.".split()]
+UNITS = MARKS + STOPS + BLANKS + SCRIPTS + NUMBERS + MARKUP
+
+
+def repeated(units: list[str], length: int) -> str:
+    """Text of the units, by turns, of that length."""
+    unit = "".join(units)
+    return (unit * (length // len(unit) + 1))[:length]
+
+
+def runs(units: list[str], length: int) -> str:
+    """Text of that length in which each unit has a run of its own."""
+    return "".join(repeated([unit], length // len(units)) for unit in units)
+
+
+def requests(text: str) -> Iterator[Request]:
+    """Every way to hand over a text that is read as whole sentences."""
+    parts = [text[start : start + 7] for start in range(0, len(text), 7)]
+    yield Request(text=text)
+    yield Request(text=text, as_written=True)
+    yield Request(text=parts)
+    yield Request(text=parts, as_written=True)
+
+
+def read(pipeline: Pipeline, request: Request) -> None:
+    """Ask for all that the model would be given of a text."""
+    try:
+        _, given = pipeline._begin(request)
+        for _ in given:
+            pass
+    except TextError:
+        pass  # nothing in it can be spoken
+
+
+def check_growth(pipeline: Pipeline, short: Request, long: Request) -> None:
+    """Hold the work of ten times the text against that of the short one, and of some text at least."""
+    least = work_of(partial(read, pipeline, Request(text=repeated(["word "], SHORT))))
+    before, after = (work_of(partial(read, pipeline, request)) for request in (short, long))
+    assert after <= MOST_GROWTH * max(before, least), f"{after / before:.1f} times: {str(short.text)[:40]!r}"
+
+
+@pytest.fixture(scope="module")
+def builtin() -> Pipeline:
+    """The built-in voice."""
+    return cosyrt.load(plan=False)
+
+
+@pytest.mark.parametrize("unit", ["(", "「", "ж", "한", "a", " "])
+def test_runs_of_one_kind(builtin: Pipeline, unit: str) -> None:
+    """Brackets, letters that the voice cannot read, digits or blanks, without any place to cut them."""
+    for short, long in zip(requests(unit * SHORT), requests(unit * 10 * SHORT), strict=True):
+        check_growth(builtin, short, long)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", UNITS)
+def test_every_kind(builtin: Pipeline, unit: str) -> None:
+    """Each kind of character and of markup."""
+    texts = (repeated([unit], SHORT), repeated([unit], 10 * SHORT))
+    for short, long in zip(*map(requests, texts), strict=True):
+        check_growth(builtin, short, long)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(60))
+def test_mixtures(builtin: Pipeline, seed: int) -> None:
+    """Kinds by turns, or one run after the other."""
+    chance = random.Random(seed)
+    units, arranged = chance.choices(UNITS, k=chance.randint(2, 6)), chance.choice([repeated, runs])
+    texts = (arranged(units, SHORT), arranged(units, 10 * SHORT))
+    for short, long in zip(*map(requests, texts), strict=True):
+        check_growth(builtin, short, long)
+
+
+@pytest.mark.parametrize("unit", [" ", "\n", "(", "word "])
+def test_text_that_is_spoken_while_it_arrives(spelling: Pipeline, unit: str) -> None:
+    """Words that come character by character, from blanks alone to no blank at all."""
+    short, long = (Request(text=list(unit * times), interleave=True) for times in (SHORT, 10 * SHORT))
+    check_growth(spelling, short, long)
