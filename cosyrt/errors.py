@@ -15,7 +15,8 @@ CosyrtError
 ├── SpeechError           the models failed to make speech                     exit 1
 ├── Busy                  too many requests at once; come back later           exit 1
 ├── Cancelled             the request was cancelled before its end             exit 1
-└── DeadlineError         the request was not over by its deadline             exit 1
+├── DeadlineError         the request was not over by its deadline             exit 1
+└── ServiceError          the service refused (cosyrt/service/errors.py)       exit 8
 """
 
 from __future__ import annotations

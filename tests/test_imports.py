@@ -43,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "voice": GROUND | {"audio", "mel", "checkpoint", "text"},
     "engine": SPEECH,
     "accel": SPEECH | {"engine"},
+    "service": SPEECH | {"engine", "accel"},
     "lab": SPEECH | {"engine", "accel"},
 }
 TOP = {"__init__", "__main__", "cli", "compat"}

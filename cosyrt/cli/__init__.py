@@ -20,6 +20,7 @@ from cosyrt.cli.convert import convert
 from cosyrt.cli.device import device
 from cosyrt.cli.doctor import doctor
 from cosyrt.cli.export import export
+from cosyrt.cli.keys import keys
 from cosyrt.cli.label import label
 from cosyrt.cli.options import is_verbose
 from cosyrt.cli.output import drop_output
@@ -93,6 +94,7 @@ main.add_command(device)
 main.add_command(export)
 main.add_command(doctor)
 main.add_command(label)
+main.add_command(keys)
 main.add_command(say)
 main.add_command(convert)
 main.add_command(tune)
