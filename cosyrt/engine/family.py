@@ -21,6 +21,7 @@ from cosyrt.models.conformer import ConformerConfig
 from cosyrt.models.flow import DiTFlowConfig, FlowConfig, LookAheadConfig
 from cosyrt.models.llm import LanguageModelConfig
 from cosyrt.models.regulated_flow import RegulatedFlowConfig
+from cosyrt.models.solver import Solving
 from cosyrt.models.transformer_lm import TransformerLMConfig
 from cosyrt.models.vocoder import VocoderConfig
 from cosyrt.ranges import RATE, RATIO
@@ -36,6 +37,9 @@ class MelStreamLike(Protocol):
         boundary: int | None,
     ) -> Tensor:  # [1, 80, M] the frames that are new
         """The mel up to that chunk boundary, whose look-ahead is there; None: all."""
+
+    def solving(self, tokens: list[int], boundary: int | None) -> Solving:
+        """Make that mel with states that somebody else solves, together with those of other streams."""
 
 
 # (stages, vocoder, random numbers for the noise of the source or None for none) → a stream of one utterance

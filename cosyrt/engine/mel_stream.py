@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import NamedTuple
 from weakref import WeakSet
 
 import numpy as np
@@ -25,7 +26,7 @@ from cosyrt.errors import SpeechError
 from cosyrt.machine.memory import cache_bytes
 from cosyrt.models.flow import DiTFlowConfig, FlowConfig
 from cosyrt.models.layers import at_mel_rate, attention_mask
-from cosyrt.models.solver import NOISE_FRAMES, SolverState, begin, fixed_noise, solve
+from cosyrt.models.solver import NOISE_FRAMES, SolverState, Solving, begin, fixed_noise, solved
 from cosyrt.units import Rates
 from cosyrt.voice.voice import Voice
 
@@ -112,14 +113,6 @@ class Conditions:
         return sum(known.past.bytes for known in list(self._known.values()) if known.past is not None)
 
 
-class MelChunk(NamedTuple):
-    """A chunk of a stream while it is solved for."""
-
-    state: SolverState
-    start: int  # first token
-    end: int  # token after the last one
-
-
 class MelStream:
     """The mel of one utterance; `chunked`: frames attend to their own chunk and the past, else to all."""
 
@@ -147,39 +140,41 @@ class MelStream:
         boundary: int | None,
     ) -> Tensor:  # [1, 80, M] the frames that are new
         """The mel up to `boundary` tokens, which must be on the grid and have their look-ahead; None: all."""
-        chunk = self.begin(tokens, boundary)
-        solve(self.stages.velocity, chunk.state)
-        return self.finish(chunk)
+        return solved(self.stages.velocity, self.solving(tokens, boundary))
 
-    def begin(self, tokens: list[int], boundary: int | None) -> MelChunk:
-        """Encode the tokens up to `boundary` (None: all); the chunk waits for its first Euler step.
+    def solving(self, tokens: list[int], boundary: int | None) -> Solving:
+        """Make the mel up to `boundary` with states that are solved outside, and with those of other streams.
 
-        Whoever takes the steps may take those of other streams in the same call (`solver.step`). Until
-        `finish` nothing of the past is dropped.
+        Nothing of the past is dropped while a state waits for its next step.
         """
         own = torch.tensor([tokens], dtype=torch.long, device=self.condition.tokens.device)
         every = torch.cat([self.condition.tokens, own], dim=1)
         prompt = self.condition.tokens.shape[1]
         if self.past is None and boundary is not None and self.chunked and self.done_tokens == 0:
-            self.past = self.past_of_prompt()
+            self.past = yield from self.past_of_prompt()
             self.condition.streams.add(self)
         end = every.shape[1] if boundary is None else prompt + boundary
         start = 0 if self.past is None else self.past.tokens
+        with self.keeping_past():
+            state = self.state(every, start, end, self.past)
+            yield state
+            if self.past is not None:
+                self.past.tokens = end
+        self.stay_within_budget(end)
+        new = (prompt + self.done_tokens - start) * self.config.encoder.up
+        self.done_tokens = end - prompt
+        return state.x[:, :, new:]
+
+    @contextmanager
+    def keeping_past(self) -> Iterator[None]:
+        """Let no other stream drop anything of this one's past."""
         with self._lock:
             self._solving = True
-        return MelChunk(self.state(every, start, end, self.past), start, end)
-
-    def finish(self, chunk: MelChunk) -> Tensor:  # [1, 80, M] the frames that are new
-        """Take over a chunk whose Euler steps are all done."""
-        prompt = self.condition.tokens.shape[1]
-        if self.past is not None:
-            self.past.tokens = chunk.end
-        with self._lock:
-            self._solving = False
-        self.stay_within_budget(chunk.end)
-        new = (prompt + self.done_tokens - chunk.start) * self.config.encoder.up
-        self.done_tokens = chunk.end - prompt
-        return chunk.state.x[:, :, new:]
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._solving = False
 
     def stay_within_budget(self, tokens: int) -> None:
         """Drop as much of the past as the budget of all streams asks for; log it the first time."""
@@ -198,8 +193,8 @@ class MelStream:
             if self.past is not None and not self._solving:
                 self.past.shrink(share)
 
-    def past_of_prompt(self) -> Past:
-        """The past after the prompt's chunks that no spoken token can reach; computed once a voice."""
+    def past_of_prompt(self) -> Generator[SolverState, None, Past]:
+        """Make the past after the prompt's chunks that no spoken token can reach; once a voice."""
         past = self.condition.past
         if past is None:
             c = self.config
@@ -209,7 +204,7 @@ class MelStream:
             at_once = PROMPT_CHUNKS * c.encoder.chunk_tokens
             for start in range(0, last, at_once):
                 end = min(start + at_once, last)
-                solve(self.stages.velocity, self.state(self.condition.tokens, start, end, past))
+                yield self.state(self.condition.tokens, start, end, past)
                 past.tokens = end
                 past.shrink(self.condition.cache_bytes)
             self.condition.past = past  # which another stream's voice may push out at any time

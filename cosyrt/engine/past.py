@@ -9,6 +9,7 @@ becomes dearer step by step, and its frames stay what they are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -37,6 +38,16 @@ class StepCache(StreamCache):
         other.restore(self.slots())
         other.inputs, other.kept = self.inputs, self.kept
         return other
+
+    def checkpoint(self) -> Callable[[], None]:
+        """Remember the content and the inputs; the function that is returned brings them back."""
+        content, inputs = super().checkpoint(), self.inputs
+
+        def bring_back() -> None:
+            content()
+            self.inputs = inputs
+
+        return bring_back
 
     @property
     def bytes(self) -> int:
@@ -86,6 +97,10 @@ class Past:
     def resume(self, step: int, new: FlowInputs) -> tuple[FlowInputs, StreamCache | None]:
         """Arguments of the velocity for the new frames at that Euler step."""
         return self.velocity[step].resume(new, self.mask)
+
+    def checkpoint(self, step: int) -> Callable[[], None]:
+        """Remember what is kept for that Euler step; the function that is returned brings it back."""
+        return self.velocity[step].checkpoint()
 
     @property
     def bytes(self) -> int:

@@ -19,7 +19,7 @@ from cosyrt.engine.chunks import WindowChunking
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.stages import Stages
 from cosyrt.models.regulated_flow import RegulatedFlowConfig
-from cosyrt.models.solver import NOISE_FRAMES, begin, fixed_noise, solve
+from cosyrt.models.solver import NOISE_FRAMES, Solving, begin, fixed_noise, solved
 from cosyrt.units import Rates
 
 
@@ -52,17 +52,22 @@ class WindowStream:
         boundary: int | None,
     ) -> Tensor:  # [1, 80, M] the frames that are new
         """The mel up to `boundary` tokens, which must have their overlap behind them; None: all."""
+        return solved(self.stages.velocity, self.solving(tokens, boundary))
+
+    def solving(self, tokens: list[int], boundary: int | None) -> Solving:
+        """Make the mel up to `boundary`, window by window, with states that are solved outside."""
         windows: list[Tensor] = []
         limit = len(tokens) - self.overlap_tokens
         while self.boundary is not None and self.boundary <= (limit if boundary is None else boundary):
-            windows.append(self.window(tokens[self.done_tokens : self.boundary + self.overlap_tokens], False))
+            inside = tokens[self.done_tokens : self.boundary + self.overlap_tokens]
+            windows.append((yield from self.window(inside, False)))
             self.done_tokens, self.boundary = self.boundary, next(self.boundaries, None)
         if boundary is None:
-            windows.append(self.window(tokens[self.done_tokens :], True))
+            windows.append((yield from self.window(tokens[self.done_tokens :], True)))
         return torch.cat(windows, dim=2)
 
-    def window(self, tokens: list[int], last: bool) -> Tensor:  # [1, 80, M]
-        """Solve one window, and keep back the overlap that the next one takes over."""
+    def window(self, tokens: list[int], last: bool) -> Solving:
+        """Make one window, and keep back the overlap that the next one takes over."""
         c, prompt = self.condition, self.condition.mel.shape[2]
         frames = self.rates.frames(len(tokens))
         state = begin(
@@ -72,8 +77,10 @@ class WindowStream:
             c.speaker,
             F.pad(c.mel, (0, frames)),
             solver=self.config.solver,
+            packs=False,
         )
-        mel = solve(self.stages.velocity, state)[:, :, prompt:]
+        yield state
+        mel = state.x[:, :, prompt:]
         if self.kept is not None:
             mel = torch.cat([self.fade(self.kept, mel[:, :, : self.overlap]), mel[:, :, self.overlap :]], 2)
         if not last:

@@ -8,7 +8,7 @@ Adams and Bashforth for steps of unequal length; guidance on some of the steps i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Protocol
@@ -28,6 +28,9 @@ class SolverPast(Protocol):
 
     def resume(self, step: int, new: FlowInputs) -> tuple[FlowInputs, StreamCache | None]:
         """Inputs and cache of a velocity call whose last frames are the new ones."""
+
+    def checkpoint(self, step: int) -> Callable[[], None]:
+        """Remember what is kept for a step; the function that is returned brings it back."""
 
 
 @lru_cache
@@ -114,6 +117,7 @@ class SolverState:
     solver: Solver
     times: Tensor  # [steps + 1]
     past: SolverPast | None = None
+    packs: bool = True  # with others in one call; a velocity that looks both ways (CosyVoice 1) takes one
     step: int = 0  # of those that are done
     before: Tensor | None = None  # [B, 80, M] guided velocity of the step before, for the second order
 
@@ -159,6 +163,10 @@ class SolverState:
         self.step += 1
 
 
+# Yields each state that must be solved before the next is asked for; returns the mel.
+Solving = Generator[SolverState, None, Tensor]
+
+
 def begin(
     noise: Tensor,  # [B, 80, M]
     mask: Tensor,  # [B, M, K]
@@ -168,37 +176,48 @@ def begin(
     *,
     solver: Solver,
     past: SolverPast | None = None,
+    packs: bool = True,
 ) -> SolverState:
     """Make the state before the first step."""
     times = torch.tensor(solver.times)
     valid, t = torch.ones_like(mu[:, :1]), times[0].expand(len(mu))
     inputs = both_branches(FlowInputs(noise, valid, mask, mu, t, speaker, prompt), max(solver.guidance))
-    return SolverState(noise, inputs, solver, times, past)
+    return SolverState(noise, inputs, solver, times, past, packs)
 
 
 def step(velocity: Velocity, states: Sequence[SolverState]) -> None:
     """Take one step of each state, in as few calls of the velocity as can be.
 
-    Several states are packed: they may have other lengths and pasts and stand at other steps; those whose
-    step has no guidance have fewer rows, and a call of their own. A velocity that looks both ways
-    (CosyVoice 1) takes one state.
+    States that are packed may have other lengths and pasts and stand at other steps; those whose step has no
+    guidance have fewer rows, and a call of their own. Where a call raises, its states are as they were before
+    it, so that they may be tried again one by one.
     """
-    guided_ones = [state for state in states if state.is_guided]
-    for together in guided_ones, [state for state in states if not state.is_guided]:
-        if together:
-            step_packed(velocity, together)
+    for together in batches(states):
+        undo = [state.past.checkpoint(state.step) for state in together if state.past is not None]
+        try:
+            velocities = _velocities(velocity, together)
+        except BaseException:
+            for bring_back in undo:
+                bring_back()
+            raise
+        for state, v in zip(together, velocities, strict=True):
+            state.advance(v)
 
 
-def step_packed(velocity: Velocity, states: Sequence[SolverState]) -> None:
-    """Take one step of each state, all of them with guidance or all without, in one call of the velocity."""
+def batches(states: Sequence[SolverState]) -> list[list[SolverState]]:
+    """Group states by the calls that their next steps take."""
+    packed_ones = [state for state in states if state.packs]
+    groups = [[state for state in packed_ones if state.is_guided is branches] for branches in (True, False)]
+    return [*filter(None, groups), *([state] for state in states if not state.packs)]
+
+
+def _velocities(velocity: Velocity, states: Sequence[SolverState]) -> Sequence[Tensor]:
+    """Velocities of the next step of these states, in one call."""
     calls = [state.call() for state in states]
     if len(calls) == 1:
-        states[0].advance(velocity(*calls[0]))
-        return
+        return [velocity(*calls[0])]
     inputs, cache = packed(calls)
-    parts = torch.split(velocity(inputs, cache), cache.lengths, dim=2)
-    for state, v in zip(states, parts, strict=True):
-        state.advance(v)
+    return torch.split(velocity(inputs, cache), cache.lengths, dim=2)
 
 
 def solve(velocity: Velocity, state: SolverState) -> Tensor:  # [B, 80, M] mel
@@ -206,3 +225,13 @@ def solve(velocity: Velocity, state: SolverState) -> Tensor:  # [B, 80, M] mel
     while not state.done:
         step(velocity, [state])
     return state.x
+
+
+def solved(velocity: Velocity, solving: Solving) -> Tensor:  # [B, 80, M] mel
+    """Solve one state after another, each alone."""
+    try:
+        while True:
+            solve(velocity, next(solving))
+    except StopIteration as end:
+        mel: Tensor = end.value
+        return mel

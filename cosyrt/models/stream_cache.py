@@ -111,6 +111,15 @@ class StreamCache:
         """Replace the content by these slots."""
         self._slots, self._used = slots, [slot.shape[2] for slot in slots]
 
+    def checkpoint(self) -> Callable[[], None]:
+        """Remember the content; the function that is returned brings it back."""
+        slots, used = list(self._slots), list(self._used)  # behind what is used, nobody minds what is written
+
+        def bring_back() -> None:
+            self._slots, self._used = slots, used
+
+        return bring_back
+
     @property
     def bytes(self) -> int:
         """Size in bytes."""

@@ -24,7 +24,7 @@ from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
 from cosyrt.lab.workload import Length, Workload, log_probabilities, mel_of
-from cosyrt.models.solver import step
+from cosyrt.models.solver import solved, step
 from tests.accel.fake_cuda import FIRST, SECOND, Cards, FakeStream
 from tests.engine.pipelines import Counted, other, same
 from tests.models.test_kv_cache import FORMS
@@ -122,10 +122,11 @@ def test_packed_streams_are_done_again_from_what_each_was(workload: Workload) ->
         ]
         parts: list[Tensor] = []
         for boundary in (25, 50):
-            chunks = [stream.begin(tokens, boundary) for stream in streams]
-            while not chunks[0].state.done:
-                step(stages.velocity, [chunk.state for chunk in chunks])
-            parts += [stream.finish(chunk) for stream, chunk in zip(streams, chunks, strict=True)]
+            chunks = [stream.solving(tokens, boundary) for stream in streams]
+            states = [next(chunk) for chunk in chunks]
+            while not states[0].done:
+                step(stages.velocity, states)
+            parts += [solved(stages.velocity, chunk) for chunk in chunks]
         return parts
 
     for got, want in zip(mels(stages), mels(plain), strict=True):

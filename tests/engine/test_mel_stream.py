@@ -20,7 +20,19 @@ from cosyrt.engine.mel_stream import Condition, Conditions, MelStream
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.errors import SpeechError
 from cosyrt.models.layers import attention_mask
-from cosyrt.models.solver import NOISE_FRAMES, begin, euler, fixed_noise, solve, step
+from cosyrt.models.solver import (
+    NOISE_FRAMES,
+    SolverState,
+    Solving,
+    begin,
+    euler,
+    fixed_noise,
+    solve,
+    solved,
+    step,
+)
+from cosyrt.models.stream_cache import StreamCache
+from cosyrt.models.velocity import FlowInputs, Velocity
 from cosyrt.units import Rates
 from cosyrt.voice.voice import Voice
 from tests import tiny, tiny3
@@ -314,32 +326,77 @@ def test_streams_that_take_steps_together_are_what_each_is_alone(family: Any) ->
     """One joins at each turn and leaves when it is done; whatever each keeps, the mel is that of it alone."""
     flow = family.flow()
     stages = eager(Networks(llm=tiny.language_model(), flow=flow, vocoder=tiny.vocoder()))
-    waiting, solving, done = speaking(family, stages), [], {}
-    while waiting or solving:
-        if waiting:
-            mels, tokens, boundary = waiting.pop(0)
-            solving.append((mels, mels.begin(tokens, boundary)))
-        step(stages.velocity, [chunk.state for _, chunk in solving])
-        for mels, chunk in [pair for pair in solving if pair[1].state.done]:
-            done[mels] = mels.finish(chunk)
-            solving.remove((mels, chunk))
+    streams = speaking(family, stages)
+    waiting = [mels.solving(tokens, boundary) for mels, tokens, boundary in streams]
+    done = solved_together(stages.velocity, waiting)
 
     alone = [mels.until(tokens, boundary) for mels, tokens, boundary in speaking(family, stages)]
-    for together, by_itself in zip(done.values(), alone, strict=True):
+    for together, by_itself in zip(done, alone, strict=True):
         torch.testing.assert_close(together, by_itself, atol=1e-5, rtol=0)
-    assert [mels.past is not None and mels.past.kept for mels in done] == [10, 10, 0, False]
+    assert [mels.past is not None and mels.past.kept for mels, *_ in streams] == [10, 10, 0, False]
+
+
+def solved_together(velocity: Velocity, waiting: list[Solving]) -> list[Tensor]:  # [1, 80, M] each
+    """Solve in turns: one begins at each, all that have begun take a step in one call."""
+    begun: dict[int, SolverState] = {}
+    done: dict[int, Tensor] = {}
+    while len(done) < len(waiting):
+        if (number := len(begun) + len(done)) < len(waiting):
+            begun[number] = next(waiting[number])
+        step(velocity, list(begun.values()))
+        for number, state in list(begun.items()):
+            if state.done:
+                del begun[number]
+                done[number] = solved(velocity, waiting[number])
+    return [done[number] for number in range(len(waiting))]
 
 
 def test_a_stream_that_is_solving_keeps_its_past(stages: Stages) -> None:
     """Between two of its steps other streams may need room: it gives up its share when its chunk is done."""
     mels = stream_of(stages, 0, chunked=True)
     mels.until(speech(60), 25)
-    chunk = mels.begin(speech(60), 50)
-    step(stages.velocity, [chunk.state])
+    chunk = mels.solving(speech(60), 50)
+    state = next(chunk)
+    step(stages.velocity, [state])
     mels.condition.cache_bytes = 0
     mels.shrink(0)
     assert mels.past is not None and mels.past.kept == tiny.FLOW.steps
 
-    solve(stages.velocity, chunk.state)
-    mels.finish(chunk)
+    solve(stages.velocity, state)
+    solved(stages.velocity, chunk)
     assert mels.past.kept == 0
+
+
+@pytest.mark.parametrize("family", [tiny, tiny3], ids=["cosyvoice2", "cosyvoice3"])
+@pytest.mark.parametrize("cache_bytes", [0, sys.maxsize])
+def test_a_step_that_failed_may_be_taken_again(family: Any, cache_bytes: int) -> None:
+    """A call for several streams that raises in its middle leaves each as it was; alone they go on."""
+    flow = family.flow()
+    stages = eager(Networks(llm=tiny.language_model(), flow=flow, vocoder=tiny.vocoder()))
+    wanted = [mels.until(speech(90), None) for mels in started(stages, family, cache_bytes)]
+    chunks = [mels.solving(speech(90), None) for mels in started(stages, family, cache_bytes)]
+    states = [next(chunk) for chunk in chunks]
+    step(stages.velocity, states)
+
+    def broken(inputs: FlowInputs, cache: StreamCache | None) -> Tensor:
+        stages.velocity(inputs, cache)
+        raise ZeroDivisionError("a broken stage")
+
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            step(broken, states)
+    for chunk, state, mel in zip(chunks, states, wanted, strict=True):
+        solve(stages.velocity, state)
+        torch.testing.assert_close(solved(stages.velocity, chunk), mel, atol=1e-5, rtol=0)
+
+
+def started(stages: Stages, family: Any, cache_bytes: int) -> list[MelStream]:
+    """Two streams of two voices, each behind its first chunk."""
+    streams = []
+    for prompt, boundary in ((40, 35), (0, 25)):
+        condition = Condition.of(voice(prompt), stages, CPU)
+        condition.cache_bytes = cache_bytes
+        mels = MelStream(stages, family.FLOW, condition, chunked=True, rates=RATES)
+        mels.until(speech(90), boundary)
+        streams.append(mels)
+    return streams

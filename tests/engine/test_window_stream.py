@@ -15,6 +15,7 @@ from cosyrt.engine.chunks import WindowChunking
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.engine.window_stream import WindowStream
+from cosyrt.models.solver import solved, step
 from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.velocity import FlowInputs
 from cosyrt.units import Rates
@@ -186,3 +187,17 @@ def test_nothing_is_computed_twice(stages: Stages) -> None:
     parts_of(windows(stages._replace(encode=counted), 31), TOKENS)
 
     assert counted.calls == 4
+
+
+def test_windows_that_take_steps_together_are_solved_one_by_one(stages: Stages) -> None:
+    """A window looks both ways and is packed with no other: stepped with others, it is what it is alone."""
+    counted = Counted(stages.velocity)
+    streams = [windows(stages, prompt) for prompt in (0, 31)]
+    solving = [stream.solving(TOKENS[:70], 50) for stream in streams]
+    states = [next(mel) for mel in solving]
+    while not states[0].done:
+        step(counted, states)
+
+    assert counted.calls == 2 * tiny1.FLOW.steps
+    for prompt, mel in zip((0, 31), solving, strict=True):
+        assert torch.equal(solved(counted, mel), windows(stages, prompt).until(TOKENS[:70], 50))

@@ -16,7 +16,7 @@ from cosyrt.engine.mel_stream import Condition, MelStream
 from cosyrt.engine.speech_tokens import LanguageModelReader
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.models.llm import SPEECH
-from cosyrt.models.solver import solve, step
+from cosyrt.models.solver import solve, solved, step
 from cosyrt.units import Rates
 from cosyrt.voice.voice import Voice
 from tests import tiny
@@ -92,15 +92,17 @@ def test_packed_streams_are_computed_one_by_one() -> None:
     plain = eager(networks)
     fast = compiled_stages("velocity", networks, plain, compiler)
     streams = [stream_of(networks, fast, chunked=True) for _ in range(2)]
-    chunks = [stream.begin(TOKENS, boundary) for stream, boundary in zip(streams, (20, 45), strict=True)]
+    boundaries = (20, 45)
+    mels = [stream.solving(TOKENS, boundary) for stream, boundary in zip(streams, boundaries, strict=True)]
+    states = [next(mel) for mel in mels]
     before = len(compiler.calls)
-    step(fast.velocity, [chunk.state for chunk in chunks])
+    step(fast.velocity, states)
     assert len(compiler.calls) == before + 2
 
-    for stream, chunk, boundary in zip(streams, chunks, (20, 45), strict=True):
-        solve(fast.velocity, chunk.state)
+    for mel, state, boundary in zip(mels, states, boundaries, strict=True):
+        solve(fast.velocity, state)
         alone = stream_of(networks, plain, chunked=True).until(TOKENS, boundary)
-        torch.testing.assert_close(stream.finish(chunk), alone, atol=1e-4, rtol=0)
+        torch.testing.assert_close(solved(fast.velocity, mel), alone, atol=1e-4, rtol=0)
 
 
 def test_a_mel_in_one_piece_brings_nothing_back() -> None:
