@@ -51,24 +51,25 @@ def text_pieces(
     """
     request = text.request
     if request.as_written:
-        return _as_written(text.parts, count, limits, tags)
+        return _as_written(text, count, limits, tags)
+    how = count, limits, tags, request.pauses, request.lexicon
     if isinstance(request.text, str):
-        return split.iter_pieces("".join(text.parts), count, limits, tags, request.pauses)
-    return split.arriving_pieces(text.parts, count, limits, tags, request.pauses)
+        return split.iter_pieces("".join(text.parts), *how)
+    return split.arriving_pieces(text.parts, *how)
 
 
 def _as_written(
-    parts: Iterator[str], count: Count, limits: split.Limits | None, tags: Container[str]
+    text: OpenedText, count: Count, limits: split.Limits | None, tags: Container[str]
 ) -> Iterator[Piece]:
     """Pieces of all parts; one that cannot be spoken is passed over, unless there are no others."""
     silence_s, refused = 0.0, TextError("the text is empty; give some words to say")
     found = False
-    for part in chain.from_iterable(split_at_marks(hide_pauses(part)) for part in parts):
+    for part in chain.from_iterable(split_at_marks(hide_pauses(part)) for part in text.parts):
         if is_mark(part):
             silence_s += seconds_of(part)
             continue
         try:
-            for piece in split.as_written(part, count, limits, tags):
+            for piece in split.as_written(part, count, limits, tags, text.request.lexicon):
                 yield Piece(piece, silence_s)
                 found, silence_s = True, 0.0
         except TextError as error:

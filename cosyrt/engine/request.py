@@ -12,7 +12,8 @@ from cosyrt.audio import Audio
 from cosyrt.engine.asynchronous import in_own_loop
 from cosyrt.errors import UsageError
 from cosyrt.ranges import SEED, SPEED
-from cosyrt.text.pauses import Pauses
+from cosyrt.text.lexicon import NO_LEXICON, Lexicon
+from cosyrt.text.pauses import NO_PAUSES, Pauses
 from cosyrt.voice.voice import MAX_NAME_CHARACTERS, Voice
 
 Text = str | Iterable[str | None] | AsyncIterable[str | None]
@@ -57,7 +58,8 @@ class Request:
     speed: float = 1.0
     seed: int = 0
     as_written: bool = False  # the text is not normalised
-    pauses: Pauses = Pauses()  # silence between sentences and paragraphs
+    pauses: Pauses = NO_PAUSES  # silence between sentences and paragraphs
+    lexicon: Lexicon = NO_LEXICON  # how certain words are said; a mapping becomes one
     interleave: bool = False  # a sentence is begun before all of it has arrived
     streamed: bool = False  # audio comes in chunks as soon as it is certain, else in whole pieces of the text
     chunked: bool = False  # frames attend to their chunk and those before it, as they do when streamed
@@ -76,6 +78,7 @@ class Request:
             _check_length("the text", self.text, MAX_TEXT_CHARACTERS)
         check_kind(self.style, SpeakingStyle, "the style", "give a SpeakingStyle")
         check_kind(self.pauses, Pauses, "the pauses", "give a Pauses")
+        object.__setattr__(self, "lexicon", Lexicon.of(self.lexicon))
         # NumPy's numbers become Python's, so that equal requests are equal.
         object.__setattr__(self, "speed", _checked_speed(self.speed))
         object.__setattr__(self, "seed", _checked_seed(self.seed))

@@ -38,7 +38,8 @@ _NEXT_WORD = re.compile(" ([A-Za-z])")
 Phones = tuple[str, ...]
 
 
-def _plural(base: Phones) -> Phones:
+def plural(base: Phones) -> Phones:
+    """The phones of a word with s behind it: `cats`, `dogs`, `kisses`."""
     if base[-1] in _SIBILANTS:
         return (*base, "IH0", "Z")
     return (*base, "S" if base[-1] in _VOICELESS else "Z")
@@ -56,10 +57,10 @@ def _plus(*ending: str) -> Callable[[Phones], Phones]:
 
 # Ending, what replaces it in the base word ("2" = the base doubles its last letter), and how it sounds.
 _ENDINGS: tuple[tuple[str, tuple[str, ...], Callable[[Phones], Phones]], ...] = (
-    ("'s", ("",), _plural),
-    ("ies", ("y",), _plural),
-    ("es", ("", "e"), _plural),
-    ("s", ("",), _plural),
+    ("'s", ("",), plural),
+    ("ies", ("y",), plural),
+    ("es", ("", "e"), plural),
+    ("s", ("",), plural),
     ("ied", ("y",), _past),
     ("ed", ("", "e", "2"), _past),
     ("ing", ("", "e", "2"), _plus("IH0", "NG")),

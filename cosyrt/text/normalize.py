@@ -12,6 +12,7 @@ from itertools import zip_longest
 
 from cosyrt.errors import TextError
 from cosyrt.text import en, foreign, japanese, zh
+from cosyrt.text.lexicon import NO_LEXICON, Lexicon
 from cosyrt.text.markup import plain_lines, without_signs_in_code
 from cosyrt.text.passages import Passage, PassageCutter
 from cosyrt.text.pauses import (
@@ -22,6 +23,7 @@ from cosyrt.text.pauses import (
     seconds_of,
     split_at_marks,
 )
+from cosyrt.text.pronunciations import Pronunciations
 from cosyrt.text.scripts import HAN, HANGUL, KANA, LATIN, has_han
 from cosyrt.text.sentences import is_finished
 from cosyrt.text.tags import ControlTags
@@ -80,16 +82,16 @@ def spoken_language(text: str) -> str | None:
     return "zh" if _CHINESE_ALONE.search(text) else "en"
 
 
-def normalize(text: str, tags: Container[str] | None = None) -> str:
+def normalize(text: str, tags: Container[str] | None = None, lexicon: Lexicon = NO_LEXICON) -> str:
     """Put the whole text into words as they are spoken, ended by a mark.
 
     `tags` are the control tags that the model knows; None: all. A sentence that steers the model by a tag of
-    the form `<|…|>` is left as it is.
+    the form `<|…|>` is left as it is. Words of the `lexicon` are said as it says.
 
     Raises:
         TextError: nothing in the text can be spoken.
     """
-    reader = Reader(tags)
+    reader = Reader(tags, lexicon)
     spoken = "".join(part for part in [*reader.read(text), *reader.finish()] if not is_mark(part))
     check_speakable(spoken, text)
     return spoken
@@ -101,9 +103,10 @@ class Reader:
     Between the words that are spoken it gives marks: of pauses, and of paragraphs.
     """
 
-    def __init__(self, tags: Container[str] | None = None) -> None:
+    def __init__(self, tags: Container[str] | None = None, lexicon: Lexicon = NO_LEXICON) -> None:
         self._cutter = PassageCutter()
         self._tags = ControlTags(tags)
+        self._pronunciations = Pronunciations(tags, lexicon)
         self._language: str | None = None  # of the last letters
         self._unknown: list[tuple[str, bool]] = []  # lines at the beginning without a letter: numbers alone
         self._begun = False
@@ -126,7 +129,7 @@ class Reader:
             self._begun = True
             yield from split_at_marks(hide_pauses(audible(passage.text)))
             return
-        text = self._tags.hide(hide_pauses(written))
+        text = self._pronunciations.hide(self._tags.hide(hide_pauses(written)))
         lines = plain_lines(
             text, starts_line=passage.starts_line, in_code=passage.in_code, unknown_tag=self._tags.warn
         )
@@ -140,7 +143,7 @@ class Reader:
         for part, following in zip_longest(parts, parts[1:]):
             if is_mark(part):
                 yield from self._line(part, False)
-            elif _SAYABLE.search(cleaned := _clean(part)):
+            elif _SAYABLE.search(cleaned := self._pronunciations.look_up(_clean(part))):
                 if self._paragraph_ended and self._begun:
                     yield from self._line(PARAGRAPH, False)
                 self._paragraph_ended = False
@@ -170,7 +173,7 @@ class Reader:
             return line
         in_han = language in ("zh", "ja") and not alone
         spoken = _spoken_han(line, language or "") if in_han else _spoken_latin(line, language or "")
-        spoken = self._tags.show(spoken.translate(_SHOWN)).lstrip(",，、;； ")
+        spoken = self._pronunciations.show(self._tags.show(spoken.translate(_SHOWN))).lstrip(",，、;； ")
         if not is_speakable(spoken):
             return ""
         if ended:

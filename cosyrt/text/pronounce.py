@@ -11,9 +11,10 @@ import unicodedata
 from collections.abc import Iterator
 
 from cosyrt.text import mandarin
-from cosyrt.text.english import ENGLISH_WORD, LETTERS, PHONES, English, spelled_words
+from cosyrt.text.english import ENGLISH_WORD, LETTERS, PHONES, English, plural, spelled_words
 from cosyrt.text.scripts import HAN, has_han
 from cosyrt.text.sentences import is_spelling
+from cosyrt.text.sounds import TAG_RUN, is_sound_run, units_of_tags
 from cosyrt.text.zh.numbers import HAN_DIGITS
 
 BOUNDARY = "|"
@@ -22,6 +23,7 @@ MARKS = (",", *FINAL_MARKS)
 
 _DIGITS_EN = "zero one two three four five six seven eight nine".split()
 _PARTS = re.compile(rf"(?P<english>{ENGLISH_WORD})|(?P<hanzi>[{HAN}]+)|(?P<mark>[,.?!])", re.ASCII)
+_SOUND_RUN = re.compile(rf"(?P<tags>{TAG_RUN.pattern})(?:['’]s(?![A-Za-z]))?")
 # Inside a word a full stop is spelling (U.S., example.com), not a pause.
 _INNER_STOP = re.compile(r"(?<=[A-Za-z])\.(?=[A-Za-z])")
 _SPELLING = str.maketrans(
@@ -42,7 +44,7 @@ class ArpabetPinyin:
 
     `|` stands between words where no mark does (not between hanzi); `,` `.` `?` `!` are pauses.
     English words nobody knows are given by letter (`L:a`). Meant for normalised text; digits that are
-    left are read one by one and symbols that cannot be said are dropped.
+    left are read one by one and symbols that cannot be said are dropped. Sound tags are the sounds they name.
     """
 
     def __init__(self) -> None:
@@ -51,11 +53,12 @@ class ArpabetPinyin:
     def __call__(self, text: str) -> list[str]:
         """Units of a text: all from `vocabulary()`, the last one `.`, `?` or `!`, no two marks in a row."""
         units: list[str] = []
-        for part in self._parts(_plain(text)):
-            if part[0] in MARKS:
-                _add_mark(units, part[0])
-            else:
-                _add_word(units, part)
+        for run, is_sounds in _with_sounds(text):
+            for part in [_sounds(run)] if is_sounds else self._parts(_plain(run)):
+                if part[0] in MARKS:
+                    _add_mark(units, part[0])
+                else:
+                    _add_word(units, part)
         _finish(units)
         return units
 
@@ -78,6 +81,23 @@ class ArpabetPinyin:
 
 
 PRONUNCIATIONS = {"arpabet-pinyin": ArpabetPinyin}
+
+
+def _with_sounds(text: str) -> Iterator[tuple[str, bool]]:
+    """Part a text at its runs of sound tags, which are said as they are."""
+    done = 0
+    for run in _SOUND_RUN.finditer(text):
+        if is_sound_run(run["tags"]):
+            yield text[done : run.start()], False
+            yield run[0], True
+            done = run.end()
+    yield text[done:], False
+
+
+def _sounds(run: str) -> list[str]:
+    """Units of a run of sound tags, with the ending of a word that has one: `[JH][IH1][F]'s`."""
+    units = units_of_tags(run)
+    return units if run.endswith("]") else list(plural(tuple(units)))
 
 
 def _plain(text: str) -> str:

@@ -10,8 +10,10 @@ from itertools import chain, groupby
 from typing import NamedTuple
 
 from cosyrt.errors import TextError
+from cosyrt.text.lexicon import NO_LEXICON, Lexicon
 from cosyrt.text.normalize import Reader, check_speakable, is_speakable
 from cosyrt.text.pauses import NO_PAUSES, PARAGRAPH, Pauses, is_mark, seconds_of
+from cosyrt.text.pronunciations import Pronunciations
 from cosyrt.text.scripts import has_han
 from cosyrt.text.sentences import best_break, is_finished, sentences
 from cosyrt.text.tags import ControlTags
@@ -66,13 +68,14 @@ def iter_pieces(
     limits: Limits | None = None,
     tags: Container[str] | None = None,
     pauses: Pauses = NO_PAUSES,
+    lexicon: Lexicon = NO_LEXICON,
 ) -> Iterator[Piece]:
     """Normalise and split a text; the first piece comes before the end of a long text is read.
 
     Raises:
         TextError: nothing in the text can be spoken.
     """
-    splitter, reader = Splitter(count, limits, pauses), Reader(tags)
+    splitter, reader = Splitter(count, limits, pauses), Reader(tags, lexicon)
     yield from splitter.split(chain(reader.read(text), reader.finish()))
     yield from splitter.finish(text)
 
@@ -83,13 +86,14 @@ def arriving_pieces(
     limits: Limits | None = None,
     tags: Container[str] | None = None,
     pauses: Pauses = NO_PAUSES,
+    lexicon: Lexicon = NO_LEXICON,
 ) -> Iterator[Piece]:
     """Normalise and split a text that comes in parts of whole passages; no piece waits for the next part.
 
     Raises:
         TextError: nothing in the text can be spoken.
     """
-    splitter, reader, last = Splitter(count, limits, pauses), Reader(tags), ""
+    splitter, reader, last = Splitter(count, limits, pauses), Reader(tags, lexicon), ""
     for part in parts:
         last = part if part.strip() else last
         yield from splitter.split(reader.read(part))
@@ -144,15 +148,20 @@ class Splitter:
 
 
 def as_written(
-    text: str, count: Callable[[str], int], limits: Limits | None = None, tags: Container[str] | None = None
+    text: str,
+    count: Callable[[str], int],
+    limits: Limits | None = None,
+    tags: Container[str] | None = None,
+    lexicon: Lexicon = NO_LEXICON,
 ) -> Iterator[str]:
     """Split a text without normalising it, and only where it is longer than the model takes at once.
 
     Raises:
         TextError: nothing in the text can be spoken.
     """
-    controls = ControlTags(tags)
-    text = controls.show(controls.hide(text))
+    controls, pronunciations = ControlTags(tags), Pronunciations(tags, lexicon)
+    text = controls.show(pronunciations.look_up(pronunciations.hide(controls.hide(text))))
+    text = pronunciations.show(text)
     check_speakable(text, text)
     limits = limits or Limits()
     whole = limits is not BY_SENTENCE and count(text) <= limits.most

@@ -9,6 +9,7 @@ from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import ConfigError, ModelNotFound, one_line
 from cosyrt.families import FAMILIES
 from cosyrt.text.ranked_tokenizer import RankedTokenizer
+from cosyrt.text.sounds import SOUND_TAGS
 from cosyrt.text.special_tokens import special_tokens
 from cosyrt.text.tokenizer_file import panics_are_errors, read_tokenizer
 
@@ -69,9 +70,9 @@ class TextTokenizer:
 
     @property
     def tags(self) -> frozenset[str]:
-        """The control tags that the model knows: none where text becomes sounds before it is encoded."""
+        """The control tags that the model knows; where it is given nothing but sounds, those of sounds."""
         if self._pronounce is not None:
-            return frozenset()
+            return SOUND_TAGS
         return frozenset(token.content for token in self._tokenizer.get_added_tokens_decoder().values())
 
     @property
