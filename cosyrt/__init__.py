@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Pipeline, Progress
     from cosyrt.engine.request import Request, SpeakingStyle
     from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
+    from cosyrt.text.lexicon import Lexicon
     from cosyrt.text.pauses import Pauses
     from cosyrt.voice.voice import Voice
 
@@ -53,6 +54,7 @@ __all__ = [
     "ConfigError",
     "CosyrtError",
     "DeadlineError",
+    "Lexicon",
     "MissingDependency",
     "ModelError",
     "ModelNotFound",
@@ -76,6 +78,7 @@ __all__ = [
 
 _HOMES = {
     "Audio": "cosyrt.audio",
+    "Lexicon": "cosyrt.text.lexicon",
     "Pauses": "cosyrt.text.pauses",
     "Pipeline": "cosyrt.engine.pipeline",
     "Progress": "cosyrt.engine.pipeline",

@@ -35,6 +35,7 @@ def test_the_public_names() -> None:
         "AudioError",
         "ConfigError",
         "CosyrtError",
+        "Lexicon",
         "MissingDependency",
         "ModelError",
         "ModelNotFound",

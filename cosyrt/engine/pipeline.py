@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterator, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterator, Mapping, Sized
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -31,6 +31,7 @@ from cosyrt.engine.request import Request, SpeakingStyle, Text
 from cosyrt.engine.utterance import OnPiece, Utterance, ignore
 from cosyrt.engine.voices import Recording, Voices, read_recording
 from cosyrt.errors import UsageError
+from cosyrt.text.lexicon import NO_LEXICON, Lexicon
 from cosyrt.text.pauses import NO_PAUSES, Pauses
 from cosyrt.text.split import BY_SENTENCE, Piece, readable
 from cosyrt.text.tokenizer import tokenizer_of
@@ -84,6 +85,7 @@ class Pipeline(Voices):
         chunked: bool = False,
         as_written: bool = False,
         pauses: Pauses = NO_PAUSES,
+        lexicon: Lexicon | Mapping[str, str] = NO_LEXICON,
         progress: Callable[[Progress], None] | None = None,
         on_piece: OnPiece = ignore,
     ) -> Audio:
@@ -92,7 +94,8 @@ class Pipeline(Voices):
         `instruction` says how ("Speak softly."); `cross_lingual` takes the voice without the words of its
         recording, which suits a text in another language. Text `as_written` is not normalised. `pauses` are
         added between sentences and paragraphs; `[pause:500ms]` in the text is one of its own. `on_piece` is
-        told of each piece that was spoken, and when it is heard. Every frame attends to its whole piece, as
+        told of each piece that was spoken, and when it is heard. `lexicon` says how certain words are said:
+        `{"GIF": "jiff", "重庆": "chong2 qing4"}`. Every frame attends to its whole piece, as
         upstream does offline. With `chunked` it attends to what it would in `stream`: the samples are those
         of the stream.
 
@@ -112,6 +115,7 @@ class Pipeline(Voices):
             chunked=chunked,
             as_written=as_written,
             pauses=pauses,
+            lexicon=Lexicon.of(lexicon),
         )
         utterance, opened_text = self._begin(request)
         every, samples = list(self._pieces(opened_text, utterance.count)), list[np.ndarray]()
@@ -135,6 +139,7 @@ class Pipeline(Voices):
         interleave: bool = False,
         by_piece: bool = False,
         pauses: Pauses = NO_PAUSES,
+        lexicon: Lexicon | Mapping[str, str] = NO_LEXICON,
         on_piece: OnPiece = ignore,
     ) -> Generator[Audio, None, None]:
         """Speak while the text is still being made: audio as soon as it is certain.
@@ -162,6 +167,7 @@ class Pipeline(Voices):
                 interleave=interleave,
                 streamed=not by_piece,
                 pauses=pauses,
+                lexicon=Lexicon.of(lexicon),
             ),
             on_piece,
         )
@@ -179,6 +185,7 @@ class Pipeline(Voices):
         interleave: bool = False,
         by_piece: bool = False,
         pauses: Pauses = NO_PAUSES,
+        lexicon: Lexicon | Mapping[str, str] = NO_LEXICON,
     ) -> AsyncGenerator[Audio, None]:
         """Speak as `stream` does, for `async for`: the loop runs on while a chunk is being made.
 
@@ -200,6 +207,7 @@ class Pipeline(Voices):
                 interleave=interleave,
                 streamed=not by_piece,
                 pauses=pauses,
+                lexicon=Lexicon.of(lexicon),
             )
         )
 

@@ -116,7 +116,7 @@ class Lexicon:
         for length in self._lengths[text[at]]:
             written = text[at : at + length]
             word = written if written in self._said else written.lower()
-            if word in self._said and _stands_alone(text, at, at + length):
+            if word in self._said and _stands_alone(text, at, at + len(written)):
                 return word
         return ""
 

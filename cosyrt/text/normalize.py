@@ -56,10 +56,6 @@ _WORDS = re.compile(f"[{LATIN}]")
 # Letters, numbers and signs with a name; a line of other marks is silence.
 _SAYABLE = re.compile(r"[^\W_]|[%‰$€£¥￥₹¢°&@=+×÷±√∞≈≠≥≤§©]")
 _STOP = re.compile(r"\.(?![A-Za-z0-9])")
-# The stress of a sound in brackets (`[AA1]`, CosyVoice 3) is no number: it passes in private characters.
-_STRESS = re.compile(r"(?<=\[[A-Z][A-Z])[012](?=\])")
-_HIDDEN = 0xE000
-_SHOWN = {_HIDDEN + stress: str(stress) for stress in range(3)}
 _SILENT_BRACKETS = str.maketrans(dict.fromkeys("（）【】`"))
 _LATIN_FORMS = str.maketrans({"￥": "¥"})
 _LOOSE_MARK = re.compile(r" +(?=[,.!?;:](?!\w))")
@@ -173,7 +169,7 @@ class Reader:
             return line
         in_han = language in ("zh", "ja") and not alone
         spoken = _spoken_han(line, language or "") if in_han else _spoken_latin(line, language or "")
-        spoken = self._pronunciations.show(self._tags.show(spoken.translate(_SHOWN))).lstrip(",，、;； ")
+        spoken = self._pronunciations.show(self._tags.show(spoken)).lstrip(",，、;； ")
         if not is_speakable(spoken):
             return ""
         if ended:
@@ -206,8 +202,7 @@ def check_speakable(spoken: str, text: str) -> None:
 
 
 def _clean(text: str) -> str:
-    hidden = _STRESS.sub(lambda stress: chr(_HIDDEN + int(stress[0])), audible(fold(text)))
-    return " ".join(hidden.split())
+    return " ".join(audible(fold(text)).split())
 
 
 def _is_quantity(text: str) -> bool:

@@ -16,8 +16,9 @@ from cosyrt.text.sounds import A_SOUND_TAG, TAG_RUN, Sounds, homophones, is_soun
 
 log = logging.getLogger(__name__)
 
-# Rare characters that stand for a word meanwhile: a hanzi for Mandarin, clicks for English.
-_FIRST_HANZI, _HANZI = 0x30000, 0x1300
+# Rare characters that stand for a word meanwhile: a hanzi for Mandarin, clicks for English. Those of the text
+# itself are left out.
+_FIRST_HANZI, _HANZI = 0x30000, 0x100
 _CLICKS, _CLICK_ENDS = "ǀǁ", "ǂ"
 _STAND_IN = re.compile(
     f"{_CLICK_ENDS}([{_CLICKS}]+){_CLICK_ENDS}|([{chr(_FIRST_HANZI)}-{chr(_FIRST_HANZI + _HANZI)}])"
@@ -44,10 +45,11 @@ class Pronunciations:
         Raises:
             TextError: sounds that cannot be read, or that the model cannot speak.
         """
+        text = text if text.isascii() else _STAND_IN.sub("", text)
         if "[" in text:
-            text = _INLINE.sub(self._inline, text)
             if self._knows_tags:
                 text = TAG_RUN.sub(self._tags, text)
+            text = _INLINE.sub(self._inline, text)
         return _PHONEME.sub(self._phoneme, text) if "<" in text else text
 
     def look_up(self, text: str) -> str:

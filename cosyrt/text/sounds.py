@@ -30,6 +30,8 @@ _TONE_OF = {tone: mark for mark, tone in _TONE_MARKS.items()}
 _MARKED = re.compile("[\u0304\u0301\u030c\u0300]")
 _INITIAL = re.compile("(?:zh|ch|sh|[bpmfdtnlgkhjqxrzcsyw])?")
 _HAS_VOWEL = re.compile("[aeiouü]")
+_WITH_DIGIT = re.compile("[a-zü]+[0-5]")
+_WITH_DIGITS = re.compile("(?:[a-zü]+[0-5])+")
 _LONGEST_SYLLABLE = len("zhuang1")
 # Symbols of the phonetic alphabet that stand in no address; a link may end in `/about/`.
 _IPA_SIGN = re.compile("[ˈˌːɪɛæɑɒɔʊʌəɚɝɜɐᵊᵻɨʉθðʃʒʧʤŋɫɹɾʍɡ]")
@@ -55,10 +57,10 @@ def sounds_of(written: str) -> Sounds | None:
     None where it is none of them.
     """
     written = written.strip()
-    if syllables := _pinyin(written):
-        return Sounds("pinyin", syllables)
     if phones := _arpabet(written):
         return Sounds("arpabet", phones)
+    if syllables := _pinyin(written):
+        return Sounds("pinyin", syllables)
     if _IPA_SIGN.search(written) and (phones := arpabet_of(written)):
         return Sounds("arpabet", phones)
     return None
@@ -115,15 +117,22 @@ def _pinyin(written: str) -> tuple[str, ...]:
 
 def _split_pinyin(word: str) -> tuple[str, ...]:
     """The syllables of a word that may be written without blanks; () where it cannot be split."""
+    if _WITH_DIGITS.fullmatch(word):
+        syllables = tuple(map(_with_digit, _WITH_DIGIT.findall(word)))
+        return syllables if all(map(_is_syllable, syllables)) else ()
     for end in range(min(len(word), _LONGEST_SYLLABLE + 1), 0, -1):
         syllable = _with_digit(word[:end])
-        if not (_HAS_VOWEL.search(syllable) and mandarin.syllable_units(syllable)):
+        if not _is_syllable(syllable):
             continue
         if end == len(word):
             return (syllable,)
         if rest := _split_pinyin(word[end:]):
             return (syllable, *rest)
     return ()
+
+
+def _is_syllable(syllable: str) -> bool:
+    return bool(_HAS_VOWEL.search(syllable) and mandarin.syllable_units(syllable))
 
 
 def _with_digit(syllable: str) -> str:

@@ -186,7 +186,7 @@ def test_wetext_is_loaded_by_the_first_text_that_needs_it() -> None:
     [
         ("I [AA1][B] said 5 [IY0].", "I [AA1][B] said five [IY0]."),
         ("他说[EH2][L]5次。", "他说[EH2][L]五次。"),
-        ("[j][ǐ] [breath]", "[j][ǐ] [breath]."),
+        ("[j][ǐ] [breath]", "[j][ǐ][breath]。"),
     ],
 )
 def test_sounds_in_brackets_stay(text: str, spoken: str) -> None:
