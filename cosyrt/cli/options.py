@@ -103,6 +103,33 @@ class StyleOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingOptions:
+    """How the text is read: its numbers, certain words of it, and the silence between its parts."""
+
+    as_written: bool = False
+    lexicon: Path | None = None
+    sentence_gap: float = 0.0
+    paragraph_gap: float = 0.0
+
+    def asked(self) -> dict[str, Any]:
+        """The arguments of `Pipeline.say` and of a `Request` that these options ask for.
+
+        Raises:
+            UsageError: the lexicon cannot be used, or a gap is out of range.
+        """
+        from cosyrt import Lexicon, Pauses
+
+        return {
+            "as_written": self.as_written,
+            "lexicon": Lexicon() if self.lexicon is None else Lexicon.read(self.lexicon),
+            "pauses": Pauses(sentence_s=self.sentence_gap, paragraph_s=self.paragraph_gap),
+        }
+
+
+PLAIN_READING = ReadingOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputOptions:
     """How much a command prints about its work."""
 
@@ -148,6 +175,24 @@ pace_options = group(
         default=0,
         show_default=True,
         help="The same seed gives the same speech.",
+    ),
+)
+
+reading_options = group(
+    ReadingOptions,
+    "reading",
+    click.option("--as-written", is_flag=True, help="Leave numbers and signs of the text as they are."),
+    click.option(
+        "--lexicon",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help='How words are said: TOML lines such as GIF = "jiff" or "重庆" = "chong2 qing4".',
+    ),
+    click.option(
+        "--sentence-gap", metavar="SECONDS", type=float, default=0.0, help="Silence between sentences."
+    ),
+    click.option(
+        "--paragraph-gap", metavar="SECONDS", type=float, default=0.0, help="Silence between paragraphs."
     ),
 )
 

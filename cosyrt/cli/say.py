@@ -13,14 +13,17 @@ import click
 
 from cosyrt.cli.label import LabelOptions, label_options
 from cosyrt.cli.options import (
+    PLAIN_READING,
     ModelOptions,
     OutputOptions,
     PaceOptions,
+    ReadingOptions,
     SpeakerOptions,
     StyleOptions,
     model_options,
     output_options,
     pace_options,
+    reading_options,
     speaker_options,
     style_options,
     verbose_option,
@@ -54,7 +57,7 @@ GivenText = str | Iterator[str]  # whole, or in parts as they arrive on standard
 @click.option("--stream", is_flag=True, help="Play or write while the speech is being made.")
 @click.option("--interleave", is_flag=True, help="With --stream: begin a sentence before it is complete.")
 @click.option("--show-text", is_flag=True, help="Print what would be spoken, and speak nothing.")
-@click.option("--as-written", is_flag=True, help="Leave numbers and signs of the text as they are.")
+@reading_options
 @speaker_options
 @style_options
 @pace_options
@@ -69,7 +72,7 @@ def say(
     stream: bool,
     interleave: bool,
     show_text: bool,
-    as_written: bool,
+    reading: ReadingOptions,
     speaker: SpeakerOptions,
     style: StyleOptions,
     pace: PaceOptions,
@@ -95,10 +98,10 @@ def say(
         raise UsageError("both TEXT and --file say what to speak; give one of them")
     asked = text_of(file) if file is not None else None if text is None else _asked(text, stream)
     if show_text:
-        _show(model.load(), asked, as_written)
+        _show(model.load(), asked, reading)
         return
     with SpeechRun(output, model, printing, labelling, piecewise=stream) as run:
-        texts = SpokenTexts(run.tts, asked, speaker, style, pace, run.voice_names, as_written=as_written)
+        texts = SpokenTexts(run.tts, asked, speaker, style, pace, run.voice_names, reading)
         with progress_bar(hidden=printing.quiet) as show:
             run.deliver(texts.streamed(interleave) if stream else texts.whole(show))
 
@@ -114,8 +117,7 @@ class SpokenTexts:
         style: StyleOptions,
         pace: PaceOptions,
         voice_names: list[str],
-        *,
-        as_written: bool = False,
+        reading: ReadingOptions = PLAIN_READING,
     ) -> None:
         self.tts, self.voice_names = tts, voice_names
         self._speaker = speaker.of(tts)
@@ -125,7 +127,7 @@ class SpokenTexts:
             "seed": pace.seed,
             "instruction": style.instruct,
             "cross_lingual": style.cross_lingual,
-            "as_written": as_written,
+            **reading.asked(),
         }
 
     def whole(self, show: ShowProgress = lambda step, share: None) -> Generator[Audio]:
@@ -146,13 +148,13 @@ class SpokenTexts:
             yield text, voice
 
 
-def _show(tts: Pipeline, asked: GivenText | None, as_written: bool) -> None:
+def _show(tts: Pipeline, asked: GivenText | None, reading: ReadingOptions) -> None:
     """Print each piece of the text as it would be spoken, and below it what the model is given."""
     from cosyrt import Request
     from cosyrt.text.pauses import written_pause
 
     text = "".join(asked) if asked is not None else "\n".join(GREETING.values())
-    for piece in tts.read(Request(text=text, as_written=as_written)):
+    for piece in tts.read(Request(text=text, **reading.asked())):
         if piece.silence_s:
             click.echo(written_pause(piece.silence_s))
         if piece.text:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyrt import playback
+from cosyrt import Lexicon, Pauses, playback
 from cosyrt.cli import main, say
 from cosyrt.cli.say import GREETING, _decoded, _opening
 from cosyrt.errors import SpeechError, TextError
@@ -124,11 +124,12 @@ def test_quiet_and_verbose_reach_the_library(run, tones, monkeypatch, how, said)
     assert bool(result.stdout) is (how == "-v")
 
 
-def test_options_reach_the_pipeline(run, tones):
+def test_options_reach_the_pipeline(run, tones, tmp_path):
     """Model, device, voice, mode, speed and seed arrive where they belong."""
     where = ("--model", "m", "--device", "d")
     how = ("--voice", "mei", "--speed", "1.5", "--seed", "7", "--instruct", "softly", "--cross-lingual")
-    how = (*how, "--as-written")
+    (tmp_path / "words.toml").write_text('GIF = "jiff"')
+    how = (*how, "--as-written", "--lexicon", "words.toml", "--sentence-gap", "0.2", "--paragraph-gap", "1")
     run("say", "hello", *where, *how)
     assert tones.loaded == ("m", "d")
     assert vars(tones.asked[0]) == {
@@ -139,6 +140,8 @@ def test_options_reach_the_pipeline(run, tones):
         "instruction": "softly",
         "cross_lingual": True,
         "as_written": True,
+        "lexicon": Lexicon((("GIF", "jiff"),)),
+        "pauses": Pauses(sentence_s=0.2, paragraph_s=1),
     }
 
 

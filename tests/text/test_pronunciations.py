@@ -56,7 +56,7 @@ def test_a_model_without_tags_is_given_homophones(caplog: pytest.LogCaptureFixtu
 
 
 def test_a_phoneme_that_cannot_be_read_is_refused() -> None:
-    """Its sounds would be lost; the error is one line and names it."""
+    """Sounds would be lost; the error is one line and names it."""
     for text in ("<phoneme ph='ʁɥ'>x</phoneme>", "<phoneme>x</phoneme>", "<phoneme ph=''/>"):
         with pytest.raises(TextError, match="cannot be read; give ph= in IPA") as caught:
             normalize(text, SOUND_TAGS)
