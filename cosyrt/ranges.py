@@ -95,7 +95,7 @@ CHUNK = IntRange(1, 10_000)
 LEVEL = FloatRange(0, 100)
 
 # What a request may ask for.
-SPEED = FloatRange(0.5, 2.0)
+SPEED = FloatRange(0.25, 4.0)
 SEED = IntRange(0, 2**64 - 1)
 
 

@@ -25,6 +25,7 @@ from cosyrt.cli.label import label
 from cosyrt.cli.options import is_verbose
 from cosyrt.cli.output import drop_output
 from cosyrt.cli.say import say
+from cosyrt.cli.serve import serve
 from cosyrt.cli.tune import tune
 from cosyrt.cli.unforeseen import check_surroundings, in_words, print_anything
 from cosyrt.cli.voices import voices
@@ -96,6 +97,7 @@ main.add_command(doctor)
 main.add_command(label)
 main.add_command(keys)
 main.add_command(say)
+main.add_command(serve)
 main.add_command(convert)
 main.add_command(tune)
 main.add_command(voices)

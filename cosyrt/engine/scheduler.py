@@ -240,7 +240,8 @@ class Scheduler:
             while self._queue and len(self._active) < self.config.max_active:
                 ticket = self._queue.popleft()
                 ticket.move(TicketState.ACTIVE)
-                self._active.append(_Speaking(ticket, self.pipeline.run(ticket.request)))
+                audio = self.pipeline.run(ticket.request, ticket.pieces.append)
+                self._active.append(_Speaking(ticket, audio))
 
     def _settle(self) -> None:
         """Let go of all requests that have ended."""

@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from cosyrt.audio import Audio
 from cosyrt.engine.request import Request
+from cosyrt.engine.utterance import SpokenPiece
 from cosyrt.errors import Cancelled
 
 
@@ -49,6 +50,7 @@ class Ticket:
         self.submitted = time.monotonic()
         self.first_audio_s: float | None = None  # from submitting to the first audio
         self.audio_s = 0.0  # made so far
+        self.pieces: list[SpokenPiece] = []  # of the text, that were spoken so far
         self.error: BaseException | None = None
         self._state = TicketState.QUEUED
         self._wake = wake  # tells the scheduler that something changed

@@ -1,5 +1,6 @@
-"""Speech over HTTP and WebSocket, for many users.
+"""Speech over HTTP and WebSocket: requests of other programs come in, encoded and labelled audio goes out.
 
-A request comes in with a key, audio goes out; accounts, keys, voices and consents are kept in a database.
-Read `app.py` first, then `store.py`, which everything that is kept goes through.
+`cosyrt serve` starts it. Read `app.py` first: every route and what stands before it; then `speech.py`, which
+turns one request into a ticket of the scheduler, and `delivery.py`, which sends its audio. What is kept
+stands in `store.py`.
 """

@@ -132,7 +132,7 @@ def test_a_model_without_voices(tiny: Pipeline) -> None:
             VoiceError,
             r"'ada' has the speech token 4000",
         ),
-        ({"speed": 0.4}, UsageError, "speed 0.4 is out of range; choose 0.5 to 2"),
+        ({"speed": 0.2}, UsageError, "speed 0.2 is out of range; choose 0.25 to 4"),
         ({"speed": 2.1}, UsageError, "speed 2.1 is out of range"),
         ({"speed": float("nan")}, UsageError, "speed nan is out of range"),
         ({"speed": "fast"}, UsageError, "speed 'fast' is out of range"),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cosyrt.engine.stretch import Stretch
 
-SPEEDS = st.floats(0.5, 2.0)
+SPEEDS = st.floats(0.25, 4.0)
 MEL = torch.randn(1, 3, 90, generator=torch.Generator().manual_seed(0))
 
 

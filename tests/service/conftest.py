@@ -1,4 +1,4 @@
-"""Real databases for the tests of the service: an SQLite file and, where it is installed, PostgreSQL."""
+"""Real parts for the tests of the service: a server on a port, an SQLite file, and PostgreSQL where it is."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from cosyrt.engine.pipeline import Pipeline
 from cosyrt.service.store import Store
 from tests.service.postgres import PostgresServer, missing
+from tests.service.served import Served, serving
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +53,10 @@ def store(database: str, clock: Clock) -> Iterator[Store]:
     """An open store of either kind, empty."""
     with Store(database, now=clock) as opened:
         yield opened
+
+
+@pytest.fixture(scope="package")
+def served(tiny: Pipeline) -> Iterator[Served]:
+    """The tiny model, served without keys and with the default settings."""
+    with serving(tiny) as each:
+        yield each

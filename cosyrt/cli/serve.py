@@ -1,0 +1,85 @@
+"""cosyrt serve: speech over HTTP and WebSocket for other programs."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cosyrt.cli.options import verbose_option
+from cosyrt.cli.terminal import table
+from cosyrt.errors import MissingDependency
+
+if TYPE_CHECKING:
+    from cosyrt.service.state import Service
+
+NEEDED = "fastapi", "uvicorn", "websockets", "python_multipart", "prometheus_client", "sqlalchemy", "alembic"
+
+
+@click.command()
+@click.option("--host", metavar="ADDRESS", help="The address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", metavar="NUMBER", type=int, help="The port; 0 takes a free one.  [default: 8000]")
+@click.option("--model", metavar="FOLDER", help="A CosyVoice model folder.  [default: the built-in voice]")
+@click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps …  [default: the best there is]")
+@click.option("--voice", metavar="NAME", help="Who speaks where a request names nobody.")
+@click.option("--open", is_flag=True, default=None, help="Listen to other machines without keys.")
+@click.option("--log", metavar="KIND", help="How requests are logged: text or json.  [default: text]")
+@click.option(
+    "--watch-plan/--no-watch-plan", default=None, help="Replace a stage that becomes slow or wrong."
+)
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A TOML file of settings (docs/service.md).",
+)
+@verbose_option
+def serve(config: Path | None, **options: Any) -> None:
+    """Answer requests for speech: OpenAI's API, WebSocket, and a page at /.
+
+    \b
+    cosyrt serve
+    curl 127.0.0.1:8000/v1/audio/speech -d '{"input": "It speaks."}' -o speech.mp3
+    """
+    check_installed()
+    from cosyrt.service.request_log import log_as
+    from cosyrt.service.settings import read_settings
+    from cosyrt.service.start import serve as run
+
+    settings = read_settings(options, os.environ, config)
+    log_as(settings.log)
+    run(settings, announce)
+
+
+def check_installed() -> None:
+    """Refuse to start without the packages of the extra.
+
+    Raises:
+        MissingDependency: one of them is not installed.
+    """
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise MissingDependency(
+            f"`cosyrt serve` needs {', '.join(missing)}; install them: pip install 'cosyrt[serve]'"
+        )
+
+
+def announce(service: Service, address: str) -> None:
+    """Print one screen: where it is, what it speaks with, and who may call."""
+    from cosyrt.service.start import plan_of
+
+    plan = plan_of(service.pipeline) if service.settings.plan else {}
+    rows = [
+        ("address", address),
+        ("model", f"{service.model} ({service.pipeline.family}) on {service.pipeline.device}"),
+        ("voices", ", ".join(service.pipeline.voices) or "none; send ref_audio"),
+        (
+            "plan",
+            ", ".join(f"{part}: {name}" for part, name in plan.items()) or "none; make one: cosyrt tune",
+        ),
+        ("keys", "off"),
+        ("try", f'curl {address}/v1/audio/speech -d \'{{"input": "It speaks."}}\' -o speech.mp3'),
+    ]
+    click.echo(table(["", ""], rows), err=True)

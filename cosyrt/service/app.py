@@ -1,0 +1,59 @@
+"""The application: what stands before every route, and the routes. Read this first.
+
+    RequestLog → BodyLimit → Gate → routes
+    an id, a log line   size    who is it   speech, lists, health …
+
+Each layer is plain ASGI: a framework's middleware would hide from the routes that a client has left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+import cosyrt
+from cosyrt.service import health, lists, speech
+from cosyrt.service.access import Gate
+from cosyrt.service.limits import BodyLimit
+from cosyrt.service.refusals import answer_errors
+from cosyrt.service.request_log import RequestLog
+from cosyrt.service.state import Service
+
+OPEN_PATHS: frozenset[str] = frozenset()  # beside those that are always open: they hold nothing of anybody
+ABOUT = """Text to speech with OpenAI's API, and more. Send `Authorization: Bearer cv_…` where keys are on."""
+
+
+def routes(service: Service) -> FastAPI:
+    """All routes, without what stands before them."""
+    app = FastAPI(
+        title="cosyrt", version=cosyrt.__version__, description=ABOUT, lifespan=_warm, redoc_url=None
+    )
+    app.state.service = service
+    answer_errors(app)
+    for each in (speech, lists, health):
+        app.include_router(each.router)
+    return app
+
+
+def create_app(service: Service) -> ASGIApp:
+    """The application that a server runs."""
+    app: ASGIApp = routes(service)
+    app = Gate(app, service.accounts, service.settings, OPEN_PATHS)
+    app = BodyLimit(app, service.settings)
+    return RequestLog(app, service.metrics)
+
+
+@asynccontextmanager
+async def _warm(app: FastAPI) -> AsyncIterator[None]:
+    """Warm the model up while the first requests may come in already."""
+    service: Service = app.state.service
+    warming = asyncio.create_task(service.warm_up())
+    try:
+        yield
+    finally:
+        warming.cancel()
+        await asyncio.gather(warming, return_exceptions=True)

@@ -1,0 +1,44 @@
+"""What machines ask every few seconds: whether the service lives, whether it is warm, and its figures."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import JSONResponse, Response
+
+import cosyrt
+from cosyrt.service.state import service_of
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health")
+async def health() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok", "version": cosyrt.__version__}
+
+
+@router.get("/ready")
+async def ready(http: Request) -> Response:
+    """Requests are answered at full speed: 200; else 503 and the reason."""
+    service = service_of(http)
+    load = service.scheduler.load()
+    state: dict[str, Any] = {
+        "ready": not service.not_ready,
+        "reason": service.not_ready,
+        "model": service.model,
+        "device": service.pipeline.device,
+        "active": load.active,
+        "queued": load.queued,
+    }
+    return JSONResponse(state, 503 if service.not_ready else 200)
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(http: Request) -> Response:
+    """Figures for Prometheus."""
+    page = await asyncio.to_thread(service_of(http).metrics.page)
+    return Response(page, media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,66 @@
+"""One request for speech from its admission to its end, however it came in and whatever it is sent as.
+
+Every way into the service uses `speak`, so that limits, cancelling and figures are the same for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+
+from cosyrt.audio import Audio
+from cosyrt.engine.request import Request
+from cosyrt.engine.ticket import Ticket
+from cosyrt.service.callers import Caller
+from cosyrt.service.errors import TooLate
+from cosyrt.service.figures import Figures
+from cosyrt.service.state import Service
+
+
+async def speak(
+    service: Service, caller: Caller, request: Request, figures: Figures
+) -> AsyncGenerator[Audio, None]:
+    """Audio of a request as it is made; closing the generator cancels the work.
+
+    Raises:
+        CosyrtError: the request is refused, cannot be spoken, or fails.
+        TooLate: no audio came in time.
+    """
+    settings = service.settings
+    request = replace(request, deadline=settings.request_s)
+    who = caller.key_id or caller.account_id
+    with (
+        service.admission.admitted(who, limited=bool(caller.key_id)),
+        await _submitted(service, request, who) as ticket,
+    ):
+        try:
+            async with asyncio.timeout(settings.first_audio_s):
+                first = await anext(ticket, None)
+        except TimeoutError:
+            raise TooLate(f"no audio came within {settings.first_audio_s:g} s; come back later") from None
+        figures.pieces = ticket.pieces
+        try:
+            if first is not None:
+                figures.take(first)
+                yield first
+            async for audio in ticket:
+                figures.take(audio)
+                yield audio
+        finally:
+            service.metrics.spoken(figures)
+
+
+async def _submitted(service: Service, request: Request, caller: str) -> Ticket:
+    """Hand a request to the scheduler, which checks it, in a thread; a client that leaves takes it back."""
+    task = asyncio.create_task(asyncio.to_thread(service.scheduler.submit, request, key=caller))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(_take_back)
+        raise
+
+
+def _take_back(task: asyncio.Task[Ticket]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().cancel()

@@ -1,0 +1,80 @@
+"""All that the routes of one service share: the model, who may call it, and how it is doing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from starlette.requests import HTTPConnection
+
+from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.request import Request, SpeakingStyle
+from cosyrt.engine.scheduler import Scheduler
+from cosyrt.errors import CosyrtError, UsageError, reason_of
+from cosyrt.labels import LabelSettings
+from cosyrt.service.access import KnowsCallers
+from cosyrt.service.admission import Admission
+from cosyrt.service.catalogue import Catalogue
+from cosyrt.service.metrics import Metrics
+from cosyrt.service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+WARM_UP = "Ready."
+
+
+@dataclass(eq=False, kw_only=True)
+class Service:
+    """One loaded model and everything around it."""
+
+    settings: Settings
+    pipeline: Pipeline
+    scheduler: Scheduler
+    accounts: KnowsCallers
+    catalogue: Catalogue
+    admission: Admission
+    metrics: Metrics
+    labels: LabelSettings = LabelSettings()
+    created: int = 0  # seconds since 1970, when the model was loaded
+    not_ready: str = "the model is being warmed up"  # why requests would be slow or fail; empty when ready
+    encoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))  # of reference audio
+
+    @property
+    def model(self) -> str:
+        """The name of the model in lists."""
+        return self.settings.name or self.pipeline.model.folder.path.name
+
+    @cached_property
+    def follows_instructions(self) -> bool:
+        """Whether the model can be told how to speak."""
+        style = SpeakingStyle(instruction="Speak softly.")
+        try:
+            self.pipeline.check(Request(text=WARM_UP, style=style))
+        except UsageError:
+            return False
+        return True
+
+    async def warm_up(self) -> None:
+        """Speak once, so that the first client does not wait for what is done only once."""
+        try:
+            ticket = self.scheduler.submit(Request(text=WARM_UP, streamed=True))
+            async for _ in ticket:
+                pass
+        except CosyrtError as error:
+            self.not_ready = f"warming up failed: {reason_of(error)}"
+            log.error(self.not_ready)
+            return
+        self.not_ready = ""
+
+    def drain(self) -> None:
+        """Take no new work; what was admitted goes on."""
+        self.admission.draining = True
+        self.not_ready = "the service is being stopped"
+
+
+def service_of(connection: HTTPConnection) -> Service:
+    """The service that a request or WebSocket has come to."""
+    service: Service = connection.app.state.service
+    return service

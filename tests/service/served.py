@@ -1,0 +1,119 @@
+"""A real server on a free port, in a thread of the test's process, and a plain client for it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse
+from typing import Any
+
+from cosyrt.engine.pipeline import Pipeline
+from cosyrt.service.app import create_app
+from cosyrt.service.server import Server, configured, listening
+from cosyrt.service.settings import Settings
+from cosyrt.service.start import opened
+from cosyrt.service.state import Service
+
+WAIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back to one request."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, as JSON."""
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error in the body."""
+        return dict(self.json["error"])
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running server."""
+
+    service: Service
+    server: Server
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @contextmanager
+    def open(self, method: str, path: str, body: Any = None, **headers: str) -> Iterator[HTTPResponse]:
+        """A response to be read in the block; at its end the connection is closed."""
+        raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)) as connection:
+            connection.request(method, path, raw, named)
+            with connection.getresponse() as response:
+                yield response
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """Send a request and read all of the answer."""
+        with self.open(method, path, body, **headers) as response:
+            found = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, found, response.read())
+
+    def speak(self, text: str = "Hi.", **fields: Any) -> Answer:
+        """Ask for speech."""
+        return self.ask("POST", "/v1/audio/speech", {"input": text, **fields})
+
+    def wait_idle(self) -> None:
+        """Wait until nothing is admitted, queued or spoken.
+
+        Raises:
+            AssertionError: that took a minute.
+        """
+        wait_until(lambda: not self.service.admission.active and not busy(self.service))
+
+
+def busy(service: Service) -> int:
+    """Requests that the scheduler has not let go of."""
+    load = service.scheduler.load()
+    return load.active + load.queued
+
+
+def wait_until(holds: Any) -> None:
+    """Wait until a condition holds.
+
+    Raises:
+        AssertionError: that took a minute.
+    """
+    until = time.monotonic() + WAIT_S
+    while not holds():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.005)
+
+
+@contextmanager
+def serving(pipeline: Pipeline, **settings: Any) -> Iterator[Served]:
+    """Serve a loaded model until the end of the block."""
+    chosen = Settings(port=0, **settings)
+    with opened(chosen, pipeline) as service, listening(chosen) as listener:
+        port = listener.getsockname()[1]
+        config = configured(create_app(service), chosen)
+        server = Server(config, service.drain, lambda: service.admission.active, chosen.drain_s)
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            wait_until(lambda: not service.not_ready)
+            yield Served(service, server, port)
+        finally:
+            server.should_exit = True
+            thread.join(WAIT_S)
+            assert not thread.is_alive()
