@@ -5,33 +5,25 @@ Names, order and defaults of all arguments are upstream's. docs/from_upstream.md
 
 from __future__ import annotations
 
-import os
-from collections.abc import Generator
-from contextlib import closing
-from functools import lru_cache, partial
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from cosyrt.accel.load import load
-from cosyrt.audio import Audio, Source
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.compat.flags import Flags
+from cosyrt.compat.frontend import Frontend
+from cosyrt.compat.model import SpeechModel
+from cosyrt.compat.older import accepts_older_flags, understands_older_calls, warn_once
+from cosyrt.compat.recording import Recording, audio_of
+from cosyrt.compat.speech import Speech, seed_of_torch, speech_of
 from cosyrt.engine.prompts import transcript_tokens
-from cosyrt.engine.request import Text
+from cosyrt.engine.request import Request, SpeakingStyle, Text
 from cosyrt.errors import UsageError
 from cosyrt.families import COSYVOICE1, COSYVOICE2, COSYVOICE3, FAMILIES, Family
-from cosyrt.voice.spk2info import spk2info_path, write_voices
+from cosyrt.text.normalize import is_speakable
+from cosyrt.voice.spk2info import OFFICIAL, spk2info_path, write_voices
 from cosyrt.voice.voice import Voice
-
-Speech = Generator[dict[str, Tensor], None, None]  # {"tts_speech": float32 [1, N]} each
-Sound = Audio | Source | Tensor | np.ndarray  # arrays: [1, N] or [N] at 16 kHz, as older scripts pass
-
-ARRAY_HZ = 16_000
-VOICES_KEPT = 8
 
 
 class CosyVoice:
@@ -43,7 +35,9 @@ class CosyVoice:
     """
 
     family = COSYVOICE1
+    device_asked: str | None = None  # a torch device, which upstream's constructors do not take
 
+    @accepts_older_flags
     def __init__(
         self,
         model_dir: str,
@@ -65,30 +59,37 @@ class CosyVoice:
                 f"not with {type(self).__name__}"
             )
         self.model_dir, self.fp16 = model_dir, flags.fp16
-        self.tts = load(model_dir, accelerate=flags.accelerate)
+        self.tts = load(model_dir, device=self.device_asked, accelerate=flags.acceleration)
         self.sample_rate = self.tts.sample_rate
-        # A prompt's voice is made once, not for each call and each piece of its text.
-        self._voice_of_file = lru_cache(VOICES_KEPT)(self._encode_file)
+        self.frontend = Frontend(self.tts)
+        self.model = SpeechModel(self.tts, flags.on(self.tts.model.device).fp16)
 
     def list_available_spks(self) -> list[str]:
         """Names of the voices in the folder, and of those added since."""
-        return list(self.tts.voices)
+        return list(self.frontend.spk2info)
 
-    def add_zero_shot_spk(self, prompt_text: str, prompt_wav: Sound, zero_shot_spk_id: str) -> bool:
+    def list_avaliable_spks(self) -> list[str]:
+        """Names of the voices, by a name that upstream's method had in 2024."""
+        warn_once("list_avaliable_spks is list_available_spks today")
+        return self.list_available_spks()
+
+    @understands_older_calls
+    def add_zero_shot_spk(self, prompt_text: str, prompt_wav: Recording, zero_shot_spk_id: str) -> bool:
         """Keep the voice of a recording under a name."""
         if not zero_shot_spk_id:
             raise UsageError("zero_shot_spk_id is empty; give the voice a name")
-        self.tts.voices[zero_shot_spk_id] = self.tts.voice_from(
-            _audio(prompt_wav), prompt_text, zero_shot_spk_id
-        )
+        voice = self.frontend.voice_of(prompt_wav, prompt_text)
+        self.tts.voices[zero_shot_spk_id] = replace(voice, name=zero_shot_spk_id)
         return True
 
     def save_spkinfo(self) -> None:
-        """Write all voices into the folder, in a file that upstream reads as well."""
-        tts = self.tts
-        tokens = partial(transcript_tokens, encode=tts.tokenizer.encode)
-        write_voices(spk2info_path(tts.model.folder), tts.voices, tokens)
+        """Write all voices into the folder: `spk2info.pt`, which upstream reads as well, and our own file."""
+        folder, tokens = self.tts.model.folder, partial(transcript_tokens, encode=self.tts.tokenizer.encode)
+        voices = {name: self.frontend.spk2info.voice(name) for name in self.list_available_spks()}
+        for path in {folder.path / OFFICIAL, spk2info_path(folder)}:
+            write_voices(path, voices, tokens)
 
+    @understands_older_calls
     def inference_sft(
         self,
         tts_text: Text,
@@ -98,35 +99,38 @@ class CosyVoice:
         text_frontend: bool = True,
     ) -> Speech:
         """The text in a voice of the folder."""
-        yield from self._speech(tts_text, self.tts.voice(spk_id), stream, speed, text_frontend)
+        yield from self._speech(tts_text, self.frontend.spk2info.voice(spk_id), stream, speed, text_frontend)
 
+    @understands_older_calls
     def inference_zero_shot(
         self,
         tts_text: Text,
         prompt_text: str,
-        prompt_wav: Sound,
+        prompt_wav: Recording,
         zero_shot_spk_id: str = "",
         stream: bool = False,
         speed: float = 1.0,
         text_frontend: bool = True,
     ) -> Speech:
         """The text as the recording would go on; a kept voice has its own transcript."""
-        voice = self._prompt(prompt_wav, prompt_text, zero_shot_spk_id)
+        voice = self.frontend.voice_of(prompt_wav, prompt_text, zero_shot_spk_id)
         yield from self._speech(tts_text, voice, stream, speed, text_frontend)
 
+    @understands_older_calls
     def inference_cross_lingual(
         self,
         tts_text: Text,
-        prompt_wav: Sound,
+        prompt_wav: Recording,
         zero_shot_spk_id: str = "",
         stream: bool = False,
         speed: float = 1.0,
         text_frontend: bool = True,
     ) -> Speech:
         """The text in the recording's voice, without its words."""
-        voice = self._prompt(prompt_wav, "", zero_shot_spk_id)
+        voice = self.frontend.voice_of(prompt_wav, "", zero_shot_spk_id)
         yield from self._speech(tts_text, voice, stream, speed, text_frontend, cross_lingual=True)
 
+    @understands_older_calls
     def inference_instruct(
         self,
         tts_text: Text,
@@ -140,44 +144,39 @@ class CosyVoice:
         if self.family != COSYVOICE1:
             name = type(self).__name__
             raise UsageError(f"inference_instruct is of CosyVoice 1; {name} has inference_instruct2")
-        voice = self.tts.voice(spk_id)
+        voice = self.frontend.spk2info.voice(spk_id)
         yield from self._speech(tts_text, voice, stream, speed, text_frontend, instruction=instruct_text)
 
+    @understands_older_calls
     def inference_vc(
-        self, source_wav: Sound, prompt_wav: Sound, stream: bool = False, speed: float = 1.0
+        self, source_wav: Recording, prompt_wav: Recording, stream: bool = False, speed: float = 1.0
     ) -> Speech:
         """Say what one recording says in the voice of another."""
-        voice, source = self._prompt(prompt_wav, "", ""), _audio(source_wav)
-        if stream:
-            yield from _tensors(self.tts.stream_conversion(source, voice=voice, speed=speed, seed=_seed()))
-        else:
-            yield _tensor(self.tts.convert(source, voice=voice, speed=speed, seed=_seed()))
+        voice, recording = self.frontend.voice_of(prompt_wav, ""), audio_of(source_wav, "source_wav")
+        yield from self._spoken(
+            Request(recording=recording, voice=voice, speed=speed, seed=seed_of_torch(), streamed=stream)
+        )
 
     def _speech(
-        self, text: Text, voice: Voice, stream: bool, speed: float, text_frontend: bool, **manner: Any
+        self, text: Text, voice: Voice, stream: bool, speed: float, text_frontend: bool, **style: Any
     ) -> Speech:
-        yield from _tensors(
-            self.tts.stream(
-                text,
+        if isinstance(text, str) and not is_speakable(text):
+            return  # as upstream: marks alone have no pieces
+        yield from self._spoken(
+            Request(
+                text=text,
                 voice=voice,
+                style=SpeakingStyle(**style),
                 speed=speed,
-                seed=_seed(),
+                seed=seed_of_torch(),
                 as_written=not text_frontend,
                 interleave=not isinstance(text, str) and self.tts.interleaves,
-                by_piece=not stream,
-                **manner,
+                streamed=stream,
             )
         )
 
-    def _prompt(self, prompt_wav: Sound, prompt_text: str, name: str) -> Voice:
-        if name:
-            return self.tts.voice(name)
-        if isinstance(prompt_wav, (str, Path)) and os.path.exists(prompt_wav):
-            return self._voice_of_file(str(prompt_wav), os.stat(prompt_wav).st_mtime_ns, prompt_text)
-        return self.tts.voice_from(_audio(prompt_wav), prompt_text)
-
-    def _encode_file(self, path: str, changed_ns: int, text: str) -> Voice:
-        return self.tts.voice_from(path, text)
+    def _spoken(self, request: Request) -> Speech:
+        yield from speech_of(self.tts.run(request))
 
 
 class CosyVoice2(CosyVoice):
@@ -185,6 +184,7 @@ class CosyVoice2(CosyVoice):
 
     family = COSYVOICE2
 
+    @accepts_older_flags
     def __init__(
         self,
         model_dir: str,
@@ -203,18 +203,19 @@ class CosyVoice2(CosyVoice):
         )
         self._open(model_dir, flags)
 
+    @understands_older_calls
     def inference_instruct2(
         self,
         tts_text: Text,
         instruct_text: str,
-        prompt_wav: Sound,
+        prompt_wav: Recording,
         zero_shot_spk_id: str = "",
         stream: bool = False,
         speed: float = 1.0,
         text_frontend: bool = True,
     ) -> Speech:
         """The text in the voice of the recording, or in a kept one, spoken as instructed."""
-        voice = self._prompt(prompt_wav, "", zero_shot_spk_id)
+        voice = self.frontend.voice_of(prompt_wav, "", zero_shot_spk_id)
         yield from self._speech(tts_text, voice, stream, speed, text_frontend, instruction=instruct_text)
 
 
@@ -223,6 +224,7 @@ class CosyVoice3(CosyVoice2):
 
     family = COSYVOICE3
 
+    @accepts_older_flags
     def __init__(
         self,
         model_dir: str,
@@ -256,26 +258,3 @@ def _class_of(family: Family) -> type[CosyVoice]:
     if family not in classes:
         raise UsageError(f"upstream's API has no class for {family.title} yet; use cosyrt.load")
     return classes[family]
-
-
-def _seed() -> int:
-    """From torch's own generator: each call speaks anew, and `torch.manual_seed` decides, as upstream."""
-    return int(torch.randint(2**32, ()))
-
-
-def _audio(sound: Sound) -> Audio:
-    if isinstance(sound, Audio):
-        return sound
-    if isinstance(sound, Tensor | np.ndarray):
-        return Audio(sound, ARRAY_HZ)  # type: ignore[arg-type]
-    return Audio.read(sound)
-
-
-def _tensor(audio: Audio) -> dict[str, Tensor]:
-    return {"tts_speech": torch.from_numpy(audio.samples)[None]}
-
-
-def _tensors(speech: Generator[Audio, None, None]) -> Speech:
-    with closing(speech):
-        for audio in speech:
-            yield _tensor(audio)

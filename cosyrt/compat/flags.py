@@ -1,4 +1,8 @@
-"""Upstream's flags for acceleration: each is honoured or refused in one line, none is ignored."""
+"""Upstream's flags for acceleration: honoured, or left out with a warning where upstream does, or refused.
+
+Without a GPU upstream switches its flags off and goes on, and scripts that always set `fp16=True` rely on it.
+Here only what the processor cannot do is left out.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
+import torch
+
 from cosyrt.accel.contract import Part
 from cosyrt.accel.registry import accelerated
+from cosyrt.compat.older import warn_once
 from cosyrt.engine.model import Accelerate, Model
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import MissingDependency, UsageError
@@ -18,8 +25,7 @@ class Flags:
     """The acceleration flags of a constructor of upstream's.
 
     Raises:
-        MissingDependency: a backend that this version does not have.
-        UsageError: a number of TensorRT contexts without TensorRT, or less than one.
+        UsageError: a number of TensorRT contexts that is less than one.
     """
 
     load_jit: bool = False
@@ -29,26 +35,51 @@ class Flags:
     trt_concurrent: int = 1
 
     def __post_init__(self) -> None:
-        if self.load_vllm:
-            raise MissingDependency(
-                "load_vllm=True: this version has no vLLM backend; leave it out, torch runs the model"
-            )
-        if self.trt_concurrent != 1 and not self.load_trt:
-            raise UsageError(
-                f"trt_concurrent={self.trt_concurrent} counts TensorRT contexts, of which there are none"
-            )
         if self.trt_concurrent < 1:
             raise UsageError(f"trt_concurrent={self.trt_concurrent}: TensorRT needs one context at least")
+
+    @property
+    def acceleration(self) -> Accelerate | None:
+        """What `cosyrt.load` is to accelerate with; None: no flag is set, a plan of `cosyrt tune` counts."""
+        asked = self.load_jit or self.load_trt or self.load_vllm or self.fp16
+        return self.accelerate if asked else None
+
+    def on(self, device: torch.device) -> Flags:
+        """The flags that are honoured on a device, after a warning of those that are not.
+
+        Raises:
+            MissingDependency: `load_vllm` on a GPU: this version has no such backend.
+        """
+        from cosyrt.accel.backend import half_weights, tensorrt
+
+        if device.type == "cuda":
+            if self.load_vllm:
+                raise MissingDependency(
+                    "load_vllm=True: this version has no vLLM backend; leave it out, torch runs the model"
+                )
+            return self
+        left_out = {
+            "load_vllm": self.load_vllm,
+            "load_trt": self.load_trt and not tensorrt.availability(None, device).ok,
+            "fp16": self.fp16 and not half_weights.availability("fp16", device).ok,
+        }
+        if names := " and ".join(name for name, is_left_out in left_out.items() if is_left_out):
+            warn_once(
+                f"{names} left out, as upstream does without a GPU: the {device.type} has no use for it"
+            )
+        return replace(self, **{name: False for name, is_left_out in left_out.items() if is_left_out})
 
     def accelerate(self, model: Model) -> Stages:
         """The stages that the flags ask for; an acceleration for `cosyrt.load`.
 
         Raises:
             ArchiveError: `load_jit` without archives that fit the model.
-            MissingDependency: `fp16` where the device has no such arithmetic; `load_trt` without TensorRT or
-                without CUDA.
+            MissingDependency: on a GPU, `load_vllm`, or `load_trt` without TensorRT.
             UsageError: `load_jit` of a family that has no archives; a graph that TensorRT cannot build.
         """
+        return self.on(model.device)._stages(model)
+
+    def _stages(self, model: Model) -> Stages:
         steps: list[Accelerate] = []
         if self.load_jit:
             from cosyrt.accel.backend.torchscript import archives

@@ -96,11 +96,11 @@ def write_voices(path: Path, voices: Mapping[str, Voice], text_tokens: TextToken
     Raises:
         VoiceError: the folder cannot be written.
     """
-    entries = {name: entry_of(voice) for name, voice in voices.items()}
-    if path.suffix != ".safetensors":
-        entries = {
-            name: entry | _for_upstream(voices[name], entry, text_tokens) for name, entry in entries.items()
-        }
+    official = path.suffix != ".safetensors"
+    entries = {
+        name: official_entry_of(voice, text_tokens) if official else entry_of(voice)
+        for name, voice in voices.items()
+    }
     try:
         write_tables(path, entries)
     except OSError as error:
@@ -127,17 +127,18 @@ def entry_of(voice: Voice) -> Entry:
     return entry
 
 
-def _for_upstream(voice: Voice, entry: Entry, text_tokens: TextTokens) -> Entry:
-    """The fields that upstream reads besides those of `entry_of`: the transcript's tokens and all lengths."""
+def official_entry_of(voice: Voice, text_tokens: TextTokens) -> Entry:
+    """The entry of a voice with what upstream reads as well: the transcript's tokens and all lengths."""
+    entry = entry_of(voice)
     if not len(voice.speech_tokens):
-        return {}
-    words = np.array([text_tokens(voice)], np.int32)
+        return entry
+    entry["prompt_text"] = np.array([text_tokens(voice)], np.int32)
     lengths: Entry = {
         f"{name}_len": np.array([value.shape[1]], np.int32)
-        for name, value in (entry | {"prompt_text": words}).items()
+        for name, value in entry.items()
         if isinstance(value, np.ndarray) and "embedding" not in name
     }
-    return {"prompt_text": words, **lengths}
+    return entry | lengths
 
 
 def _voices(folder: ModelFolder, path: Path, origin: Origin) -> tuple[dict[str, Voice], dict[str, str]]:
@@ -229,8 +230,10 @@ def _transcript(folder: ModelFolder, entry: Mapping[str, Any]) -> str:
 
 def _array(value: Any) -> NDArray[Any]:
     """The numbers of an array or a torch tensor of any type (numpy has no bfloat16)."""
-    is_float = hasattr(value, "is_floating_point") and value.is_floating_point()
-    return np.asarray(value.float() if is_float else value)
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if value.is_floating_point() else value
+    return np.asarray(value)
 
 
 def _frames(

@@ -18,7 +18,7 @@ import cosyrt
 from cosyrt import compat
 from cosyrt.audio import Audio
 from cosyrt.compat import AutoModel, CosyVoice, CosyVoice2, CosyVoice3
-from cosyrt.errors import AudioError, ModelNotFound, TextError, UsageError, VoiceNotFound
+from cosyrt.errors import AudioError, ModelNotFound, UsageError, VoiceNotFound
 from tests.compat.conftest import noise
 
 UPSTREAM = json.loads((Path(__file__).parent / "upstream_signatures.json").read_text())
@@ -221,7 +221,22 @@ def test_closing_a_result_stops_the_work(upstream2: CosyVoice2) -> None:
             "no voice is called 'bob'",
         ),
         (lambda model: model.inference_zero_shot(TEXT, "", "no.wav"), AudioError, r"no\.wav"),
-        (lambda model: model.inference_sft("?!", "ann"), TextError, "can be spoken"),
+        (
+            lambda model: model.inference_zero_shot(TEXT, "", None),
+            UsageError,
+            "prompt_wav is None; give a path",
+        ),
+        (lambda model: model.inference_zero_shot(TEXT, "", ""), UsageError, "prompt_wav is empty"),
+        (lambda model: model.inference_zero_shot(TEXT, "", 7), UsageError, "prompt_wav is 7; give a path"),
+        (lambda model: model.inference_cross_lingual(TEXT, [0.1, 0.2]), UsageError, r"prompt_wav is \[0\.1"),
+        (lambda model: model.inference_cross_lingual(TEXT, b"RIFF"), AudioError, "cannot read the audio"),
+        (
+            lambda model: model.inference_zero_shot(TEXT, None, "a.wav"),
+            UsageError,
+            "prompt_text is None; give",
+        ),
+        (lambda model: model.inference_vc(None, noise(2)), UsageError, "source_wav is None"),
+        (lambda model: model.inference_sft(None, "ann"), UsageError, "cannot speak None"),
         (
             lambda model: model.inference_instruct(TEXT, "ann", "Softly."),
             UsageError,
@@ -234,6 +249,13 @@ def test_mistakes_are_one_line(upstream2: CosyVoice2, call: Any, error: type[Exc
     with pytest.raises(error, match=words) as caught:
         list(call(upstream2))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["?!", "", "  ", "。。", "\n"])
+def test_marks_alone_are_no_speech(upstream2: CosyVoice2, clip: str, text: str) -> None:
+    """As upstream, a text of which no piece is left gives no result."""
+    assert samples(upstream2.inference_sft(text, "ann")) == []
+    assert samples(upstream2.inference_zero_shot(text, "My words.", clip, stream=True)) == []
 
 
 def test_a_voice_without_a_name_is_refused(upstream2: CosyVoice2, clip: str) -> None:
@@ -254,9 +276,8 @@ def test_voices_survive(own_folder: Path, clip: str, official: bool) -> None:
     kept, again = model.tts.voices["me"], cosyrt.load(own_folder, device="cpu").voices["me"]
 
     assert ours.is_file() is not official
-    if official:
-        entry = torch.load(own_folder / "spk2info.pt", weights_only=True)["me"]
-        assert entry["prompt_text"][0].tolist() == model.tts.tokenizer.encode("My words.")
+    entry = torch.load(own_folder / "spk2info.pt", weights_only=True)["me"]
+    assert entry["prompt_text"][0].tolist() == model.tts.tokenizer.encode("My words.")
     assert (again.text, again.language) == ("My words.", "en")
     assert np.array_equal(again.speech_tokens, kept.speech_tokens)
     assert np.array_equal(again.mel, kept.mel)

@@ -1,8 +1,9 @@
-"""Upstream's flags: honoured or refused, never ignored."""
+"""Upstream's flags: honoured, left out with a warning, or refused; never ignored silently."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from cosyrt.accel.contract import Availability
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.compat import AutoModel, CosyVoice, CosyVoice2
 from cosyrt.compat.flags import Flags
+from cosyrt.compat.older import warn_once
 from cosyrt.engine.model import Model
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Stages
@@ -23,17 +25,6 @@ from tests import tiny1
 @pytest.mark.parametrize(
     ("flags", "error", "words"),
     [
-        (
-            {"load_trt": True},
-            MissingDependency,
-            r"load_trt=True: TensorRT is not installed; pip install 'cosyrt\[tensorrt\]', or leave it out",
-        ),
-        (
-            {"load_vllm": True},
-            MissingDependency,
-            "load_vllm=True: this version has no vLLM backend; leave it",
-        ),
-        ({"trt_concurrent": 4}, UsageError, "trt_concurrent=4 counts TensorRT contexts"),
         ({"trt_concurrent": 0, "load_trt": True}, UsageError, "needs one context at least"),
         ({"load_jit": True}, ArchiveError, r"flow\.encoder\.fp32\.zip"),
     ],
@@ -51,8 +42,34 @@ def test_what_is_not_there_is_refused(
         assert "\n" not in str(caught.value)
 
 
+def test_what_a_cpu_has_no_use_for_is_left_out(
+    spelling_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Scripts that set flags for a GPU run on a CPU, as with upstream; one warning says what is left out."""
+    monkeypatch.setattr(half_weights, "supported", lambda kind: False)
+    warn_once.cache_clear()
+    flags = {"load_trt": True, "load_vllm": True, "fp16": True, "trt_concurrent": 4}
+    for _ in range(2):
+        model = CosyVoice2(str(spelling_folder), **flags, device="cpu")  # type: ignore[arg-type]
+
+    (told,) = caplog.messages
+    assert told.startswith("load_vllm and load_trt and fp16 left out, as upstream does without a GPU")
+    assert model.fp16 and not model.model.fp16
+    assert model.tts.model.stages is model.tts.model.plain
+
+
+def test_what_a_gpu_has_no_backend_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There a flag that cannot be honoured is one line, not a slower model."""
+    with pytest.raises(MissingDependency, match="load_vllm=True: this version has no vLLM backend; leave it"):
+        Flags(load_vllm=True).on(torch.device("cuda"))
+    gpu = SimpleNamespace(device=torch.device("cuda"), stages=None)
+    monkeypatch.setattr(tensorrt, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependency, match="load_trt=True: TensorRT is not installed; pip install"):
+        Flags(load_trt=True).accelerate(gpu)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("there", [False, True])
-def test_fp16_is_honoured_or_refused(
+def test_fp16_is_honoured_or_left_out(
     tiny1_folder: Path,
     spelling_folder: Path,
     tiny3_folder: Path,
@@ -60,7 +77,7 @@ def test_fp16_is_honoured_or_refused(
     monkeypatch: pytest.MonkeyPatch,
     there: bool,
 ) -> None:
-    """Upstream switches it off on a CPU and goes on; here it runs in 16 bits, or says that it cannot."""
+    """On a CPU upstream leaves it out; here it runs in 16 bits where the CPU computes in them."""
     monkeypatch.setattr(half_weights, "supported", lambda kind: there)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for folder in (tiny1_folder, spelling_folder, tiny3_folder):
@@ -70,8 +87,8 @@ def test_fp16_is_honoured_or_refused(
             assert next(model.inference_vc(clip, clip))["tts_speech"].isfinite().all()
             assert next(model.inference_cross_lingual("Hello.", clip))["tts_speech"].shape[1] > 0
             continue
-        with pytest.raises(MissingDependency, match="fp16: this CPU has no fp16 arithmetic"):
-            AutoModel(model_dir=str(folder), fp16=True)
+        model = AutoModel(model_dir=str(folder), fp16=True)
+        assert model.fp16 and model.tts.model.stages is model.tts.model.plain
 
 
 def test_load_trt_runs_the_velocity(
@@ -128,5 +145,6 @@ def test_load_jit_of_cosyvoice3_is_refused(tiny3_folder: Path) -> None:
 
 
 def test_without_flags_nothing_is_changed(spelling: Pipeline) -> None:
-    """The stages are the plain ones."""
+    """The stages are the plain ones, or those of the plan that `cosyrt tune` made."""
     assert Flags().accelerate(spelling.model) is spelling.model.stages
+    assert Flags().acceleration is None and Flags(fp16=True).acceleration is not None
