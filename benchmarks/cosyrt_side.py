@@ -11,15 +11,15 @@ import numpy as np
 import torch
 
 from benchmarks.side import Given, Watch, hops, memory_mb, serve
-from cosyrt.accel.load import load
 from cosyrt.engine.decoding import LanguageModelInput, complete
 from cosyrt.engine.mel_stream import MelStream
+from cosyrt.engine.model import Model
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request
 from cosyrt.engine.speech_tokens import speech_tokens
 from cosyrt.engine.utterance import Utterance
 from cosyrt.engine.vocoder_stream import VocoderStream
-from cosyrt.lab.bench import acceleration
+from cosyrt.lab.bench import run_by
 from cosyrt.voice.voice import Voice
 
 
@@ -144,7 +144,7 @@ class Ours:
 def main(folder: str, name: str, threads: str, cache_gb: str = "") -> None:
     """Load the model, then answer requests."""
     torch.set_num_threads(int(threads))
-    side = Ours(load(folder, device="cpu", accelerate=acceleration(name), plan=False))
+    side = Ours(Pipeline(run_by(name)(Model.open(folder, "cpu"))))
     if cache_gb:
         side.pipeline.conditions.cache_bytes = int(float(cache_gb) * 1e9)
     names = ("llm", "flow", "vocoder", "utterance", "first_audio", "chunk", "stream", "write_mel")

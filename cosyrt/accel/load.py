@@ -6,12 +6,17 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cosyrt.arguments import check_kind
 from cosyrt.engine.model import Accelerate, Model
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import kind_and_reason
+from cosyrt.models.solver import Solver
+
+if TYPE_CHECKING:
+    from cosyrt.accel.plan import Plan
 
 log = logging.getLogger(__name__)
 
@@ -39,23 +44,36 @@ def load(
         check_kind(accelerate, Callable, "accelerate", "give a function from a Model to its stages")
     model = Model.open(folder, device)
     if accelerate is not None:
-        stages = accelerate(model)
+        model = replace(model, stages=accelerate(model))
     elif plan:
-        stages = planned(model)
-    else:
-        stages = model.plain
-    return Pipeline(replace(model, stages=stages))
+        model = planned(model)
+    return Pipeline(model)
 
 
-def planned(model: Model) -> Stages:
-    """The stages of the plan for this model and device; the plain ones where there is none that holds."""
+def planned(model: Model) -> Model:
+    """Run a model by its plan for this device: other stages and, where one was allowed, another solver."""
     from cosyrt.accel.plan import fitting
 
     plan, objection = fitting(model.folder, model.device)
     if objection:
         log.warning("the plan for %s is not used: %s", model.folder.path, objection)
     if plan is None:
-        return model.plain
+        return model
+    if plan.solver is not None:
+        model = solved_by(model, plan.solver.solver)
+    if not plan.parts:
+        return model
+    return replace(model, stages=planned_stages(model, plan))
+
+
+def solved_by(model: Model, solver: Solver) -> Model:
+    """Take another solver in place of the model's own."""
+    flow = replace(model.settings.flow, approximation=solver)
+    return replace(model, settings=replace(model.settings, flow=flow))
+
+
+def planned_stages(model: Model, plan: Plan) -> Stages:
+    """The stages of a plan, under guard; the plain ones where they cannot be built."""
     from cosyrt.accel.guard import disabled, guarded
     from cosyrt.accel.registry import accelerated
 

@@ -12,9 +12,10 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from shlex import quote
-from typing import cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 
@@ -24,8 +25,9 @@ from cosyrt.accel.fingerprint import as_file_name, code_digest, device_name, fin
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.errors import UsageError
 from cosyrt.files import CACHE_VARIABLE, cache_folder, check_target, replace_file
+from cosyrt.models.solver import Solver
 
-FORMAT = 2  # of the file, of the parts, and of what a size means
+FORMAT = 3  # of the file, of the parts, and of what a size means
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,24 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSolver:
+    """A solver in place of the model's own, which somebody allowed, and what is known of it."""
+
+    name: str
+    times: list[float]
+    guidance: list[float]
+    order: Literal[1, 2]
+    closeness: str  # of its mel, as `tune` names it
+    distance_db: float  # of its mel from the converged one
+    speedup: float  # of the flow
+
+    @property
+    def solver(self) -> Solver:
+        """The solver itself."""
+        return Solver(times=tuple(self.times), guidance=tuple(self.guidance), order=self.order)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The backend of each part of a model; no parts where plain PyTorch was the fastest of all."""
 
@@ -45,6 +65,7 @@ class Plan:
     parts: dict[Part, Planned]
     speedup: float = 1.0  # of a whole utterance
     made: str = ""  # day and time
+    solver: PlannedSolver | None = None  # None: the model's own
 
     def write(self, path: Path) -> None:
         """Write the plan; the file appears whole or not at all.
@@ -73,8 +94,13 @@ class Plan:
                 if part in get_args(Part)
             }
             made_for = {str(key): str(value) for key, value in found["made_for"].items()}
+            solver = found.get("solver")
             return cls(
-                made_for=made_for, parts=parts, speedup=float(found["speedup"]), made=str(found["made"])
+                made_for=made_for,
+                parts=parts,
+                speedup=float(found["speedup"]),
+                made=str(found["made"]),
+                solver=None if solver is None else _solver(solver),
             )
         except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
             return None
@@ -86,6 +112,23 @@ class Plan:
             if before != after:
                 return f"{key} was {before} and is {after}"
         return ""
+
+
+def _solver(found: Mapping[str, Any]) -> PlannedSolver:
+    """Read a solver; one that does not lead from noise to mel is an error."""
+    times, guidance = [[float(number) for number in found[key]] for key in ("times", "guidance")]
+    order = {1: 1, 2: 2}[found["order"]]
+    if len(times) != len(guidance) + 1 or times[0] != 0 or any(after <= at for at, after in pairwise(times)):
+        raise ValueError("times of a solver must rise from 0, one more than its steps")
+    return PlannedSolver(
+        name=str(found["name"]),
+        times=times,
+        guidance=guidance,
+        order=1 if order == 1 else 2,
+        closeness=str(found["closeness"]),
+        distance_db=float(found["distance_db"]),
+        speedup=float(found["speedup"]),
+    )
 
 
 def plans_folder() -> Path:
@@ -160,7 +203,7 @@ def _threads_measured(folder: ModelFolder, device: torch.device) -> Iterator[int
         return
     for path in plans_folder().glob(f"{fingerprint(folder)}-{kind_of(device)}-*threads.json"):
         plan = Plan.read(path)
-        if plan is not None and plan.parts and plan.made_for.get("threads", "").isdecimal():
+        if plan is not None and (plan.parts or plan.solver) and plan.made_for.get("threads", "").isdecimal():
             yield int(plan.made_for["threads"])
 
 

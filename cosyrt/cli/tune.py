@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,11 +15,17 @@ from cosyrt.cli.terminal import progress_bar, table
 from cosyrt.errors import UsageError
 
 if TYPE_CHECKING:
+    from cosyrt.accel.plan import Plan
+    from cosyrt.lab.approximate import Approximations, Closeness
     from cosyrt.lab.trial import TrialResult
     from cosyrt.lab.tune import TuneReport
 
 SECONDS_OF_UNIT = {"s": 1, "m": 60, "h": 3600}
 PRECISION_CLASSES = ("exact", "half", "quantised")
+APPROXIMATE = "approximate"
+CLOSENESS: tuple[Closeness, ...] = ("as close", "close", "audible")
+APPROXIMATIONS = (APPROXIMATE, f"{APPROXIMATE}:close", f"{APPROXIMATE}:audible")
+SOLVER_COLUMNS = ("steps of the solver", "calls", "distance", "closeness", "flow", "why")
 TUNE_COLUMNS = (
     "part",
     "candidate",
@@ -43,11 +50,20 @@ TUNE_COLUMNS = (
     metavar="CLASSES",
     default=",".join(PRECISION_CLASSES),
     show_default=True,
-    help="Which precision may be used, by commas.",
+    help="Which precision may be used, by commas; approximate, or approximate:audible, lets the solver take "
+    "other steps, too.",
+)
+@click.option(
+    "--listen",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Write pairs of recordings, with and without the approximation that won, to be told apart by ear.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @verbose_option
-def tune(model: str | None, device: str | None, budget: str, allow: str, as_json: bool) -> None:
+def tune(
+    model: str | None, device: str | None, budget: str, allow: str, listen: Path | None, as_json: bool
+) -> None:
     """Find the fastest correct way to run MODEL on this machine.
 
     Every acceleration that this machine, the model and the time allow is built, compared with the plain
@@ -58,18 +74,30 @@ def tune(model: str | None, device: str | None, budget: str, allow: str, as_json
     \b
     cosyrt tune ./CosyVoice2-0.5B --budget 10m
     cosyrt tune --allow exact
+    cosyrt tune ./CosyVoice2-0.5B --allow exact,half,approximate --listen pairs
     """
     from cosyrt.lab import tune as tuning
 
-    seconds, classes = _seconds(budget), _classes(allow)
+    seconds, classes, closeness = _seconds(budget), _classes(allow), _closeness(allow)
+    if listen is not None and closeness is None:
+        raise UsageError("--listen needs an approximation to listen to; add --allow exact,half,approximate")
+    if listen is not None:
+        from cosyrt.lab.listen import check_pairs_folder
+
+        check_pairs_folder(listen)
     with progress_bar(hidden=as_json) as show:
         report = tuning.tune(
             model,
             device=device,
             budget_s=seconds,
             allow=classes,
+            approximate=closeness,
             progress=lambda at: show(at.doing, min(1.0, at.spent_s / at.budget_s)),
         )
+    if listen is not None and report.plan.solver is not None:
+        from cosyrt.lab.listen import write_pairs
+
+        write_pairs(model, device, report.plan.solver.solver, listen)
     if as_json:
         click.echo(json.dumps(_as_json(report), ensure_ascii=False))
     else:
@@ -84,12 +112,31 @@ def _seconds(budget: str) -> float:
 
 
 def _classes(allow: str) -> tuple[Any, ...]:
-    asked = [name.strip() for name in allow.split(",")]
+    asked = [name for name in _names(allow) if not name.startswith(APPROXIMATE)]
     if unknown := [name for name in asked if name not in PRECISION_CLASSES]:
         raise UsageError(
-            f"no class of precision {unknown[0]!r}; give {', '.join(PRECISION_CLASSES)}, or some of them"
+            f"no class of precision {unknown[0]!r}; give {', '.join(PRECISION_CLASSES)}, or some of them, "
+            f"and {APPROXIMATE} if the solver may take other steps"
         )
+    if not asked:
+        return ("exact",)
     return tuple(name for name in PRECISION_CLASSES if name in asked)
+
+
+def _closeness(allow: str) -> Closeness | None:
+    """How close an approximation must be to win; None where none was allowed."""
+    asked = [name for name in _names(allow) if name.startswith(APPROXIMATE)]
+    if not asked:
+        return None
+    _, _, least = asked[-1].partition(":")
+    for known in CLOSENESS:
+        if least.replace("-", " ") == known or (not least and known == "as close"):
+            return known
+    raise UsageError(f"no approximation {asked[-1]!r}; give {', '.join(APPROXIMATIONS)}")
+
+
+def _names(allow: str) -> list[str]:
+    return [name.strip() for name in allow.split(",")]
 
 
 def _as_json(report: TuneReport) -> dict[str, Any]:
@@ -99,6 +146,7 @@ def _as_json(report: TuneReport) -> dict[str, Any]:
         "whole": None if report.whole is None else asdict(report.whole),
         "plan": asdict(report.plan),
         "file": str(report.path),
+        "approximations": None if report.approximations is None else asdict(report.approximations),
     }
 
 
@@ -108,7 +156,31 @@ def _print(report: TuneReport) -> None:
     rows = sorted(report.rows, key=lambda row: (row.part, -row.gain))
     cells = [_cells(row) for row in (rows if report.whole is None else [*rows, report.whole])]
     click.echo(table(TUNE_COLUMNS, cells, wrapped=True))
+    if report.approximations is not None:
+        click.echo("\n" + _approximations(report.approximations, report.plan))
     click.echo("\n" + _summary(report))
+
+
+def _approximations(tried: Approximations, plan: Plan) -> str:
+    if tried.why:
+        return f"No approximation: {tried.why}."
+    chosen = plan.solver and plan.solver.name
+    cells = [
+        (
+            trial.name,
+            str(trial.solver.rows),
+            f"{trial.distance_db:.2f} dB",
+            trial.closeness,
+            "" if trial.flow is None else str(trial.flow),
+            "chosen" if trial.name == chosen else trial.why,
+        )
+        for trial in sorted(tried.trials, key=lambda trial: trial.distance_db)
+    ]
+    yardsticks = (
+        f"From the converged mel, the model's own steps are {tried.shipped_db:.2f} dB away, and another seed "
+        f"{tried.seeds_db:.2f} dB."
+    )
+    return yardsticks + "\n\n" + table(SOLVER_COLUMNS, cells, wrapped=True)
 
 
 def _cells(row: TrialResult) -> tuple[str, ...]:
@@ -127,7 +199,11 @@ def _cells(row: TrialResult) -> tuple[str, ...]:
 
 
 def _summary(report: TuneReport) -> str:
-    if not report.plan.parts:
-        return f"Nothing that was tried is faster than the plain way, which runs from now on: {report.path}"
-    ways = ", ".join(f"{part} by {planned.backend}" for part, planned in report.plan.parts.items())
-    return f"{report.plan.speedup:.2f} times as fast as the plain way: {ways}. The plan: {report.path}"
+    plan = report.plan
+    solver = (
+        "" if plan.solver is None else f" The flow takes {plan.solver.name}: {plan.solver.speedup:.2f} times."
+    )
+    if not plan.parts:
+        return f"Nothing is faster than the plain way, which runs from now on.{solver} {report.path}"
+    ways = ", ".join(f"{part} by {planned.backend}" for part, planned in plan.parts.items())
+    return f"{plan.speedup:.2f} times as fast as the plain way: {ways}.{solver} The plan: {report.path}"

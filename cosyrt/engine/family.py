@@ -31,6 +31,8 @@ from cosyrt.units import Rates
 class MelStreamLike(Protocol):
     """The mel of one utterance, made from its speech tokens chunk by chunk."""
 
+    noise: Tensor  # [1, 80, NOISE_FRAMES] that it starts from
+
     def until(
         self,
         tokens: list[int],

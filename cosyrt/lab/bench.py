@@ -22,7 +22,7 @@ from cosyrt.accel.backend.torchscript import archives
 from cosyrt.accel.load import load, planned
 from cosyrt.accel.registry import EAGER, PLAN, accelerated
 from cosyrt.audio import Audio
-from cosyrt.engine.model import Accelerate, Model
+from cosyrt.engine.model import Model
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.errors import CosyrtError, UsageError
 from cosyrt.lab.bench_report import (
@@ -69,22 +69,21 @@ class BenchConfig:
         if not self.lengths or not set(self.lengths) <= set(TEXT_LENGTHS):
             raise UsageError(f"lengths are {', '.join(TEXT_LENGTHS)}, not {','.join(self.lengths)!r}")
         for name in self.ways:
-            acceleration(name)
+            run_by(name)
 
 
-def acceleration(name: str) -> Accelerate | None:
-    """The acceleration of that name; None for eager.
+def run_by(name: str) -> Callable[[Model], Model]:
+    """The function that makes a model run the way of that name.
 
     Raises:
         UsageError: an unknown name.
     """
     if name == EAGER:
-        return None
-    if name == ARCHIVES:
-        return archives()
+        return lambda model: model
     if name == PLAN:
         return planned
-    return accelerated(name)
+    accelerate = archives() if name == ARCHIVES else accelerated(name)
+    return lambda model: replace(model, stages=accelerate(model))
 
 
 class StreamTimes(NamedTuple):
@@ -145,7 +144,7 @@ class Bench:
         self.absent: dict[str, str] = {}
         for name in config.ways:
             try:
-                self.pipelines[name] = self._pipeline(acceleration(name))
+                self.pipelines[name] = self._pipeline(name)
             except CosyrtError as error:
                 self.absent[name] = str(error)
             except torch.OutOfMemoryError:
@@ -153,10 +152,8 @@ class Bench:
         if not self.pipelines:
             raise UsageError(f"there is nothing to measure: {'; '.join(self.absent.values())}")
 
-    def _pipeline(self, accelerate: Accelerate | None) -> Pipeline:
-        if accelerate is None:
-            return self.plain
-        return Pipeline(replace(self.model, stages=accelerate(self.model)))
+    def _pipeline(self, name: str) -> Pipeline:
+        return self.plain if name == EAGER else Pipeline(run_by(name)(self.model))
 
     @property
     def first(self) -> str:
@@ -256,7 +253,7 @@ class Bench:
 def fresh_process(folder: str, device: str, name: str, text: str, voice: Voice) -> FreshProcess:
     """Load the model one way and speak one text, in a process that has done nothing else."""
     begin = time.perf_counter()
-    pipeline = load(folder, device=device, accelerate=acceleration(name), plan=False)
+    pipeline = Pipeline(run_by(name)(Model.open(folder, device)))
     loaded = time.perf_counter()
     pipeline.say(text, voice=voice)
     spoken = time.perf_counter()

@@ -17,12 +17,13 @@ from typing import Any, cast
 import torch
 
 from cosyrt.accel.contract import PARTS, Backend, Part, Precision
-from cosyrt.accel.plan import Plan, Planned, check_plans_folder, made_for, plan_path
+from cosyrt.accel.plan import Plan, Planned, PlannedSolver, check_plans_folder, made_for, plan_path
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.model import BUILTIN
 from cosyrt.errors import SpeechError, UsageError
 from cosyrt.families import FAMILIES
+from cosyrt.lab.approximate import Approximations, Closeness, approximations
 from cosyrt.lab.child import Outcome, call_in_child
 from cosyrt.lab.parity import ORDER
 from cosyrt.lab.trial import (
@@ -59,6 +60,7 @@ class TuneReport:
     whole: TrialResult | None  # the plan as a whole; None where no part was chosen
     plan: Plan
     path: Path
+    approximations: Approximations | None = None  # of the solver; None where they were not allowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +78,13 @@ def tune(
     device: str | None = None,
     budget_s: float = 300.0,
     allow: tuple[Precision, ...] = ORDER,
+    approximate: Closeness | None = None,
     progress: Callable[[TuneProgress], object] = lambda progress: None,
 ) -> TuneReport:
     """Measure, choose, and write the plan that `cosyrt.load` uses from then on.
 
-    `budget_s` is about what it takes; interrupted, it leaves the plan that was there before. Trials run in
+    `budget_s` is about what it takes; interrupted, it leaves the plan that was there before. `approximate`
+    lets a solver with fewer steps win, if its mel is at least that close to the converged one. Trials run in
     processes of their own: a script calls this under `if __name__ == "__main__":`.
 
     Raises:
@@ -88,7 +92,7 @@ def tune(
         UsageError: no such device, no place for the plan, or a budget too small for anything.
         SpeechError: eager itself failed. OSError: the plan cannot be written in the end.
     """
-    return Tuning(folder, device, budget_s, allow, progress).run()
+    return Tuning(folder, device, budget_s, allow, approximate, progress).run()
 
 
 class Tuning:
@@ -100,10 +104,12 @@ class Tuning:
         device: str | None,
         budget_s: float,
         allow: tuple[Precision, ...],
+        approximate: Closeness | None,
         progress: Callable[[TuneProgress], object],
     ) -> None:
         self.opened = ModelFolder.open(BUILTIN if folder is None else folder)
         self.device, self.budget_s, self.allow, self.progress = device, budget_s, allow, progress
+        self.approximate = approximate
         self.begin = time.monotonic()
         self.memory = free_bytes()
 
@@ -119,16 +125,48 @@ class Tuning:
         whole = self.whole(best, shared) if best else None
         wins = whole is not None and whole.verdict == "chosen"
         rows = [with_rank(row, best, wins) for row in rows]
+        parts = {part: as_planned(row) for part, row in best.items()} if wins else {}
+        tried = self.approximations(parts, shared)
         plan = Plan(
             made_for=made_for(self.opened, device),
-            parts={part: as_planned(row) for part, row in best.items()} if wins else {},
+            parts=parts,
             speedup=whole.timed.speedup.median if wins and whole and whole.timed else 1.0,
             made=datetime.now().isoformat(timespec="seconds"),
+            solver=self.solver(tried),
         )
         path = plan_path(self.opened, device)
         plan.write(path)
         self.announce("done")
-        return TuneReport(shares=shared, rows=rows, whole=whole, plan=plan, path=path)
+        return TuneReport(shares=shared, rows=rows, whole=whole, plan=plan, path=path, approximations=tried)
+
+    def approximations(self, parts: dict[Part, Planned], shared: Shares) -> Approximations | None:
+        """Try other solvers with the parts that were chosen, if that is allowed."""
+        if self.approximate is None:
+            return None
+        self.announce("approximations of the solver")
+        seconds = max(self.left(), WHOLE_SHARE * self.budget_s)
+        names = {part: planned.backend for part, planned in parts.items()}
+        path, threads = str(self.opened.path), torch.get_num_threads()
+        outcome = self.child(approximations, path, shared.device, names, seconds, threads, seconds=seconds)
+        if outcome.failure is not None:
+            return Approximations(shipped_db=0.0, seeds_db=0.0, trials=[], why=outcome.failure)
+        found: Approximations = outcome.value
+        return found
+
+    def solver(self, tried: Approximations | None) -> PlannedSolver | None:
+        """Choose the solver of the plan; None keeps the model's own."""
+        best = None if tried is None or self.approximate is None else tried.best(self.approximate)
+        if best is None or best.flow is None:
+            return None
+        return PlannedSolver(
+            name=best.name,
+            times=list(best.solver.times),
+            guidance=list(best.solver.guidance),
+            order=best.solver.order,
+            closeness=best.closeness,
+            distance_db=best.distance_db,
+            speedup=best.flow.median,
+        )
 
     def plain_shares(self) -> Shares:
         """Measure where the time of eager goes, in a process of its own.

@@ -9,13 +9,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import cosyrt
 from cosyrt.accel.backend import quantize
-from cosyrt.accel.plan import Plan, Planned, made_for, plan_path
+from cosyrt.accel.plan import Plan, Planned, PlannedSolver, made_for, plan_path
 from cosyrt.accel.registry import BACKENDS, accelerated
+from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.stages import Stages
 
@@ -46,7 +48,7 @@ def test_nothing_is_imported_that_is_not_needed(tiny_folder: Path, tmp_path: Pat
     """Loading without a plan imports no backend, nothing of `lab`, and no runtime but torch."""
     code = (
         "import sys, cosyrt; cosyrt.load(sys.argv[1], device='cpu').say('Hello.');"
-        "print(*(name for name in sys.modules if name.startswith(('cosyrt.lab', 'cosyrt.accel.backend', "
+        "print(*(name for name in sys.modules if name.startswith(('cosyrt.lab.', 'cosyrt.accel.backend', "
         "'onnx', 'openvino', 'tensorrt'))))"
     )
     command = [sys.executable, "-c", code, str(tiny_folder)]
@@ -65,6 +67,28 @@ def test_a_plan_that_fits_is_used(tiny_folder: Path, path: Path, plan: Plan) -> 
     assert torch.equal(planned, speaks_like(tiny_folder, accelerate=accelerated("int8")))
     assert not torch.equal(planned, plain)
     assert torch.equal(speaks_like(tiny_folder, plan=False), plain)
+
+
+def test_a_solver_of_a_plan_is_used(tiny_folder: Path, path: Path, plan: Plan) -> None:
+    """The speech is that of the other steps, streamed as whole; with plan=False it is the model's own."""
+    solver = PlannedSolver(
+        name="2 steps, second order",
+        times=[0.0, 0.3, 1.0],
+        guidance=[0.7, 0.0],
+        order=2,
+        closeness="as close",
+        distance_db=1.0,
+        speedup=3.0,
+    )
+    replace(plan, parts={}, solver=solver).write(path)
+    fast = cosyrt.load(tiny_folder, device="cpu")
+    own = cosyrt.load(tiny_folder, device="cpu", plan=False)
+
+    assert fast.model.settings.flow.solver == solver.solver
+    assert own.model.settings.flow.approximation is None
+    whole, streamed = fast.say("Hello there.", chunked=True), Audio.join(fast.stream("Hello there."))
+    assert np.abs(whole.samples - streamed.samples).max() < 1e-4
+    assert (whole.samples != own.say("Hello there.", chunked=True).samples).any()
 
 
 def test_a_stale_plan_is_ignored_in_one_line(

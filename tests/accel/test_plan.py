@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from cosyrt.accel.plan import Plan, Planned, fitting, made_for, plan_path, plans_folder, surroundings
+from cosyrt.accel.plan import (
+    Plan,
+    Planned,
+    PlannedSolver,
+    fitting,
+    made_for,
+    plan_path,
+    plans_folder,
+    surroundings,
+)
 from cosyrt.checkpoint.folder import ModelFolder
 
 CPU = torch.device("cpu")
@@ -21,6 +30,15 @@ PLAN = Plan(
     speedup=1.7,
     made="2026-11-21T07:00:00",
 )
+SOLVER = PlannedSolver(
+    name="2 steps",
+    times=[0.0, 0.3, 1.0],
+    guidance=[0.7, 0.0],
+    order=2,
+    closeness="close",
+    distance_db=1.5,
+    speedup=2.0,
+)
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -29,6 +47,20 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     PLAN.write(path)
 
     assert Plan.read(path) == PLAN
+
+
+def test_a_solver_is_kept_and_read_strictly(tmp_path: Path) -> None:
+    """A solver comes back equal; times that do not rise from 0, or too few, make no plan."""
+    path, plan = tmp_path / "plan.json", replace(PLAN, solver=SOLVER)
+    plan.write(path)
+    assert Plan.read(path) == plan
+    assert plan.solver is not None and plan.solver.solver.rows == 3
+
+    for times in ([0.1, 0.3, 1.0], [0.0, 0.3, 0.3], [0.0, 1.0]):
+        replace(PLAN, solver=replace(SOLVER, times=times)).write(path)
+        assert Plan.read(path) is None
+    replace(PLAN, solver=replace(SOLVER, order=3)).write(path)  # type: ignore[arg-type]
+    assert Plan.read(path) is None
 
 
 @pytest.mark.parametrize(

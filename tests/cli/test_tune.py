@@ -10,6 +10,10 @@ from click.testing import CliRunner
 
 from cosyrt.cli import main
 from cosyrt.lab import tune as tuning
+from cosyrt.lab.approximate import Approximations, SolverTrial
+from cosyrt.lab.timing import Speedup
+from cosyrt.lab.tune import Tuning
+from cosyrt.models.solver import euler
 from tests.lab.test_tune import acted
 
 
@@ -54,8 +58,46 @@ def test_a_plan_that_cannot_be_kept_is_told_first(
     assert "Not a directory; set COSYRT_PLANS" in done.stderr and done.stderr.count("\n") == 1
 
 
+def test_an_approximation_is_allowed_by_name(
+    monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """The solvers have a table of their own; the one that won is in the plan, and pairs are written."""
+    acted(monkeypatch, 0.9)
+    solver = SolverTrial(
+        name="4 steps",
+        solver=euler(4, 0.7),
+        distance_db=0.4,
+        closeness="close",
+        flow=Speedup(median=2.0, low=1.9, high=2.1),
+    )
+    found = Approximations(shipped_db=0.3, seeds_db=9.0, trials=[solver], floor=1.02)
+    monkeypatch.setattr(Tuning, "approximations", lambda *_: found)
+    command = ["tune", str(tiny_folder), "--device", "cpu", "--allow"]
+    as_close = CliRunner().invoke(main, [*command, "exact,approximate"])
+    close = CliRunner().invoke(
+        main, [*command, "exact,approximate:close", "--listen", str(tmp_path / "pairs")]
+    )
+
+    assert as_close.exit_code == close.exit_code == 0, as_close.output + close.output
+    assert "0.30 dB away, and another seed 9.00 dB" in as_close.output
+    assert "The flow takes" not in as_close.output
+    assert "The flow takes 4 steps: 2.00 times." in close.output
+    assert (tmp_path / "pairs" / "key.json").is_file()
+
+
+def test_there_must_be_something_to_listen_to(tmp_path: Path) -> None:
+    """Pairs need an approximation, which is never allowed by itself; their folder must be new."""
+    (tmp_path / "file").write_text("")
+    alone = CliRunner().invoke(main, ["tune", "--listen", str(tmp_path / "new")])
+    full = CliRunner().invoke(main, ["tune", "--allow", "approximate", "--listen", str(tmp_path)])
+
+    assert alone.exit_code == full.exit_code == 2
+    assert "needs an approximation" in alone.output and "is not empty" in full.output
+
+
 @pytest.mark.parametrize(
-    ("option", "value"), [("--budget", "soon"), ("--budget", "0"), ("--allow", "exact,float4")]
+    ("option", "value"),
+    [("--budget", "soon"), ("--budget", "0"), ("--allow", "exact,float4"), ("--allow", "approximate:wild")],
 )
 def test_options_that_cannot_be_used(option: str, value: str) -> None:
     """One line that says what is wrong, exit code 2."""

@@ -47,19 +47,23 @@ def lazy(model: Model) -> Stages:
     return model.stages._replace(vocode=vocode)
 
 
-WAYS: dict[str, Callable[..., Stages] | None] = {
-    "eager": None,
-    "same": same,
-    "absent": absent,
-    "greedy": greedy,
-    "lazy": lazy,
+def run_by(stages_of: Callable[[Model], Stages]) -> Callable[[Model], Model]:
+    return lambda model: replace(model, stages=stages_of(model))
+
+
+WAYS = {
+    "eager": lambda model: model,
+    "same": run_by(same),
+    "absent": run_by(absent),
+    "greedy": run_by(greedy),
+    "lazy": run_by(lazy),
 }
 
 
 @pytest.fixture
 def ways(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ways of our own, and no process for each of them."""
-    monkeypatch.setattr(benchmark, "acceleration", WAYS.__getitem__)
+    monkeypatch.setattr(benchmark, "run_by", WAYS.__getitem__)
     monkeypatch.setattr(benchmark, "call_in_child", lambda *args, **options: Outcome(failure="not wanted"))
 
 
@@ -186,9 +190,10 @@ def test_ways_have_names() -> None:
     from cosyrt.accel.load import planned
     from cosyrt.accel.registry import BACKENDS
 
-    assert benchmark.acceleration("eager") is None
-    assert benchmark.acceleration("plan") is planned
-    assert all(callable(benchmark.acceleration(name)) for name in ("torchscript", *BACKENDS))
+    assert benchmark.run_by("plan") is planned
+    assert all(callable(benchmark.run_by(name)) for name in ("eager", "torchscript", *BACKENDS))
+    with pytest.raises(UsageError, match="no backend 'fast'"):
+        benchmark.run_by("fast")
 
 
 def chunks(monkeypatch: pytest.MonkeyPatch, *times: tuple[float, float]) -> Iterator[Audio]:
