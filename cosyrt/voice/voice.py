@@ -6,6 +6,7 @@ The arrays are those of upstream's `frontend_zero_shot` (cosyvoice/cli/frontend.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -134,7 +135,16 @@ class Voice:
             UsageError: it is no path.
         """
         path = path_of(path, "a voice is loaded from")
-        arrays, facts = _read(path)
+        return cls.from_bytes(_bytes_of(path), str(path))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, path: str = "the voice") -> Voice:
+        """Decode what `to_bytes` made; `path` is what an error calls it.
+
+        Raises:
+            VoiceError: damaged, not a voice, or of another version.
+        """
+        arrays, facts = _decoded(data, path)
         if facts.get("format", FORMAT) != FORMAT:
             raise VoiceError(
                 f"{path} has the format {facts['format']!r}, this is {FORMAT!r}; make it again from its audio"
@@ -195,25 +205,45 @@ def _what_does_not_fit(voice: Voice) -> str:
     return ""
 
 
-def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Read arrays and metadata of a safetensors file that is no larger than a voice may be."""
-    from safetensors import SafetensorError, safe_open
-
+def _bytes_of(path: Path) -> bytes:
+    """Read a file that is no larger than a voice may be."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise VoiceError(f"{path} is larger than {MAX_FILE_BYTES} bytes; this is no voice file")
-        with safe_open(path, framework="numpy") as file:
-            arrays = {key: file.get_tensor(key) for key in ARRAYS if key in file.keys()}  # noqa: SIM118
-            facts = dict(file.metadata() or {})
-    except (OSError, SafetensorError, ValueError, TypeError, LookupError, AttributeError) as error:
-        reason = one_line(error, 200)
-        raise VoiceError(
-            f"cannot read the voice {path}: {reason}; check the path or make it again"
-        ) from error
-    return arrays, facts
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a path that can be none
+        raise _unreadable(path, error) from error
 
 
-def _check_types(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+def _decoded(data: bytes, path: str) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Arrays and metadata of a safetensors file."""
+    from safetensors import SafetensorError, deserialize
+
+    try:
+        found = {name: each for name, each in deserialize(data) if name in ARRAYS}  # type: ignore[no-untyped-call]
+        arrays = {
+            name: np.frombuffer(each["data"], _dtype(each["dtype"])).reshape(each["shape"])
+            for name, each in found.items()
+        }
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])  # deserialize checked it
+        return arrays, dict(header.get("__metadata__") or {})
+    except (SafetensorError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    """The numpy type of safetensors' F32, I64 and their like; of others a LookupError or ValueError."""
+    kind = {"F": "f", "I": "i", "U": "u"}[name[0]]
+    return np.dtype(f"{kind}{int(name[1:]) // 8}")
+
+
+def _unreadable(path: Path | str, error: Exception) -> VoiceError:
+    return VoiceError(
+        f"cannot read the voice {path}: {one_line(error, 200)}; check the path or make it again"
+    )
+
+
+def _check_types(path: str, arrays: Mapping[str, NDArray[Any]]) -> None:
     for key, array in arrays.items():
         if array.dtype != ARRAYS[key]:
             raise VoiceError(

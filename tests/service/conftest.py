@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cosyrt.engine.pipeline import Pipeline
+from cosyrt.service.accounts import Accounts
+from cosyrt.service.callers import Caller
 from cosyrt.service.store import Store
 from tests.service.postgres import PostgresServer, missing
 from tests.service.served import Served, serving
@@ -60,3 +63,20 @@ def served(tiny: Pipeline) -> Iterator[Served]:
     """The tiny model, served without keys and with the default settings."""
     with serving(tiny) as each:
         yield each
+
+
+@pytest.fixture
+def ann(store: Store) -> Caller:
+    """A user."""
+    return user(store, "ann")
+
+
+@pytest.fixture
+def bob(store: Store) -> Caller:
+    """Another user."""
+    return user(store, "bob")
+
+
+def user(store: Store, name: str) -> Caller:
+    accounts = Accounts(store)
+    return asyncio.run(accounts.authenticate(accounts.add_key(name)[1]))

@@ -8,10 +8,10 @@ from itertools import count
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cosyrt.service.schema import AccountRow, Topic, VersionRow
+from cosyrt.service.schema import LOCAL_ACCOUNT, AccountRow, Topic, VersionRow
 from cosyrt.service.store import Store
 
-NAMES = select(AccountRow.name).order_by(AccountRow.name)
+NAMES = select(AccountRow.name).where(AccountRow.id != LOCAL_ACCOUNT).order_by(AccountRow.name)
 
 
 def add_account(session: Session, name: str) -> None:
@@ -19,7 +19,7 @@ def add_account(session: Session, name: str) -> None:
 
 
 def names(store: Store) -> list[str]:
-    """The names of all accounts."""
+    """The names of all accounts but the one that is always there."""
     return store.read(lambda session: list(session.scalars(NAMES)))
 
 

@@ -212,3 +212,11 @@ def test_every_field_has_a_most(changes: dict[str, Any]) -> None:
 def test_thirty_seconds_are_a_voice() -> None:
     """The longest recording that is read, with a transcript spoken fast, is within the limits."""
     assert voice(1_500, text="word " * 200).prompt_s == pytest.approx(60)
+
+
+def test_a_voice_goes_through_bytes() -> None:
+    """What `to_bytes` made is the same voice again; an error names what it was called."""
+    made = voice()
+    assert_same(Voice.from_bytes(made.to_bytes()), made)
+    with pytest.raises(VoiceError, match="cannot read the voice voice_1: "):
+        Voice.from_bytes(b"{}", "voice_1")

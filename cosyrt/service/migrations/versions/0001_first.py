@@ -21,7 +21,7 @@ def upgrade() -> None:
 
 
 def _accounts() -> None:
-    op.create_table(
+    accounts = op.create_table(
         "accounts",
         sa.Column("id", ID, nullable=False),
         sa.Column("name", NAME, nullable=False),
@@ -29,6 +29,8 @@ def _accounts() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_accounts"),
         sa.UniqueConstraint("name", name="uq_accounts_name"),
     )
+    # the account of whoever uses the service on its own machine, before there are keys
+    op.bulk_insert(accounts, [{"id": "local", "name": "local", "created_at": 0}])
     op.create_table(
         "api_keys",
         sa.Column("id", ID, nullable=False),
