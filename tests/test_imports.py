@@ -13,7 +13,17 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 GROUND = {"errors", "arguments", "units", "ranges", "families", "files", "startup"}
-DATA = GROUND | {"labels", "label_check", "formats", "encoders", "audio", "mel", "checkpoint", "machine"}
+DATA = GROUND | {
+    "labels",
+    "label_check",
+    "formats",
+    "encoders",
+    "audio",
+    "loudness",
+    "mel",
+    "checkpoint",
+    "machine",
+}
 SPEECH = DATA | {"text", "voice", "models"}
 
 # What a file or folder of cosyrt may import of cosyrt, beside its own siblings. TOP may import everything but
@@ -34,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "encoders": GROUND | {"formats", "labels", "notice"},
     "label_check": GROUND | {"labels", "sound_file", "sound_source"},
     "audio": GROUND | {"sound_file", "sound_source", "encoders", "labels", "playback"},  # to be played
+    "loudness": GROUND | {"audio"},
     "mel": GROUND | {"audio"},
     "checkpoint": GROUND,
     "machine": GROUND,

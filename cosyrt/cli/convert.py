@@ -13,10 +13,12 @@ from cosyrt.cli.options import (
     ModelOptions,
     OutputOptions,
     PaceOptions,
+    SoundOptions,
     SpeakerOptions,
     model_options,
     output_options,
     pace_options,
+    sound_options,
     speaker_options,
     verbose_option,
 )
@@ -29,12 +31,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", metavar="FILE", help="Write .wav, .mp3, .flac, .ogg or .m4a; - is stdout (WAV)."
+    "-o", "--output", metavar="FILE", help="Write .wav, .mp3, .flac, .opus, .m4a, .webm …; - is stdout."
 )
 @click.option("--stream", is_flag=True, help="Play or write while the speech is being made.")
 @speaker_options
 @pace_options
 @model_options
+@sound_options
 @label_options
 @output_options
 @verbose_option
@@ -45,6 +48,7 @@ def convert(
     speaker: SpeakerOptions,
     pace: PaceOptions,
     model: ModelOptions,
+    sound: SoundOptions,
     labelling: LabelOptions,
     printing: OutputOptions,
 ) -> None:
@@ -57,7 +61,7 @@ def convert(
     from cosyrt import Audio
 
     recording = Audio.read(source)
-    with SpeechRun(output, model, printing, labelling, piecewise=stream) as run:
+    with SpeechRun(output, model, printing, labelling, sound, piecewise=stream) as run:
         voice = speaker.of(run.tts) or run.tts.voices[run.tts.default_voice("")]
         run.voice_names.append(voice.name)
         run.deliver((_streamed if stream else _whole)(run.tts, recording, voice, pace))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cosyrt.errors import UsageError
+from cosyrt.formats import FORMATS
 from cosyrt.ranges import SEED, SPEED
 
 if TYPE_CHECKING:
-    from cosyrt import Pipeline, Voice
+    from cosyrt import Audio, Pipeline, Voice
 
 VERBOSE = "cosyrt.verbose"
+MIN_RATE, MAX_RATE = 4_000, 192_000
 
 
 def group(kind: type, name: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -130,6 +133,40 @@ PLAIN_READING = ReadingOptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SoundOptions:
+    """How the sound is written, and how loud it is.
+
+    Raises:
+        UsageError: both a gain and a loudness.
+    """
+
+    format: str | None = None
+    rate: int | None = None
+    gain: float | None = None
+    loudness: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.gain is not None and self.loudness is not None:
+            raise UsageError("both --gain and --loudness say how loud it is; give one of them")
+
+    def levelled(self, chunks: Generator[Audio]) -> Generator[Audio]:
+        """Pass audio on, as loud as was asked for; a loudness can be told of the whole alone."""
+        from cosyrt.audio import Audio
+        from cosyrt.loudness import amplified_stream, at_loudness
+
+        with closing(chunks):
+            if self.loudness is not None:
+                yield at_loudness(Audio.join(chunks), self.loudness)
+            elif self.gain is not None:
+                yield from amplified_stream(chunks, self.gain)
+            else:
+                yield from chunks
+
+
+PLAIN_SOUND = SoundOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputOptions:
     """How much a command prints about its work."""
 
@@ -193,6 +230,27 @@ reading_options = group(
     ),
     click.option(
         "--paragraph-gap", metavar="SECONDS", type=float, default=0.0, help="Silence between paragraphs."
+    ),
+)
+
+sound_options = group(
+    SoundOptions,
+    "sound",
+    click.option(
+        "--format",
+        metavar="NAME",
+        type=click.Choice(list(FORMATS), case_sensitive=False),
+        help="Write wav, mp3, flac, ulaw …, whatever the file is called.  [default: by name; for - wav]",
+    ),
+    click.option(
+        "--rate",
+        metavar="HZ",
+        type=click.IntRange(MIN_RATE, MAX_RATE),
+        help="Samples a second of the file, such as 8000.",
+    ),
+    click.option("--gain", metavar="DB", type=float, help="Make it louder, or softer with a minus: -6."),
+    click.option(
+        "--loudness", metavar="LUFS", type=float, help="Make the whole this loud, such as -16 (EBU R 128)."
     ),
 )
 

@@ -15,11 +15,12 @@ from cosyrt.files import check_target
 
 if TYPE_CHECKING:
     from cosyrt.audio import Audio
-    from cosyrt.encoders import Samples
+    from cosyrt.encoders import Encoder
     from cosyrt.labels import Label
 
 STDOUT = 1
 DEFAULT_FILE = "speech.wav"
+STREAMED = "wav"  # the format of standard output, if none is asked for
 
 
 class Sink(Protocol):
@@ -57,49 +58,51 @@ class CollectingSink:
         self._parts.clear()
 
 
-class WavPipe:
-    """Writes WAV into a stream while it is made; its header says no length, as FFmpeg's does in pipes.
+class EncodedPipe:
+    """Encodes audio into a stream while it is made; a WAV header says no length, as FFmpeg's does in pipes.
 
     Where the stream is a file, the length is written into the header at the end.
     """
 
-    def __init__(self, stream: BinaryIO, label: Label | None) -> None:
-        self._stream, self._label = stream, label
-        self._rate = 0  # of the first chunk
+    def __init__(self, stream: BinaryIO, written: Written) -> None:
+        self._stream, self._written = stream, written
+        self._encoder: Encoder | None = None  # made with the first chunk, which has the rate
         self._start = _start_in_file(stream)  # None: a pipe, or a file that is only added to
-        self._data_bytes = 0
+        self._bytes = 0
 
     def write(self, audio: Audio) -> None:
-        """Write the samples in 16 bits and flush, so that the reader has them at once."""
-        if not self._rate:
-            self._rate = audio.rate
-            self._begin()
-        self._write_samples(audio.samples)
+        """Write what the chunk adds to the file and flush, so that the reader has it at once."""
+        from cosyrt.encoders import Encoder
+
+        if self._encoder is None:
+            written = self._written
+            self._encoder = Encoder(
+                written.format or STREAMED, audio.rate, out_rate=written.rate, label=written.label
+            )
+        self._write(self._encoder.push(audio.samples))
 
     def close(self) -> None:
-        """Write the length into the header of a file; no sample is held back."""
+        """Write what was held back, and the length into the header of a file."""
+        if self._encoder is None:
+            return
+        self._write(self._encoder.close())
+        if self._start is not None and self._encoder.format.name == "wav":
+            self._write_length(self._encoder.rate, self._start)
+
+    def _write_length(self, rate: int, start: int) -> None:
         from cosyrt.encoders import wav_header
 
-        if self._start is None or not self._rate:
+        data_bytes = self._bytes - len(wav_header(rate, label=self._written.label))
+        if data_bytes < 0:  # not even the header could be written
             return
-        self._stream.seek(self._start)
-        _write_all(self._stream, wav_header(self._rate, self._data_bytes, self._label))
+        self._stream.seek(start)
+        _write_all(self._stream, wav_header(rate, data_bytes, self._written.label))
         self._stream.seek(0, os.SEEK_END)
 
-    def _write_samples(self, samples: Samples) -> None:
-        from cosyrt.encoders import pcm16
-
-        data = pcm16(samples).tobytes()
-        _write_all(self._stream, data)
-        self._data_bytes += len(data)
-
-    def _begin(self) -> None:
-        from cosyrt.encoders import wav_header
-        from cosyrt.notice import notice
-
-        _write_all(self._stream, wav_header(self._rate, label=self._label))
-        if self._label and self._label.notice:
-            self._write_samples(notice(self._rate))
+    def _write(self, data: bytes) -> None:
+        if data:
+            _write_all(self._stream, data)
+            self._bytes += len(data)
 
     def stop(self) -> None:
         """Leave the samples, which the reader has already, with their length."""
@@ -107,28 +110,53 @@ class WavPipe:
             self.close()
 
 
-def into_file(path: Path, label: Label | None = None) -> Sink:
-    """Open a sink for a file of the format that its name says.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """How audio is written: the format (None: what the name says), the rate (None: its own), the label."""
+
+    format: str | None = None
+    rate: int | None = None
+    label: Label | None = None
+
+    def fitted(self, audio: Audio) -> Audio:
+        """The audio at the rate that was asked for."""
+        return audio if self.rate is None else audio.resample(self.rate)
+
+
+PLAIN = Written()
+
+
+def into_file(path: Path, written: Written = PLAIN) -> Sink:
+    """Open a sink for a file of the format that was asked for, else that its name says.
 
     Raises:
         AudioError: no such format, or the file cannot be written: at once, before the work is done.
     """
     from cosyrt.formats import FORMATS
 
-    if path.suffix.removeprefix(".").lower() not in FORMATS:
-        raise AudioError(f"{path} names no audio format; end it in .{', .'.join(FORMATS)}")
+    path = path.expanduser()
+    if not written.format and path.suffix.removeprefix(".").lower() not in FORMATS:
+        raise AudioError(f"{path} names no audio format; end it in .{', .'.join(FORMATS)}, or give --format")
     try:
         check_target(path)
     except OSError as error:
         raise AudioError(f"cannot write {path}: {error.strerror or error}; give another file") from error
-    return CollectingSink(lambda audio: audio.write(path, label=label))
+    return CollectingSink(
+        lambda audio: written.fitted(audio).write(path, written.format, label=written.label)
+    )
 
 
-def into_stream(stream: BinaryIO, label: Label | None = None, *, piecewise: bool) -> Sink:
-    """Open a sink that writes WAV into a stream: chunk by chunk, or whole with its true length."""
+def into_stream(stream: BinaryIO, written: Written = PLAIN, *, piecewise: bool) -> Sink:
+    """Open a sink that encodes into a stream, WAV if nothing else was asked for.
+
+    It writes chunk by chunk, or the whole file, whose header then has its true length.
+    """
     if piecewise:
-        return WavPipe(stream, label)
-    return CollectingSink(lambda audio: _write_all(stream, audio.to_bytes("wav", label=label)))
+        return EncodedPipe(stream, written)
+    format, label = written.format or STREAMED, written.label
+    return CollectingSink(
+        lambda audio: _write_all(stream, written.fitted(audio).to_bytes(format, label=label))
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,25 +170,27 @@ class Target:
     is_stdout: bool = False
 
 
-def open_target(output: str | None, label: Label | None, *, piecewise: bool) -> Target:
+def open_target(output: str | None, written: Written = PLAIN, *, piecewise: bool) -> Target:
     """Open the file or stream that was asked for, else a loudspeaker, else `speech.wav`.
 
     Raises:
-        UsageError: standard output is a terminal, or closed.
+        UsageError: standard output is a terminal, or closed; a format or rate without a file.
         AudioError: the file cannot be written.
     """
     from cosyrt import playback
 
+    if output is None and (written.format or written.rate):
+        raise UsageError("--format and --rate say how a file is written; give one with -o, or -o -")
     if output == "-":
-        sink = into_stream(standard_output(), label, piecewise=piecewise)
+        sink = into_stream(standard_output(), written, piecewise=piecewise)
         return Target(sink=sink, described="standard output", is_stdout=True)
     if output is not None:
-        return Target(sink=into_file(Path(output), label), described=output, file=output)
+        return Target(sink=into_file(Path(output), written), described=output, file=output)
     if device := playback.find_device():
         name = device.name
         return Target(sink=playback.Player(device), described=f"played by {name}", player=name)
     described = f"{DEFAULT_FILE} (there is no sound device)"
-    return Target(sink=into_file(Path(DEFAULT_FILE), label), described=described, file=DEFAULT_FILE)
+    return Target(sink=into_file(Path(DEFAULT_FILE), written), described=described, file=DEFAULT_FILE)
 
 
 def deliver(chunks: Generator[Audio], sink: Sink) -> None:
@@ -177,7 +207,7 @@ def deliver(chunks: Generator[Audio], sink: Sink) -> None:
 
 
 def standard_output() -> BinaryIO:
-    """Standard output as bytes, for a WAV file.
+    """Standard output as bytes, for an audio file.
 
     Raises:
         UsageError: it is closed, or a terminal.
@@ -185,7 +215,7 @@ def standard_output() -> BinaryIO:
     if sys.stdout is None:
         raise UsageError("-o - writes to standard output, which is closed; give a file's name")
     if sys.stdout.isatty():
-        raise UsageError("-o - writes a WAV file to a terminal; add > speech.wav, or | a player")
+        raise UsageError("-o - writes an audio file to a terminal; add > speech.wav, or | a player")
     return sys.stdout.buffer
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cosyrt.cli.label import LABELLED, LabelOptions
-from cosyrt.cli.options import ModelOptions, OutputOptions
-from cosyrt.cli.output import deliver, open_target
+from cosyrt.cli.options import PLAIN_SOUND, ModelOptions, OutputOptions, SoundOptions
+from cosyrt.cli.output import Written, deliver, open_target
 
 if TYPE_CHECKING:
     from cosyrt import Audio
@@ -29,11 +29,13 @@ class SpeechRun:
         model: ModelOptions,
         printing: OutputOptions,
         labelling: LabelOptions = LABELLED,
+        sound: SoundOptions = PLAIN_SOUND,
         *,
         piecewise: bool,
     ) -> None:
-        self.printing = printing
-        self.target = open_target(output, labelling.label(), piecewise=piecewise)
+        self.printing, self._sound = printing, sound
+        written = Written(format=sound.format, rate=sound.rate, label=labelling.label())
+        self.target = open_target(output, written, piecewise=piecewise and sound.loudness is None)
         self.times = RunTimes()
         self.tts = model.load()
         self.times.model_is_loaded()
@@ -53,7 +55,7 @@ class SpeechRun:
 
     def deliver(self, chunks: Generator[Audio]) -> None:
         """Give every chunk to the target as it comes."""
-        deliver(self.times.measured(chunks), self.target.sink)
+        deliver(self._sound.levelled(self.times.measured(chunks)), self.target.sink)
 
     def _as_line(self) -> str:
         facts = (

@@ -18,12 +18,14 @@ from cosyrt.cli.options import (
     OutputOptions,
     PaceOptions,
     ReadingOptions,
+    SoundOptions,
     SpeakerOptions,
     StyleOptions,
     model_options,
     output_options,
     pace_options,
     reading_options,
+    sound_options,
     speaker_options,
     style_options,
     verbose_option,
@@ -52,7 +54,7 @@ GivenText = str | Iterator[str]  # whole, or in parts as they arrive on standard
     "--file", metavar="FILE", type=click.Path(path_type=Path), help="Speak a .txt, .md, .srt or .epub file."
 )
 @click.option(
-    "-o", "--output", metavar="FILE", help="Write .wav, .mp3, .flac, .ogg or .m4a; - is stdout (WAV)."
+    "-o", "--output", metavar="FILE", help="Write .wav, .mp3, .flac, .opus, .m4a, .webm …; - is stdout."
 )
 @click.option("--stream", is_flag=True, help="Play or write while the speech is being made.")
 @click.option("--interleave", is_flag=True, help="With --stream: begin a sentence before it is complete.")
@@ -62,6 +64,7 @@ GivenText = str | Iterator[str]  # whole, or in parts as they arrive on standard
 @style_options
 @pace_options
 @model_options
+@sound_options
 @label_options
 @output_options
 @verbose_option
@@ -77,6 +80,7 @@ def say(
     style: StyleOptions,
     pace: PaceOptions,
     model: ModelOptions,
+    sound: SoundOptions,
     labelling: LabelOptions,
     printing: OutputOptions,
 ) -> None:
@@ -100,7 +104,7 @@ def say(
     if show_text:
         _show(model.load(), asked, reading)
         return
-    with SpeechRun(output, model, printing, labelling, piecewise=stream) as run:
+    with SpeechRun(output, model, printing, labelling, sound, piecewise=stream) as run:
         texts = SpokenTexts(run.tts, asked, speaker, style, pace, run.voice_names, reading)
         with progress_bar(hidden=printing.quiet) as show:
             run.deliver(texts.streamed(interleave) if stream else texts.whole(show))

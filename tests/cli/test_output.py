@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 
 from cosyrt.audio import Audio
-from cosyrt.cli.output import into_stream
+from cosyrt.cli.output import Written, into_file, into_stream
+from cosyrt.errors import AudioError
 from tests.cli.test_main import TONES
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="file descriptors of Unix")
@@ -123,3 +125,47 @@ def test_a_pipe_keeps_an_open_header() -> None:
         pipe.close()
         content = reader.read(44 + 2_000)
     assert content[4:8] == content[40:44] == b"\xff" * 4
+
+
+@pytest.mark.parametrize("piecewise", [True, False])
+@pytest.mark.parametrize(("format", "rate"), [("mp3", 24_000), ("wav", 8_000), ("webm", 24_000)])
+def test_other_formats_go_into_a_stream(format: str, rate: int, piecewise: bool) -> None:
+    """Whole or chunk by chunk, the format and rate that were asked for are read back, of the same length."""
+    audio = Audio(np.sin(np.arange(24_000, dtype=np.float32) / 20) / 2, 24_000)
+    out = io.BytesIO()
+    sink = into_stream(out, Written(format=format, rate=rate), piecewise=piecewise)
+    sink.write(audio)
+    sink.write(audio)
+    sink.close()
+    found = Audio.read(out.getvalue())
+    assert found.rate == (48_000 if format == "webm" else rate)
+    assert found.seconds == pytest.approx(2, abs=0.1)
+
+
+def test_telephone_audio_is_bare_bytes() -> None:
+    """Mu-law is 8,000 bytes a second without a header."""
+    out = io.BytesIO()
+    sink = into_stream(out, Written(format="ulaw"), piecewise=True)
+    sink.write(Audio(np.zeros(24_000, np.float32), 24_000))
+    sink.close()
+    assert len(out.getvalue()) == pytest.approx(8_000, abs=16)
+
+
+def test_a_file_has_the_format_and_rate_that_were_asked_for(tmp_path: Path) -> None:
+    """A format beside the name takes its place, and ~ is the home folder."""
+    for name, written in (("a.wave", Written(rate=8_000)), ("a.bin", Written(format="flac", rate=8_000))):
+        sink = into_file(tmp_path / name, written)
+        sink.write(Audio(np.zeros(24_000, np.float32), 24_000))
+        sink.close()
+        assert Audio.read(tmp_path / name).rate == 8_000
+    with pytest.raises(AudioError, match="or give --format"):
+        into_file(tmp_path / "a.bin")
+
+
+def test_a_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path with ~ that the shell left as it is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    sink = into_file(Path("~/a.wav"))
+    sink.write(Audio(np.zeros(2_400, np.float32), 24_000))
+    sink.close()
+    assert (tmp_path / "a.wav").is_file()

@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyrt import Lexicon, Pauses, playback
+from cosyrt.audio import Audio
 from cosyrt.cli import main, say
 from cosyrt.cli.say import GREETING, _decoded, _opening
 from cosyrt.errors import SpeechError, TextError
+from cosyrt.loudness import loudness_of
 
 
 @pytest.fixture
@@ -286,3 +288,35 @@ def test_what_would_be_spoken_is_shown(tmp_path, monkeypatch):
     result = CliRunner().invoke(main, ["say", "I have 5. **OK** 好", "--show-text"])
     assert result.output.split("\n")[:2] == ["I have five.", "    AY1 | HH AE1 V | F AY1 V ."]
     assert result.exit_code == 0 and not list(tmp_path.iterdir())
+
+
+def test_how_a_file_is_written(run, tones, tmp_path):
+    """--format, --rate and --gain change the file, not what is asked of the pipeline."""
+    assert run("say", "hello", "-o", "plain.wav").exit_code == 0
+    asked = ("--format", "flac", "--rate", "8000", "--gain", "-6.0206")
+    assert run("say", "hello", "-o", "a.bin", *asked).exit_code == 0
+    plain, other = (soundfile.read(tmp_path / name) for name in ("plain.wav", "a.bin"))
+    assert (plain[1], other[1]) == (24_000, 8_000)
+    assert np.abs(other[0]).max() == pytest.approx(np.abs(plain[0]).max() / 2, rel=0.1)
+    assert vars(tones.asked[0]) == vars(tones.asked[1])
+
+
+def test_a_loudness_is_of_the_whole(run, tones, tmp_path):
+    """--loudness waits for the end, in a stream too; with --gain it is refused."""
+    result = run("say", "hello " * 20, "--stream", "-o", "-", "--loudness", "-20")
+    samples = samples_of(result.stdout_bytes) / 32_768
+    assert loudness_of(Audio(samples.astype(np.float32), 24_000)) == pytest.approx(-20, abs=0.2)
+    result = run("say", "hello", "--loudness", "-20", "--gain", "3")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "cosyrt: both --gain and --loudness say how loud it is; give one of them\n",
+    )
+
+
+def test_a_format_without_a_file_is_refused(run, tones):
+    """Nothing is written where it is played."""
+    result = run("say", "hello", "--rate", "8000")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "cosyrt: --format and --rate say how a file is written; give one with -o, or -o -\n",
+    )
