@@ -190,7 +190,7 @@ class StoredVoices:
         self.forget()
 
     def gone(self, identifiers: Collection[str]) -> set[str]:
-        """Those of some voices that nobody may speak with any more."""
+        """Which of some voices nobody may speak with any more."""
         query = select(VoiceRow.id).where(VoiceRow.id.in_(identifiers), VoiceRow.gone_at.is_(None))
         return set(identifiers) - set(self._store.read(lambda session: session.scalars(query).all()))
 

@@ -120,7 +120,7 @@ def test_an_sqlite_file_is_copied_before_it_changes(tmp_path: Path, monkeypatch:
     [copy] = tmp_path.glob("service.db.before-*")
     assert copy.stat().st_mode & 0o077 == 0
     with sqlite3.connect(copy) as connection:
-        assert connection.execute("SELECT name FROM accounts").fetchall() == [("local",), ("ann",)]
+        assert connection.execute("SELECT name FROM accounts ORDER BY name").fetchall() == [("ann",), ("local",)]
     connection.close()
 
 

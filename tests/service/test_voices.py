@@ -135,7 +135,7 @@ def test_nothing_of_a_deleted_voice_is_left_on_the_disk(tmp_path: Path) -> None:
 
 
 def test_a_current_voice_is_one_that_an_account_has(voices: StoredVoices, ann: Caller, bob: Caller) -> None:
-    """It may be stored or the model's, is each account's own, and ends with the voice."""
+    """A stored voice or one of the model's is chosen by each account for itself, and ends with the voice."""
     facts = voices.add(ann, voice(name="mine"))
     assert asyncio.run(voices.current(ann)) is None
     assert voices.choose(ann, "mine", presets=()) == facts.id
