@@ -68,18 +68,16 @@ def check_installed() -> None:
 
 def announce(service: Service, address: str) -> None:
     """Print one screen: where it is, what it speaks with, and who may call."""
-    from cosyrt.service.start import plan_of
-
-    plan = plan_of(service.pipeline) if service.settings.plan else {}
     rows = [
         ("address", address),
         ("model", f"{service.model} ({service.pipeline.family}) on {service.pipeline.device}"),
         ("voices", ", ".join(service.pipeline.voices) or "none; send ref_audio"),
         (
             "plan",
-            ", ".join(f"{part}: {name}" for part, name in plan.items()) or "none; make one: cosyrt tune",
+            ", ".join(f"{part}: {name}" for part, name in service.plan.items())
+            or "none; make one: cosyrt tune",
         ),
-        ("keys", "off"),
+        ("keys", "on" if service.accounts.has_keys() else "none; make one: cosyrt keys add NAME"),
         ("try", f'curl {address}/v1/audio/speech -d \'{{"input": "It speaks."}}\' -o speech.mp3'),
     ]
     click.echo(table(["", ""], rows), err=True)

@@ -15,13 +15,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cosyrt.errors import CosyrtError
 from cosyrt.service.callers import LOCAL_CALLER, Caller
+from cosyrt.service.credentials import key_in
 from cosyrt.service.errors import NotAllowed
 from cosyrt.service.refusals import refuse
 from cosyrt.service.settings import Settings
 
 CALLER = "caller"  # the key under which the caller stands in the state of a scope
 ALWAYS_OPEN = frozenset({"/health", "/ready", "/livez", "/readyz", "/favicon.ico"})
-IN_SUBPROTOCOL = "openai-insecure-api-key."
 LISTS = frozenset({"/v1/models", "/v1/audio/models", "/v1/audio/voices"})
 
 
@@ -30,6 +30,9 @@ NOBODY = Caller(account_id="", scopes=frozenset())  # on a path that is open
 
 class KnowsCallers(Protocol):
     """Where callers are known from."""
+
+    def has_keys(self) -> bool:
+        """Whether any key was ever made, for a program that has no event loop yet."""
 
     async def needs_keys(self) -> bool:
         """Whether requests without a key are refused."""
@@ -44,6 +47,10 @@ class KnowsCallers(Protocol):
 
 class EverybodyIsLocal:
     """Accounts of a service without keys."""
+
+    def has_keys(self) -> bool:
+        """Say no."""
+        return False
 
     async def needs_keys(self) -> bool:
         """Say no."""
@@ -88,7 +95,7 @@ class Gate:
         path, reads = scope["path"], scope.get("method") in ("GET", "HEAD")
         if reads and path in self.always:
             return NOBODY
-        key = key_in(scope, headers)
+        key = key_in(headers)
         if reads and path in self.lists and key is None:
             return NOBODY
         return await self.accounts.authenticate(key)
@@ -126,22 +133,6 @@ def caller_of(scope: Scope) -> Caller:
     """The caller that the gate has let in."""
     caller: Caller = scope["state"][CALLER]
     return caller
-
-
-def key_in(scope: Scope, headers: Headers) -> str | None:
-    """The key that a request carries, if any; an empty one, as SillyTavern sends, is none.
-
-    A browser cannot give a WebSocket headers: there the key may be a subprotocol, as OpenAI's clients do it.
-    """
-    scheme, _, text = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and text.strip():
-        return text.strip()
-    offered = (
-        name.removeprefix(IN_SUBPROTOCOL)
-        for name in scope.get("subprotocols", ())
-        if name.startswith(IN_SUBPROTOCOL)
-    )
-    return headers.get("x-api-key", "").strip() or next(offered, None)
 
 
 def _is_address(host: str) -> bool:

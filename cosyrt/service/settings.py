@@ -42,14 +42,9 @@ class Settings:
     model: str = _setting("", "the model folder; empty: the built-in voice")
     device: str = _setting("", "where the model runs: cpu, cuda, cuda:1, mps; empty: the best there is")
     name: str = _setting("", "the name of the model in lists; empty: that of its folder")
-    data: str = _setting(
-        "", "the folder of the database and of uploaded voices; empty: the user's data folder"
-    )
-    database: str = _setting("", "a PostgreSQL address; empty: SQLite in the data folder")
+    database: str = _setting("", "a file, or postgresql://…; empty: service.db in the user's data folder")
 
-    keys: str = _setting(
-        "auto", "who needs an API key: everyone (on), nobody (off), everyone once one is made (auto)"
-    )
+    keys: bool = _setting(True, "requests need a key once one was made (cosyrt keys add); false: never")
     open: bool = _setting(
         False, "listen beyond this machine without keys: whoever reaches the port may use it"
     )
@@ -96,9 +91,8 @@ class Settings:
     def __post_init__(self) -> None:
         for each in fields(self):
             object.__setattr__(self, each.name, _checked(each, getattr(self, each.name)))
-        for name, choices in (("keys", ("auto", "on", "off")), ("log", ("text", "json"))):
-            if getattr(self, name) not in choices:
-                raise _refused(name, getattr(self, name), f"one of {', '.join(choices)}")
+        if self.log not in ("text", "json"):
+            raise _refused("log", self.log, "text or json")
 
 
 KINDS: dict[str, Any] = get_type_hints(Settings)

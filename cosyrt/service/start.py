@@ -6,20 +6,24 @@ import ipaddress
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from cosyrt.accel.load import load
 from cosyrt.accel.plan import fitting
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
 from cosyrt.errors import UsageError
-from cosyrt.service.access import EverybodyIsLocal
+from cosyrt.service.access import EverybodyIsLocal, KnowsCallers
+from cosyrt.service.accounts import Accounts
 from cosyrt.service.admission import Admission
 from cosyrt.service.app import create_app
 from cosyrt.service.catalogue import Catalogue
+from cosyrt.service.engines import default_url
 from cosyrt.service.metrics import Metrics
 from cosyrt.service.server import Server, configured, listening
 from cosyrt.service.settings import Settings
 from cosyrt.service.state import Service
+from cosyrt.service.store import Store
 
 
 @contextmanager
@@ -27,30 +31,36 @@ def opened(settings: Settings, pipeline: Pipeline | None = None) -> Iterator[Ser
     """A service with its model loaded; at the end what is still being spoken is cancelled.
 
     Raises:
-        CosyrtError: the model cannot be loaded, or a setting cannot be used.
+        CosyrtError: the database or the model cannot be opened, or a setting cannot be used.
     """
-    if pipeline is None:
-        pipeline = load(settings.model or None, device=settings.device or None, plan=settings.plan)
-    chosen = {"max_queue": settings.max_queue}
-    if settings.max_active:
-        chosen["max_active"] = settings.max_active
-    with Scheduler(pipeline, SchedulerConfig(**chosen)) as scheduler:
-        yield _assembled(settings, pipeline, scheduler)
+    with Store(settings.database or default_url()) as store:
+        accounts = Accounts(store) if settings.keys else EverybodyIsLocal()
+        check_bind(settings, has_keys=accounts.has_keys())
+        if pipeline is None:
+            pipeline = load(settings.model or None, device=settings.device or None, plan=settings.plan)
+        with Scheduler(pipeline, _scheduling(settings)) as scheduler:
+            yield _assembled(settings, pipeline, scheduler, accounts)
 
 
-def _assembled(settings: Settings, pipeline: Pipeline, scheduler: Scheduler) -> Service:
+def _scheduling(settings: Settings) -> SchedulerConfig:
+    config = SchedulerConfig(max_queue=settings.max_queue)
+    return replace(config, max_active=settings.max_active) if settings.max_active else config
+
+
+def _assembled(
+    settings: Settings, pipeline: Pipeline, scheduler: Scheduler, accounts: KnowsCallers
+) -> Service:
     service: Service
-    metrics = Metrics(
-        scheduler.load, lambda: not service.not_ready, plan_of(pipeline) if settings.plan else {}
-    )
+    plan = plan_of(pipeline) if settings.plan else {}
     service = Service(
         settings=settings,
         pipeline=pipeline,
         scheduler=scheduler,
-        accounts=EverybodyIsLocal(),
+        accounts=accounts,
         catalogue=Catalogue(pipeline, settings),
         admission=Admission(streams=settings.streams_per_key, per_minute=settings.requests_per_minute),
-        metrics=metrics,
+        metrics=Metrics(scheduler.load, lambda: not service.not_ready, plan),
+        plan=plan,
         created=int(time.time()),
     )
     return service
@@ -62,13 +72,13 @@ def plan_of(pipeline: Pipeline) -> dict[str, str]:
     return {} if plan is None else {part: planned.backend for part, planned in plan.parts.items()}
 
 
-def check_bind(settings: Settings, needs_keys: bool) -> None:
+def check_bind(settings: Settings, *, has_keys: bool) -> None:
     """Refuse to listen to other machines without keys.
 
     Raises:
         UsageError: whoever reaches the port could use the service.
     """
-    if needs_keys or settings.open or is_loopback(settings.host):
+    if has_keys or settings.open or is_loopback(settings.host):
         return
     raise UsageError(
         f"anybody who reaches {settings.host} could use this service; make a key (cosyrt keys add NAME), "
@@ -90,7 +100,6 @@ def serve(settings: Settings, announce: Callable[[Service, str], None]) -> None:
     Raises:
         CosyrtError: the model, the port or a setting cannot be used.
     """
-    check_bind(settings, needs_keys=False)
     with opened(settings) as service, listening(settings) as listener:
         host, port = listener.getsockname()[:2]
         announce(service, f"http://{f'[{host}]' if ':' in host else host}:{port}")

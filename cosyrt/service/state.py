@@ -36,6 +36,7 @@ class Service:
     catalogue: Catalogue
     admission: Admission
     metrics: Metrics
+    plan: dict[str, str] = field(default_factory=dict)  # the backend of each part that has one
     labels: LabelSettings = LabelSettings()
     created: int = 0  # seconds since 1970, when the model was loaded
     not_ready: str = "the model is being warmed up"  # why requests would be slow or fail; empty when ready

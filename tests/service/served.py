@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from cosyrt.engine.pipeline import Pipeline
@@ -103,7 +104,11 @@ def wait_until(holds: Any) -> None:
 @contextmanager
 def serving(pipeline: Pipeline, **settings: Any) -> Iterator[Served]:
     """Serve a loaded model until the end of the block."""
-    chosen = Settings(port=0, **settings)
+    with TemporaryDirectory() as folder:
+        yield from _serving(pipeline, Settings(**{"port": 0, "database": f"{folder}/service.db", **settings}))
+
+
+def _serving(pipeline: Pipeline, chosen: Settings) -> Iterator[Served]:
     with opened(chosen, pipeline) as service, listening(chosen) as listener:
         port = listener.getsockname()[1]
         config = configured(create_app(service), chosen)

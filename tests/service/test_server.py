@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 from http.client import HTTPConnection, IncompleteRead
+from pathlib import Path
 
 import pytest
 
@@ -30,12 +32,13 @@ def answered(raw: socket.socket) -> bytes:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
-def test_sigterm_ends_the_process_with_zero_after_its_streams() -> None:
+def test_sigterm_ends_the_process_with_zero_after_its_streams(tmp_path: Path) -> None:
     """What is being spoken is finished, nothing new is taken, and the exit code is 0."""
     command = [sys.executable, "-m", "cosyrt", "serve", "--port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    environment = os.environ | {"COSYRT_SERVE_DATABASE": str(tmp_path / "service.db")}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr is not None
-        first = process.stderr.readline()
+        first = next(line for line in process.stderr if line.startswith("address"))
         port = int(re.search(r"address +http://127\.0\.0\.1:(\d+)$", first)[1])  # type: ignore[index]
         speaking = HTTPConnection("127.0.0.1", port, timeout=60)
         speaking.request("POST", "/v1/audio/speech", b'{"input": "It speaks, then it goes."}')
