@@ -29,9 +29,9 @@ from cosyrt.engine.decoding import (
     PrefillInput,
     ReadInput,
     StepInput,
+    Stops,
 )
 from cosyrt.engine.sampling import NOTHING, distribution, pick, uniforms
-from cosyrt.engine.speech_tokens import allowed
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
 from cosyrt.models.kv_cache import KeyValueCache
@@ -242,3 +242,20 @@ def _accepted(row: Row, token: int) -> Outcome:
     if spoken is not None:
         row.recent.append(spoken)
     return spoken
+
+
+def allowed(
+    logp: Tensor,  # [B, V]
+    stops: Sequence[Stops],  # of each row
+    config: DecodingConfig,
+) -> Tensor:  # [B, V]
+    """Mask the stop tokens that may not come next."""
+    if all(each is Stops.ANY for each in stops):
+        return logp
+    masked = logp.clone()
+    for row, each in enumerate(stops):
+        if each is not Stops.ANY:
+            masked[row, config.end_token :] = float("-inf")
+        if each is Stops.FILL:
+            masked[row, config.fill_token] = logp[row, config.fill_token]
+    return masked

@@ -113,11 +113,3 @@ def pick(
     total = cumulative[:, -1:]
     token = torch.searchsorted(cumulative, uniforms[:, None] * total, right=True)
     return torch.where(total > 0, token, NOTHING).squeeze(1)  # not so of NaN, either
-
-
-def remember(
-    recent: Tensor,  # [B, W]
-    token: Tensor,  # [B]
-) -> Tensor:  # [B, W]
-    """The window after one more token."""
-    return torch.cat([recent[:, 1:], token[:, None]], dim=1)

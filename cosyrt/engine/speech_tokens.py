@@ -1,75 +1,15 @@
-"""The loop around the language model for one utterance: read, mask, pick, until the decoder is finished.
-
-Shapes: B batch · V speech vocabulary with stops.
-"""
+"""The loop around the language model for one utterance: one row that nobody shares, until it is finished."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import torch
-from torch import Tensor
 
-from cosyrt.engine.decoding import (
-    FIRST_POSITIONS,
-    Decoder,
-    DecodingConfig,
-    Input,
-    Pause,
-    PrefillInput,
-    ReadInput,
-    StepInput,
-    Stops,
-)
-from cosyrt.engine.sampling import NOTHING, distribution, pick, remember, uniforms
+from cosyrt.engine.decoding import Decoder, DecodingConfig, Pause
+from cosyrt.engine.rows import Rows
 from cosyrt.engine.stages import Stages
-from cosyrt.models.kv_cache import KeyValueCache
-
-
-class LanguageModelReader:
-    """Reads the inputs of one decoder; makes its cache, and a larger one when that is full."""
-
-    def __init__(
-        self, stages: Stages, device: torch.device, positions: int = FIRST_POSITIONS
-    ) -> None:  # `positions` of the first cache
-        self.stages, self.device, self.positions = stages, device, positions
-        self.cache: KeyValueCache | None = None
-
-    def read(self, given: Input) -> Tensor:  # [1, V]
-        """Log-probabilities of the token after the input."""
-        cache = self.cache = self._with_room(given.end)
-        match given:
-            case PrefillInput():
-                return self._prefill(given, cache)
-            case StepInput():
-                return self._step(given, cache)
-        return self._read(given, cache)
-
-    def _prefill(self, given: PrefillInput, cache: KeyValueCache) -> Tensor:  # [1, V]
-        text = torch.tensor([given.text], device=self.device)
-        speech = torch.tensor([given.speech], dtype=torch.long, device=self.device)
-        speaker = () if given.speaker is None else (given.speaker,)
-        return self.stages.prefill(text, speech, cache, *speaker)
-
-    def _step(self, given: StepInput, cache: KeyValueCache) -> Tensor:  # [1, V]
-        # Made on the device: nothing is copied to it.
-        token, position = (torch.full((1,), n, device=self.device) for n in (given.token, given.position))
-        mask = torch.ones(1, 1, 1, given.end, dtype=torch.bool, device=self.device)
-        return self.stages.step(token, position, mask, cache)
-
-    def _read(self, given: ReadInput, cache: KeyValueCache) -> Tensor:  # [1, V]
-        numbers, kinds = (torch.tensor([row], device=self.device) for row in (given.numbers, given.kinds))
-        positions = torch.arange(given.start, given.end, device=self.device)[None]
-        mask = torch.arange(given.end, device=self.device) <= positions[0, :, None]
-        return self.stages.read(numbers, kinds, positions, mask[None, None], cache)
-
-    def _with_room(self, end: int) -> KeyValueCache:
-        """The cache, made or grown so that it has room up to that position."""
-        if self.cache is None:
-            return self.stages.new_cache(1, max(self.positions, end))
-        if end <= self.cache.positions:
-            return self.cache
-        return self.cache.grown(max(2 * self.cache.positions, end))
+from cosyrt.errors import SpeechError
 
 
 def speech_tokens(
@@ -80,18 +20,16 @@ def speech_tokens(
     text: Iterable[int] = (),
 ) -> Iterator[int]:
     """Yield the speech tokens of one utterance as they are picked; text is asked for when it is needed."""
-    reader = LanguageModelReader(stages, device, decoder.cache_positions)
-    config, words = decoder.config, iter(text)
-    recent = torch.full((1, config.sampling.window), NOTHING, device=device)
+    rows, words = Rows(stages, decoder.config, device), iter(text)
+    row = rows.join(decoder, rng)
     while (given := decoder.next_input()) is not Pause.FINISHED:
         if given is Pause.AWAITS_TEXT:
             _push_next(decoder, words)
             continue
-        logp = allowed(reader.read(given), [decoder.stops], config)
-        token = pick(distribution(logp, recent, config.sampling), uniforms([rng], device))
-        spoken = decoder.accept(int(token))
+        (spoken,) = rows.step([row])
+        if isinstance(spoken, SpeechError):
+            raise spoken
         if spoken is not None:
-            recent = remember(recent, token)
             yield spoken
 
 
@@ -110,20 +48,3 @@ def without_long_silence(tokens: Iterator[int], config: DecodingConfig) -> Itera
         run = run + 1 if token in config.silent_tokens else 0
         if run <= config.longest_silence_tokens:
             yield token
-
-
-def allowed(
-    logp: Tensor,  # [B, V]
-    stops: Sequence[Stops],  # of each row
-    config: DecodingConfig,
-) -> Tensor:  # [B, V]
-    """Mask the stop tokens that may not come next."""
-    if all(each is Stops.ANY for each in stops):
-        return logp
-    masked = logp.clone()
-    for row, each in enumerate(stops):
-        if each is not Stops.ANY:
-            masked[row, config.end_token :] = float("-inf")
-        if each is Stops.FILL:
-            masked[row, config.fill_token] = logp[row, config.fill_token]
-    return masked

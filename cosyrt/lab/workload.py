@@ -20,11 +20,12 @@ import torch
 from torch import Tensor
 
 from cosyrt.accel.contract import PARTS, Part, size_of
-from cosyrt.engine.decoding import Decoder, LanguageModelInput, Pause, complete
+from cosyrt.engine.decoding import Decoder, LanguageModelInput, complete
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.model import Model
 from cosyrt.engine.pipeline import Pipeline
-from cosyrt.engine.speech_tokens import LanguageModelReader, speech_tokens
+from cosyrt.engine.rows import Rows
+from cosyrt.engine.speech_tokens import speech_tokens
 from cosyrt.engine.stages import Stages
 from cosyrt.voice.voice import Voice
 
@@ -167,12 +168,12 @@ def read_probabilities(
 
 def _forced(model: Model, stages: Stages, decoder: Decoder, speech: list[int]) -> Tensor:  # [S, V]
     """Log-probabilities at each place of given speech tokens, which the decoder accepts as if picked."""
-    reader, found = LanguageModelReader(stages, model.device, decoder.cache_positions), []
+    rows, found = Rows(stages, decoder.config, model.device), []
+    row = rows.join(decoder, torch.Generator())
     for token in speech:
-        given = decoder.next_input()
-        if isinstance(given, Pause):
+        if not row.left:
             break
-        found.append(reader.read(given))
+        found.append(rows.log_probabilities(row))
         decoder.accept(token)
     return torch.cat(found)
 

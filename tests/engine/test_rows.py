@@ -10,17 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from cosyrt.engine import decoding
-from cosyrt.engine.decoding import Decoder, LanguageModelInput, Pause, complete
+from cosyrt.engine.decoding import Decoder, LanguageModelInput, Pause, Stops, complete
 from cosyrt.engine.model import Model
 from cosyrt.engine.pipeline import Pipeline
-from cosyrt.engine.rows import Outcome, Row, Rows
+from cosyrt.engine.rows import Outcome, Row, Rows, allowed
 from cosyrt.engine.speech_tokens import speech_tokens
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
+from cosyrt.models.llm import SPEECH
 from tests.cache_forms import FORMS
+from tests.engine.scripted import CONFIG
 
 CPU = torch.device("cpu")
 EXACT_FORMS = [name for name in FORMS if "half" not in name]
@@ -303,6 +307,51 @@ def test_text_may_come_while_it_is_spoken(
             assert not isinstance(token, SpeechError)
             spoken[taken.index(row)] += [] if token is None else [token]
 
+    monkeypatch.undo()  # alone, the cache is large from the beginning
     for number, text in enumerate(texts):
         decoder = Decoder(config, LanguageModelInput([], [], []), interleaved=True)
         assert spoken[number] == list(speech_tokens(model.plain, decoder, seeded(number), CPU, text))
+
+
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 12), st.integers(0, 12), st.integers(1, 9))
+def test_reading_in_parts_is_reading_at_once(model: Model, length: int, prompt: int, most: int) -> None:
+    """Whatever its length, a prompt in parts of any size gives the numbers of one pass."""
+    found = []
+    for size in (None, most):
+        rows = Forced(model, model.plain)
+        row = rows.join(said(model, 3, length, prompt), seeded(3))
+        while row not in rows.seen:
+            rows.step([row], most=size)
+        found.append(rows.seen[row][0])
+
+    torch.testing.assert_close(found[1], found[0], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("family", ["cosyvoice2", "cosyvoice3"])
+def test_a_step_is_a_read_of_one_speech_token(family: str, models: Models) -> None:
+    """Both stages give the same numbers, so that a single token may take the faster one."""
+    stages, found = models[family].plain, []
+    for name in ("step", "read"):
+        cache = stages.new_cache(1, 9)
+        stages.prefill(torch.tensor([[4, 5]]), torch.tensor([[6]]), cache)
+        token, position, mask = torch.tensor([7]), torch.tensor([5]), torch.ones(1, 1, 1, 6) > 0
+        if name == "step":
+            found.append(stages.step(token, position, mask, cache))
+        else:
+            kind = torch.tensor([[SPEECH]])
+            found.append(stages.read(token[None], kind, position[None], mask, cache))
+
+    torch.testing.assert_close(*found, atol=1e-5, rtol=0)
+
+
+def test_only_stops_are_masked() -> None:
+    """Speech tokens keep their log-probabilities, each row has its own mask; with none nothing is copied."""
+    logp = torch.arange(13.0).repeat(3, 1)
+    found = allowed(logp, [Stops.ANY, Stops.NONE, Stops.FILL], CONFIG)
+    no = [float("-inf")]
+
+    assert torch.equal(found[0], logp[0])
+    assert found[1].tolist() == [*map(float, range(10)), *no * 3]
+    assert found[2].tolist() == [*map(float, range(10)), *no * 2, 12.0]
+    assert allowed(logp, [Stops.ANY] * 3, CONFIG) is logp

@@ -20,7 +20,6 @@ from cosyrt.engine.sampling import (
     hand_on,
     nucleus,
     pick,
-    remember,
     uniforms,
 )
 
@@ -195,6 +194,11 @@ def test_what_is_not_a_number_is_no_token(bad: float) -> None:
     assert picked(logp, no_recent(3)).tolist() == [NOTHING, NOTHING, 4]
 
 
+def remember(window: Tensor, token: Tensor) -> Tensor:  # [B, W] and [B]
+    """The window after one more token."""
+    return torch.cat([window[:, 1:], token[:, None]], dim=1)
+
+
 def test_the_seed_decides_and_the_neighbours_do_not() -> None:
     """For any seed a row of a batch is the row alone, token for token; another seed gives other tokens."""
     logp = (2 * torch.randn(8, 500, generator=generator())).log_softmax(-1)
@@ -213,13 +217,6 @@ def test_the_seed_decides_and_the_neighbours_do_not() -> None:
 
     assert torch.stack(together, dim=1).tolist() == alone
     assert not torch.equal(picked(logp, windows, seed=1), picked(logp, windows, seed=2))
-
-
-def test_the_window_moves_on() -> None:
-    """The oldest token falls out on the left, the new one comes in on the right, row by row."""
-    recent = torch.tensor([[NOTHING, NOTHING, 7], [1, 2, 3]])
-
-    assert remember(recent, torch.tensor([8, 4])).tolist() == [[NOTHING, 7, 8], [2, 3, 4]]
 
 
 def test_settings_come_from_the_description() -> None:
@@ -259,7 +256,6 @@ def test_nothing_is_read_back_while_sampling() -> None:
     recent = torch.full((3, 10), NOTHING, device=meta)
     with Watched():
         token = pick(distribution(logp, recent, SamplingConfig()), uniforms(rngs, meta))
-        recent = remember(recent, token)
 
     with pytest.raises(AssertionError, match="waits for the device"), Watched():
-        recent.sum().item()
+        token.sum().item()

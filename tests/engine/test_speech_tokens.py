@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor
 
-from cosyrt.engine.decoding import Decoder, LanguageModelInput, ReadInput, StepInput, Stops, complete
+from cosyrt.engine.decoding import Decoder, LanguageModelInput, complete
 from cosyrt.engine.sampling import SamplingConfig
-from cosyrt.engine.speech_tokens import LanguageModelReader, allowed
-from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
-from cosyrt.models.llm import MARK, SPEECH, START, TEXT
-from tests.engine.scripted import CONFIG, CPU, END, NO_PROMPT, Script, words
+from tests.engine.scripted import CONFIG, END, NO_PROMPT, Script, words
 
 
 def test_nothing_runs_before_a_token_is_wanted() -> None:
@@ -36,18 +29,6 @@ def test_repetitions_are_drawn_again() -> None:
 
     assert spoken[0] == 4
     assert spoken[1] != 4
-
-
-def test_only_stops_are_masked() -> None:
-    """Speech tokens keep their log-probabilities, each row has its own mask; with none nothing is copied."""
-    logp = torch.arange(13.0).repeat(3, 1)
-    found = allowed(logp, [Stops.ANY, Stops.NONE, Stops.FILL], CONFIG)
-    no = [float("-inf")]
-
-    assert torch.equal(found[0], logp[0])
-    assert found[1].tolist() == [*map(float, range(10)), *no * 3]
-    assert found[2].tolist() == [*map(float, range(10)), *no * 2, 12.0]
-    assert allowed(logp, [Stops.ANY] * 3, CONFIG) is logp
 
 
 def test_text_is_asked_for_when_it_is_needed() -> None:
@@ -73,48 +54,6 @@ def test_log_probabilities_that_are_not_numbers_are_an_error() -> None:
     for count in (3, 8):
         with pytest.raises(SpeechError, match="not finite"):
             Script([7, -1]).interleave(range(count))
-
-
-def reading(numbers: Sequence[int], kinds: Sequence[int], parts: Sequence[int], stages: Stages) -> Tensor:
-    """Log-probabilities after the last of the numbers, read in parts of these sizes."""
-    reader, start = LanguageModelReader(stages, CPU), 0
-    for part in parts:
-        end = start + part
-        logp = reader.read(ReadInput(list(numbers[start:end]), list(kinds[start:end]), start))
-        start = end
-    return logp
-
-
-@settings(deadline=None, max_examples=20)
-@given(st.lists(st.integers(1, 5), min_size=1, max_size=6))
-def test_reading_in_parts_is_reading_at_once(stages: Stages, parts: list[int]) -> None:
-    """The cache holds what was read: text and speech in any portions give the numbers of one pass."""
-    total = sum(parts)
-    numbers = [START, *(index % 7 for index in range(total))]
-    kinds = [MARK, *((TEXT, SPEECH)[index % 2] for index in range(total))]
-    whole = reading(numbers, kinds, [total + 1], stages)
-
-    assert torch.allclose(reading(numbers, kinds, [1, *parts], stages), whole, atol=1e-4)
-
-
-def test_a_step_is_a_read_of_one_speech_token(stages: Stages) -> None:
-    """Both stages give the same numbers, so that a single token may take the faster one."""
-    readers = [LanguageModelReader(stages, CPU), LanguageModelReader(stages, CPU)]
-    for reader in readers:
-        reader.read(ReadInput([START, 4, 5], [MARK, TEXT, TEXT], 0))
-    step = readers[0].read(StepInput(7, 3))
-
-    assert torch.allclose(step, readers[1].read(ReadInput([7], [SPEECH], 3)), atol=1e-5)
-
-
-def test_the_cache_grows(stages: Stages) -> None:
-    """With room for two positions at first the numbers are those of a large cache."""
-    wide, narrow = LanguageModelReader(stages, CPU), LanguageModelReader(stages, CPU, positions=2)
-    for at in range(9):
-        given = ReadInput([START, at], [MARK, TEXT], 2 * at)
-        assert torch.allclose(wide.read(given), narrow.read(given), atol=1e-5)
-    assert narrow.cache is not None and wide.cache is not None
-    assert narrow.cache.positions < wide.cache.positions
 
 
 def test_what_the_model_is_asked() -> None:
