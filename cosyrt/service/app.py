@@ -16,14 +16,13 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 import cosyrt
-from cosyrt.service import health, lists, speech
+from cosyrt.service import health, lists, page, speech
 from cosyrt.service.access import Gate
 from cosyrt.service.limits import BodyLimit
 from cosyrt.service.refusals import answer_errors
 from cosyrt.service.request_log import RequestLog
 from cosyrt.service.state import Service
 
-OPEN_PATHS: frozenset[str] = frozenset()  # beside those that are always open: they hold nothing of anybody
 ABOUT = """Text to speech with OpenAI's API, and more. Send `Authorization: Bearer cv_…` where keys are on."""
 
 
@@ -34,7 +33,7 @@ def routes(service: Service) -> FastAPI:
     )
     app.state.service = service
     answer_errors(app)
-    for each in (speech, lists, health):
+    for each in (speech, lists, health, page):
         app.include_router(each.router)
     return app
 
@@ -42,7 +41,7 @@ def routes(service: Service) -> FastAPI:
 def create_app(service: Service) -> ASGIApp:
     """The application that a server runs."""
     app: ASGIApp = routes(service)
-    app = Gate(app, service.accounts, service.settings, OPEN_PATHS)
+    app = Gate(app, service.accounts, service.settings, page.paths())
     app = BodyLimit(app, service.settings)
     return RequestLog(app, service.metrics)
 
