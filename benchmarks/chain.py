@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 import cosyrt
@@ -17,7 +16,7 @@ from cosyrt.engine.request import Request
 from cosyrt.engine.vocoder_stream import OverlappingVocoderStream
 from cosyrt.mel import log_mel
 from cosyrt.text.pronounce import ArpabetPinyin
-from cosyrt.voice.reference import ENCODER_HZ, mel_spec, speech_tokens
+from cosyrt.voice.reference import mel_spec
 from recipes.builtin_voice.teacher import SAMPLE_HZ, Espeak, Flite, TeacherError
 
 SENTENCES = {language: Path(__file__).parent / f"sentences_{language}.txt" for language in ("en", "zh")}
@@ -52,9 +51,7 @@ class Chain:
 
     def tokens_to_audio(self, audio: Audio) -> Audio:
         """Copy the audio through its own speech tokens, flow and vocoder."""
-        tokens = speech_tokens(self.tts.model.folder, audio.resample(ENCODER_HZ).samples).tolist()
-        utterance = self.tts.utterance(Request(voice=self.voice, seed=SEED))
-        return Audio(np.concatenate(list(utterance.piece(iter(tokens)))), self.tts.sample_rate)
+        return Audio.join(self.tts.run(Request(recording=audio, voice=self.voice, seed=SEED)))
 
     def text_to_audio(self, text: str) -> Audio:
         """Speak the text with all stages."""

@@ -5,19 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import takewhile
+from itertools import chain, takewhile
 
 import numpy as np
 import torch
 
 from benchmarks.side import Given, Watch, hops, memory_mb, serve
+from cosyrt.engine.audio_stream import AudioStream
 from cosyrt.engine.decoding import LanguageModelInput, complete
 from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.model import Model
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request
 from cosyrt.engine.speech_tokens import speech_tokens
-from cosyrt.engine.utterance import Utterance
+from cosyrt.engine.token_stream import END
+from cosyrt.engine.turns import voiced
 from cosyrt.engine.vocoder_stream import VocoderStream
 from cosyrt.lab.bench import run_by
 from cosyrt.voice.voice import Voice
@@ -48,9 +50,14 @@ class Ours:
         draw = torch.Generator().manual_seed(0)
         return speech_tokens(p.model.stages, complete(exactly, saying), draw, p.model.device)
 
-    def begin(self, *, stream: bool) -> Utterance:
-        """Begin a fresh utterance; the pipeline keeps what belongs to the voice."""
-        return self.pipeline.utterance(Request(voice=self.voice, streamed=stream))
+    def voiced(self, count: int, *, stream: bool) -> Iterator[np.ndarray]:  # float32 [N] each
+        """Speak that many speech tokens; the pipeline keeps what belongs to the voice."""
+        p = self.pipeline
+        request = Request(voice=self.voice, streamed=stream)
+        noise = torch.Generator().manual_seed(request.seed)
+        audio = AudioStream(p.model, request, p.conditions.of(self.voice), noise)
+        made = voiced(audio, chain(self.tokens(count), [END]))
+        return (each for each in made if isinstance(each, np.ndarray))
 
     def mels(self, *, stream: bool) -> MelStream:
         """Make a stream from tokens to mel."""
@@ -90,14 +97,14 @@ class Ours:
     def utterance(self, count: int) -> float:
         """Time text to samples, whole."""
         watch = Watch()
-        samples = sum(map(len, self.begin(stream=False).piece(self.tokens(count))))
+        samples = sum(map(len, self.voiced(count, stream=False)))
         assert samples == 960 * count, samples
         return watch.s
 
     def first_audio(self, count: int) -> float:
         """Time until the first chunk of a stream is there."""
         watch = Watch()
-        next(self.begin(stream=True).piece(self.tokens(count)))
+        next(self.voiced(count, stream=True))
         return watch.s
 
     def chunk(self, at: int) -> tuple[float, float]:

@@ -15,6 +15,8 @@ from cosyrt.compat.speech import Speech, seed_of_torch, speech_of
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.prompts import END_OF_PROMPT, Prompt
 from cosyrt.engine.request import Request
+from cosyrt.engine.token_stream import Item
+from cosyrt.engine.utterance import Kind, Source
 from cosyrt.errors import UsageError
 from cosyrt.families import FAMILIES
 from cosyrt.text.split import Piece
@@ -79,21 +81,21 @@ class SpeechModel:
             raise UsageError("model.tts takes a text or source_speech_token; give one of them")
         words = [] if isinstance(text, Generator) else self._text_tokens(text, "text")
         prompt, words = self._opened(self._text_tokens(prompt_text, "prompt_text"), words)
-        utterance = self._tts.utterance(request)
-        utterance.encode = self._tokens
-        utterance.prompt = Prompt(
+        items: Iterator[Item]
+        if text is None:
+            items, kind = iter([np.array(source)]), Kind.TOKENS
+        elif isinstance(text, Generator):
+            items, kind = self._words(text), Kind.WORDS
+        else:
+            items, kind = iter([Piece(self._encoded(words))]), Kind.PIECES
+        given = Prompt(
             text=prompt,
             speech=self._speech_tokens(llm_prompt_speech_token, "llm_prompt_speech_token"),
             with_speaker=llm_embedding is not None and llm_embedding.numel() > 0,
             opening_tokens=self._opening(prompt),
         )
-        if text is None:
-            samples = utterance.convert(iter([np.array(source)]))
-        elif isinstance(text, Generator):
-            samples = utterance.interleave(self._words(text))
-        else:
-            samples = utterance.speak(iter([Piece(self._encoded(words))]))
-        yield from speech_of(samples)
+        voice = self._tts.fitting(voice)
+        yield from speech_of(self._tts.speak(Source(request, voice, given, self._tokens, items, kind)))
 
     def _voice(self, speaker: Tensor | None, tokens: Tensor | None, mel: Tensor | None) -> Voice:
         """The voice of a call's inputs, for the flow."""

@@ -1,10 +1,10 @@
 """text → audio, top to bottom. Read this first.
 
     text → pieces → text tokens → [language model] → speech tokens → [flow] → mel → [vocoder] → samples
-           pieces.py               decoding.py       chunks.py       mel_stream.py  vocoder_stream.py
+           pieces.py               token_stream.py   audio_stream.py: chunks, mel_stream.py, vocoder_stream.py
 
-Everything is a generator: asking for audio pulls tokens, closing it stops them. All state of a request is in
-`utterance.py`, nothing of it is kept on the pipeline, so that any number of them may be spoken at once.
+A request is opened (`Source`), becomes an `Utterance`, which holds all of its state, and is spoken in turns
+(`turns.py`): here one utterance in the caller's thread, in the scheduler many.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterator, Mapping, Sized
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,17 @@ import numpy as np
 from cosyrt.arguments import check_kind
 from cosyrt.audio import Audio
 from cosyrt.engine.asynchronous import Arriving, in_thread
+from cosyrt.engine.audio_stream import OnPiece, SpokenPiece, ignore
 from cosyrt.engine.forked import check_usable, stay_usable_when_forked
 from cosyrt.engine.mel_stream import Conditions
 from cosyrt.engine.model import Model
 from cosyrt.engine.pieces import Count, OpenedText, opened, speakable_words, text_pieces
-from cosyrt.engine.prompts import prompt_of
+from cosyrt.engine.prompts import EncodeText, prompt_of
 from cosyrt.engine.request import Request, SpeakingStyle, Text
-from cosyrt.engine.utterance import OnPiece, Utterance, ignore
+from cosyrt.engine.rows import Rows
+from cosyrt.engine.token_stream import Item
+from cosyrt.engine.turns import alone
+from cosyrt.engine.utterance import Kind, Source, Utterance
 from cosyrt.engine.voices import Recording, Voices, read_recording
 from cosyrt.errors import UsageError
 from cosyrt.text.lexicon import NO_LEXICON, Lexicon
@@ -117,10 +122,11 @@ class Pipeline(Voices):
             pauses=pauses,
             lexicon=Lexicon.of(lexicon),
         )
-        utterance, opened_text = self._begin(request)
-        every, samples = list(self._pieces(opened_text, utterance.count)), list[np.ndarray]()
-        for number, audio in enumerate(utterance.speak(iter(every), on_piece), 1):
-            samples.append(audio)
+        source = self.open(request)
+        every, samples = list(source.items), list[np.ndarray]()
+        speech = self.speak(source._replace(items=iter(every)), on_piece)
+        for number, audio in enumerate(speech, 1):
+            samples.append(audio.samples)
             if progress is not None:
                 seconds = sum(map(len, samples)) / self.sample_rate
                 progress(Progress(pieces_done=number, pieces=len(every), seconds=seconds))
@@ -258,35 +264,78 @@ class Pipeline(Voices):
         Raises:
             CosyrtError: as `say`, `stream` and `convert`, each of which is one request.
         """
+        yield from self.speak(self.open(request), on_piece)
+
+    def open(self, request: Request) -> Source:
+        """What a request is spoken from; the beginning of its text is read, which may keep one waiting.
+
+        No model runs, but the speech tokenizer where a recording is converted.
+
+        Raises:
+            CosyrtError: it cannot be spoken, as far as that is known from the beginning of its text.
+        """
         check_kind(request, Request, "the request", "give a Request")
+        self._check_usable(request)
+        # The splitter measures the pieces that are then spoken: each is encoded once.
+        encode = lru_cache(ENCODED_TEXTS)(self.tokenizer.encode)
         if request.recording is not None:
-            utterance = self.utterance(request)
-            samples = utterance.convert(recording_tokens(self.model.folder, request.recording))
-        else:
-            utterance, text = self._begin(request)
-            if request.interleave:
-                samples = utterance.interleave(speakable_words(text.parts))
-            else:
-                samples = utterance.speak(self._pieces(text, utterance.count), on_piece)
-        with contextlib.closing(samples):
-            for each in samples:
-                yield Audio(each, self.sample_rate)
+            tokens = recording_tokens(self.model.folder, request.recording)
+            return self._source(request, "", encode, tokens, Kind.TOKENS)
+        text = opened(request)
+        if request.interleave:
+            words = speakable_words(text.parts)
+            return self._source(text.request, text.first, encode, words, Kind.WORDS)
+        pieces = self._pieces(text, lambda candidate: len(encode(candidate)))
+        return self._source(text.request, text.first, encode, pieces, Kind.PIECES)
+
+    def _source(
+        self, request: Request, first: str, encode: EncodeText, items: Iterator[Item], kind: Kind
+    ) -> Source:
+        voice = self.voice_of(request, first)
+        return Source(request, voice, prompt_of(voice, request.style, encode), encode, items, kind)
+
+    def utterance(self, source: Source, rows: Rows | None = None) -> Utterance:
+        """The state of a request that is about to be spoken, on a row of a cache that others may share."""
+        return Utterance(self.model, source, self.conditions.of(source.voice), rows)
+
+    def speak(self, source: Source, on_piece: OnPiece = ignore) -> Generator[Audio, None, None]:
+        """Audio of what was opened, in the caller's thread; closing the generator stops all work."""
+        made = alone(self.utterance(source), overlap=self.overlap)
+        with contextlib.closing(made):
+            for each in made:
+                if isinstance(each, SpokenPiece):
+                    on_piece(each)
+                else:
+                    yield Audio(each, self.sample_rate)
 
     def check(self, request: Request) -> None:
         """Refuse a request that cannot be spoken, before any model runs; a text that arrives is not read.
 
         Raises:
-            CosyrtError: as `run`, as far as it is known without the text.
+            CosyrtError: as `run`, as far as it is known without waiting for a text that arrives.
+        """
+        self.prepare(request)
+
+    def prepare(self, request: Request) -> Source | None:
+        """Check a request and open it; None where that would wait for a text that arrives.
+
+        Raises:
+            CosyrtError: as `check`.
         """
         check_kind(request, Request, "the request", "give a Request")
+        if request.recording is None and not isinstance(request.text, str):
+            self._check_usable(request)
+            prompt_of(self.voice_of(request, ""), request.style, self.tokenizer.encode)
+            return None
+        source = self.open(request)
+        if request.recording is not None:
+            return source
+        return source._replace(items=chain([next(source.items)], source.items))
+
+    def _check_usable(self, request: Request) -> None:
         check_usable(self.model, self.loaded_by)
-        self._check_interleave(request)
-        first = ""
-        if isinstance(request.text, str) and request.recording is None:
-            text = opened(request)
-            request, first = text.request, text.first
-            next(speakable_words(text.parts) if request.interleave else self._pieces(text, len))
-        prompt_of(self.voice_of(request, first), request.style, self.tokenizer.encode)
+        if request.interleave and not self.interleaves:
+            raise UsageError("this model reads whole sentences; stream without interleave")
 
     async def arun(self, request: Request) -> AsyncGenerator[Audio, None]:
         """Audio of a request as `run` gives it, made in a thread while the loop runs on; raises as `run`."""
@@ -300,16 +349,6 @@ class Pipeline(Voices):
             async for audio in speech:
                 yield audio
 
-    def _begin(self, request: Request) -> tuple[Utterance, OpenedText]:
-        """The state of a request, and its text, of which the beginning was read."""
-        self._check_interleave(request)
-        text = opened(request)
-        return self.utterance(text.request, text.first), text
-
-    def _check_interleave(self, request: Request) -> None:
-        if request.interleave and not self.interleaves:
-            raise UsageError("this model reads whole sentences; stream without interleave")
-
     def read(self, request: Request) -> list[Piece]:
         """Read the text of a request without speaking it: the pieces that would be spoken one after another.
 
@@ -321,25 +360,6 @@ class Pipeline(Voices):
     def _pieces(self, text: OpenedText, count: Count) -> Iterator[Piece]:
         limits = BY_SENTENCE if self.model.settings.pronunciation else None
         return readable(text_pieces(text, count, self.tokenizer.tags, limits), self.tokenizer.unread)
-
-    def utterance(self, request: Request, text: str = "") -> Utterance:
-        """The state of a request that is about to be spoken; `text` is what is known of its text.
-
-        Raises:
-            VoiceNotFound, VoiceError: there is no such voice, or it cannot be used with this model.
-            UsageError: the model was loaded before this process was forked, and cannot run in it.
-        """
-        check_usable(self.model, self.loaded_by)
-        voice = self.voice_of(request, text)
-        return Utterance(
-            self.model,
-            request,
-            voice,
-            self.conditions.of(voice),
-            # The splitter measures the pieces that are then spoken: each is encoded once.
-            lru_cache(ENCODED_TEXTS)(self.tokenizer.encode),
-            overlap=self.overlap,
-        )
 
 
 def _request(

@@ -97,10 +97,10 @@ class Scheduler:
 
         Raises:
             Busy: as many wait as may wait, or the scheduler is being stopped; it says when to come back.
-            CosyrtError: the request cannot be spoken, as `Pipeline.check` says.
+            CosyrtError: the request cannot be spoken, as `Pipeline.prepare` says.
         """
         self._refuse_if_full()  # before the work of checking
-        self.pipeline.check(request)
+        self.pipeline.prepare(request)
         ticket = Ticket(request, key, self._woken.set)
         with self._lock:
             self._refuse_if_full()

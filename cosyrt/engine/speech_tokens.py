@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from cosyrt.engine.decoding import Decoder, DecodingConfig, Pause
+from cosyrt.engine.decoding import Decoder, Pause
 from cosyrt.engine.rows import Rows
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
@@ -39,12 +39,3 @@ def _push_next(decoder: Decoder, words: Iterator[int]) -> None:
         decoder.push([word])
         return
     decoder.end_of_text()
-
-
-def without_long_silence(tokens: Iterator[int], config: DecodingConfig) -> Iterator[int]:
-    """Leave out what makes a run of silence too long; the language model reads all of it itself."""
-    run = 0
-    for token in tokens:
-        run = run + 1 if token in config.silent_tokens else 0
-        if run <= config.longest_silence_tokens:
-            yield token

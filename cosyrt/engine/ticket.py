@@ -18,8 +18,8 @@ from typing import Self
 from uuid import uuid4
 
 from cosyrt.audio import Audio
+from cosyrt.engine.audio_stream import SpokenPiece
 from cosyrt.engine.request import Request
-from cosyrt.engine.utterance import SpokenPiece
 from cosyrt.errors import Cancelled
 
 

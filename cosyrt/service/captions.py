@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from cosyrt.engine.utterance import SpokenPiece
+from cosyrt.engine.audio_stream import SpokenPiece
 
 
 def file_of(pieces: Sequence[SpokenPiece], format: str) -> bytes:

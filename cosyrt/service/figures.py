@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from cosyrt.audio import Audio
-from cosyrt.engine.utterance import SpokenPiece
+from cosyrt.engine.audio_stream import SpokenPiece
 
 
 class Figures:

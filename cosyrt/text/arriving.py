@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from cosyrt.text.normalize import audible, is_speakable
+from cosyrt.text.normalize import audible
 from cosyrt.text.scripts import HAN, KANA
 from cosyrt.text.sentences import is_finished
 
@@ -36,26 +36,23 @@ def whole_words(parts: Iterable[str]) -> Iterator[str]:
         yield from _words(waiting)
 
 
-def utterances(words: Iterator[str], *, least: int, most: int) -> Iterator[Iterator[str]]:
-    """Group words into utterances; each must be read to its end before the next is asked for.
+class UtteranceEnd:
+    """Tells where an utterance that is read while it is spoken ends.
 
-    An utterance ends with a sentence once it has `least` characters, anywhere at `most`. Words without a
-    letter or digit begin none.
+    An utterance ends with a sentence once it has `least` characters, anywhere at `most`.
     """
-    for first in words:
-        if is_speakable(first):
-            yield _utterance(first, words, least, most)
 
+    def __init__(self, first: str, *, least: int, most: int) -> None:
+        self.least, self.most, self.length, self.last = least, most, len(first), first
 
-def _utterance(first: str, words: Iterator[str], least: int, most: int) -> Iterator[str]:
-    yield first.lstrip()
-    length, last = len(first), first
-    while length < most and not (length >= least and is_finished(last)):
-        following = next(words, None)
-        if following is None:
-            return
-        yield following
-        length, last = length + len(following), following
+    def add(self, word: str) -> None:
+        """Take the next word into the utterance."""
+        self.length, self.last = self.length + len(word), word
+
+    @property
+    def reached(self) -> bool:
+        """Whether the utterance has all its words."""
+        return self.length >= self.most or (self.length >= self.least and is_finished(self.last))
 
 
 def _words(text: str) -> Iterator[str]:

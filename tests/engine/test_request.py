@@ -13,6 +13,7 @@ from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request, SpeakingStyle
 from cosyrt.errors import UsageError, VoiceError
+from cosyrt.text.split import Piece
 from tests.engine.pipelines import SHORT, TEXT, joined, prompted, same
 
 
@@ -107,8 +108,8 @@ def test_each_text_is_encoded_once(tiny: Pipeline, monkeypatch: pytest.MonkeyPat
         return encode(self, text)
 
     monkeypatch.setattr(type(tiny.tokenizer), "encode", counted)
-    utterance, text = tiny._begin(Request(text=TEXT * 8, voice=prompted()))
-    spoken = [utterance.encode(piece.text) for piece in tiny._pieces(text, utterance.count)]
+    source = tiny.open(Request(text=TEXT * 8, voice=prompted()))
+    spoken = [source.encode(piece.text) for piece in source.items if isinstance(piece, Piece)]
 
     assert len(spoken) > 1
     assert len(encoded) == len(set(encoded))

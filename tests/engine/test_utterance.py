@@ -11,8 +11,8 @@ import torch
 
 import cosyrt
 from cosyrt.audio import Audio
+from cosyrt.engine.audio_stream import SpokenPiece
 from cosyrt.engine.pipeline import Pipeline
-from cosyrt.engine.utterance import SpokenPiece
 from cosyrt.voice.voice import Voice
 from tests.engine.pipelines import SHORT, TEXT, Counted, joined, other, prompted, same
 from tests.engine.test_prefetch import closes

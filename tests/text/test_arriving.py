@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosyrt.text.arriving import LONGEST_WORD, utterances, whole_words
+from cosyrt.text.arriving import LONGEST_WORD, UtteranceEnd, whole_words
+from cosyrt.text.normalize import is_speakable
 
 
 @pytest.mark.parametrize(
@@ -49,39 +51,38 @@ def test_a_word_without_end_is_given_out() -> None:
     assert len(next(words)) == LONGEST_WORD
 
 
+def spoken(words: Iterable[str], least: int, most: int) -> list[str]:
+    """Utterances of these words, marks between them left out."""
+    found, end = list[str](), None
+    for word in words:
+        if end is None:
+            if not is_speakable(word):
+                continue
+            end = UtteranceEnd(word, least=least, most=most)
+            found.append(word.lstrip())
+        else:
+            end.add(word)
+            found[-1] += word
+        end = None if end.reached else end
+    return found
+
+
 @pytest.mark.parametrize("sentence", ["Hello there my friend. ", "你好，我的朋友。"])
 def test_a_text_that_arrives_whole_becomes_utterances(sentence: str) -> None:
     """Utterances end as in a text that arrives in parts, and joined they are the text."""
     text = sentence * 200
-    made = ["".join(words) for words in utterances(whole_words([text]), least=40, most=80)]
+    made = spoken(whole_words([text]), least=40, most=80)
 
     assert "".join(made).replace(" ", "") == text.replace(" ", "")
     assert {len(utterance) // 40 for utterance in made[:-1]} == {1}
     assert all(utterance.endswith((".", "。")) for utterance in made)
 
 
-def spoken(text: str, least: int, most: int) -> list[str]:
-    words = iter(text.split("|"))
-    return ["".join(utterance) for utterance in utterances(words, least=least, most=most)]
-
-
 def test_utterances_end_with_sentences() -> None:
-    """After `least` characters the next sentence end, at `most` anywhere; marks alone begin none."""
-    assert spoken("One.| Two.| Three| four.| Five", 8, 99) == ["One. Two.", "Three four.", "Five"]
-    assert spoken("One| two| three| four", 3, 7) == ["One two", "three four"]
-    assert spoken("!!!| One.|…", 3, 99) == ["One."]
-    assert spoken("…|?!", 3, 99) == []
-
-
-def test_words_are_taken_as_they_are_needed() -> None:
-    """An utterance begins before its second word is there."""
-    asked: list[str] = []
-
-    def words():
-        for word in ("One", " two", " three."):
-            asked.append(word)
-            yield word
-
-    first = next(utterances(words(), least=3, most=99))
-    assert next(first) == "One"
-    assert asked == ["One"]
+    """After `least` characters the next sentence end, at `most` anywhere."""
+    assert spoken(["One.", " Two.", " Three", " four.", " Five"], 8, 99) == [
+        "One. Two.",
+        "Three four.",
+        "Five",
+    ]
+    assert spoken(["One", " two", " three", " four"], 3, 7) == ["One two", "three four"]

@@ -1,17 +1,16 @@
-"""Pieces of which nothing can be heard are said again, and are never taken for speech."""
+"""Audio of speech tokens; pieces of which nothing can be heard are said again, never taken for speech."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+from cosyrt.engine.audio_stream import AudioStream, Give, HeldBack, Steps, Taken, is_heard
 from cosyrt.engine.pipeline import Pipeline
-from cosyrt.engine.utterance import Utterance, heard, is_heard
 from cosyrt.errors import SpeechError
-from tests.engine.pipelines import SHORT, joined, same
+from tests.engine.pipelines import SHORT, joined, other, same
 
 LOUD = (0.1 * np.sin(np.arange(2_400) * 0.1)).astype(np.float32)
 NOISE = 1e-5 * np.random.default_rng(0).standard_normal(2_400).astype(np.float32)
@@ -34,47 +33,67 @@ def test_quiet_speech_is_heard(level: float) -> None:
 
 def test_silence_is_held_back_until_sound_comes() -> None:
     """Nothing of a piece that is heard is lost or reordered; of one that is not, nothing is given."""
-    assert np.array_equal(
-        np.concatenate([*heard([NOISE, LOUD, NOISE], [LOUD])]), np.concatenate([NOISE, LOUD, NOISE])
-    )
-    assert np.array_equal(
-        np.concatenate([*heard([NOISE], iter([NOISE, LOUD]))]), np.concatenate([NOISE, LOUD])
-    )
-    for attempts in ([NOISE], [NOISE, NOISE]), ([], []), ([NOISE], []):
-        with pytest.raises(SpeechError, match="silence instead of speech"):
-            list(heard(*attempts))
+    given: list[np.ndarray] = []
+    held = HeldBack(np.zeros(3, np.float32), given.append)
+    held.push(NOISE)
+    assert not given and not held.is_heard
+    held.push(LOUD)
+    held.push(NOISE)
+
+    assert held.is_heard
+    assert np.array_equal(np.concatenate(given), np.concatenate([np.zeros(3), NOISE, LOUD, NOISE]))
+
+
+def test_what_is_dropped_is_not_heard() -> None:
+    """A second attempt begins with the silence that leads the piece, and without the first."""
+    given: list[np.ndarray] = []
+    held = HeldBack(np.zeros(3, np.float32), given.append)
+    held.push(NOISE)
+    held.drop()
+    held.push(LOUD)
+
+    assert np.array_equal(np.concatenate(given), np.concatenate([np.zeros(3), LOUD]))
 
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
     """Make so many first pieces silent; the lengths of all pieces are kept."""
-    piece, lengths = Utterance.piece, list[int]()
+    piece, lengths = AudioStream._piece, list[int]()
 
     def first(count: int) -> list[int]:
         left = count
 
-        def quiet(self: Utterance, tokens: Iterator[int]) -> Iterator[Any]:
+        def quiet(self: AudioStream, take: Callable[[], Taken], give: Give) -> Steps:
             nonlocal left
             left -= 1
             level = 1.0 if left < 0 else 0.0
-            for samples in piece(self, tokens):
-                lengths.append(len(samples))
-                yield samples * level
 
-        monkeypatch.setattr(Utterance, "piece", quiet)
+            def give_quietly(samples: np.ndarray) -> None:
+                lengths.append(len(samples))
+                give(samples * level)
+
+            return piece(self, take, give_quietly)
+
+        monkeypatch.setattr(AudioStream, "_piece", quiet)
         return lengths
 
     return first
 
 
+@pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_silent_piece_is_said_again_with_another_seed(
-    tiny: Pipeline, silent: Callable[[int], list[int]], streamed: bool, caplog: pytest.LogCaptureFixture
+    tiny: Pipeline,
+    silent: Callable[[int], list[int]],
+    streamed: bool,
+    overlap: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Text of two pieces, the first silent once: all is heard, and the logger says so."""
     silent(1)
     text = [SHORT, " " + SHORT]
-    audio = joined(tiny.stream(text)) if streamed else tiny.say(text).samples
+    tts = other(tiny, overlap=overlap)
+    audio = joined(tts.stream(text)) if streamed else tts.say(text).samples
 
     assert is_heard(audio)
     assert any("said again with another seed" in line for line in caplog.messages)

@@ -1,0 +1,272 @@
+"""speech tokens → audio of one request: tokens are pushed, flow and vocoder run at each chunk boundary.
+
+Written as a generator that says what it needs before it does it, so that whoever drives it chooses when, and
+takes Euler steps for many requests in one call.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cosyrt.engine.family import MelStreamLike
+from cosyrt.engine.mel_stream import Condition
+from cosyrt.engine.model import Model
+from cosyrt.engine.need import Need
+from cosyrt.engine.request import Request
+from cosyrt.engine.stretch import Stretch
+from cosyrt.engine.token_stream import END, TokenStream
+from cosyrt.engine.vocoder_stream import VocoderStream
+from cosyrt.errors import SpeechError
+from cosyrt.models.solver import SolverState
+from cosyrt.text.split import Piece
+
+HEARD_LEVEL, HEARD_SAMPLES = 10 ** (-70 / 20), 480  # RMS of 20 ms
+
+Steps = Generator[Need, None, None]
+Taken = Generator[Need, None, int]  # returns a speech token
+Give = Callable[[np.ndarray], None]  # takes samples, float32 [N]
+
+
+class SpokenPiece(NamedTuple):
+    """A piece of a text and when it is heard, in seconds from the beginning."""
+
+    text: str
+    begin_s: float
+    end_s: float
+
+
+OnPiece = Callable[[SpokenPiece], None]
+
+
+def ignore(piece: SpokenPiece) -> None:
+    """Take no notice of a piece that was spoken."""
+
+
+Made = np.ndarray | SpokenPiece  # float32 [N] samples; a piece, after the last of its samples
+
+
+class AudioStream:
+    """Audio of one request; `made` holds what nobody has taken yet.
+
+    With `begun`, the pieces that the tokens belong to, each is led by its silence and must be heard. Where it
+    is not, it is made of the speech tokens that `again` gives: while it needs a turn of the language model,
+    it is the row of `retry` that is to be read.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        request: Request,
+        condition: Condition,
+        noise_rng: torch.Generator,
+        begun: deque[Piece] | None = None,
+        again: Callable[[str], TokenStream] | None = None,
+    ) -> None:
+        self.model, self.request, self.condition = model, request, condition
+        self.noise_rng, self.begun, self.again = noise_rng, begun, again
+        self.made: deque[Made] = deque()
+        self.samples = 0  # made so far
+        self.state: SolverState | None = None  # of the chunk that is being solved
+        self.retry: TokenStream | None = None
+        self._tokens: deque[int] = deque()
+        self._ended = False  # no more tokens will be pushed
+        self._steps = self._pieces()
+        self.need = next(self._steps)
+
+    def push(self, token: int | None) -> None:
+        """Give it a speech token, or END, when it needs one; None: there is no more."""
+        assert self.need is Need.TOKENS
+        if token is None:
+            self._ended = True
+        else:
+            self._tokens.append(token)
+        self.advance()
+
+    def advance(self) -> None:
+        """Do what it needs; where that is a turn or a step that others share, it was done before.
+
+        Raises:
+            SpeechError: the samples are not finite, or nothing can be heard of a piece, twice.
+        """
+        try:
+            self.need = next(self._steps)
+        except StopIteration:
+            self.need = Need.NOTHING
+
+    def close(self) -> None:
+        """Drop all state; nothing more will be made."""
+        self._steps.close()
+        self.need, self.state = Need.NOTHING, None
+
+    def _pieces(self) -> Steps:
+        while (yield from self._more()):
+            if self.begun is None:
+                yield from self._piece(self._take, self._give)
+            else:
+                yield from self._text_piece(self.begun.popleft())
+        for piece in self.begun or ():  # silence at the end of the text
+            self._give(self._silence(piece.silence_s))
+
+    def _text_piece(self, piece: Piece) -> Steps:
+        """Make a piece that must be heard; silence before it leads its first samples."""
+        assert self.again is not None
+        silence = self._silence(piece.silence_s)
+        begin, held = self.samples + silence.size, HeldBack(silence, self._give)
+        yield from self._piece(self._take, held.push)
+        if not held.is_heard:
+            held.drop()
+            yield from self._retry(self.again(piece.text), held)
+        rate = self.model.settings.rates.sample_hz
+        self.made.append(SpokenPiece(piece.text, begin / rate, self.samples / rate))
+
+    def _give(
+        self,
+        samples: np.ndarray,  # float32 [N]
+    ) -> None:
+        self.samples += samples.size
+        self.made.append(samples)
+
+    def _silence(self, seconds: float) -> np.ndarray:  # float32 [N]
+        return np.zeros(round(seconds * self.model.settings.rates.sample_hz), np.float32)
+
+    def _more(self) -> Generator[Need, None, bool]:
+        """Whether another piece begins."""
+        while not (self._tokens or self._ended):
+            yield Need.TOKENS
+        return bool(self._tokens)
+
+    def _take(self) -> Taken:
+        while not self._tokens:
+            yield Need.TOKENS
+        return self._tokens.popleft()
+
+    def _retry(self, retry: TokenStream, held: HeldBack) -> Steps:
+        """Make a piece of other speech tokens; silence now is an error."""
+        self.retry = retry
+        try:
+            yield from self._piece(self._take_again, held.push)
+        finally:
+            retry.close()
+            self.retry = None
+        if not held.is_heard:
+            raise SpeechError(
+                "the models gave silence instead of speech, with two seeds; check the transcript of the "
+                "voice's recording, speak without it (cross_lingual), or take another voice"
+            )
+
+    def _take_again(self) -> Taken:
+        assert self.retry is not None
+        while not self.retry.made:
+            yield Need.READ
+        return self.retry.made.popleft()
+
+    def _piece(self, take: Callable[[], Taken], give: Give) -> Steps:
+        """Make samples of the speech tokens of one piece: flow and vocoder run at each chunk boundary."""
+        chunking, piece = self.model.settings.chunking, self._begin_piece()
+        prompt_tokens = self.condition.tokens.shape[1]
+        boundaries = chunking.boundaries(prompt_tokens) if self.request.streamed else iter(())
+        boundary = next(boundaries, None)
+        spoken: list[int] = []
+        while (token := (yield from take())) != END:
+            spoken.append(token)
+            if boundary is not None and len(spoken) == boundary + chunking.lookahead_tokens:
+                yield from self._chunk(piece, spoken, boundary, give)
+                boundary = next(boundaries, None)
+        yield from self._chunk(piece, spoken, None, give)
+
+    def _begin_piece(self) -> _Piece:
+        stages, settings = self.model.stages, self.model.settings
+        return _Piece(
+            settings.mel_stream(stages, settings.flow, self.condition, chunked=self.request.chunked),
+            Stretch(self.request.speed),
+            settings.vocoder_stream(stages, settings.vocoder, self.noise_rng),
+        )
+
+    def _chunk(self, piece: _Piece, spoken: list[int], boundary: int | None, give: Give) -> Steps:
+        """Make the samples that are new up to a chunk boundary; None: all that are left."""
+        yield Need.ENCODE
+        mel = yield from self._solve(piece.mels.solving(spoken, boundary))
+        yield Need.VOCODE
+        last = boundary is None
+        samples = piece.vocoder.push(piece.stretch.push(mel, last), last)
+        if len(samples):
+            give(_finite(samples))
+
+    def _solve(
+        self, solving: Generator[SolverState, None, Tensor]
+    ) -> Generator[Need, None, Tensor]:  # [1, 80, M]
+        """Have all steps taken of each state that a mel stream gives."""
+        while True:
+            try:
+                self.state = next(solving)
+            except StopIteration as end:
+                self.state = None
+                mel: Tensor = end.value
+                return mel
+            while not self.state.done:
+                yield Need.SOLVE
+
+
+class _Piece(NamedTuple):
+    """The streams that one piece of text has to itself."""
+
+    mels: MelStreamLike
+    stretch: Stretch
+    vocoder: VocoderStream
+
+
+class HeldBack:
+    """Gives samples out from the first that can be heard; what is silent before them is held back."""
+
+    def __init__(
+        self,
+        silence: np.ndarray,  # float32 [N] that leads them
+        give: Give,
+    ) -> None:
+        self.silence, self.give = silence, give
+        self.held: list[np.ndarray] = []
+        self.is_heard = False
+
+    def push(
+        self,
+        samples: np.ndarray,  # float32 [N]
+    ) -> None:
+        """Take the next samples."""
+        self.held.append(samples)
+        if self.is_heard or is_heard(samples):
+            self.held[0] = self.held[0] if self.is_heard else np.concatenate((self.silence, self.held[0]))
+            self.is_heard = True
+            for each in self.held:
+                self.give(each)
+            self.drop()
+
+    def drop(self) -> None:
+        """Forget what is held back."""
+        self.held = []
+
+
+def is_heard(
+    samples: np.ndarray,  # float32 [N]
+) -> bool:
+    """Whether any part of the samples is louder than silence; the noise of a vocoder is 30 dB below that."""
+    ends = range(HEARD_SAMPLES, max(HEARD_SAMPLES, len(samples)) + 1, HEARD_SAMPLES)
+    return any(samples[end - HEARD_SAMPLES : end].std() > HEARD_LEVEL for end in ends if len(samples))
+
+
+def _finite(
+    samples: Tensor,  # [N]
+) -> np.ndarray:  # float32 [N]
+    """Samples on the host.
+
+    Raises:
+        SpeechError: they are not finite.
+    """
+    if not torch.isfinite(samples).all():
+        raise SpeechError("the models gave samples that are not finite; check the weights, or use float32")
+    return samples.float().cpu().numpy()
