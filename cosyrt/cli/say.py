@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import codecs
 import sys
-from collections.abc import Callable, Generator, Iterator
-from itertools import chain
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from cosyrt.cli.label import LabelOptions, label_options
 from cosyrt.cli.options import (
-    PLAIN_READING,
     ModelOptions,
     OutputOptions,
     PaceOptions,
@@ -31,33 +30,37 @@ from cosyrt.cli.options import (
     verbose_option,
 )
 from cosyrt.cli.run import SpeechRun
-from cosyrt.cli.terminal import ShowProgress, progress_bar
-from cosyrt.cli.texts import TextCommand, text_of
+from cosyrt.cli.spoken import GREETING, GivenText, SpokenTexts
+from cosyrt.cli.terminal import progress_bar
+from cosyrt.cli.texts import WITH_TIMES, TextCommand, captions_in, not_empty, text_of
 from cosyrt.errors import TextError, UsageError
+from cosyrt.files import check_target, replace_file
 
 if TYPE_CHECKING:
     from io import BufferedReader
 
-    from cosyrt import Audio, Pipeline, Progress, Voice
-
-GREETING = {
-    "en": "Hello! This is CosyVoice, speaking from your own machine.",
-    "zh": "你好！这是在你自己的电脑上合成的声音。",
-}
-
-GivenText = str | Iterator[str]  # whole, or in parts as they arrive on standard input
+    from cosyrt import Pipeline
 
 
 @click.command(cls=TextCommand)
 @click.argument("text", required=False)
 @click.option(
-    "--file", metavar="FILE", type=click.Path(path_type=Path), help="Speak a .txt, .md, .srt or .epub file."
+    "--file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Speak a .txt, .md or .epub file, or an .srt or .vtt on time.",
 )
 @click.option(
     "-o", "--output", metavar="FILE", help="Write .wav, .mp3, .flac, .opus, .m4a, .webm …; - is stdout."
 )
 @click.option("--stream", is_flag=True, help="Play or write while the speech is being made.")
 @click.option("--interleave", is_flag=True, help="With --stream: begin a sentence before it is complete.")
+@click.option(
+    "--subtitles",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the sentences and when they are heard: .srt or .vtt.",
+)
 @click.option("--show-text", is_flag=True, help="Print what would be spoken, and speak nothing.")
 @reading_options
 @speaker_options
@@ -74,6 +77,7 @@ def say(
     output: str | None,
     stream: bool,
     interleave: bool,
+    subtitles: Path | None,
     show_text: bool,
     reading: ReadingOptions,
     speaker: SpeakerOptions,
@@ -93,6 +97,8 @@ def say(
     cosyrt say "Good morning." --ref me.wav --ref-text "What I say in it."
     cosyrt say "Good morning." --ref me.wav --instruct "Speak slowly."
     cosyrt say --file chapter.md --stream
+    cosyrt say --file film.srt -o film.wav
+    cosyrt say "Good morning. It is 9:30." -o a.wav --subtitles a.srt
     cat chapter.txt | cosyrt say - --stream
     cosyrt say "早上好。" -o - | ffmpeg -i - morning.opus
     """
@@ -100,56 +106,51 @@ def say(
         raise UsageError("--interleave reads the text while it is spoken; add --stream")
     if text is not None and file is not None:
         raise UsageError("both TEXT and --file say what to speak; give one of them")
+    has_times = file is not None and file.suffix.lower() in WITH_TIMES
+    if interleave and (subtitles is not None or has_times):
+        raise UsageError("--interleave knows no times of sentences; leave it out for subtitles")
     asked = text_of(file) if file is not None else None if text is None else _asked(text, stream)
     if show_text:
         _show(model.load(), asked, reading)
         return
+    captions = captions_in(file) if file is not None and has_times else []
     with SpeechRun(output, model, printing, labelling, sound, piecewise=stream) as run:
         texts = SpokenTexts(run.tts, asked, speaker, style, pace, run.voice_names, reading)
-        with progress_bar(hidden=printing.quiet) as show:
-            run.deliver(texts.streamed(interleave) if stream else texts.whole(show))
+        with captions_file(subtitles, texts), progress_bar(hidden=printing.quiet) as show:
+            if captions:
+                run.deliver(texts.on_time(captions, show))
+            else:
+                run.deliver(texts.streamed(interleave) if stream else texts.whole(show))
 
 
-class SpokenTexts:
-    """The text that was asked for, or else the greetings, each with its voice."""
+@contextmanager
+def captions_file(path: Path | None, texts: SpokenTexts) -> Iterator[None]:
+    """Write captions of what was spoken inside, if it ends well; a path that cannot be is refused before.
 
-    def __init__(
-        self,
-        tts: Pipeline,
-        asked: GivenText | None,
-        speaker: SpeakerOptions,
-        style: StyleOptions,
-        pace: PaceOptions,
-        voice_names: list[str],
-        reading: ReadingOptions = PLAIN_READING,
-    ) -> None:
-        self.tts, self.voice_names = tts, voice_names
-        self._speaker = speaker.of(tts)
-        self._texts = _greeting(self._speaker) if asked is None else [asked]
-        self._options: dict[str, Any] = {
-            "speed": pace.speed,
-            "seed": pace.seed,
-            "instruction": style.instruct,
-            "cross_lingual": style.cross_lingual,
-            **reading.asked(),
-        }
+    Raises:
+        UsageError: it is neither .srt nor .vtt, or cannot be written.
+    """
+    from cosyrt.text.captions import FORMATS
 
-    def whole(self, show: ShowProgress = lambda step, share: None) -> Generator[Audio]:
-        """Speak each text in one piece."""
-        for text, voice in self._with_voices():
-            yield self.tts.say("".join(text), voice=voice, progress=_shown_by(show), **self._options)
+    if path is None:
+        yield
+        return
+    path = path.expanduser()
+    if (write := FORMATS.get(path.suffix.lower())) is None:
+        raise UsageError(f"{path} names no kind of subtitles; end it in {' or '.join(FORMATS)}")
+    with _writable(path):
+        check_target(path)
+    yield
+    with _writable(path):
+        replace_file(path, write(texts.captions()).encode())
 
-    def streamed(self, interleave: bool) -> Generator[Audio]:
-        """Speak each text in chunks, the first of them soon."""
-        for text, voice in self._with_voices():
-            yield from self.tts.stream(text, voice=voice, interleave=interleave, **self._options)
 
-    def _with_voices(self) -> Iterator[tuple[GivenText, Voice]]:
-        for text in self._texts:
-            opening, text = (text, text) if isinstance(text, str) else _opening(text)
-            voice = self._speaker or self.tts.voices[self.tts.default_voice(opening)]
-            self.voice_names.append(voice.name)
-            yield text, voice
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}; give another file") from error
 
 
 def _show(tts: Pipeline, asked: GivenText | None, reading: ReadingOptions) -> None:
@@ -166,17 +167,11 @@ def _show(tts: Pipeline, asked: GivenText | None, reading: ReadingOptions) -> No
             click.echo("    " + " ".join(tts.tokenizer.units(piece.text)))
 
 
-def _greeting(speaker: Voice | None) -> list[GivenText]:
-    """Greet in the speaker's language, or in every language."""
-    language = speaker.language if speaker else None
-    return [GREETING[language]] if language in GREETING else list(GREETING.values())
-
-
 def _asked(text: str, piecewise: bool) -> GivenText:
     if text != "-":
-        return _not_empty(text, "the text")
+        return not_empty(text, "the text")
     pieces = _decoded(_standard_input())
-    return pieces if piecewise else _not_empty("".join(pieces), "standard input")
+    return pieces if piecewise else not_empty("".join(pieces), "standard input")
 
 
 def _standard_input() -> BufferedReader:
@@ -190,12 +185,6 @@ def _standard_input() -> BufferedReader:
     return cast("BufferedReader", sys.stdin.buffer)
 
 
-def _not_empty(text: str, what: str) -> str:
-    if not text.strip():
-        raise TextError(f"{what} is empty; give some words to speak")
-    return text
-
-
 def _decoded(stream: BufferedReader) -> Iterator[str]:
     """Decode text as it arrives: a pipe may be slow, and is spoken as it comes."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
@@ -207,23 +196,3 @@ def _decoded(stream: BufferedReader) -> Iterator[str]:
         raise TextError(f"standard input is not UTF-8 text ({error.reason}); convert it first") from error
     except OSError as error:  # it is open for writing only, or a folder
         raise UsageError(f"cannot read standard input: {error.strerror}; give the text itself") from error
-
-
-def _opening(pieces: Iterator[str]) -> tuple[str, Iterator[str]]:
-    """Read the first words, to choose a voice by; give them and all pieces including them."""
-    opening = ""
-    for piece in pieces:
-        opening += piece
-        if opening.strip():
-            break
-    return _not_empty(opening, "standard input"), chain([opening], pieces)
-
-
-def _shown_by(show: ShowProgress) -> Callable[[Progress], None]:
-    """Show how many pieces are spoken, as soon as there is more than one."""
-
-    def on_piece(at: Progress) -> None:
-        if at.pieces > 1:
-            show(f"{at.pieces_done}/{at.pieces}  {at.seconds:.0f} s of audio", at.pieces_done / at.pieces)
-
-    return on_piece

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from posixpath import dirname, join, normpath
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -14,9 +15,14 @@ import click
 
 from cosyrt.errors import TextError
 
+if TYPE_CHECKING:
+    from cosyrt.text.captions import Caption
+
+Read = TypeVar("Read")
+
 LARGEST_FILE = 50_000_000  # bytes
 _LOOKS_LIKE_TEXT = re.compile(r"-\d|--?\s|-[^-\s]*\s")
-_SUBTITLE_TIME = re.compile(r"\s*(?:\d+:)?\d{1,2}:\d{2}[,.]\d{1,3}\s*-->.*")
+WITH_TIMES = (".srt", ".vtt")
 _BODY = re.compile(r"<body\b[^>]*>(.*)</body>", re.S | re.I)
 _ENTITY_DECLARED = re.compile(rb"<!(?:ENTITY|DOCTYPE[^>]*\[)", re.I)
 
@@ -51,19 +57,46 @@ def text_of(path: Path) -> str:
     Raises:
         TextError: the file cannot be read, is too large, or has no text.
     """
+    text = _read(path, _READERS.get(path.suffix.lower(), _plain))
+    if not text.strip():
+        raise TextError(f"{path} has no text; give another file")
+    return text
+
+
+def _read(path: Path, read: Callable[[Path], Read]) -> Read:
     path = path.expanduser()
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise TextError(f"{path} is larger than {LARGEST_FILE // 10**6} MB; give a part of it")
-        read = _READERS.get(path.suffix.lower(), _plain)
-        text = read(path)
+        return read(path)
     except UnicodeDecodeError as error:
         raise TextError(f"{path} is not UTF-8 text ({error.reason}); convert it first") from error
+    except TextError as error:
+        raise error if str(path) in str(error) else TextError(f"{path}: {error}") from error
     except (OSError, zipfile.BadZipFile, ElementTree.ParseError, KeyError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise TextError(f"{path} cannot be read: {reason}") from error
+
+
+def captions_in(path: Path) -> list[Caption]:
+    """The captions of an .srt or .vtt file, with their times.
+
+    Raises:
+        TextError: the file cannot be read, is too large, or has no captions.
+    """
+    from cosyrt.text.captions import read_captions
+
+    return _read(path, lambda path: read_captions(_plain(path)))
+
+
+def not_empty(text: str, what: str) -> str:
+    """The text.
+
+    Raises:
+        TextError: there is none.
+    """
     if not text.strip():
-        raise TextError(f"{path} has no text; give another file")
+        raise TextError(f"{what} is empty; give some words to speak")
     return text
 
 
@@ -72,15 +105,10 @@ def _plain(path: Path) -> str:
 
 
 def _subtitles(path: Path) -> str:
-    """The lines of subtitles; each subtitle is a paragraph."""
-    blocks = re.split(r"\n\s*\n", _plain(path).replace("\r\n", "\n"))
-    return "\n\n".join(filter(None, map(_subtitle, blocks)))
+    """The words of captions; each caption is a paragraph."""
+    from cosyrt.text.captions import read_captions
 
-
-def _subtitle(block: str) -> str:
-    lines = [line.strip() for line in block.strip().split("\n")]
-    times = [at for at, line in enumerate(lines) if _SUBTITLE_TIME.fullmatch(line)]
-    return " ".join(lines[times[0] + 1 :]) if times else ""
+    return "\n\n".join(caption.text for caption in read_captions(_plain(path)))
 
 
 def _book(path: Path) -> str:

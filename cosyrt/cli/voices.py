@@ -207,7 +207,7 @@ def preview(
 ) -> None:
     """Hear the voice NAME say hello in its language, or TEXT."""
     from cosyrt.cli.run import SpeechRun
-    from cosyrt.cli.say import SpokenTexts
+    from cosyrt.cli.spoken import SpokenTexts
 
     with SpeechRun(output, model, printing, piecewise=False) as run:
         speaker = SpeakerOptions(voice=name, ref=None, ref_text=None)

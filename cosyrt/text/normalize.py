@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator
-from itertools import zip_longest
+from itertools import chain, zip_longest
 
 from cosyrt.errors import TextError
 from cosyrt.text import en, foreign, japanese, zh
@@ -25,7 +25,7 @@ from cosyrt.text.pauses import (
 )
 from cosyrt.text.pronunciations import Pronunciations
 from cosyrt.text.scripts import HAN, HANGUL, KANA, LATIN, has_han
-from cosyrt.text.sentences import is_finished
+from cosyrt.text.sentences import is_finished, sentences
 from cosyrt.text.tags import ControlTags
 from cosyrt.text.traditional import simplified
 from cosyrt.text.width import fold
@@ -96,15 +96,19 @@ def normalize(text: str, tags: Container[str] | None = None, lexicon: Lexicon = 
 class Reader:
     """Reads one text, which may come in parts that end where passages do; keeps the language between them.
 
-    Between the words that are spoken it gives marks: of pauses, and of paragraphs.
+    Between the words that are spoken it gives marks: of pauses, and of paragraphs. If not `in_words`, each
+    part is as it is written, but for markup.
     """
 
-    def __init__(self, tags: Container[str] | None = None, lexicon: Lexicon = NO_LEXICON) -> None:
+    def __init__(
+        self, tags: Container[str] | None = None, lexicon: Lexicon = NO_LEXICON, *, in_words: bool = True
+    ) -> None:
         self._cutter = PassageCutter()
         self._tags = ControlTags(tags)
         self._pronunciations = Pronunciations(tags, lexicon)
         self._language: str | None = None  # of the last letters
         self._unknown: list[tuple[str, bool]] = []  # lines at the beginning without a letter: numbers alone
+        self._in_words = in_words
         self._begun = False
         self._paragraph_ended = False
 
@@ -125,7 +129,8 @@ class Reader:
             self._begun = True
             yield from split_at_marks(hide_pauses(audible(passage.text)))
             return
-        text = self._pronunciations.hide(self._tags.hide(hide_pauses(written)))
+        text = self._tags.hide(hide_pauses(written))
+        text = self._pronunciations.hide(text) if self._in_words else self._pronunciations.written(text)
         lines = plain_lines(
             text, starts_line=passage.starts_line, in_code=passage.in_code, unknown_tag=self._tags.warn
         )
@@ -167,6 +172,8 @@ class Reader:
         """The spoken line, with the blank that parts it from Latin text before it; a mark is itself."""
         if is_mark(line):
             return line
+        if not self._in_words:
+            return f" {self._tags.show(line)}"
         in_han = language in ("zh", "ja") and not alone
         spoken = _spoken_han(line, language or "") if in_han else _spoken_latin(line, language or "")
         spoken = self._pronunciations.show(self._tags.show(spoken)).lstrip(",，、;； ")
@@ -177,6 +184,24 @@ class Reader:
         lead = " " if self._begun and not in_han else ""
         self._begun = True
         return lead + spoken
+
+
+def sentence_pairs(
+    text: str, tags: Container[str] | None = None, lexicon: Lexicon = NO_LEXICON
+) -> Iterator[tuple[str, str]]:
+    """Each sentence of a text as it is written, without markup, and as it is spoken.
+
+    Where the two have other sentences, as after `5 p.m.`, a line is one.
+    """
+    for written, said in zip(
+        _lines_of(Reader(tags, in_words=False), text), _lines_of(Reader(tags, lexicon), text), strict=False
+    ):
+        parts = list(sentences(written)), list(filter(is_speakable, sentences(said)))
+        yield from zip(*parts, strict=True) if len(parts[0]) == len(parts[1]) else [(written, said)]
+
+
+def _lines_of(reader: Reader, text: str) -> Iterator[str]:
+    return (line for line in chain(reader.read(text), reader.finish()) if not is_mark(line))
 
 
 def audible(text: str) -> str:

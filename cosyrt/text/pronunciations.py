@@ -60,6 +60,12 @@ class Pronunciations:
         """Put the sounds in place of what stood for them."""
         return _STAND_IN.sub(self._shown, text) if self._runs else text
 
+    @staticmethod
+    def written(text: str) -> str:
+        """The words whose sounds stand in the text, without these."""
+        text = _INLINE.sub(lambda found: found[0] if sounds_of(found[2]) is None else found[1], text)
+        return _PHONEME.sub(lambda found: found[2] or "", text)
+
     def _inline(self, found: re.Match[str]) -> str:
         sounds = sounds_of(found[2])
         return found[0] if sounds is None else self._given(sounds, found[0])

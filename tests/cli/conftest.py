@@ -11,6 +11,7 @@ import pytest
 
 import cosyrt
 from cosyrt.audio import Audio
+from cosyrt.engine.utterance import SpokenPiece
 from cosyrt.errors import VoiceNotFound
 from cosyrt.units import Rates
 
@@ -24,6 +25,7 @@ class TonePipeline:
 
     sample_rate, family, device = 24_000, "cosyvoice2", "cpu"
     description = SimpleNamespace(rates=Rates())
+    tokenizer = SimpleNamespace(tags=frozenset())
 
     def __init__(self) -> None:
         self.voices = {"ann": voice("ann", "en"), "mei": voice("mei", "zh")}
@@ -50,15 +52,18 @@ class TonePipeline:
                 progress(cosyrt_progress(len(parts), text))
         return Audio.join(parts)
 
-    def stream(self, text: str | Iterable[str], *, voice=None, **options) -> Iterator[Audio]:
+    def stream(self, text: str | Iterable[str], *, voice=None, on_piece=None, **options) -> Iterator[Audio]:
         text = "".join(text)
         self.asked.append(SimpleNamespace(text=text, voice=voice.name, **options))
+        length_s = len(text) * 0.01 / options.get("speed", 1.0)
         try:
             for index, start in enumerate(range(0, len(text), 5)):
                 if self.fail_after and index == self.fail_after[0]:
                     raise self.fail_after[1]
                 time.sleep(0.001)  # as if it were work
-                yield tone(len(text[start : start + 5]))
+                yield tone(len(text[start : start + 5]) / options.get("speed", 1.0))
+            if on_piece:
+                on_piece(SpokenPiece(text, 0, length_s))
         finally:
             self.closed += 1
 
@@ -70,8 +75,8 @@ class TonePipeline:
         yield from [source, source]
 
 
-def tone(characters: int) -> Audio:
-    return Audio(np.sin(np.arange(characters * 240, dtype=np.float32) / 20) / 2, 24_000)
+def tone(characters: float) -> Audio:
+    return Audio(np.sin(np.arange(round(characters * 240), dtype=np.float32) / 20) / 2, 24_000)
 
 
 def cosyrt_progress(done: int, text: str) -> SimpleNamespace:

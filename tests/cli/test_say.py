@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from cosyrt import Lexicon, Pauses, playback
 from cosyrt.audio import Audio
 from cosyrt.cli import main, say
-from cosyrt.cli.say import GREETING, _decoded, _opening
+from cosyrt.cli.say import _decoded
+from cosyrt.cli.spoken import GREETING, opened
 from cosyrt.errors import SpeechError, TextError
 from cosyrt.loudness import loudness_of
+from cosyrt.text.captions import Caption, read_captions, srt
 
 
 @pytest.fixture
@@ -258,9 +260,9 @@ def test_the_opening_takes_nothing_away(pieces):
     """Looking at the first words to choose a voice keeps all the text, and finds at least one word."""
     if not "".join(pieces).strip():
         with pytest.raises(TextError):
-            _opening(iter(pieces))
+            opened(iter(pieces))
         return
-    opening, text = _opening(iter(pieces))
+    opening, text = opened(iter(pieces))
     assert opening.strip()
     assert "".join(text) == "".join(pieces)
 
@@ -320,3 +322,51 @@ def test_a_format_without_a_file_is_refused(run, tones):
         2,
         "cosyrt: --format and --rate say how a file is written; give one with -o, or -o -\n",
     )
+
+
+def test_subtitles_have_the_written_sentences(run, tones, tmp_path):
+    """--subtitles writes each sentence and its time, as text and as a stream from standard input."""
+    text = "I have it. **You** have none."
+    assert run("say", text, "-o", "a.wav", "--subtitles", "a.srt").exit_code == 0
+    (tmp_path / "b.md").write_text(text)
+    assert run("say", "--file", "b.md", "-o", "a.wav", "--stream", "--subtitles", "b.VTT").exit_code == 0
+    shown = read_captions((tmp_path / "a.srt").read_text())
+    assert [caption.text for caption in shown] == ["I have it.", "You have none."]
+    assert shown == read_captions((tmp_path / "b.VTT").read_text())
+    assert shown[1].end_s == pytest.approx(soundfile.info(tmp_path / "a.wav").duration, abs=0.002)
+
+
+def test_subtitles_go_through_both_greetings(run, tones, tmp_path):
+    """The times of a second text begin where the first one ends."""
+    assert run("say", "-o", "a.wav", "--subtitles", "a.srt").exit_code == 0
+    shown = read_captions((tmp_path / "a.srt").read_text())
+    assert [caption.begin_s for caption in shown] == sorted(caption.begin_s for caption in shown)
+    assert "".join(caption.text for caption in shown[2:]) == GREETING["zh"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--subtitles", "a.txt"], "a.txt names no kind of subtitles; end it in .srt or .vtt"),
+        (["--subtitles", "none/a.srt"], "cannot write none/a.srt"),
+        (["--interleave", "--stream", "--subtitles", "a.srt"], "--interleave knows no times"),
+    ],
+)
+def test_subtitles_that_cannot_be_written(run, tones, arguments, message):
+    """One line says why, before anything is spoken."""
+    result = run("say", "hello", "-o", "a.wav", *arguments)
+    assert result.exit_code == 2 and result.stderr.startswith(f"cosyrt: {message}")
+    assert tones.asked == []
+
+
+def test_captions_are_spoken_on_time(run, tones, tmp_path):
+    """--file with an .srt: each caption begins when it is shown."""
+    (tmp_path / "a.srt").write_text(srt([Caption(0.5, 1, "hello"), Caption(2, 3, "there you are")]))
+    assert run("say", "--file", "a.srt", "-o", "a.wav", "--subtitles", "b.srt").exit_code == 0
+    samples, rate = soundfile.read(tmp_path / "a.wav")
+    assert not samples[: rate // 2].any() and not samples[round(0.55 * rate) : 2 * rate].any()
+    assert len(samples) == pytest.approx((2 + 0.13) * rate, abs=2)
+    assert [(each.begin_s, each.text) for each in read_captions((tmp_path / "b.srt").read_text())] == [
+        (0.5, "hello"),
+        (2.0, "there you are"),
+    ]
