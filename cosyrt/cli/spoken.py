@@ -12,7 +12,7 @@ from cosyrt.cli.texts import not_empty
 
 if TYPE_CHECKING:
     from cosyrt import Audio, Pipeline, Progress, Voice
-    from cosyrt.engine.utterance import SpokenPiece
+    from cosyrt.engine.audio_stream import SpokenPiece
     from cosyrt.text.captions import Caption
 
 GREETING = {

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 import numpy as np
 
 from cosyrt.audio import Audio
-from cosyrt.engine.utterance import SpokenPiece
+from cosyrt.engine.audio_stream import SpokenPiece
 from cosyrt.text.captions import Caption
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import pytest
 
 import cosyrt
 from cosyrt.audio import Audio
-from cosyrt.engine.utterance import SpokenPiece
+from cosyrt.engine.audio_stream import SpokenPiece
 from cosyrt.errors import VoiceNotFound
 from cosyrt.units import Rates
 

@@ -70,7 +70,7 @@ WORDS = st.lists(st.sampled_from("one two, three & four <five> 六七八。".spl
 
 @given(st.lists(st.tuples(TIMES, TIMES, WORDS), min_size=1, max_size=5))
 def test_what_is_written_is_read_again(given: list[tuple[float, float, list[str]]]) -> None:
-    """Times to a thousandth of a second, and all words; in SRT a word like a style cannot be told from one."""
+    """Times to a thousandth of a second, and all words; SRT cannot tell a word from a style."""
     captions = sorted(Caption(min(a, b), max(a, b), " ".join(words)) for a, b, words in given)
     assert read_captions(vtt(captions)) == captions
     plain = sorted(caption._replace(text=caption.text.replace("<five>", "five")) for caption in captions)
