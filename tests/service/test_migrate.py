@@ -120,8 +120,9 @@ def test_an_sqlite_file_is_copied_before_it_changes(tmp_path: Path, monkeypatch:
     [copy] = tmp_path.glob("service.db.before-*")
     assert copy.stat().st_mode & 0o077 == 0
     with sqlite3.connect(copy) as connection:
-        assert connection.execute("SELECT name FROM accounts ORDER BY name").fetchall() == [("ann",), ("local",)]
+        found = connection.execute("SELECT name FROM accounts ORDER BY name").fetchall()
     connection.close()
+    assert found == [("ann",), ("local",)]
 
 
 def test_a_process_waits_for_one_that_migrates(postgres: PostgresServer) -> None:
