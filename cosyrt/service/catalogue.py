@@ -1,7 +1,7 @@
 """The voices that a caller may speak with, by whatever name a client gives them.
 
-Own names go first: those of the model and of registered voices. A name of OpenAI's, which clients offer
-without asking, stands for a voice of the text's language, always the same one.
+The model's own names go first, then stored voices: the caller's own, then the shared ones. A name of
+OpenAI's, which clients offer without asking, stands for a voice of the text's language, always the same one.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from cosyrt.engine.pipeline import Pipeline
+from cosyrt.errors import VoiceNotFound
 from cosyrt.service.callers import Caller
 from cosyrt.service.settings import Settings
+from cosyrt.service.voice_rows import VoiceFacts
+from cosyrt.service.voices import StoredVoices
 from cosyrt.service.wire import OPENAI_VOICES
 from cosyrt.text.normalize import spoken_language
 from cosyrt.voice.voice import Voice
@@ -24,55 +27,72 @@ class Listed:
 
     id: str
     name: str
-    kind: str  # model, registered
-    language: str | None = None
+    kind: str  # model, own, shared
+    language: str | None
+    facts: VoiceFacts | None = None  # of a stored voice
 
     def entry(self) -> dict[str, Any]:
         """The voice as clients read it: some want `id`, some `name`."""
-        return {
+        entry = {
             "id": self.id,
             "object": "audio.voice",
             "name": self.name,
             "kind": self.kind,
             "language": self.language,
         }
+        return entry if self.facts is None else entry | stored_fields(self.facts)
+
+
+def stored_fields(facts: VoiceFacts) -> dict[str, Any]:
+    """What is shown of a stored voice beside its name."""
+    return {
+        "created_at": facts.created_at,
+        "type": "audio_sample",
+        "description": facts.description,
+        "consent": facts.consent_id,
+        "expires_at": facts.expires_at,
+    }
 
 
 class Catalogue:
-    """Voices of the model, and those registered on this machine."""
+    """Voices of the model, and those in the store."""
 
-    def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
-        self.pipeline, self.settings = pipeline, settings
+    def __init__(self, pipeline: Pipeline, settings: Settings, stored: StoredVoices) -> None:
+        self.pipeline, self.settings, self.stored = pipeline, settings, stored
 
-    def listed(self, caller: Caller) -> list[Listed]:
+    async def listed(self, caller: Caller) -> list[Listed]:
         """Every voice that a caller may use, the model's own first."""
-        own = [Listed(name, name, "model", voice.language) for name, voice in self.pipeline.voices.items()]
-        if not caller.account_id:
-            return own
-        registered = (name for name in self.pipeline.registered.names() if name not in self.pipeline.voices)
-        return own + [Listed(name, name, "registered") for name in registered]
+        models = self.pipeline.voices
+        own = [Listed(name, name, "model", voice.language) for name, voice in models.items()]
+        return own + [_listed(caller, each) for each in await self.stored.listed(caller)]
 
-    def voice(self, caller: Caller, name: str, text: str, language: str | None = None) -> Voice:
-        """The voice that a request asks for; where it names none, the default for its text.
+    async def voice(self, caller: Caller, name: str, text: str, language: str | None = None) -> Voice:
+        """The voice that a request asks for; else the current one of the account, else one for its text.
 
         Raises:
-            VoiceNotFound: there is none of that name. VoiceError: it cannot be used.
+            VoiceNotFound: there is none of that name. VoiceError: it cannot be used. Gone: it was deleted.
+            StoreUnavailable: the database does not answer, and the voice is not known.
         """
-        name = name or self.settings.voice
+        name = name or await self.stored.current(caller) or self.settings.voice
         name = self.settings.voice_aliases.get(name, name)
-        if name and not self._stands_for_any(name):
-            return self.pipeline.voice(name)
+        if name in self.pipeline.voices:
+            return self.pipeline.voices[name]
+        if name and (found := await self.stored.find(caller, name)) is not None:
+            return self.pipeline.fitting(found)
+        if name and name not in OPENAI_VOICES:
+            raise VoiceNotFound(f"there is no voice {name[:80]!r}; list them: GET /v1/audio/voices")
         fitting = list(self._speaking(language or spoken_language(text)))
         if not fitting:
             return self.pipeline.voice(self.pipeline.default_voice(text))
-        at = OPENAI_VOICES.index(name) if name in OPENAI_VOICES else 0
+        at = OPENAI_VOICES.index(name) if name else 0
         return fitting[at % len(fitting)]
-
-    def _stands_for_any(self, name: str) -> bool:
-        known = name in self.pipeline.voices or name in self.pipeline.registered.names()
-        return name in OPENAI_VOICES and not known
 
     def _speaking(self, language: str | None) -> Iterator[Voice]:
         """The model's voices that speak a language."""
         base = (language or "").lower().replace("_", "-").partition("-")[0]
         return (voice for voice in self.pipeline.voices.values() if voice.language == base)
+
+
+def _listed(caller: Caller, facts: VoiceFacts) -> Listed:
+    kind = "own" if facts.account_id == caller.account_id else "shared"
+    return Listed(facts.id, facts.name, kind, facts.language, facts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -35,7 +34,7 @@ async def retrieve_model(http: Request, model: str) -> dict[str, Any]:
     service = service_of(http)
     for entry in _models(service):
         if entry["id"] == model:
-            voices = await asyncio.to_thread(service.catalogue.listed, caller_of(http.scope))
+            voices = await service.catalogue.listed(caller_of(http.scope))
             return {
                 **entry,
                 "task": "text-to-speech",
@@ -54,6 +53,6 @@ async def list_audio_models(http: Request) -> dict[str, Any]:
 @router.get("/v1/audio/voices")
 async def list_voices(http: Request, legacy: bool = False) -> dict[str, Any]:
     """The voices that the caller may use, as `data` and as `voices`; `legacy` gives their names alone."""
-    voices = await asyncio.to_thread(service_of(http).catalogue.listed, caller_of(http.scope))
+    voices = await service_of(http).catalogue.listed(caller_of(http.scope))
     entries: list[Any] = [voice.name if legacy else voice.entry() for voice in voices]
     return {"object": "list", "data": entries, "voices": entries, "has_more": False}

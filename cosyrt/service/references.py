@@ -38,7 +38,15 @@ def recording_in(uri: str) -> bytes:
         raise BadRequest("ref_audio is no base64; encode it again", param="ref_audio") from error
 
 
-async def reference_voice(service: Service, recording: bytes, text: str) -> Voice:
+async def reference_voice(
+    service: Service,
+    recording: bytes,
+    text: str,
+    *,
+    name: str = "reference",
+    license: str = "",
+    consent: str = "",
+) -> Voice:
     """A voice that speaks like a recording; one is encoded at a time.
 
     Raises:
@@ -46,4 +54,6 @@ async def reference_voice(service: Service, recording: bytes, text: str) -> Voic
     """
     async with service.encoding:
         audio = await asyncio.to_thread(decode, recording, service.settings.max_reference_s)
-        return await asyncio.to_thread(service.pipeline.voice_from, audio, text, "reference")
+        return await asyncio.to_thread(
+            service.pipeline.voice_from, audio, text, name, license=license, consent=consent
+        )

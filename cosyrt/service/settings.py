@@ -62,6 +62,10 @@ class Settings:
     streams_per_key: int = _setting(4, "speech requests of one key at once; 0: any number", 0)
 
     voice: str = _setting("", "the voice of requests that name none; empty: one for the language of the text")
+    require_consent: bool = _setting(
+        True, "a voice of a recording needs its speaker's consent (POST /v1/audio/voice_consents)"
+    )
+    max_voices: int = _setting(100, "stored voices of one account", 1)
     voice_aliases: dict[str, str] = _setting({}, 'further names of voices: {alloy = "tom"}')
     other_models: bool = _setting(True, "requests for a model of another name are answered by this one")
 

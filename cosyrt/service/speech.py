@@ -135,7 +135,7 @@ async def prepared(service: Service, caller: Caller, body: SpeechBody, recording
     if recording is not None:
         voice = await reference_voice(service, recording, body.ref_text)
     else:
-        voice = service.catalogue.voice(caller, body.voice_name, body.input, body.language)
+        voice = await service.catalogue.voice(caller, body.voice_name, body.input, body.language)
     follows = service.follows_instructions
     request = SpeechRequest(
         text=body.input,

@@ -18,12 +18,15 @@ from cosyrt.service.accounts import Accounts
 from cosyrt.service.admission import Admission
 from cosyrt.service.app import create_app
 from cosyrt.service.catalogue import Catalogue
+from cosyrt.service.consents import Consents
 from cosyrt.service.engines import default_url
+from cosyrt.service.library_import import import_library
 from cosyrt.service.metrics import Metrics
 from cosyrt.service.server import Server, configured, listening
 from cosyrt.service.settings import Settings
 from cosyrt.service.state import Service
 from cosyrt.service.store import Store
+from cosyrt.service.voices import StoredVoices
 
 
 @contextmanager
@@ -39,7 +42,7 @@ def opened(settings: Settings, pipeline: Pipeline | None = None) -> Iterator[Ser
         if pipeline is None:
             pipeline = load(settings.model or None, device=settings.device or None, plan=settings.plan)
         with Scheduler(pipeline, _scheduling(settings)) as scheduler:
-            yield _assembled(settings, pipeline, scheduler, accounts)
+            yield _assembled(settings, pipeline, scheduler, store, accounts)
 
 
 def _scheduling(settings: Settings) -> SchedulerConfig:
@@ -48,16 +51,21 @@ def _scheduling(settings: Settings) -> SchedulerConfig:
 
 
 def _assembled(
-    settings: Settings, pipeline: Pipeline, scheduler: Scheduler, accounts: KnowsCallers
+    settings: Settings, pipeline: Pipeline, scheduler: Scheduler, store: Store, accounts: KnowsCallers
 ) -> Service:
     service: Service
+    voices = StoredVoices(store, pipeline.family, most=settings.max_voices)
+    import_library(store, voices, pipeline.registered)
     plan = plan_of(pipeline) if settings.plan else {}
     service = Service(
         settings=settings,
         pipeline=pipeline,
         scheduler=scheduler,
         accounts=accounts,
-        catalogue=Catalogue(pipeline, settings),
+        store=store,
+        voices=voices,
+        consents=Consents(store),
+        catalogue=Catalogue(pipeline, settings, voices),
         admission=Admission(streams=settings.streams_per_key, per_minute=settings.requests_per_minute),
         metrics=Metrics(scheduler.load, lambda: not service.not_ready, plan),
         plan=plan,

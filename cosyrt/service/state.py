@@ -17,8 +17,11 @@ from cosyrt.labels import LabelSettings
 from cosyrt.service.access import KnowsCallers
 from cosyrt.service.admission import Admission
 from cosyrt.service.catalogue import Catalogue
+from cosyrt.service.consents import Consents
 from cosyrt.service.metrics import Metrics
 from cosyrt.service.settings import Settings
+from cosyrt.service.store import Store
+from cosyrt.service.voices import StoredVoices
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,9 @@ class Service:
     pipeline: Pipeline
     scheduler: Scheduler
     accounts: KnowsCallers
+    store: Store
+    voices: StoredVoices
+    consents: Consents
     catalogue: Catalogue
     admission: Admission
     metrics: Metrics
