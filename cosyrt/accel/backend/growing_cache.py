@@ -46,16 +46,22 @@ class ContiguousCopy:
             room = -(-past // BLOCK) * BLOCK
             self.sides = [side.new_zeros(*side.shape[:3], room, side.shape[4]) for side in self.sides]
             self.filled = [0] * len(self.filled)
-        between = slice(min(self.filled[rows]), past)
-        if between.start < past:
-            for side, whole in zip(self.sides, (self.plain.keys, self.plain.values), strict=True):
-                side[:, rows, :, between] = whole[:, rows, :, between]
-            self.mark(past, rows)
+        for row in range(rows.start, rows.stop):
+            between = slice(self.filled[row], past)
+            if between.start < past:
+                for side, whole in zip(self.sides, (self.plain.keys, self.plain.values), strict=True):
+                    side[:, row, :, between] = whole[:, row, :, between]
+                self.filled[row] = past
 
     def mark(self, end: int, rows: slice) -> None:
         """Note that these rows are as in the cache up to that position."""
         for row in range(rows.start, rows.stop):
             self.filled[row] = max(self.filled[row], end)
+
+    def forget(self, starts: Sequence[int], rows: slice) -> None:
+        """Note that these rows may differ from the cache, each from a position on."""
+        for row, start in zip(range(rows.start, rows.stop), starts, strict=True):
+            self.filled[row] = min(self.filled[row], start)
 
 
 @dataclass(slots=True, eq=False)
@@ -105,6 +111,8 @@ class GrowingCache(WrappedCache[PlainCache]):
                 side[:, self._slice].scatter_(3, where, fresh)
         if fits:
             self.copy.mark(end, self._slice)
+        else:
+            self.copy.forget(positions.amin(1).tolist(), self._slice)
 
     @property
     def _slice(self) -> slice:

@@ -6,6 +6,8 @@ import gc
 import weakref
 
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from cosyrt.accel.backend.growing_cache import BLOCK, GrowingCache, split_mask
@@ -111,6 +113,24 @@ def test_views_share_the_copy() -> None:
     assert all(same(view, BLOCK + 6) for view in (cache, cache.first(1), cache.row(1)))
     assert same(cache.row(2), 4)
     assert all(layer.is_contiguous() for layer in cache.first(2).past(1))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, BLOCK)), min_size=1, max_size=12))
+def test_rows_may_go_on_without_each_other(calls: list[tuple[int, int]]) -> None:
+    """Rows stand at positions of their own; some are written where the copy of others has no room left."""
+    cache, ends = cache_of(4, 16 * BLOCK), [0] * 4
+    for first, count in calls:
+        view = cache.first(first) if first else cache.row(3)
+        rows = range(first) if first else [3]
+        cache_past = max(ends[row] for row in rows)
+        view.past(cache_past)
+        positions = torch.tensor([[ends[row] + n for n in range(count)] for row in rows])
+        view.write(positions, cache_past + count, new(len(rows), count))
+        for row in rows:
+            ends[row] += count
+        assert all(same(cache.row(row), end) for row, end in enumerate(ends))
+    assert all(same(cache.row(row), end) for row, end in enumerate(ends))
 
 
 def test_a_mask_is_split() -> None:
