@@ -1,8 +1,8 @@
 """Key/value caches of a language model: what each position leaves behind for the positions after it.
 
 A cache has rows, one a sequence, and positions. The caller owns it and the model fills it in place: a call
-writes at the positions it is given and nowhere else. `first` and `row` are views, so a batch of some rows is
-a call on a view of them.
+writes at the positions it is given and nowhere else. `part`, `first` and `row` are views, so a batch of some
+rows is a call on a view of them.
 
 Shapes: B rows · C positions · G key/value heads · E head width · L layers.
 """
@@ -37,11 +37,16 @@ class KeyValueCache(Protocol):
     def dtype(self) -> torch.dtype:
         """Type of the numbers that are kept."""
 
+    def part(self, start: int, rows: int) -> Self:
+        """A view of some rows that lie together; it shares memory with this cache."""
+
     def first(self, rows: int) -> Self:
-        """A view of the first rows; it shares memory with this cache."""
+        """A view of the first rows."""
+        return self.part(0, rows)
 
     def row(self, index: int) -> Self:
-        """A view of one row; it shares memory with this cache."""
+        """A view of one row."""
+        return self.part(index, 1)
 
     def layers(self) -> Sequence[tuple[Tensor, ...]]:  # [B, G, C, E] each
         """Keys, values and what else the model keeps, layer by layer; to be read and written in place."""
@@ -92,17 +97,10 @@ class PlainCache(KeyValueCache):
         """Type of the numbers that are kept."""
         return self.keys.dtype
 
-    def first(self, rows: int) -> Self:
-        """A view of the first rows; it shares memory with this cache."""
-        return self.view(slice(rows))
-
-    def row(self, index: int) -> Self:
-        """A view of one row; it shares memory with this cache."""
-        return self.view(slice(index, index + 1))
-
-    def view(self, rows: slice) -> Self:
-        """A view of some rows that lie together."""
-        return replace(self, keys=self.keys[:, rows], values=self.values[:, rows])
+    def part(self, start: int, rows: int) -> Self:
+        """A view of some rows that lie together; it shares memory with this cache."""
+        keys, values = (side[:, start : start + rows] for side in (self.keys, self.values))
+        return replace(self, keys=keys, values=values)
 
     def layers(self) -> Sequence[tuple[Tensor, ...]]:
         """Keys and values, layer by layer."""
@@ -142,7 +140,7 @@ Inner = TypeVar("Inner", bound=KeyValueCache)
 class WrappedCache(KeyValueCache, Generic[Inner]):
     """A cache, or a view of some of its rows, inside the cache of a backend.
 
-    A backend adds what its graphs need, says how a cache grows, and hands out views by `first` and `row`.
+    A backend adds what its graphs need, says how a cache grows, and hands out views by `part`.
     """
 
     plain: Inner  # the rows of this view
@@ -168,13 +166,9 @@ class WrappedCache(KeyValueCache, Generic[Inner]):
         """Type of the numbers that are kept."""
         return self.plain.dtype
 
-    def first(self, rows: int) -> Self:
-        """A view of the first rows; it shares memory with this cache."""
-        return replace(self, plain=self.plain.first(rows))
-
-    def row(self, index: int) -> Self:
-        """A view of one row; it shares memory with this cache."""
-        return replace(self, plain=self.plain.row(index), start=self.start + index)
+    def part(self, start: int, rows: int) -> Self:
+        """A view of some rows that lie together; it shares memory with this cache."""
+        return replace(self, plain=self.plain.part(start, rows), start=self.start + start)
 
     def layers(self) -> Sequence[tuple[Tensor, ...]]:
         """Keys and values of the plain cache, layer by layer."""

@@ -1,8 +1,9 @@
 """Key/value caches for CUDA graphs: each at a place of its own, where the graphs of a step find it.
 
-A graph reads and writes where it was recorded. So a step has a graph for each place and each number of rows,
-and attends to all positions of the place, those that are not there yet being masked. A place is lent with a
-cache, and free for the next one when the last view of that cache is gone.
+A graph reads and writes where it was recorded. So a step has a graph for each place and a few numbers of
+rows, and attends to all positions of the place, those that are not there yet being masked. Rows that fill up
+a batch write to a last position that no utterance has. A place is lent with a cache, and free for the next
+one when the last view of that cache is gone.
 
 Shapes: B rows · K positions that a step is shown · V speech vocabulary with stops.
 """
@@ -22,6 +23,7 @@ from cosyrt.engine.language_stages import NewCache, Step
 from cosyrt.models.kv_cache import KeyValueCache, WrappedCache
 
 LEAST_POSITIONS = 256  # places have this capacity, or twice, four times … of it
+ROWS_APART = 8  # numbers of rows that have a graph: 1, 2, 4, and the multiples of this
 
 Run = Callable[[], Tensor]
 Record = Callable[[Run], Run]  # what is run → the same as a graph, at the same places
@@ -50,13 +52,17 @@ class Place:
     ) -> Tensor:  # [B, V]
         """One more token for the first rows."""
         rows = len(token)
+        size = min(rounded_rows(rows), self.cache.rows)
         self.token[:rows] = token
         self.position[:rows] = position
-        self.mask[:rows] = False
+        self.mask[:size] = False
         self.mask[:rows, ..., : mask.shape[3]] = mask
-        if rows not in self.graphs:
-            self.graphs[rows] = self.record(partial(self.run, rows))
-        return self.graphs[rows]().clone()
+        if size > rows:
+            self.position[rows:size] = self.cache.positions - 1
+            self.mask[rows:size, ..., -1] = True
+        if size not in self.graphs:
+            self.graphs[size] = self.record(partial(self.run, size))
+        return self.graphs[size]()[:rows].clone()
 
 
 class Lease:
@@ -73,6 +79,11 @@ class GraphCache(WrappedCache[KeyValueCache]):
 
     places: Places
     lease: Lease
+
+    @property
+    def positions(self) -> int:
+        """Positions there is room for in each row; the last one of the place is not lent."""
+        return self.plain.positions - 1
 
     def grown(self, positions: int) -> GraphCache:
         """A copy at a larger place."""
@@ -92,7 +103,7 @@ class Places:
     @torch.inference_mode()
     def new_cache(self, rows: int, positions: int) -> GraphCache:
         """An empty cache of at least that many positions."""
-        size = (rows, rounded_positions(positions))
+        size = (rows, rounded_positions(positions + 1))
         with self.lock:
             idle = self.free.setdefault(size, [])
             place = idle.pop() if idle else Place(self.make(*size), self.plain, self.record)
@@ -106,6 +117,11 @@ class Places:
         if cache.start:
             return self.plain(token, position, mask, cache.plain)
         return cache.lease.place.step(token, position, mask)
+
+
+def rounded_rows(rows: int) -> int:
+    """The least number of rows of a graph that has room for so many."""
+    return 1 << (rows - 1).bit_length() if rows < ROWS_APART else -(-rows // ROWS_APART) * ROWS_APART
 
 
 def rounded_positions(positions: int) -> int:

@@ -58,18 +58,33 @@ def test_a_cache_has_a_place_of_its_own_until_its_last_view_is_gone() -> None:
     assert keys(again).abs().max() == 0
 
 
-def test_each_number_of_rows_is_recorded_once() -> None:
-    """The first rows have a graph for each number of them; a row further on runs without one."""
+def test_a_few_numbers_of_rows_are_recorded_once() -> None:
+    """The first rows have a graph for some numbers of them; a row further on runs without one."""
     recorded: list[Run] = []
     made = places(recorded)
-    cache = made.new_cache(3, 100)
-    for rows in (3, 2, 3, 2, 1):
+    cache = made.new_cache(30, 100)
+    for rows in (3, 2, 4, 2, 1, 3, 20, 24, 30):
         step(made, cache.first(rows))
     step(made, cache.row(0))
-    assert len(recorded) == 3
+    assert len(recorded) == 5  # 1, 2, 4, 24, 30
 
     step(made, cache.row(2))
-    assert len(recorded) == 3
+    assert len(recorded) == 5
+
+
+def test_rows_that_fill_a_batch_up_write_where_nobody_reads() -> None:
+    """Three rows run in a graph of four: the fourth keeps every position that an utterance may have."""
+    made = places()
+    cache = made.new_cache(4, 255)
+    with torch.inference_mode():
+        for layer in cache.layers():
+            for side in layer:
+                side[3] = 7.0
+    step(made, cache.first(3))
+
+    assert cache.positions == 255
+    assert all((side[3, :, :255] == 7.0).all() for layer in cache.layers() for side in layer)
+    assert not any((side[3, :, 255] == 7.0).any() for layer in cache.layers() for side in layer)
 
 
 @pytest.mark.gpu
