@@ -69,7 +69,7 @@ class Backend:
     `advice` and `predicts` are by the book, before anything is measured: whether it is worth a try on a
     machine that may be described only, and how many times as fast a part should become on a device, which
     orders the candidates and stands beside the measured figure. What is not `kept` is built again by every
-    process, so its gain must earn that back.
+    process, so its gain must earn that back. A step of more `rows` than it takes is split into several calls.
     """
 
     name: str
@@ -82,6 +82,7 @@ class Backend:
     option: str  # what `cosyrt device` calls it; several backends may be one option
     advice: Callable[[Machine, Footprint], Advice]
     kept: bool = False  # what it builds is there when the model is loaded again
+    rows: int | None = 1  # of a step in one call, it is asked for no more; None: as many as there are
 
 
 def size_of(stage: str, args: Sequence[Any]) -> int:

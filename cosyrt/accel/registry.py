@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from cosyrt.accel.contract import Backend, Part
+from cosyrt.accel.split_rows import at_most
 from cosyrt.errors import MissingDependency, UsageError
 from cosyrt.families import FAMILIES
 
@@ -87,7 +88,7 @@ def accelerated(names: dict[Part, str] | str) -> Accelerate:
             try:
                 if refusal := one.refusal(part, FAMILIES[model.folder.family]):
                     raise UsageError(refusal)
-                model = replace(model, stages=one.build(part, model))
+                model = replace(model, stages=_with_rows(one, part, one.build(part, model)))
             except UsageError as error:
                 refused.append(error)
                 if names is choice or len(refused) == len(chosen):
@@ -96,3 +97,10 @@ def accelerated(names: dict[Part, str] | str) -> Accelerate:
         return model.stages
 
     return accelerate
+
+
+def _with_rows(one: Backend, part: Part, stages: Stages) -> Stages:
+    """The stages that a backend has built, with its step asked for no more rows than it takes."""
+    if part != "llm" or one.rows is None:
+        return stages
+    return stages.replacing(step=at_most(one.rows, stages.step))

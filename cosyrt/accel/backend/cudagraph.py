@@ -185,6 +185,7 @@ def _backend(name: str, precision: Precision, kind: str | None, dtype: torch.dty
         predicts=lambda device: 2.5,  # decoding waits for launches: 67 ms → 17 to 28 a token elsewhere
         option="CUDA graphs",
         advice=advice,
+        rows=None,
     )
 
 

@@ -159,6 +159,7 @@ BACKENDS = tuple(
         predicts=lambda device: 1.8,  # half the bytes, and twice as many products an instruction
         option="half weights (bf16, fp16)",
         advice=advice,
+        rows=None,
     )
     for kind, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16))
 )

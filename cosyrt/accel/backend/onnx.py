@@ -118,5 +118,6 @@ BACKENDS = (
         predicts=lambda device: 1.1,
         option="ONNX Runtime",
         advice=advice,
+        rows=None,
     ),
 )

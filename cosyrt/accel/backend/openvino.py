@@ -235,6 +235,7 @@ def _backend(
         predicts=lambda device: gain,
         option="int4 language model" if bits == 4 else "OpenVINO",
         advice=partial(advice, bits),
+        rows=None,
         kept=True,
     )
 

@@ -122,5 +122,6 @@ BACKENDS = (
         predicts=lambda device: 2.5,
         option="int8 language model",
         advice=advice,
+        rows=None,
     ),
 )

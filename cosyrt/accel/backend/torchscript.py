@@ -19,6 +19,7 @@ from torch import nn
 from cosyrt.accel.contract import PARTS, Advice, Availability, Backend, Part, replaced
 from cosyrt.accel.distance import largest_difference
 from cosyrt.accel.footprint import Footprint
+from cosyrt.accel.split_rows import at_most
 from cosyrt.accel.torchscript.archive import DTYPES, TOLERANCE, Archive, remedy
 from cosyrt.accel.torchscript.stages import Component, components_of
 from cosyrt.engine.stages import Networks, Stages, eager
@@ -79,6 +80,8 @@ def archives(precision: str = "fp32", where: str | Path | None = None) -> Accele
         for component, archive in zip(components, opened, strict=True):
             networks = swapped(component, networks, archive)
         archived = eager(networks)
+        if any(archive.component == "llm.llm" and not archive.has("step") for archive in opened):
+            archived = archived.replacing(step=at_most(1, archived.step))  # upstream's takes one sequence
         names = {name for component in components for name in component.stages}
         return model.stages.replacing(**{name: getattr(archived, name) for name in names})
 
@@ -173,5 +176,6 @@ BACKENDS = (
         predicts=lambda device: 1.1,  # by the book; what it came to is told in docs/accel.md
         option="TorchScript (JIT)",
         advice=advice,
+        rows=None,
     ),
 )

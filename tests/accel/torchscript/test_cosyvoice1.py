@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,27 @@ def test_two_at_once_are_refused_by_upstreams(tmp_path: Path) -> None:
 
     with pytest.raises(ArchiveError, match="takes one sequence and one token at a time"):
         stages.prefill(text, text[:, :1], stages.new_cache(2, 8))
+
+
+def test_rows_of_upstreams_are_stepped_one_by_one(
+    tmp_path: Path, exported1: list[Exported], tiny1: cosyrt.Pipeline
+) -> None:
+    """A batch of utterances is split for it, and each is what it is alone."""
+    where = shutil.copytree(exported1[0].path.parent, tmp_path / "archives")
+    (where / "llm.llm.fp32.json").unlink()
+    theirs(where, ("forward_chunk",))
+    stages = archives("fp32", where)(tiny1.model)
+    text = torch.tensor([[5, 3, 9, 4, 1]])
+    found = []
+    for made in (stages, tiny1.model.plain):
+        cache = made.new_cache(2, 16)
+        for row, length in enumerate((5, 2)):
+            made.prefill(text[:, :length], text[:, :1], cache.row(row))
+        position = torch.tensor([8, 5])
+        mask = (torch.arange(9) <= position[:, None])[:, None, None]
+        found.append(made.step(torch.tensor([7, 8]), position, mask, cache))
+
+    torch.testing.assert_close(*found, atol=1e-4, rtol=0)
 
 
 LM = language_model()
