@@ -16,7 +16,16 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 import cosyrt
-from cosyrt.service import consent_routes, health, lists, page, speaker_routes, speech, voice_routes
+from cosyrt.service import (
+    consent_routes,
+    health,
+    key_routes,
+    lists,
+    page,
+    speaker_routes,
+    speech,
+    voice_routes,
+)
 from cosyrt.service.access import Gate
 from cosyrt.service.limits import BodyLimit
 from cosyrt.service.refusals import answer_errors
@@ -33,7 +42,7 @@ def routes(service: Service) -> FastAPI:
     )
     app.state.service = service
     answer_errors(app)
-    for each in (speech, lists, health, page, voice_routes, consent_routes, speaker_routes):
+    for each in (speech, lists, health, page, voice_routes, consent_routes, speaker_routes, key_routes):
         app.include_router(each.router)
     return app
 

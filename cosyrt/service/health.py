@@ -31,6 +31,7 @@ async def ready(http: Request) -> Response:
         "reason": service.not_ready,
         "model": service.model,
         "device": service.pipeline.device,
+        "plan": service.plan,
         "active": load.active,
         "queued": load.queued,
     }

@@ -10,9 +10,10 @@ from starlette.routing import Route, WebSocketRoute
 
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.errors import UsageError
+from cosyrt.service import page
 from cosyrt.service.access import ALWAYS_OPEN, LISTS
 from cosyrt.service.accounts import Accounts
-from cosyrt.service.app import OPEN_PATHS, routes
+from cosyrt.service.app import routes
 from cosyrt.service.settings import Settings
 from cosyrt.service.start import check_bind
 from cosyrt.service.store import Store
@@ -44,7 +45,7 @@ def test_every_route_is_closed_without_a_key(closed: tuple[Served, str]) -> None
         ("/health", "POST"),
         ("/v1/models", "DELETE"),
     ]
-    meant = ALWAYS_OPEN | LISTS | OPEN_PATHS
+    meant = ALWAYS_OPEN | LISTS | page.paths()
 
     assert len(paths) > 10
     for path, method in paths:

@@ -65,12 +65,16 @@ class Opener:
         if urlsplit(request.url).netloc not in (host, ""):  # blob: and data: have none
             self.problems.append(f"request to {request.url}")
 
+    def close(self) -> None:
+        """Close all pages, before the server that they ask goes away."""
+        while self.contexts:
+            self.contexts.pop().close()
+
 
 @pytest.fixture
 def open_page(chromium: Browser) -> Iterator[Opener]:
     """Opens a page; at the end there was no error on its console, and no request to anybody else."""
     opener = Opener(chromium)
     yield opener
-    for context in opener.contexts:
-        context.close()
+    opener.close()
     assert opener.problems == []

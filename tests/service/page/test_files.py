@@ -104,8 +104,17 @@ def test_every_part_that_a_script_looks_for_is_on_the_page() -> None:
     ids = re.findall(r'\sid="([\w-]+)"', TEXTS[page.INDEX])
     asked = {name for text in TEXTS.values() for name in re.findall(r'byId\("([\w-]+)"\)', text)}
 
+    problems = {name for text in TEXTS.values() for name in re.findall(r'showProblem\("([\w-]+)"', text)}
+    cleared = {
+        name
+        for text in TEXTS.values()
+        for names in re.findall(r"clearProblems\(([^.)]*)\)", text)
+        for name in re.findall(r'"([\w-]+)"', names)
+    }
+
     assert len(ids) == len(set(ids))
     assert asked <= set(ids)
+    assert problems and cleared and {f"{name}-error" for name in problems | cleared} <= set(ids)
 
 
 def test_every_control_has_a_name() -> None:

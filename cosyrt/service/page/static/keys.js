@@ -24,9 +24,10 @@ export function startKeys() {
 }
 
 function onNeeded() {
-  location.hash = "#keys";
   showProblem("key", t(currentKey() ? "key_wrong" : "needs_key"));
-  byId("key").focus();
+  if (location.hash === "#keys") byId("key").focus();
+  else window.addEventListener("hashchange", () => byId("key").focus(), { once: true }); // once it is shown
+  location.hash = "#keys";
 }
 
 function onUse(event) {
@@ -60,7 +61,10 @@ async function loadKeys() {
 
 function show() {
   byId("key-list").replaceChildren(...keys.map(row));
-  if (keys.length === 0) byId("key-list").append(make("li", { className: "muted", textContent: t("no_keys") }));
+  if (keys.length === 0) {
+    byId("key-list").append(make("li", { className: "muted", textContent: t("no_keys") }));
+    byId("new-key-scopes").value = "speech,voices,admin"; // the first one: without it nobody could make others
+  }
 }
 
 function row(key) {
@@ -87,7 +91,7 @@ async function revoke(key) {
 
 async function onMake(event) {
   event.preventDefault();
-  clearProblems("new-key-name", "new-key", "keys");
+  clearProblems("new-key", "keys");
   const name = byId("new-key-name").value.trim();
   if (!name) return showProblem("new-key", t("key_name_needed"));
   const days = Number(byId("new-key-days").value);
@@ -95,6 +99,7 @@ async function onMake(event) {
   if (days) fields.expires_in_s = days * DAY_S;
   try {
     const made = await ask(ROUTE, { json: fields });
+    if (keys.length === 0) adopt(made.key);
     byId("make-key").reset();
     byId("new-key-text").textContent = made.key;
     byId("copy-key").textContent = t("copy");
@@ -104,6 +109,13 @@ async function onMake(event) {
   } catch (error) {
     tell("new-key", error);
   }
+}
+
+/** Send the first key of a service, which from now on answers to nobody without one. */
+function adopt(key) {
+  useKey(key, false);
+  byId("key").value = key;
+  changed("key_used");
 }
 
 async function onCopy() {

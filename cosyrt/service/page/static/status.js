@@ -21,9 +21,14 @@ async function look() {
   show();
 }
 
+function planWords(plan) {
+  const backends = new Set(Object.values(plan));
+  return backends.size ? [...backends].join(", ") : t("plain");
+}
+
 function show() {
   byId("device").textContent = last?.device ?? "–";
-  byId("plan").textContent = last?.plan === undefined ? "–" : last.plan || t("plain");
+  byId("plan").textContent = last?.plan ? planWords(last.plan) : "–";
   byId("queue").textContent = last?.queued ?? "–";
   byId("about").textContent = last ? [last.model, last.ready ? "" : t("not_ready")].filter(Boolean).join(" · ") : t("unreachable");
 }

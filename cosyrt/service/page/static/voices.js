@@ -138,9 +138,10 @@ function fail(place, words) {
 }
 
 async function makeVoice(name) {
+  const language = byId("consent-language").value;
   const agreed = await ask("/v1/audio/voice_consents", {
     method: "POST",
-    body: form({ name, language: byId("consent-language").value }, "recording", consent),
+    body: form({ name, language, statement: SENTENCES[language] }, "recording", consent),
   });
   const fields = { name, consent: agreed.id, ref_text: byId("transcript").value.trim() };
   return ask("/v1/audio/voices", { method: "POST", body: form(fields, "audio_sample", reference) });
