@@ -131,8 +131,12 @@ def check_target(path: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for one program at a time, where the system can; nothing is left behind in it."""
+def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a folder for one program at a time, where the system can; nothing is left behind in it.
+
+    Raises:
+        BlockingIOError: another program holds it, and this one is not to wait.
+    """
     try:
         import fcntl
 
@@ -141,8 +145,11 @@ def locked(folder: Path) -> Iterator[None]:
         yield
         return
     try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(number, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:  # else a file system without locks
+            if isinstance(error, BlockingIOError):
+                raise
         yield
     finally:
         os.close(number)

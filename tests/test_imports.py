@@ -54,6 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "voice": GROUND | {"audio", "mel", "checkpoint", "text"},
     "engine": SPEECH,
     "accel": SPEECH | {"engine"},
+    "batch": SPEECH | {"engine", "accel", "formats"},
     "service": SPEECH | {"engine", "accel"},
     "lab": SPEECH | {"engine", "accel"},
 }

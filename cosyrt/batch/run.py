@@ -1,0 +1,305 @@
+"""A list of texts → a folder of recordings, for throughput: many rows at once, long texts first.
+
+    items → requests → [scheduler, many at once] → encoded → ledger → results as they are finished
+
+What was finished by an earlier run is left as it is, as long as text, voice, style, numbers, format and model
+are the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from math import inf
+from pathlib import Path
+from threading import Event, Lock
+from typing import Any, Literal, Protocol
+
+from cosyrt.accel.fingerprint import fingerprint
+from cosyrt.audio import Audio
+from cosyrt.batch.ledger import Ledger, opened
+from cosyrt.batch.manifest import Item
+from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.request import Request, SpeakingStyle
+from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
+from cosyrt.errors import AudioError, Busy, Cancelled, CosyrtError, reason_of
+from cosyrt.formats import format_named
+from cosyrt.labels import Label
+from cosyrt.text.lexicon import NO_LEXICON, Lexicon
+from cosyrt.text.pauses import NO_PAUSES, Pauses
+from cosyrt.voice.voice import Voice
+
+SORTED_TOGETHER = 1_000  # items that are brought in order of length, where the list has no known end
+STREAMS = 8
+
+Status = Literal["made", "kept", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchConfig:
+    """How a list is spoken where its lines say nothing of it, and how recordings are written."""
+
+    voice: str | Voice | None = None  # None: the model's voice for the language of each text
+    style: SpeakingStyle = SpeakingStyle()
+    speed: float = 1.0
+    seed: int = 0
+    as_written: bool = False
+    lexicon: Lexicon = NO_LEXICON
+    pauses: Pauses = NO_PAUSES
+    format: str = "wav"
+    sample_rate: int | None = None  # None: the model's
+    label: Label | None = None
+    streams: int = STREAMS  # texts that are spoken at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult:
+    """What became of one item."""
+
+    item: Item
+    status: Status
+    seconds: float = 0.0  # of audio
+    reason: str = ""  # why it failed
+
+    @property
+    def as_failure(self) -> dict[str, Any]:
+        """The line about a text that could not be spoken."""
+        return {"id": self.item.id, "where": self.item.where, "reason": self.reason, "text": self.item.text}
+
+
+class Submits(Protocol):
+    """Speaks a request among others, as the scheduler does."""
+
+    def submit(self, request: Request) -> Iterable[Audio]:
+        """Begin a request; iterating gives its audio, or raises its error."""
+
+    def close(self) -> None:
+        """Stop all that was begun."""
+
+
+def batch(
+    pipeline: Pipeline, items: Iterable[Item], folder: str | Path, config: BatchConfig = BatchConfig()
+) -> Generator[BatchResult, None, None]:
+    """Speak a list of texts into a folder; each result comes when it is finished, in any order.
+
+    Closing the generator, or an error, stops the work and keeps what was finished. A text that cannot be
+    spoken is a result, and stops nothing.
+
+    Raises:
+        UsageError: the folder cannot be written, or another program is at work on it.
+        AudioError: the disk is full, or the format is unknown.
+    """
+    streams = max(1, config.streams)
+    limits = SchedulerConfig(max_active=streams, max_queue=streams, queued_audio_s=inf)
+    preparing = Preparing(pipeline, config)
+    yield from speak_all(preparing, Scheduler(pipeline, limits), items, Path(folder), at_once=2 * streams)
+
+
+class Prepared(Protocol):
+    """One request of a batch that was found good."""
+
+    digest: str
+    request: Request
+
+    def entry(self, item: Item, audio: Audio, data: bytes) -> dict[str, Any]:
+        """The line of the manifest about its recording."""
+
+    def encoded(self, audio: Audio) -> bytes:
+        """The recording as a file."""
+
+
+def speak_all(
+    prepare: Callable[[Item], Prepared],
+    speaker: Submits,
+    items: Iterable[Item],
+    folder: Path,
+    *,
+    at_once: int,
+) -> Generator[BatchResult, None, None]:
+    """Speak items through a speaker, as many at once as it may hold; it is closed at the end."""
+    with opened(folder) as ledger:
+        run = _Run(prepare, speaker, ledger)
+        pool, running = ThreadPoolExecutor(at_once, "cosyrt-batch"), set[Future[BatchResult]]()
+        try:
+            for item in longest_first(items):
+                running.add(pool.submit(run.result, item))
+                if len(running) >= at_once:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    yield from _results(done)
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from _results(done)
+        except OSError as error:
+            raise _stopped(folder, error) from error
+        finally:
+            run.stopped.set()
+            speaker.close()
+            pool.shutdown(cancel_futures=True)
+
+
+def longest_first(items: Iterable[Item]) -> Iterator[Item]:
+    """Bring items in order of length, so that those which are spoken together end together."""
+    coming = iter(items)
+    while together := list(islice(coming, SORTED_TOGETHER)):
+        yield from sorted(together, key=lambda item: -len(item.text))
+
+
+def _results(done: Iterable[Future[BatchResult]]) -> Iterator[BatchResult]:
+    for future in done:
+        yield future.result()
+
+
+def _stopped(folder: Path, error: OSError) -> AudioError:
+    """The one line about a disk that takes no more."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return AudioError(
+            f"no space is left for {folder}; make room and run the same command again: "
+            "what is finished is kept"
+        )
+    return AudioError(f"cannot write into {folder}: {error.strerror or error}")
+
+
+class _Run:
+    """One run over a list."""
+
+    def __init__(self, prepare: Callable[[Item], Prepared], speaker: Submits, ledger: Ledger) -> None:
+        self.prepare, self.speaker, self.ledger = prepare, speaker, ledger
+        self.writing = Lock()  # one recording is finished at a time
+        self.stopped = Event()
+
+    def result(self, item: Item) -> BatchResult:
+        """Speak one item, unless that was done before.
+
+        Raises:
+            OSError: its recording cannot be written.
+        """
+        try:
+            return self._spoken(item)
+        except (Busy, Cancelled):  # the run was stopped: the item has not failed
+            raise
+        except CosyrtError as error:
+            result = BatchResult(item=item, status="failed", reason=reason_of(error))
+        with self.writing:
+            self.ledger.fail(result.as_failure)
+        return result
+
+    def _spoken(self, item: Item) -> BatchResult:
+        prepared = self.prepare(item)
+        if self.ledger.has(item.id, prepared.digest):
+            seconds = float(self.ledger.entries[item.id].get("seconds", 0.0))
+            return BatchResult(item=item, status="kept", seconds=seconds)
+        audio = Audio.join(self._submitted(prepared.request))
+        data = prepared.encoded(audio)
+        with self.writing:
+            self.ledger.finish(prepared.entry(item, audio, data), data)
+        return BatchResult(item=item, status="made", seconds=audio.seconds)
+
+    def _submitted(self, request: Request) -> Iterable[Audio]:
+        """Begin a request as soon as the speaker takes it: memory may be short for a while.
+
+        Raises:
+            Busy: it takes none any more.
+        """
+        while True:
+            try:
+                return self.speaker.submit(request)
+            except Busy as busy:
+                if self.stopped.wait(busy.retry_after_s):
+                    raise
+
+
+class Preparing:
+    """Makes the requests of a list for one model; each voice is looked up once."""
+
+    def __init__(self, pipeline: Pipeline, config: BatchConfig) -> None:
+        format_named(config.format)
+        self.pipeline, self.config = pipeline, config
+        self.model = fingerprint(pipeline.model.folder)
+        self._voices: dict[str, Voice] = {}
+
+    def __call__(self, item: Item) -> _Prepared:
+        """Make the request of an item.
+
+        Raises:
+            CosyrtError: it cannot be spoken.
+        """
+        if item.wrong:
+            raise _WrongItem(item.wrong)
+        config = self.config
+        style = config.style if item.style is None else SpeakingStyle(instruction=item.style)
+        request = Request(
+            text=item.text,
+            voice=self._voice(item),
+            style=style,
+            speed=config.speed if item.speed is None else item.speed,
+            seed=config.seed if item.seed is None else item.seed,
+            as_written=config.as_written,
+            lexicon=config.lexicon,
+            pauses=config.pauses,
+        )
+        return _Prepared(request, config, self.model)
+
+    def _voice(self, item: Item) -> Voice:
+        named = self.config.voice if item.voice is None else item.voice
+        if isinstance(named, Voice):
+            return named
+        name = named or self.pipeline.default_voice(item.text)
+        if name not in self._voices:
+            self._voices[name] = self.pipeline.voice(name)
+        return self._voices[name]
+
+
+class _WrongItem(CosyrtError):
+    """A line of a list that says nothing which could be spoken."""
+
+
+class _Prepared:
+    """A request, what identifies it, and what is written about it."""
+
+    def __init__(self, request: Request, config: BatchConfig, model: str) -> None:
+        self.request, self.config, self.model = request, config, model
+        assert isinstance(request.voice, Voice)
+        self.voice = request.voice
+        facts = (
+            request.text,
+            self.voice.digest,
+            request.style.instruction,
+            request.style.cross_lingual,
+            request.speed,
+            request.seed,
+            request.as_written,
+            repr(request.lexicon),
+            repr(request.pauses),
+            config.format,
+            config.sample_rate,
+            config.label is not None,
+            model,
+        )
+        self.digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def encoded(self, audio: Audio) -> bytes:
+        """The recording as a file."""
+        rate = self.config.sample_rate
+        audio = audio if rate is None else audio.resample(rate)
+        return audio.to_bytes(self.config.format, label=self.config.label)
+
+    def entry(self, item: Item, audio: Audio, data: bytes) -> dict[str, Any]:
+        """The line of the manifest about its recording."""
+        return {
+            **item.more,
+            "id": item.id,
+            "path": f"{item.id}.{self.config.format}",
+            "text": item.text,
+            "voice": self.voice.name,
+            "seconds": round(audio.seconds, 3),
+            "seed": self.request.seed,
+            "speed": self.request.speed,
+            "digest": self.digest,
+            "model": self.model,
+            "bytes": len(data),
+        }
