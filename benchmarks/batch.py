@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 import cosyrt
-from benchmarks.health import TEXTS
+from benchmarks.chain import SENTENCES
 from cosyrt.batch.manifest import Item
 from cosyrt.batch.run import BatchConfig, batch
 from cosyrt.engine.pipeline import Pipeline
@@ -68,7 +68,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     tts = cosyrt.load(options.model)
-    texts = [TEXTS[number % len(TEXTS)] for number in range(options.sentences)]
+    lines = [line for path in SENTENCES.values() for line in path.read_text(encoding="utf-8").splitlines()]
+    texts = [lines[number * len(lines) // options.sentences] for number in range(options.sentences)]
     items = [Item(id=f"{number:06d}", text=text) for number, text in enumerate(texts)]
     runs = {"loop": by_loop(tts), "batch": by_batch(tts, options.streams), "loop again": by_loop(tts)}
     for run in runs.values():
