@@ -28,7 +28,7 @@ def bearer(key: str) -> dict[str, str]:
 
 
 def test_the_first_key_closes_the_service(fresh: Served) -> None:
-    """It can be made without one; from then on only its owner may, and it is shown once."""
+    """The first key can be made without one; from then on only its owner may, and it is shown once."""
     made = make(fresh, scopes=["admin"]).json
     assert made["key"].startswith("cv_") and made["scopes"] == ["admin"] and made["state"] == "active"
     assert make(fresh).status == 401
@@ -64,7 +64,7 @@ def test_a_revoked_key_is_no_key(fresh: Served) -> None:
 
 
 def test_a_key_that_ends(fresh: Served) -> None:
-    """It has its end among its facts."""
+    """The end of a key stands among its facts."""
     made = make(fresh, scopes=["admin"], expires_in_s=60).json
     assert 50 <= made["expires_at"] - made["created_at"] <= 61
 

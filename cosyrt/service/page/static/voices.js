@@ -61,7 +61,7 @@ function showChoices() {
 }
 
 function kindWords(kind) {
-  return t({ model: "of_model", registered: "registered", shared: "shared" }[kind] ?? "own");
+  return t({ model: "of_model", shared: "shared" }[kind] ?? "own");
 }
 
 function row(voice) {
@@ -72,12 +72,8 @@ function row(voice) {
     make("div", {}, make("strong", { textContent: voice.name }), " ", make("small", { textContent: facts })),
     button(t("hear"), () => hearSample(voice), "quiet"),
   );
-  if (isOwn(voice)) item.append(button(t("delete"), () => remove(voice), "quiet danger"));
+  if (voice.kind === "own") item.append(button(t("delete"), () => remove(voice), "quiet danger"));
   return item;
-}
-
-function isOwn(voice) {
-  return !["model", "registered", "shared"].includes(voice.kind);
 }
 
 function hearSample(voice) {
