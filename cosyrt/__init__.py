@@ -41,7 +41,7 @@ from cosyrt.errors import (
     VoiceNotFound,
     WeightsError,
 )
-from cosyrt.startup import wait_asleep
+from cosyrt.startup import prepare_torch
 
 __version__ = "0.1.0"
 
@@ -94,7 +94,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'cosyrt' has no attribute {name!r}")
-    wait_asleep()
+    prepare_torch()
     return getattr(import_module(_HOMES[name]), name)
 
 

@@ -21,12 +21,20 @@ CosyrtError
 
 from __future__ import annotations
 
+import re
+
 INTERRUPTED = 130  # exit code: 128 + SIGINT, as a shell reports it
+_LONG_WORD = re.compile(r"(\S{100})\S{101,}(\S{100})")
 
 
 def one_line(error: object, longest: int | None = None) -> str:
     """The message of a foreign error in one line, cut to at most `longest` characters."""
     return " ".join(str(error).split())[:longest]
+
+
+def shortened(message: str) -> str:
+    """A message in which very long words, such as a path of thousands of letters, have lost their middle."""
+    return _LONG_WORD.sub(r"\1…\2", message)
 
 
 def reason_of(error: BaseException) -> str:
@@ -43,6 +51,9 @@ class CosyrtError(Exception):
     """Base of every error that is not a bug of ours."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return shortened(super().__str__())
 
 
 class UsageError(CosyrtError):

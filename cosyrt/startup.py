@@ -1,4 +1,4 @@
-"""Settings of a process that come before heavy imports: how threads wait, and that nothing is reported."""
+"""What comes before heavy imports: settings of threads, kernels and reports, and what they run in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from cosyrt.errors import UsageError
+
 VARIABLE = "OMP_WAIT_POLICY"
+LEAST_ADDRESS_BYTES = 900_000_000  # to load torch and speak: with less, libraries end the process themselves
+KERNELS_VARIABLE, KEPT_KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", 256
 
 
 def wait_asleep() -> None:
@@ -19,6 +23,44 @@ def wait_asleep() -> None:
     imported: this must come before.
     """
     os.environ.setdefault(VARIABLE, "PASSIVE")
+
+
+def keep_few_kernels() -> None:
+    """Let oneDNN keep fewer of the kernels that it compiles, unless the user has decided otherwise.
+
+    It compiles some for every length of audio, and by default keeps 1024, most of them for lengths that never
+    come again. It reads this setting at its first kernel.
+    """
+    os.environ.setdefault(KERNELS_VARIABLE, str(KEPT_KERNELS))
+
+
+def prepare_torch() -> None:
+    """Set what torch and its libraries read once, before torch is imported.
+
+    Raises:
+        UsageError: surroundings in which it would end the process.
+    """
+    check_surroundings()
+    wait_asleep()
+    keep_few_kernels()
+
+
+def check_surroundings() -> None:
+    """Refuse surroundings in which libraries would end the process without a word of ours.
+
+    Raises:
+        UsageError: the working folder was deleted, or the process may have too little address space.
+    """
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UsageError("the working folder is gone; change to one that is there") from error
+    limit = _address_limit()
+    if limit is not None and limit < LEAST_ADDRESS_BYTES:
+        raise UsageError(
+            f"this process may use only {limit // 1_000_000} MB of memory, speech needs "
+            f"{LEAST_ADDRESS_BYTES // 1_000_000}; raise `ulimit -v`"
+        )
 
 
 def keep_quiet() -> None:
@@ -44,3 +86,13 @@ def runtime(name: str) -> Any:
     if name == "onnxruntime":
         module.disable_telemetry_events()  # of builds for Windows, which do not read the environment
     return module
+
+
+def _address_limit() -> int | None:
+    """Bytes of address space that this process may have, or None where that is not limited."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if soft == resource.RLIM_INFINITY else soft

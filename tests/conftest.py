@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cosyrt.startup import keep_quiet, wait_asleep
+from cosyrt.startup import keep_quiet, prepare_torch
 
 if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Pipeline
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 keep_quiet()  # a test may import what reports home
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads take longer to share a tiny model than to run it
-wait_asleep()  # a test machine may have other work; whatever imports torch first, it comes before
+prepare_torch()  # a test machine may have other work; whatever imports torch first, it comes before
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,6 +39,14 @@ def no_plans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COSYRT_PLANS", str(tmp_path_factory.mktemp("plans")))
         yield
+
+
+@pytest.fixture(scope="session")
+def builtin() -> Pipeline:
+    """The built-in voice, loaded on the CPU."""
+    import cosyrt
+
+    return cosyrt.load(device="cpu", plan=False)
 
 
 @pytest.fixture(scope="session")

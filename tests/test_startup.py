@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cosyrt.startup import VARIABLE
+import cosyrt.startup as startup
+from cosyrt.errors import UsageError
+from cosyrt.startup import KEPT_KERNELS, KERNELS_VARIABLE, VARIABLE, check_surroundings
 
 # Each imports all that the package does of the runtime, and uses it.
 USES = {
@@ -60,3 +62,38 @@ def test_nothing_is_left_in_the_home_folder(name: str, tmp_path: Path, tiny_fold
 
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, str(KEPT_KERNELS)), ("7", "7")])
+def test_few_kernels_are_kept(given: str | None, kept: str) -> None:
+    """What oneDNN reads at its first kernel is set before torch is there; a user's own number stays."""
+    env = {key: value for key, value in os.environ.items() if key != KERNELS_VARIABLE}
+    code = f"import cosyrt, os; cosyrt.Pipeline; print(os.environ[{KERNELS_VARIABLE!r}])"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=env | ({KERNELS_VARIABLE: given} if given else {}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.strip() == kept
+
+
+def test_too_little_address_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit under which torch cannot be loaded is told before."""
+    monkeypatch.setattr(startup, "_address_limit", lambda: 300_000_000)
+    with pytest.raises(UsageError, match="only 300 MB"):
+        check_surroundings()
+    monkeypatch.setattr(startup, "_address_limit", lambda: None)
+    check_surroundings()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps a folder that is in use")
+@pytest.mark.parametrize("before", ["pass", "cosyrt.load"])
+def test_a_program_whose_working_folder_is_gone(before: str, tmp_path: Path) -> None:
+    """`cosyrt.load` refuses in one line; Intel's library would end the process."""
+    (tmp_path / "gone").mkdir()
+    code = f"import cosyrt, os; {before}; os.chdir('gone'); os.rmdir('../gone'); cosyrt.load()"
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "cosyrt.errors.UsageError: the working folder is gone" in run.stderr.splitlines()[-1]

@@ -28,10 +28,10 @@ from cosyrt.cli.output import drop_output
 from cosyrt.cli.say import say
 from cosyrt.cli.serve import serve
 from cosyrt.cli.tune import tune
-from cosyrt.cli.unforeseen import check_surroundings, in_words, print_anything
+from cosyrt.cli.unforeseen import in_words, print_anything
 from cosyrt.cli.voices import voices
 from cosyrt.errors import INTERRUPTED, CosyrtError
-from cosyrt.startup import wait_asleep
+from cosyrt.startup import prepare_torch
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
@@ -86,8 +86,7 @@ def main() -> None:
     cosyrt say                               hear a greeting
     cosyrt say "It speaks." -o speech.mp3    write a file
     """
-    check_surroundings()
-    wait_asleep()
+    prepare_torch()
     logging.basicConfig(format="cosyrt: %(message)s")
 
 

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-from cosyrt.errors import UsageError, kind_and_reason
+from cosyrt.errors import kind_and_reason, shortened
 
 # Of a disk that is full or failing, wherever it was met: nothing that could be checked before.
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
@@ -21,7 +21,6 @@ NO_MEMORY = (
     "not enough memory",
 )
 NO_THREAD = ("can't start new thread", "Resource temporarily unavailable")
-LEAST_ADDRESS_BYTES = 900_000_000  # to load torch and speak: with less, libraries end the process themselves
 
 
 def in_words(error: BaseException) -> str:
@@ -39,7 +38,7 @@ def in_words(error: BaseException) -> str:
 
 def _of_file(error: OSError) -> str:
     """What a file or the disk is guilty of; empty where they are not."""
-    name = "" if error.filename is None else os.fsdecode(error.filename)
+    name = "" if error.filename is None else shortened(os.fsdecode(error.filename))
     if error.errno in DISK:
         return f"cannot write {name or 'the output'}: {error.strerror}; make room, or write elsewhere"
     if error.errno in TOO_MANY:
@@ -47,36 +46,8 @@ def _of_file(error: OSError) -> str:
     return f"cannot use {name}: {error.strerror}; check it" if name and error.errno in UNUSABLE else ""
 
 
-def check_surroundings() -> None:
-    """Refuse surroundings in which libraries would end the process without a word of ours.
-
-    Raises:
-        UsageError: the working folder was deleted, or the process may have too little address space.
-    """
-    try:
-        os.getcwd()
-    except OSError as error:
-        raise UsageError("the working folder is gone; change to one that is there") from error
-    limit = _address_limit()
-    if limit is not None and limit < LEAST_ADDRESS_BYTES:
-        raise UsageError(
-            f"this process may use only {limit // 1_000_000} MB of memory, speech needs "
-            f"{LEAST_ADDRESS_BYTES // 1_000_000}; raise `ulimit -v`"
-        )
-
-
 def print_anything() -> None:
     """Let names that are no UTF-8, or have letters that a terminal has not, be printed with escapes."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and getattr(stream, "errors", "") == "strict":
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-
-
-def _address_limit() -> int | None:
-    """Bytes of address space that this process may have, or None where that is not limited."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return None if soft == resource.RLIM_INFINITY else soft

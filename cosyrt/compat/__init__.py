@@ -6,9 +6,9 @@ Read `cosyvoice.py` first. The page docs/from_upstream.md has every call and fla
 
 from __future__ import annotations
 
-from cosyrt.startup import wait_asleep
+from cosyrt.startup import prepare_torch
 
-wait_asleep()  # before torch is imported
+prepare_torch()  # before torch is imported
 
 from cosyrt.compat.cosyvoice import AutoModel, CosyVoice, CosyVoice2, CosyVoice3  # noqa: E402
 from cosyrt.compat.realtime import CosyvoiceRealTimeTTS  # noqa: E402

@@ -23,6 +23,7 @@ from cosyrt.engine.stretch import Stretch
 from cosyrt.engine.token_stream import END, TokenStream
 from cosyrt.engine.vocoder_stream import VocoderStream
 from cosyrt.errors import SpeechError
+from cosyrt.machine.memory import freed_memory
 from cosyrt.models.solver import SolverState
 from cosyrt.text.split import Piece
 
@@ -110,6 +111,7 @@ class AudioStream:
                 yield from self._piece(self._take, self._give)
             else:
                 yield from self._text_piece(self.begun.popleft())
+            freed_memory().give_back()
         for piece in self.begun or ():  # silence at the end of the text
             self._give(self._silence(piece.silence_s))
 

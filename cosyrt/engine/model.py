@@ -16,6 +16,7 @@ from cosyrt.engine.family import ModelSettings
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.errors import ModelNotFound, UsageError, one_line
 from cosyrt.families import FAMILIES
+from cosyrt.startup import check_surroundings
 
 BUILTIN = Path(__file__).parent.parent / "builtin"
 Builder = Callable[[ModelFolder], tuple[ModelSettings, Networks]]
@@ -38,8 +39,9 @@ class Model:
 
         Raises:
             ModelError: the folder, its description or its weights cannot be used.
-            UsageError: no such device, or a folder that is no path.
+            UsageError: no such device, a folder that is no path, or surroundings that no library survives.
         """
+        check_surroundings()
         torch_device = device_of(device)
         opened = ModelFolder.open(BUILTIN if folder is None else _readable(folder))
         settings, networks = build(opened)

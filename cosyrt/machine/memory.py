@@ -1,14 +1,21 @@
-"""Memory: what this machine has, what is free, and how much of it the caches of streams may take."""
+"""Memory: what this machine has, what is free, what the caches of streams may take, and giving it back."""
 
 from __future__ import annotations
 
+import ctypes
+import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 import torch
 
+from cosyrt.units import MIB
+
 CACHE_SHARE = 0.25  # of what is free once a model is loaded
+KEPT_FREE_BYTES = 32 * MIB  # that freed memory may add to the process before it is given back
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 
@@ -43,6 +50,50 @@ def cache_bytes(device: torch.device) -> int:
     """Bytes that the caches of all streams may take on a device, and once more the prompts of all voices."""
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else ram().available
     return int(CACHE_SHARE * free)
+
+
+class FreedMemory:
+    """Gives memory that was freed back to the system, once the process has grown by more than a little.
+
+    Tensors of ever new lengths leave holes between them, which glibc keeps: a process that speaks many texts
+    would grow with each. Elsewhere than on Linux with glibc nothing is done.
+    """
+
+    def __init__(
+        self,
+        resident: Callable[[], int],  # bytes that the process holds
+        trim: Callable[[], object] | None,
+    ) -> None:
+        self._resident, self._trim, self._least = resident, trim, 0
+
+    def give_back(self) -> None:
+        """Do so if it is worth it; cheap if not."""
+        if self._trim is None:
+            return
+        held = self._resident()
+        if held > self._least + KEPT_FREE_BYTES:
+            self._trim()
+            self._least = self._resident()
+        else:
+            self._least = min(self._least, held)
+
+
+@cache
+def freed_memory() -> FreedMemory:
+    """What this process has freed; there is one allocator, so there is one of these."""
+    return FreedMemory(_resident_bytes, _malloc_trim())
+
+
+def _malloc_trim() -> Callable[[], object] | None:
+    """glibc's function that gives back what is free, or None where the C library has none."""
+    if not sys.platform.startswith("linux"):
+        return None
+    found = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return None if found is None else lambda: found(0)
+
+
+def _resident_bytes() -> int:
+    return int(psutil.Process().memory_info().rss)
 
 
 def ram() -> Ram:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import unicodedata
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,8 +52,8 @@ class VoiceLibrary:
         """The registered names, sorted. Files whose name could not be registered are passed over."""
         with _writing(self.folder):
             paths = list(self.folder.iterdir()) if self.folder.is_dir() else []
-        found = {nfc(path.stem) for path in paths if path.suffix == SUFFIX}
-        return sorted(name for name in found if is_name(name) and self.path(name).exists())
+            found = {nfc(path.stem) for path in paths if path.suffix == SUFFIX}
+            return sorted(name for name in found if is_name(name) and self.path(name).exists())
 
     def path(self, name: str) -> Path:
         """The path of a voice's file, whether it is there or not.
@@ -66,21 +67,20 @@ class VoiceLibrary:
         """The voice of that name, or None. As long as its file does not change it is the same object.
 
         Raises:
-            VoiceError: its file is damaged.
+            VoiceError: its file is damaged, or the folder cannot be searched.
         """
         name = nfc(name)
         path = self.path(name) if is_name(name) else None
-        if path is None or not path.is_file():
+        status = None if path is None else _status(path)
+        if path is None or status is None:
             self._known.pop(name, None)
             return None
+        stamp = status.st_ino, status.st_size, status.st_mtime_ns
         try:
-            with _writing(path):
-                status = path.stat()
-            stamp = status.st_ino, status.st_size, status.st_mtime_ns
             if name not in self._known or self._known[name][0] != stamp:
                 self._known[name] = stamp, replace(Voice.load(path), name=name)
         except VoiceError:
-            if path.exists():
+            if _status(path) is not None:
                 raise
             return None  # it was renamed or removed meanwhile
         return self._known[name][1]
@@ -182,11 +182,10 @@ class VoiceLibrary:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep other programs from changing the folder; a program that is killed lets go of it."""
-        folder = self.folder
-        if not folder.is_dir():
-            yield
-            return
-        with locked(folder):
+        with ExitStack() as stack:
+            with _writing(self.folder):
+                if self.folder.is_dir():
+                    stack.enter_context(locked(self.folder))
             yield
 
     def _existing(self, name: str) -> Voice:
@@ -245,6 +244,20 @@ def default_folder() -> Path:
         return Path(given).expanduser() if given else data_folder() / "voices"
     except RuntimeError as error:
         raise VoiceError(f"this user has no home folder; set {FOLDER_VARIABLE} to a folder") from error
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """What the system says of a file, or None where there is none.
+
+    Raises:
+        VoiceError: its folder cannot be searched.
+    """
+    with _writing(path):
+        try:
+            status = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return status if stat.S_ISREG(status.st_mode) else None
 
 
 @contextmanager

@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 
-from cosyrt.cli import unforeseen
-from cosyrt.cli.unforeseen import check_surroundings, in_words, print_anything
-from cosyrt.errors import UsageError
+from cosyrt.cli.unforeseen import in_words, print_anything
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="limits and devices of Unix")
 
@@ -88,16 +86,6 @@ def test_a_working_folder_that_is_gone(tmp_path: Path, arguments: list[str]) -> 
 
 
 @unix
-def test_too_little_address_space(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limit under which torch cannot be loaded is told before."""
-    monkeypatch.setattr(unforeseen, "_address_limit", lambda: 300_000_000)
-    with pytest.raises(UsageError, match="only 300 MB"):
-        check_surroundings()
-    monkeypatch.setattr(unforeseen, "_address_limit", lambda: None)
-    check_surroundings()
-
-
-@unix
 @pytest.mark.parametrize("name", [b"\xff", b"v\xc3", b"voix\xe9s"])
 def test_folders_whose_names_are_not_utf8(tmp_path: Path, name: bytes) -> None:
     """Voices are kept and listed there by a terminal of any kind; a model there is told to be renamed."""
@@ -119,6 +107,26 @@ def test_streams_print_anything(monkeypatch: pytest.MonkeyPatch) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
         assert raw.getvalue() == printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "code"),
+    [
+        (["voices", "list"], "COSYRT_VOICES", 6),
+        (["voices", "show", "ann"], "COSYRT_VOICES", 6),
+        (["say", "Hi.", "--voice", "ann"], "COSYRT_VOICES", 6),
+        (["say", "Hi.", "--model", "m" * 5_000], "X", 3),
+        (["say", "Hi.", "--ref", "/" + "r" * 5_000 + ".wav"], "X", 5),
+        (["say", "Hi.", "-o", "o" * 5_000 + ".wav"], "X", 5),
+        (["say", "Hi.", "--voice", "v" * 5_000], "X", 6),
+    ],
+)
+def test_very_long_names_are_shortened(
+    arguments: list[str], variable: str, code: int, tmp_path: Path
+) -> None:
+    """The line of an error can be read, whatever is named in it."""
+    result = run(*arguments, env={variable: "/" + "x" * 3_000 + "/y" * 500}, cwd=tmp_path)
+    assert len(one_line(result, code)) < 800
 
 
 @pytest.mark.parametrize("name", ["", " ", "\t"])

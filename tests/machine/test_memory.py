@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from cosyrt.machine import memory
+from cosyrt.units import MIB
 
 
 def test_there_is_memory() -> None:
@@ -56,3 +57,51 @@ def test_a_container_has_what_is_left_of_its_limit(
     assert memory.ram() == (1_000_000, 400_000)
     (tmp_path / used).write_text("1300001\n")
     assert memory.ram() == (1_000_000, 0)
+
+
+class Process:
+    """A process whose memory the test decides; it notes when it was trimmed."""
+
+    def __init__(self) -> None:
+        self.held, self.after_trim, self.trims = 0, 0, 0
+
+    def trim(self) -> None:
+        self.trims += 1
+        self.held = self.after_trim
+
+
+def test_freed_memory_is_given_back_beyond_a_threshold() -> None:
+    """Not for a little, each time for much, and what is in use is no reason to try again and again."""
+    process = Process()
+    freed = memory.FreedMemory(lambda: process.held, process.trim)
+    process.held = process.after_trim = 500 * MIB  # all of it in use
+    freed.give_back()
+    process.held = 530 * MIB
+    freed.give_back()
+    assert process.trims == 1
+    process.held = 540 * MIB
+    freed.give_back()
+    assert process.trims == 2 and process.held == 500 * MIB
+    process.held = process.after_trim = 100 * MIB  # a model was let go
+    freed.give_back()
+    process.held = 140 * MIB
+    freed.give_back()
+    assert process.trims == 3
+
+
+def test_a_system_without_such_an_allocator_is_left_alone() -> None:
+    """There nothing is measured or given back."""
+    memory.FreedMemory(lambda: pytest.fail("it was measured"), None).give_back()
+
+
+@pytest.mark.skipif(memory._malloc_trim() is None, reason="needs glibc")
+def test_this_process_gives_back_what_it_has_freed() -> None:
+    """Holes between blocks that are still used go back to the system, as the process's size shows."""
+    freed = memory.freed_memory()
+    freed.give_back()
+    blocks = [bytes([1]) * 100_000 for _ in range(2_000)]  # each below what glibc maps for itself
+    del blocks[:-1]  # the last one keeps the heap from shrinking
+    before = memory._resident_bytes()
+    freed.give_back()
+
+    assert memory._resident_bytes() < before - 100 * MIB

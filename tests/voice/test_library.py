@@ -5,9 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -298,3 +301,38 @@ def test_devices_in_disguise(name: str) -> None:
 def test_names_like_devices(name: str) -> None:
     """A name that only begins like a device is a name."""
     assert is_name(name)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Give up the rights of the administrator, who may search any folder."""
+    user = os.geteuid()
+    os.seteuid(65_534 if user == 0 else user)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such rights")
+@pytest.mark.parametrize("mode", [0o444, 0o000, 0o111])
+def test_a_folder_without_rights(mode: int) -> None:
+    """A library that may be read and not searched, or neither, is a VoiceError for every operation."""
+    with TemporaryDirectory() as parent:
+        os.chmod(parent, 0o755)
+        voices = VoiceLibrary(Path(parent) / "voices")
+        voices.add(voice())
+        os.chmod(voices.folder, mode)
+        operations: list[Callable[[], object]] = [
+            voices.names,
+            lambda: voices.rename("Ada", "Bob"),
+            lambda: voices.remove("Ada"),
+            lambda: voices.add(voice(), overwrite=True),
+        ]
+        if not mode & 0o111:
+            operations += [lambda: voices.find("Ada"), lambda: voices.named("Ada", {})]
+        with as_nobody():
+            for operation in operations:
+                with pytest.raises(VoiceError, match="Permission denied; check it, or set COSYRT_VOICES"):
+                    operation()
+        os.chmod(voices.folder, 0o755)
