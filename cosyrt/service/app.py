@@ -22,8 +22,11 @@ from cosyrt.service import (
     key_routes,
     lists,
     page,
+    realtime,
     speaker_routes,
     speech,
+    stream_socket,
+    tts,
     voice_routes,
 )
 from cosyrt.service.access import Gate
@@ -32,6 +35,19 @@ from cosyrt.service.refusals import answer_errors
 from cosyrt.service.request_log import RequestLog
 from cosyrt.service.state import Service
 
+ROUTERS = (
+    speech,
+    stream_socket,
+    realtime,
+    tts,
+    speaker_routes,
+    voice_routes,
+    consent_routes,
+    key_routes,
+    lists,
+    health,
+    page,
+)
 ABOUT = """Text to speech with OpenAI's API, and more. Send `Authorization: Bearer cv_…` where keys are on."""
 
 
@@ -42,7 +58,7 @@ def routes(service: Service) -> FastAPI:
     )
     app.state.service = service
     answer_errors(app)
-    for each in (speech, lists, health, page, voice_routes, consent_routes, speaker_routes, key_routes):
+    for each in ROUTERS:
         app.include_router(each.router)
     return app
 

@@ -102,10 +102,16 @@ class HttpConnection(_Deadlines, H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Start the clock with the first byte of a request, and stop it with the last."""
         super().data_received(data)
-        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self.transport.is_closing():
+        is_mine = self.transport.get_protocol() is self and not self.transport.is_closing()
+        if is_mine and self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
             self._wait()
         else:
             self._arrived()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Leave the connection to the protocol that takes over."""
+        self._arrived()
+        super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
         """Leave a connection between two requests to uvicorn's own clock."""

@@ -7,15 +7,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import replace
 
 from cosyrt.audio import Audio
 from cosyrt.engine.request import Request
 from cosyrt.engine.ticket import Ticket
+from cosyrt.errors import Busy
 from cosyrt.service.callers import Caller
 from cosyrt.service.errors import TooLate
 from cosyrt.service.figures import Figures
 from cosyrt.service.state import Service
+
+
+def admitted(service: Service, caller: Caller) -> AbstractContextManager[None]:
+    """Count a request of this caller for as long as the block runs.
+
+    Raises:
+        Busy: the service ends. TooManyRequests: the caller has used up what it may ask for now.
+    """
+    return service.admission.admitted(caller.key_id or caller.account_id, limited=bool(caller.key_id))
 
 
 async def speak(
@@ -27,19 +38,45 @@ async def speak(
         CosyrtError: the request is refused, cannot be spoken, or fails.
         TooLate: no audio came in time.
     """
+    with admitted(service, caller):
+        async with aclosing(_speak(service, caller, request, figures)) as audio:
+            async for part in audio:
+                yield part
+
+
+async def speak_patiently(
+    service: Service, caller: Caller, request: Request, figures: Figures
+) -> AsyncGenerator[Audio, None]:
+    """Audio of a further part of something that was admitted: where the machine is full, it waits its turn.
+
+    Raises:
+        CosyrtError: as `speak`; Busy only when the wait was long.
+    """
+    until = asyncio.get_running_loop().time() + service.settings.first_audio_s
+    while True:
+        try:
+            async with aclosing(_speak(service, caller, request, figures)) as audio:
+                async for part in audio:
+                    yield part
+            return
+        except Busy as busy:  # raised before the first audio, so that nothing is said twice
+            if asyncio.get_running_loop().time() + busy.retry_after_s > until:
+                raise
+            await asyncio.sleep(busy.retry_after_s)
+
+
+async def _speak(
+    service: Service, caller: Caller, request: Request, figures: Figures
+) -> AsyncGenerator[Audio, None]:
     settings = service.settings
     request = replace(request, deadline=settings.request_s)
-    who = caller.key_id or caller.account_id
-    with (
-        service.admission.admitted(who, limited=bool(caller.key_id)),
-        await _submitted(service, request, who) as ticket,
-    ):
+    with await _submitted(service, request, caller.key_id or caller.account_id) as ticket:
+        figures.pieces = ticket.pieces
         try:
             async with asyncio.timeout(settings.first_audio_s):
                 first = await anext(ticket, None)
         except TimeoutError:
             raise TooLate(f"no audio came within {settings.first_audio_s:g} s; come back later") from None
-        figures.pieces = ticket.pieces
         try:
             if first is not None:
                 figures.take(first)

@@ -14,6 +14,7 @@ from cosyrt.audio import Audio
 from cosyrt.engine.request import Request as SpeechRequest
 from cosyrt.engine.request import SpeakingStyle
 from cosyrt.service.access import caller_of
+from cosyrt.service.bodies import described, parsed
 from cosyrt.service.callers import Caller
 from cosyrt.service.captions import file_of
 from cosyrt.service.delivery import StreamedResponse
@@ -25,19 +26,16 @@ from cosyrt.service.references import recording_in, reference_voice
 from cosyrt.service.speaking import speak
 from cosyrt.service.state import Service, service_of
 from cosyrt.service.wire import CAPTION_TYPES, OPENAI_MODELS, SpeechBody
+from cosyrt.voice.voice import Voice
 
 router = APIRouter(tags=["speech"])
 
-_BODY = {
-    "required": True,
-    "content": {
-        kind: {"schema": SpeechBody.model_json_schema(ref_template="#/components/schemas/{model}")}
-        for kind in ("application/json", "multipart/form-data")
-    },
-}
 
-
-@router.post("/v1/audio/speech", openapi_extra={"requestBody": _BODY}, response_class=Response)
+@router.post(
+    "/v1/audio/speech",
+    openapi_extra=described(SpeechBody, "application/json", "multipart/form-data"),
+    response_class=Response,
+)
 async def create_speech(http: Request) -> Response:
     """Speak a text. The audio is sent while it is made; errors come before its first byte."""
     caller = caller_of(http.scope)
@@ -54,16 +52,23 @@ async def read_body(http: Request) -> tuple[SpeechBody, bytes | None]:
         ValidationError: a field that cannot be used.
     """
     if not http.headers.get("content-type", "").startswith("multipart/"):
-        body, recording = SpeechBody.model_validate_json(await http.body()), None
+        body, recording = await parsed(http, SpeechBody), None
     else:
         async with http.form(max_files=1, max_fields=32) as form:
             fields = {name: value for name, value in form.items() if isinstance(value, str)}
             file = form.get("ref_audio")
             recording = await file.read() if isinstance(file, UploadFile) else None
         body = SpeechBody.model_validate(fields)
-    if recording is None and body.ref_audio is not None:
-        recording = recording_in(body.ref_audio)
-    return body, recording
+    return body, recording_of(body) if recording is None else recording
+
+
+def recording_of(body: SpeechBody) -> bytes | None:
+    """The reference recording in the fields of a request.
+
+    Raises:
+        BadRequest: it is no data URI.
+    """
+    return None if body.ref_audio is None else recording_in(body.ref_audio)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,28 +137,46 @@ async def prepared(service: Service, caller: Caller, body: SpeechBody, recording
     check_model(service, body.model)
     check_text(service, body.input)
     service.admission.refuse_when_draining()
-    if recording is not None:
-        voice = await reference_voice(service, recording, body.ref_text)
-    else:
-        voice = await service.catalogue.voice(caller, body.voice_name, body.input, body.language)
-    follows = service.follows_instructions
-    request = SpeechRequest(
-        text=body.input,
-        voice=voice,
-        style=SpeakingStyle(instruction=body.instructions if follows else None),
-        speed=body.speed,
-        seed=body.seed,
-        streamed=body.stream and body.response_format not in CAPTION_TYPES,
-    )
+    voice = await voice_of(service, caller, body, body.input, recording)
     return Job(
         service=service,
         caller=caller,
         body=body,
-        request=request,
+        request=request_of(service, body, body.input, voice),
         output=output_of(service, body),
         figures=Figures(),
-        ignored=("instructions",) if body.instructions and not follows else (),
+        ignored=ignored_of(service, body),
     )
+
+
+async def voice_of(
+    service: Service, caller: Caller, body: SpeechBody, text: str, recording: bytes | None = None
+) -> Voice:
+    """The voice of a request: that of a recording, the one that it names, or one that fits its text.
+
+    Raises:
+        CosyrtError: the voice or the recording cannot be used.
+    """
+    if recording is not None:
+        return await reference_voice(service, recording, body.ref_text)
+    return await service.catalogue.voice(caller, body.voice_name, text, body.language)
+
+
+def request_of(service: Service, body: SpeechBody, text: str, voice: Voice) -> SpeechRequest:
+    """What the scheduler is asked for; instructions are left out where the model follows none."""
+    return SpeechRequest(
+        text=text,
+        voice=voice,
+        style=SpeakingStyle(instruction=body.instructions if service.follows_instructions else None),
+        speed=body.speed,
+        seed=body.seed,
+        streamed=body.stream and body.response_format not in CAPTION_TYPES,
+    )
+
+
+def ignored_of(service: Service, body: SpeechBody) -> tuple[str, ...]:
+    """The fields that were sent and that this model cannot follow."""
+    return ("instructions",) if body.instructions and not service.follows_instructions else ()
 
 
 def output_of(service: Service, body: SpeechBody) -> Output:

@@ -63,25 +63,30 @@ class SpeechBody(BaseModel):
     voice: Annotated[str, Field(max_length=MAX_NAME)] | VoiceId | None = None
     instructions: Annotated[
         Annotated[str, Field(max_length=MAX_INSTRUCTIONS)] | None, BeforeValidator(_no_instructions)
-    ] = Field(None, description="How to speak. A model that follows none ignores it, and a header says so.")
+    ] = Field(
+        default=None, description="How to speak. A model that follows none ignores it, and a header says so."
+    )
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm", "srt", "vtt", "json"] = Field(
-        "mp3", description="pcm is 24 kHz, 16 bits, mono, without a header. srt, vtt and json are captions."
+        default="mp3",
+        description="pcm is 24 kHz, 16 bits, mono, without a header. srt, vtt and json are captions.",
     )
     speed: Annotated[float, Field(ge=0.25, le=4.0)] = 1.0
     stream_format: Literal["audio", "sse"] = "audio"
-    stream: bool = Field(True, description="Send audio while it is made; else all of it at once.")
-    seed: Annotated[int, Field(ge=0, lt=2**64)] = Field(0, description="The same seed gives the same speech.")
+    stream: bool = Field(default=True, description="Send audio while it is made; else all of it at once.")
+    seed: Annotated[int, Field(ge=0, lt=2**64)] = Field(
+        default=0, description="The same seed gives the same speech."
+    )
     language: Annotated[str, Field(max_length=35)] | None = Field(
-        None, description="Chooses the voice where none is named: zh, en, ja, ko …"
+        default=None, description="Chooses the voice where none is named: zh, en, ja, ko …"
     )
     sample_rate: Annotated[int, Field(ge=8_000, le=48_000)] | None = Field(
-        None, description="Samples a second. pcm has 24000 where none is given."
+        default=None, description="Samples a second. pcm has 24000 where none is given."
     )
     ref_audio: str | None = Field(
-        None, description="Speak like this recording: a data URI (base64), or a file of a form."
+        default=None, description="Speak like this recording: a data URI (base64), or a file of a form."
     )
     ref_text: Annotated[str, Field(max_length=MAX_INSTRUCTIONS)] = Field(
-        "", description="What is said in the recording."
+        default="", description="What is said in the recording."
     )
 
     @property

@@ -58,7 +58,8 @@ class Served:
     def open(self, method: str, path: str, body: Any = None, **headers: str) -> Iterator[HTTPResponse]:
         """A response to be read in the block; at its end the connection is closed."""
         raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        kind = {} if body is None or isinstance(body, bytes) else {"Content-Type": "application/json"}
+        named = kind | {name.replace("_", "-"): value for name, value in headers.items()}
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)) as connection:
             connection.request(method, path, raw, named)
             with connection.getresponse() as response:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from http.client import HTTPConnection, IncompleteRead
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from cosyrt.service.server import listening
 from cosyrt.service.settings import Settings
 from tests.service.served import Served, serving, wait_until
 from tests.service.test_delivery import HEAD, LONG, asking
+from tests.service.test_stream_socket import connected, received, send
 
 REQUEST = {"input": "One two three four five six.", "response_format": "pcm"}
 
@@ -132,3 +134,13 @@ def test_an_address_that_is_none() -> None:
     """A host that this machine does not have is one line."""
     with pytest.raises(UsageError, match=r"cannot listen on 192\.0\.2\.1 port"):
         listening(Settings(host="192.0.2.1", port=0))
+
+
+def test_the_clock_of_a_request_stops_at_an_upgrade(tiny: Pipeline) -> None:
+    """A WebSocket lives longer than a request may take to arrive."""
+    with serving(tiny, receive_s=0.2) as served, connected(served) as client:
+        time.sleep(0.5)
+        send(client, "input.text", text="Hi.")
+        send(client, "input.done")
+
+        assert received(client, "session.done")[0][-1]["total_sentences"] == 1

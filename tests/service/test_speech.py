@@ -180,6 +180,13 @@ def test_a_body_that_is_no_request(served: Served, body: bytes) -> None:
     assert answer.error["type"] == "invalid_request_error"
 
 
+def test_json_that_is_called_a_form(served: Served) -> None:
+    """`curl -d` sends JSON with the header of a form; it is read as what it is."""
+    kind = {"Content_Type": "application/x-www-form-urlencoded"}
+
+    assert served.ask("POST", "/v1/audio/speech", b'{"input": "Hi."}', **kind).status == 200
+
+
 def test_other_models_can_be_refused(tiny: Pipeline) -> None:
     """With the setting off a model of another name is a 404 that says which one is here."""
     with serving(tiny, other_models=False, name="mine") as served:
