@@ -30,7 +30,7 @@ SPEECH = DATA | {"text", "voice", "models"}
 # `lab`, which only the command line sees.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "startup": set(),
+    "startup": {"errors"},
     "arguments": {"errors"},
     "units": {"errors"},
     "ranges": {"errors"},

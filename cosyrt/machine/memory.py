@@ -67,7 +67,7 @@ class FreedMemory:
         self._resident, self._trim, self._least = resident, trim, 0
 
     def give_back(self) -> None:
-        """Do so if it is worth it; cheap if not."""
+        """Give free memory back if the process has grown by it; otherwise this is cheap."""
         if self._trim is None:
             return
         held = self._resident()
