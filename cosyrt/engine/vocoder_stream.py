@@ -9,17 +9,17 @@ sample is given out only when no later frame can change it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from math import ceil
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cosyrt.engine.stages import Stages
+from cosyrt.engine.stages import Stages, Vocode
 from cosyrt.models.source import PITCH_LOOKAHEAD_FRAMES, Phase, phase_after
-from cosyrt.models.stream_cache import StreamCache
+from cosyrt.models.stream_cache import StackedCache, StreamCache
 from cosyrt.models.vocoder import VocoderConfig
 
 PITCH_REACH_FRAMES = 5  # five convolutions of width three
@@ -49,6 +49,59 @@ def _span(kernel: int, dilations: tuple[int, ...]) -> float:
     return (kernel - 1) / 2 * sum(dilation + 1 for dilation in dilations)
 
 
+class VocodeCall(NamedTuple):
+    """Arguments of the vocoder for the next samples of one stream."""
+
+    mel: Tensor  # [1, 80, M]
+    excitation: Tensor  # [1, 1, N]
+    lookahead: Tensor | None  # [1, 80, lookahead]
+    cache: StreamCache | None
+
+    def is_like(self, other: VocodeCall) -> bool:
+        """Whether both may be rows of one call: they have the same sizes, and both a past or none."""
+        return self._kind() == other._kind()
+
+    def _kind(self) -> tuple[object, ...]:
+        sizes = [None if each is None else each.shape for each in self[:3]]
+        return (*sizes, None if self.cache is None else self.cache.empty)
+
+
+# Yields calls of the vocoder and is sent their samples [1, N]; returns the samples that are final [N].
+Pushing = Generator[VocodeCall, Tensor, Tensor]
+
+
+def vocode_together(vocode: Vocode, calls: Sequence[VocodeCall]) -> list[Tensor]:  # [1, N] of each
+    """Call the vocoder for several streams, once for all that are alike.
+
+    Where that raises, all streams are as they were before, so that they may be tried again one by one.
+    """
+    undo = [call.cache.checkpoint() for call in calls if call.cache is not None]
+    found: dict[int, Tensor] = {}
+    try:
+        for number, call in enumerate(calls):
+            if number not in found:
+                alike = [at for at in range(number, len(calls)) if calls[at].is_like(call)]
+                samples = vocode(*(call if len(alike) == 1 else _stacked([calls[at] for at in alike])))
+                found.update(zip(alike, torch.split(samples, 1), strict=True))
+    except BaseException:
+        for bring_back in undo:
+            bring_back()
+        raise
+    return [found[number] for number in range(len(calls))]
+
+
+def _stacked(calls: Sequence[VocodeCall]) -> VocodeCall:
+    """One call of calls that are alike."""
+    lookaheads = [call.lookahead for call in calls if call.lookahead is not None]
+    caches = [call.cache for call in calls if call.cache is not None]
+    return VocodeCall(
+        torch.cat([call.mel for call in calls]),
+        torch.cat([call.excitation for call in calls]),
+        torch.cat(lookaheads) if lookaheads else None,
+        StackedCache(caches) if caches else None,
+    )
+
+
 class VocoderStream(ABC):
     """Turns the mel of one utterance to samples, chunk by chunk."""
 
@@ -60,13 +113,28 @@ class VocoderStream(ABC):
         self.source: Tensor | None = None  # [1, 1, N] excitation, from the first of them on
         self.phase: Phase | None = None
 
-    @abstractmethod
     def push(
         self,
         mel: Tensor,  # [1, 80, M]
         last: bool,
     ) -> Tensor:  # [N] samples that are final
         """Take in mel frames, give back the samples that no later frame can change; `last` gives the rest."""
+        pushing = self.pushing(mel, last)
+        try:
+            call = next(pushing)
+            while True:
+                call = pushing.send(self.stages.vocode(*call))
+        except StopIteration as end:
+            samples: Tensor = end.value
+            return samples
+
+    @abstractmethod
+    def pushing(
+        self,
+        mel: Tensor,  # [1, 80, M]
+        last: bool,
+    ) -> Pushing:
+        """Do what `push` does, with the vocoder called outside, once for several streams."""
 
     def take(
         self,
@@ -117,16 +185,16 @@ class OverlappingVocoderStream(VocoderStream):
         self.excited = 0  # frames whose excitation is known
         self.given = 0  # frames whose samples were given out
 
-    def push(
+    def pushing(
         self,
         mel: Tensor,  # [1, 80, M]
         last: bool,
-    ) -> Tensor:  # [N] samples that are final
-        """Take in mel frames, give back the samples that no later frame can change; `last` gives the rest."""
+    ) -> Pushing:
+        """Take in mel frames and have those decoded that no later frame can change."""
         known = self.start + self.take(mel)
         self.extend_source(known if last else known - PITCH_REACH_FRAMES, last)
         end = self.excited if last else self.excited - self.reach
-        return self.decode(end) if end > self.given else mel.new_zeros(0)
+        return (yield from self.decode(end)) if end > self.given else mel.new_zeros(0)
 
     def extend_source(self, pitched: int, last: bool) -> None:
         """Excite the frames whose pitch is certain; the last of them needs the next one, too."""
@@ -142,11 +210,11 @@ class OverlappingVocoderStream(VocoderStream):
         self.excite(pitch, upto - self.excited)
         self.excited = upto
 
-    def decode(self, end: int) -> Tensor:  # [N]
+    def decode(self, end: int) -> Pushing:
         """Decode the frames up to `end`; those out of reach are then dropped."""
         assert self.mel is not None and self.source is not None
         hop, kept = self.config.samples_per_frame, self.excited - self.start
-        samples = self.stages.vocode(self.mel[:, :, :kept], self.source[:, :, : kept * hop], None, None)
+        samples = yield VocodeCall(self.mel[:, :, :kept], self.source[:, :, : kept * hop], None, None)
         fresh = samples[0, (self.given - self.start) * hop : (end - self.start) * hop]
         self.given = end
         start = max(self.start, min(end - self.reach, self.excited - PITCH_REACH_FRAMES))
@@ -167,17 +235,17 @@ class CausalVocoderStream(VocoderStream):
         self.excited = 0  # of the frames that are kept: those whose excitation is known
         self.pitch_cache, self.cache = StreamCache(), StreamCache()
 
-    def push(
+    def pushing(
         self,
         mel: Tensor,  # [1, 80, M]
         last: bool,
-    ) -> Tensor:  # [N] samples that are final
-        """Take in mel frames, give back the samples that no later frame can change; `last` gives the rest."""
+    ) -> Pushing:
+        """Take in mel frames and have those decoded that no later frame can change."""
         known = self.take(mel)
         self.extend_source(known if last else known - PITCH_LOOKAHEAD_FRAMES, last)
         # The transform of a frame's excitation reaches into the next frame.
         end = known if last else min(known - self.lookahead, self.excited - 1)
-        return self.decode(end, last) if end > 0 else mel.new_zeros(0)
+        return (yield from self.decode(end, last)) if end > 0 else mel.new_zeros(0)
 
     def extend_source(self, upto: int, last: bool) -> None:
         """Excite the frames before `upto`."""
@@ -189,12 +257,12 @@ class CausalVocoderStream(VocoderStream):
         self.excite(pitch, upto - self.excited)
         self.excited = upto
 
-    def decode(self, end: int, last: bool) -> Tensor:  # [N]
+    def decode(self, end: int, last: bool) -> Pushing:
         """Decode the frames before `end`, which are then dropped."""
         assert self.mel is not None and self.source is not None
         lookahead = None if last else self.mel[:, :, end:]
         source = self.source[:, :, : (end + (0 if last else 1)) * self.config.samples_per_frame]
-        samples = self.stages.vocode(self.mel[:, :, :end], source, lookahead, self.cache.begin())
+        samples = yield VocodeCall(self.mel[:, :, :end], source, lookahead, self.cache.begin())
         self.drop(end)
         self.excited -= end
         return samples[0]

@@ -112,11 +112,12 @@ class StreamCache:
         self._slots, self._used = slots, [slot.shape[2] for slot in slots]
 
     def checkpoint(self) -> Callable[[], None]:
-        """Remember the content; the function that is returned brings it back."""
+        """Remember the content; the function that is returned brings it back, for a pass from the start."""
         slots, used = list(self._slots), list(self._used)  # behind what is used, nobody minds what is written
 
         def bring_back() -> None:
             self._slots, self._used = slots, used
+            self.begin()
 
         return bring_back
 
@@ -209,6 +210,50 @@ class PackedCache(StreamCache):
     def append(self, x: Tensor) -> Tensor:
         """Refuse: the streams have no common past."""
         raise AssertionError("packed streams attend one by one, by `attend`")
+
+    def slots(self) -> list[Tensor]:
+        """Filled part of each slot, stream by stream."""
+        return [slot for cache in self.caches for slot in cache.slots()]
+
+    @property
+    def bytes(self) -> int:
+        """Size in bytes."""
+        return sum(cache.bytes for cache in self.caches)
+
+
+class StackedCache(StreamCache):
+    """Caches of several streams that are rows of one call, all of them of the same length."""
+
+    def __init__(self, caches: Sequence[StreamCache]) -> None:
+        super().__init__()
+        self.caches = tuple(caches)
+        self.empty = self.caches[0].empty
+        assert all(cache.empty == self.empty for cache in self.caches)
+
+    @property
+    def streams(self) -> tuple[StreamCache, ...]:
+        """Caches of single streams that this one is made of."""
+        return self.caches
+
+    def begin(self) -> StackedCache:
+        """Start a forward pass of every stream."""
+        for cache in self.caches:
+            cache.begin()
+        self.empty = self.caches[0].empty
+        return self
+
+    def left_context(
+        self,
+        x: Tensor,  # [B, C, T]
+        reach: int,
+    ) -> Tensor:  # [B, C, reach + T]
+        """Put the positions before each stream in front of it."""
+        rows = zip(self.caches, torch.split(x, 1), strict=True)
+        return torch.cat([cache.left_context(row, reach) for cache, row in rows])
+
+    def append(self, x: Tensor) -> Tensor:
+        """Refuse: streams may have pasts of other lengths."""
+        raise AssertionError("stacked streams have left contexts, and attend to no past")
 
     def slots(self) -> list[Tensor]:
         """Filled part of each slot, stream by stream."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -10,13 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cosyrt.engine.stages import Networks, Stages, eager
+from cosyrt.engine.stages import Networks, Stages, Vocode, eager
 from cosyrt.engine.vocoder_stream import (
     PITCH_REACH_FRAMES,
     CausalVocoderStream,
     OverlappingVocoderStream,
+    Pushing,
+    VocodeCall,
     VocoderStream,
     reach_frames,
+    vocode_together,
 )
 from cosyrt.models.vocoder import VocoderConfig
 from tests import tiny, tiny3
@@ -229,3 +233,58 @@ def test_a_causal_utterance_without_frames(causal_stages: Stages) -> None:
     stream = CausalVocoderStream(causal_stages, tiny3.VOCODER, generator(0))
 
     assert len(stream.push(mel(0), True)) == 0
+
+
+ARRIVALS = ((20, 45, 56), (20, 45, 56), (31, 45, 56), (20, 45, 50))  # frames of each stream after each push
+
+
+@pytest.mark.parametrize("causal", [False, True], ids=["both ways", "causal"])
+def test_streams_that_are_vocoded_together_are_what_each_is_alone(
+    causal: bool, causal_stages: Stages
+) -> None:
+    """Streams of the same sizes share a call, others have their own; a call that fails may be made again."""
+    stages = causal_stages if causal else stages_of(BUILTIN)
+    calls: list[int] = []
+
+    def vocode(mel: Tensor, *rest: Any) -> Tensor:
+        calls.append(len(mel))
+        samples = stages.vocode(mel, *rest)
+        if len(calls) == 2:
+            raise ZeroDivisionError("a broken stage")
+        return samples
+
+    def streams() -> list[VocoderStream]:
+        made = range(len(ARRIVALS))
+        if causal:
+            return [CausalVocoderStream(stages, tiny3.VOCODER, generator(number)) for number in made]
+        return [OverlappingVocoderStream(stages, BUILTIN, generator(number)) for number in made]
+
+    found = pushed_together(vocode, streams())
+    for number, stream in enumerate(streams()):
+        alone = pushed(stream, ARRIVALS[number][-1], list(ARRIVALS[number][:-1]))
+        torch.testing.assert_close(torch.cat(found[number]), torch.cat(alone), atol=TOLERANCE, rtol=0)
+    assert max(calls) >= 2 and min(calls) == 1
+
+
+def pushed_together(vocode: Vocode, streams: list[VocoderStream]) -> list[list[Tensor]]:
+    """Samples of each push of each stream, the vocoder called for all of them at once."""
+    found: list[list[Tensor]] = [[] for _ in streams]
+    for push in range(len(ARRIVALS[0])):
+        waiting: dict[int, tuple[Pushing, VocodeCall]] = {}
+        for number, stream in enumerate(streams):
+            start, end = (0, *ARRIVALS[number])[push : push + 2]
+            pushing = stream.pushing(mel(end)[:, :, start:], last=push == len(ARRIVALS[0]) - 1)
+            try:
+                waiting[number] = (pushing, next(pushing))
+            except StopIteration as done:
+                found[number].append(done.value)
+        calls = [call for _, call in waiting.values()]
+        try:
+            samples = vocode_together(vocode, calls)
+        except ZeroDivisionError:
+            samples = vocode_together(vocode, calls)
+        for (number, (pushing, _)), own in zip(waiting.items(), samples, strict=True):
+            with pytest.raises(StopIteration) as ended:
+                pushing.send(own)
+            found[number].append(ended.value.value)
+    return found
