@@ -45,27 +45,26 @@ def test_a_voice_is_made_heard_and_deleted(open_page: Any, tiny: Pipeline, clip:
     """Name, recording, transcript and consent make a voice, which can be chosen, heard and deleted."""
     with serving(tiny) as served:
         page = open_voices(open_page, served)
-        page.fill("#clone-name", "Ada")
+        page.fill("#clone-name", "Bernadette")
         choose(page, "reference", clip)
         page.fill("#transcript", "Hello there.")
         choose(page, "consent", clip)
         page.check("#consent-given")
         page.click("#clone-go")
-        expect(page.locator("#clone-note")).to_have_text("“Ada” can speak now.")
+        expect(page.locator("#clone-note")).to_have_text("“Bernadette” can speak now.")
 
         [consent] = served.ask("GET", "/v1/audio/voice_consents").json["data"]
         assert consent["statement"].startswith("This is my own voice.") and consent["language"] == "en-US"
-        row = page.locator("#voice-list li", has_text="Ada")
+        row = page.locator("#voice-list li", has_text="Bernadette")
         row.get_by_role("button", name="Hear it").click()
-        expect(page.locator("#voice")).to_have_js_property("selectedOptions.length", 1)
         wait_for_state(page, "ended")
-        expect(page.locator("#history small")).to_contain_text("Ada")
+        expect(page.locator("#history small")).to_contain_text("Bernadette")
 
         page.click("nav a[href='#voices']")
         page.once("dialog", lambda dialog: dialog.accept())
         row.get_by_role("button", name="Delete").click()
         expect(row).to_have_count(0)
-        assert "Ada" not in str(served.ask("GET", "/v1/audio/voices").json)
+        assert "Bernadette" not in str(served.ask("GET", "/v1/audio/voices").json)
         open_page.close()
 
 
@@ -73,7 +72,7 @@ def test_what_is_missing_is_told_where_it_belongs(open_page: Any, served: Served
     """Name, recording, recorded consent and the tick are asked for one by one; nothing is sent before."""
     page = open_voices(open_page, served)
     steps = [
-        ("clone-name", "Give the voice a name.", lambda: page.fill("#clone-name", "Ada")),
+        ("clone-name", "Give the voice a name.", lambda: page.fill("#clone-name", "Bernadette")),
         ("reference", "Record the voice, or choose a file.", lambda: choose(page, "reference", clip)),
         ("consent", "Record the sentence, or choose a file with it.", lambda: choose(page, "consent", clip)),
         ("consent", "Confirm the permission.", lambda: page.uncheck("#consent-given")),
@@ -91,7 +90,7 @@ def test_a_recording_that_is_none(open_page: Any, tiny: Pipeline, clip: Path, tm
     noise.write_bytes(b"no audio at all")
     with serving(tiny) as served:
         page = open_voices(open_page, served, locale="zh-CN")
-        page.fill("#clone-name", "Ada")
+        page.fill("#clone-name", "Bernadette")
         page.set_input_files("#reference input[type=file]", noise)
         choose(page, "consent", clip)
         page.check("#consent-given")

@@ -68,6 +68,7 @@ async function begin(fields) {
   clearInterval(countdown);
   byId("speech-note").textContent = "";
   const speech = new Speech({ seed: anySeed(), ...fields });
+  speech.voiceName = fields.voice ? byId("voice").selectedOptions[0].dataset.name : "";
   running = speech;
   showPlayer();
   say(t("making"));
@@ -202,9 +203,9 @@ function showHistory() {
 }
 
 function entry(speech) {
-  const { input, voice } = speech.fields;
+  const { input } = speech.fields;
   const facts = [
-    voice || t("any_voice"),
+    speech.voiceName || t("any_voice"),
     speech.sound.done ? t("made", { s: speech.sound.seconds.toFixed(1) }) : t("still_made"),
     `${t("first_audio")} ${Math.round(speech.firstAudioMs)} ms`,
   ];

@@ -9,6 +9,7 @@ const ROUTE = "/v1/audio/speech";
 export class Speech {
   constructor(fields) {
     this.fields = fields; // of the request; the seed is among them, so that it can be made again
+    this.voiceName = "";
     this.sound = null;
     this.firstAudioMs = 0;
     this.madeInS = 0;

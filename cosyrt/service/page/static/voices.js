@@ -52,12 +52,15 @@ function showChoices() {
   const groups = Object.groupBy(voices, (voice) => voice.kind ?? "own");
   select.replaceChildren(make("option", { value: "", textContent: t("any_voice") }));
   for (const [kind, members] of Object.entries(groups)) {
-    const options = members.map(({ id, name, language }) =>
-      make("option", { value: id, textContent: language ? `${name} (${language})` : name }),
-    );
-    select.append(make("optgroup", { label: kindWords(kind) }, ...options));
+    select.append(make("optgroup", { label: kindWords(kind) }, ...members.map(choice)));
   }
   select.value = [...select.options].some((option) => option.value === chosen) ? chosen : "";
+}
+
+function choice({ id, name, language }) {
+  const option = make("option", { value: id, textContent: language ? `${name} (${language})` : name });
+  option.dataset.name = name;
+  return option;
 }
 
 function kindWords(kind) {
