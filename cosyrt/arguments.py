@@ -25,7 +25,7 @@ def shown(value: object) -> str:
 
 
 def path_of(value: object, use: str, advice: str = "") -> Path:
-    """The path that a str or a path object is.
+    """The path that a str or a path object is; `~` is the home folder.
 
     Raises:
         UsageError: it is neither; the message says what the path is for.
@@ -36,7 +36,15 @@ def path_of(value: object, use: str, advice: str = "") -> Path:
         path = None
     if not isinstance(path, str):
         raise UsageError(f"{use} a path, a str or pathlib.Path, not {shown(value)}{advice}")
-    return Path(path)
+    return expanded(Path(path))
+
+
+def expanded(path: Path) -> Path:
+    """The path with the home folder for a `~` that stands in front of it, if there is such a folder."""
+    try:
+        return path.expanduser()
+    except RuntimeError:  # `~name` of somebody who is not known here: it may be a file of that name
+        return path
 
 
 def check_kind(value: object, kind: Any, what: str, advice: str) -> None:

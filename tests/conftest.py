@@ -34,10 +34,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_plans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Plans that `cosyrt tune` made on this machine have no say in the tests."""
+def nothing_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Plans and voices of the person who runs the tests have no say in them, and are left alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COSYRT_PLANS", str(tmp_path_factory.mktemp("plans")))
+        patch.setenv("COSYRT_VOICES", str(tmp_path_factory.mktemp("voices")))
         yield
 
 

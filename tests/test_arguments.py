@@ -165,3 +165,11 @@ def test_bytes_are_what_is_in_a_file_and_never_its_path() -> None:
     for call in (AUDIO.write, Voice.load, path_of_it):
         with pytest.raises(UsageError, match=r"a str or pathlib\.Path, not b'/tmp"):
             call(b"/tmp/a.wav")
+
+
+def test_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A `~` in front is the home folder; of somebody unknown it is a name like any other."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert path_of("~/a.wav", "audio is") == tmp_path / "a.wav"
+    assert path_of("a/~/b", "audio is") == Path("a/~/b")
+    assert path_of("~nobody-here/a", "audio is") == Path("~nobody-here/a")

@@ -12,6 +12,7 @@ from os.path import isdir, isfile  # unlike those of Path, they answer for a nam
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cosyrt.arguments import expanded
 from cosyrt.checkpoint.hyperyaml import Tagged, read_description
 from cosyrt.checkpoint.tensors import read_tensors
 from cosyrt.errors import ConfigError, ModelNotFound, one_line, reason_of
@@ -46,7 +47,7 @@ class ModelFolder:
             ModelNotFound: no such folder, or not exactly one description in it.
             ConfigError: the description cannot be read or is of an unknown family.
         """
-        path = Path(path)
+        path = expanded(Path(path))
         if not isdir(path):
             raise ModelNotFound(
                 f"no model folder at {one_line(path)}; give the folder that holds cosyvoice2.yaml"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cosyrt.cli.options import SpeakerOptions, speaker_options, verbose_option
+from cosyrt.cli.paths import UserPath
 from cosyrt.cli.terminal import progress_bar, table
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 @click.option(
     "--plot",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Draw a picture (.png, .svg): needs cosyrt[plot].",
 )
 @verbose_option

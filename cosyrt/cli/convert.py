@@ -22,6 +22,7 @@ from cosyrt.cli.options import (
     speaker_options,
     verbose_option,
 )
+from cosyrt.cli.paths import UserPath
 from cosyrt.cli.run import SpeechRun
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=UserPath())
 @click.option(
     "-o", "--output", metavar="FILE", help="Write .wav, .mp3, .flac, .opus, .m4a, .webm …; - is stdout."
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cosyrt.cli.options import verbose_option
+from cosyrt.cli.paths import UserPath
 from cosyrt.cli.terminal import table
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ PRECISION_TITLES = {
     "--as",
     "described",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Answer for the machine in a description (JSON), as --json prints it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cosyrt.cli.options import verbose_option
+from cosyrt.cli.paths import UserPath
 from cosyrt.cli.terminal import progress_bar, table
 from cosyrt.errors import UsageError
 
@@ -30,7 +31,7 @@ LIMIT_S = 30.0
 
 
 @click.command()
-@click.argument("model", required=False, type=click.Path(path_type=Path))
+@click.argument("model", required=False, type=UserPath())
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1 …  [default: the best there is]")
 @click.option(
     "--way",
@@ -42,7 +43,7 @@ LIMIT_S = 30.0
 @click.option(
     "--archives",
     metavar="DIR",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=UserPath(exists=True, file_okay=False),
     help="Where the TorchScript archives are, if not in the model folder.",
 )
 @click.option("--torchscript", is_flag=True, help="Examine the case of the slow TorchScript archive.")

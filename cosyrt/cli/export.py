@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cosyrt.cli.options import OutputOptions, output_options, verbose_option
+from cosyrt.cli.paths import UserPath
 from cosyrt.cli.terminal import progress_bar
 from cosyrt.families import FAMILIES
 
@@ -18,13 +19,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=UserPath())
 @click.option(
     "--format", "kind", type=click.Choice(["torchscript"]), required=True, help="What the archives are."
 )
-@click.option(
-    "--out", metavar="DIR", type=click.Path(path_type=Path), help="Write here.  [default: the model folder]"
-)
+@click.option("--out", metavar="DIR", type=UserPath(), help="Write here.  [default: the model folder]")
 @click.option(
     "--precision", default="fp32,fp16", show_default=True, metavar="LIST", help="fp32, fp16, or both."
 )

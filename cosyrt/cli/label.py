@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from cosyrt.cli.options import group, verbose_option
+from cosyrt.cli.paths import UserPath
 from cosyrt.errors import UsageError
 from cosyrt.labels import Label, LabelSettings
 
@@ -30,7 +31,7 @@ def label() -> None:
 
 
 @label.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=UserPath())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @verbose_option
 def check(file: Path, as_json: bool) -> None:

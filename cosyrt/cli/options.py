@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cosyrt.cli.paths import UserPath
 from cosyrt.errors import UsageError
 from cosyrt.formats import FORMATS
 from cosyrt.ranges import SEED, SPEED
@@ -192,7 +193,7 @@ speaker_options = group(
     SpeakerOptions,
     "speaker",
     click.option("--voice", metavar="NAME", help="Who speaks; see `cosyrt voices list`."),
-    click.option("--ref", metavar="CLIP", type=click.Path(path_type=Path), help="Speak like this recording."),
+    click.option("--ref", metavar="CLIP", type=UserPath(), help="Speak like this recording."),
     click.option("--ref-text", metavar="TEXT", help="What is said in the recording."),
 )
 
@@ -222,7 +223,7 @@ reading_options = group(
     click.option(
         "--lexicon",
         metavar="FILE",
-        type=click.Path(path_type=Path),
+        type=UserPath(),
         help='How words are said: TOML lines such as GIF = "jiff" or "重庆" = "chong2 qing4".',
     ),
     click.option(

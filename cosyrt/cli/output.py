@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from cosyrt.arguments import expanded
 from cosyrt.errors import AudioError, UsageError
 from cosyrt.files import check_target
 
@@ -134,7 +135,7 @@ def into_file(path: Path, written: Written = PLAIN) -> Sink:
     """
     from cosyrt.formats import FORMATS
 
-    path = path.expanduser()
+    path = expanded(path)
     if not written.format and path.suffix.removeprefix(".").lower() not in FORMATS:
         raise AudioError(f"{path} names no audio format; end it in .{', .'.join(FORMATS)}, or give --format")
     try:

@@ -29,6 +29,7 @@ from cosyrt.cli.options import (
     style_options,
     verbose_option,
 )
+from cosyrt.cli.paths import UserPath
 from cosyrt.cli.run import SpeechRun
 from cosyrt.cli.spoken import GREETING, GivenText, SpokenTexts
 from cosyrt.cli.terminal import progress_bar
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 @click.option(
     "--file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Speak a .txt, .md or .epub file, or an .srt or .vtt on time.",
 )
 @click.option(
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 @click.option(
     "--subtitles",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Write the sentences and when they are heard: .srt or .vtt.",
 )
 @click.option("--show-text", is_flag=True, help="Print what would be spoken, and speak nothing.")
@@ -135,7 +136,6 @@ def captions_file(path: Path | None, texts: SpokenTexts) -> Iterator[None]:
     if path is None:
         yield
         return
-    path = path.expanduser()
     if (write := FORMATS.get(path.suffix.lower())) is None:
         raise UsageError(f"{path} names no kind of subtitles; end it in {' or '.join(FORMATS)}")
     with _writable(path):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cosyrt.cli.options import verbose_option
+from cosyrt.cli.paths import UserPath
 from cosyrt.cli.terminal import table
 from cosyrt.errors import MissingDependency
 
@@ -33,7 +34,7 @@ NEEDED = "fastapi", "uvicorn", "websockets", "python_multipart", "prometheus_cli
 @click.option(
     "--config",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="A TOML file of settings (docs/service.md).",
 )
 @verbose_option

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import click
 
+from cosyrt.arguments import expanded
 from cosyrt.errors import TextError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def text_of(path: Path) -> str:
 
 
 def _read(path: Path, read: Callable[[Path], Read]) -> Read:
-    path = path.expanduser()
+    path = expanded(path)
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise TextError(f"{path} is larger than {LARGEST_FILE // 10**6} MB; give a part of it")

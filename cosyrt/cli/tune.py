@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cosyrt.cli.options import verbose_option
+from cosyrt.cli.paths import UserPath
 from cosyrt.cli.terminal import progress_bar, table
 from cosyrt.errors import UsageError
 
@@ -56,7 +57,7 @@ TUNE_COLUMNS = (
 @click.option(
     "--listen",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Write pairs of recordings, with and without the approximation that won, to be told apart by ear.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")

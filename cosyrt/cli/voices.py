@@ -22,6 +22,7 @@ from cosyrt.cli.options import (
     pace_options,
     verbose_option,
 )
+from cosyrt.cli.paths import UserPath
 from cosyrt.cli.terminal import table
 from cosyrt.errors import UsageError, VoiceError
 from cosyrt.files import check_target
@@ -78,7 +79,7 @@ def show(name: str, folder: str | None, as_json: bool) -> None:
 
 @voices.command()
 @click.argument("name")
-@click.argument("clip", type=click.Path(path_type=Path))
+@click.argument("clip", type=UserPath())
 @click.option("--text", default="", help="What is said in the clip; without it only the timbre is learnt.")
 @click.option("--license", default="", help="Under which terms the voice may be used.")
 @click.option("--consent", default="", help="Who agreed to it, when, for what.")
@@ -118,7 +119,7 @@ def add(
 
 
 @voices.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=UserPath())
 @click.option("--name", help="Another name than the one in the file, which must hold a single voice.")
 @overwrite_option
 @folder_option
@@ -145,7 +146,7 @@ def import_voices(file: Path, name: str | None, overwrite: bool, folder: str | N
 
 @voices.command("export")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), required=True)
+@click.option("-o", "--output", metavar="FILE", type=UserPath(), required=True)
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it is there.")
 @model_options
 @verbose_option

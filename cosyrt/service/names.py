@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from cosyrt.service.errors import BadRequest
-from cosyrt.voice.library import MAX_CHARACTERS, is_name, nfc
+from cosyrt.voice.library import MAX_CHARACTERS, NAME_ADVICE, is_name, nfc
 
 _PLAIN = (
     "LMNPS"  # letters, marks, numbers, punctuation, symbols: nothing that steers a terminal or turns text
@@ -37,8 +37,7 @@ def check_voice_name(name: str) -> str:
     name = nfc(name).strip()
     if not is_name(name):
         raise BadRequest(
-            f"a voice cannot be called {name[:80]!r}; give 1 to {MAX_CHARACTERS} letters, digits, spaces, "
-            "dots, dashes or underscores that begin with a letter, a digit or an underscore",
+            f"a voice cannot be called {name[:80]!r}; {NAME_ADVICE}",
             param="name",
         )
     return name

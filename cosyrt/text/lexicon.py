@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from cosyrt.arguments import check_kind, shown
+from cosyrt.arguments import check_kind, path_of, shown
 from cosyrt.errors import UsageError
 from cosyrt.text.scripts import LATIN
 from cosyrt.text.sounds import Sounds, sounds_of
@@ -62,7 +62,7 @@ class Lexicon:
         Raises:
             UsageError: it cannot be read, or has an entry that cannot be used.
         """
-        path = Path(path).expanduser()
+        path = path_of(path, "a lexicon is read from")
         try:
             if path.stat().st_size > MAX_BYTES:
                 raise UsageError(f"{path} is larger than {MAX_BYTES // 10**6} MB; give a shorter lexicon")

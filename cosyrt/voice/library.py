@@ -10,18 +10,25 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 
-from cosyrt.arguments import check_kind
+from cosyrt.arguments import check_kind, path_of
 from cosyrt.errors import UsageError, VoiceError, VoiceNotFound
 from cosyrt.files import check_target, data_folder, locked
 from cosyrt.voice.voice import Voice
 
 SUFFIX = ".safetensors"
 MAX_CHARACTERS, MAX_BYTES = 64, 200  # of a name; file systems end at 255 bytes
+MARKS = " _.-'’(),[]&+!"  # of a name, beside letters and digits: no system forbids them in a file's name
+NAME_ADVICE = (
+    f"give 1 to {MAX_CHARACTERS} letters, digits, blanks or {MARKS.strip()} "
+    "that begin with neither a dot nor a dash, and end in no dot"
+)
+_APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`", "'"))
 FOLDER_VARIABLE = "COSYRT_VOICES"
 # Windows takes these for devices, with a blank or a superscript too.
 _DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)
@@ -36,7 +43,7 @@ class VoiceLibrary:
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
-        self._given = None if folder is None else Path(folder)
+        self._given = None if folder is None else path_of(folder, "the folder of voices is")
         self._known: dict[str, tuple[Stamp, Voice]] = {}
 
     @property
@@ -86,19 +93,31 @@ class VoiceLibrary:
         return self._known[name][1]
 
     def named(self, name: str, own: Mapping[str, Voice]) -> Voice:
-        """A model's own voice of that name, else the registered one.
+        """A model's own voice of that name, else the registered one, else one whose name differs little.
+
+        Little are capitals, blanks around the name or in it, and the form of its apostrophes.
 
         Raises:
-            VoiceNotFound: there is neither.
+            VoiceNotFound: there is none, or several differ little; the error suggests the most alike.
             VoiceError: its file is damaged.
         """
         voice = own[name] if name in own else self.find(name)
+        if voice is None and len(alike := self._alike(name, own)) == 1:
+            voice = own[alike[0]] if alike[0] in own else self.find(alike[0])
         if voice is None:
             raise VoiceNotFound(
-                f"no voice is called {name!r}; this model has {', '.join(own) or 'none'}; "
+                f"no voice is called {name!r}{_suggestion(name, [*own, *self.names()])}; "
+                f"this model has {', '.join(own) or 'none'}; "
                 f"registered are {', '.join(self.names()) or 'none'}"
             )
         return voice
+
+    def _alike(self, name: str, own: Mapping[str, Voice]) -> list[str]:
+        """Names that differ little from one, the model's own first."""
+        for names in list(own), self.names():
+            if found := [each for each in names if _folded(each) == _folded(name)]:
+                return found
+        return []
 
     def check_free(self, name: str, *, overwrite: bool = False) -> None:
         """Refuse a name that no voice can be added under, before the voice is made.
@@ -196,7 +215,8 @@ class VoiceLibrary:
 
     def _unknown(self, name: str) -> VoiceNotFound:
         known = ", ".join(self.names()) or "none"
-        return VoiceNotFound(f"no voice is registered as {name!r}; registered are {known}")
+        suggestion = _suggestion(name, self.names())
+        return VoiceNotFound(f"no voice is registered as {name!r}{suggestion}; registered are {known}")
 
 
 def nfc(name: str) -> str:
@@ -205,13 +225,25 @@ def nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def _folded(name: str) -> str:
+    """A name without what people change when they type it from memory."""
+    return " ".join(nfc(name).casefold().translate(_APOSTROPHES).split())
+
+
+def _suggestion(name: str, names: Sequence[str]) -> str:
+    """The most alike of some names, as a question; "" where none is alike."""
+    folded = {_folded(each): each for each in names}
+    close = get_close_matches(_folded(name), folded, n=1)
+    return f" (did you mean {folded[close[0]]!r}?)" if close else ""
+
+
 def is_name(name: str) -> bool:
     """Whether a voice may be registered under this name: it is a file's name on any system, and plain."""
     return (
         0 < len(name) <= MAX_CHARACTERS
         and len(name.encode(errors="replace")) <= MAX_BYTES
         and unicodedata.is_normalized("NFC", name)
-        and all(unicodedata.category(letter)[0] in "LMN" or letter in " _.-" for letter in name)
+        and all(unicodedata.category(letter)[0] in "LMN" or letter in MARKS for letter in name)
         and name[0] not in " .-"
         and name[-1] not in " ."
         and not _DEVICE.fullmatch(name)
@@ -226,10 +258,7 @@ def check_name(name: str) -> str:
     """
     name = nfc(name)
     if not is_name(name):
-        raise UsageError(
-            f"a voice cannot be called {name[:80]!r}; give 1 to {MAX_CHARACTERS} letters, digits, spaces, "
-            "dots, dashes or underscores that begin with a letter, a digit or an underscore"
-        )
+        raise UsageError(f"a voice cannot be called {name[:80]!r}; {NAME_ADVICE}")
     return name
 
 

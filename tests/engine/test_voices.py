@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -12,8 +14,11 @@ from cosyrt.errors import UsageError, VoiceError, VoiceNotFound
 from tests.engine.pipelines import SHORT, other, prompted
 
 
-def test_a_registered_voice_has_a_name(tiny: Pipeline) -> None:
+def test_a_registered_voice_has_a_name(
+    tiny: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A voice that was registered is found by its name, beside those of the model."""
+    monkeypatch.setenv("COSYRT_VOICES", str(tmp_path))
     tts = other(tiny)
     with pytest.raises(VoiceNotFound, match="no voice is called 'ada'"):
         tts.voice("ada")

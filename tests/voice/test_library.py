@@ -110,10 +110,14 @@ def test_names_that_are_tricks(voices: VoiceLibrary, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Ada", "小明", "中文女", "Zoë_2-b", "a.b c", "हिन्दी", "_x", "9", "con man", "x" * 64]
+    "name",
+    [
+        *("Ada", "小明", "中文女", "Zoë_2-b", "a.b c", "हिन्दी", "_x", "9", "con man", "x" * 64),
+        *("O'Brien", "D’Artagnan", "Ann (calm)", "Smith, J.B", "[test] 2", "Tom & Ann", "A+!"),
+    ],
 )
 def test_names_that_are_fit(voices: VoiceLibrary, name: str) -> None:
-    """Letters of any script, digits, and spaces, dots, dashes and underscores within."""
+    """Letters of any script, digits, spaces, and the marks that names have."""
     voices.add(voice(name=name))
     assert voices.names() == [name]
 
@@ -336,3 +340,37 @@ def test_a_folder_without_rights(mode: int) -> None:
                 with pytest.raises(VoiceError, match="Permission denied; check it, or set COSYRT_VOICES"):
                     operation()
         os.chmod(voices.folder, 0o755)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("ada", "Ada"),
+        (" ADA ", "Ada"),
+        ("o’brien", "O'Brien"),
+        ("ann  (CALM)", "Ann (calm)"),
+        ("lin", "Lin"),
+        ("Lin", "Lin"),
+        ("STRASSE", "Straße"),
+    ],
+)
+def test_a_name_is_found_as_people_type_it(voices: VoiceLibrary, asked: str, found: str) -> None:
+    """Capitals, blanks and the form of an apostrophe do not matter; a model's own voice comes first."""
+    for name in ("Ada", "O'Brien", "Ann (calm)", "Straße"):
+        voices.add(voice(name=name))
+    assert voices.named(asked, {"Lin": voice(name="Lin")}).name == found
+
+
+def test_a_name_that_is_not_there_is_answered_with_the_nearest(voices: VoiceLibrary) -> None:
+    """The error suggests a name that is alike, or none; of two that fit alike neither is taken."""
+    voices.add(voice(name="O'Brien"))
+    with pytest.raises(
+        VoiceNotFound, match=r"no voice is called 'obrian' \(did you mean \"O'Brien\"\?\); this"
+    ):
+        voices.named("obrian", {})
+    with pytest.raises(VoiceNotFound, match="no voice is called 'xyz'; this model has none"):
+        voices.named("xyz", {})
+    with pytest.raises(VoiceNotFound, match="did you mean 'a"):
+        voices.named("A'B", {"a'b": voice(), "a’b": voice()})
+    with pytest.raises(VoiceNotFound, match=r"no voice is registered as 'OBrien' \(did you mean"):
+        voices.remove("OBrien")
