@@ -7,11 +7,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cosyrt.errors import one_line
-from cosyrt.service.errors import StoreFull, StoreUnavailable
+from cosyrt.service.errors import BadRequest, StoreFull, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def translated() -> Iterator[None]:
     """Turn the errors of a database that cannot serve now into ours; a violated constraint stays what it is.
 
     Raises:
-        StoreUnavailable, StoreFull: as said.
+        StoreUnavailable, StoreFull: as said. BadRequest: a text that no database can hold.
     """
     try:
         yield
@@ -40,6 +40,8 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable("the database is busy; try again", code=BUSY) from error
     except (IntegrityError, ProgrammingError):
         raise
+    except (DataError, UnicodeEncodeError) as error:  # NUL, half a character, too many of them
+        raise BadRequest("a text has characters that cannot be kept; leave them out") from error
     except DBAPIError as error:
         raise _meaning(error) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -11,9 +12,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from cosyrt.service import engines
-from cosyrt.service.errors import ServiceError, StoreFull, StoreUnavailable
+from cosyrt.service.accounts import Accounts
+from cosyrt.service.callers import LOCAL_CALLER
+from cosyrt.service.errors import BadRequest, NotFound, ServiceError, StoreFull, StoreUnavailable
 from cosyrt.service.schema import Topic
 from cosyrt.service.store import Store, mark_changed
+from cosyrt.service.voices import StoredVoices
 from tests.service.postgres import PostgresServer
 from tests.service.writers import add_account, names
 
@@ -120,3 +124,12 @@ def test_a_damaged_file_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable):
         Store(str(tmp_path / "service.db"))
     assert (tmp_path / "service.db").read_bytes() == before
+
+
+def test_texts_that_no_database_can_hold_are_refused(store: Store) -> None:
+    """A key or voice asked for by such a text is a bad request or not there, never a failure."""
+    calls = Accounts(store).revoke_key, partial(StoredVoices(store, "v").remove, LOCAL_CALLER)
+    for name in ("a\0b", "\ud800", "x" * 10_000, "' OR 1=1 --"):
+        for call in calls:
+            with pytest.raises((BadRequest, NotFound)):
+                call(name)
