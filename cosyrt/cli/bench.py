@@ -56,6 +56,16 @@ if TYPE_CHECKING:
     metavar="N",
     help="Streams at once, up to N.",
 )
+@click.option(
+    "--streams", metavar="NUMBERS", help="Instead: so many listeners at once, such as 1,2,4,8,16,32."
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1),
+    default=30,
+    show_default=True,
+    help="With --streams: how long listeners come.",
+)
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps …  [default: the best there is]")
 @speaker_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
@@ -73,6 +83,8 @@ def bench(
     passes: int,
     budget: float,
     concurrency: int,
+    streams: str | None,
+    seconds: float,
     device: str | None,
     speaker: SpeakerOptions,
     as_json: bool,
@@ -88,13 +100,23 @@ def bench(
     cosyrt bench
     cosyrt bench CosyVoice2-0.5B --compare eager,plan --texts short,medium --passes 3
     cosyrt bench --concurrency 4 --json --plot speed.png
+    cosyrt bench --streams 1,2,4,8,16 --seconds 60
     """
+    if plot is not None:
+        from cosyrt.lab.bench_plot import require_matplotlib
+
+        require_matplotlib(plot)
+    if streams is not None:
+        import cosyrt
+        from cosyrt.cli.bench_streams import bench_streams, numbers_of
+
+        numbers_of(streams)
+        bench_streams(cosyrt.load(model, device=device), streams, seconds, as_json, plot)
+        return
     from cosyrt.engine.model import Model
     from cosyrt.lab.bench import Bench, BenchConfig
-    from cosyrt.lab.bench_plot import draw_report, require_matplotlib
+    from cosyrt.lab.bench_plot import draw_report
 
-    if plot is not None:
-        require_matplotlib(plot)
     config = BenchConfig(
         ways=_listed(compare), lengths=_listed(texts), passes=passes, budget_s=budget, speakers=concurrency
     )

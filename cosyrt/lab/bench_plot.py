@@ -10,6 +10,8 @@ from cosyrt.errors import MissingDependency, UsageError
 from cosyrt.files import check_target
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from cosyrt.lab.bench_report import BenchReport
 
 NEAR_REAL_TIME = 0.5  # the line where speech is made as fast as it is heard would be far off
@@ -59,6 +61,15 @@ def draw_report(report: BenchReport, path: Path) -> None:
     axes.set_ylabel("real-time factor (smaller is faster)")
     axes.set_title(f"{report.family} on {report.device}, {report.threads} threads")
     axes.legend()
+    save_picture(figure, path)
+
+
+def save_picture(figure: Figure, path: Path) -> None:
+    """Write a picture.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
     try:
         figure.savefig(path)
     except OSError as error:

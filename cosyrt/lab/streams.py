@@ -1,0 +1,189 @@
+"""Listeners who come and go: how many streams at once are heard without a gap, and what the others are told.
+
+Listeners arrive at chance moments (a Poisson process), so that on average so many would be listening at once
+if nobody had to wait. Each reads its audio as fast as it comes and plays it in real time from the first chunk
+on. The scheduler and one thread for each listener serve the same arrivals, by turns.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from cosyrt.audio import Audio
+from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.request import Request
+from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
+from cosyrt.errors import Busy
+from cosyrt.lab.bench import stream_times
+from cosyrt.lab.texts import TEXTS
+from cosyrt.lab.timing import Summary
+
+GAP_S = 0.1  # of silence in the middle of a stream: from here on it is heard as one
+LENGTH = "medium"  # of the texts
+MOST_LISTENERS = 1_000  # of one run
+
+Engine = Literal["scheduler", "threads"]
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+Submit = Callable[[Request], Iterable[Audio]]
+OnStep = Callable[[str, float | None], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamsConfig:
+    """How many listeners at once on average, for how long, and by which engines they are served."""
+
+    streams: tuple[int, ...]
+    seconds: float = 30.0
+    engines: tuple[Engine, ...] = ENGINES
+    scheduler: SchedulerConfig = SchedulerConfig()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """What one listener heard, or how long it took to be refused and whether coming back helped."""
+
+    audio_s: float = 0.0
+    first_audio_s: float = 0.0
+    longest_gap_s: float = 0.0
+    refusal_s: float | None = None  # until it was told; None: it was served at once
+    came_back: bool | None = None  # whether it was served when it came back as it was told to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamsResult:
+    """What all listeners of one run heard."""
+
+    engine: Engine
+    streams: int  # at once, on average
+    listeners: int
+    served: int
+    refused: int
+    gapless: float  # share of those served who heard no gap
+    audio_s_per_s: float
+    longest_gap_s: float
+    first_audio_s: Summary | None  # None: nobody was served
+    refusal_s: Summary | None  # None: nobody was refused
+    came_back: float | None  # share of those refused who were served when they came back
+
+
+def streams_of(
+    pipeline: Pipeline, config: StreamsConfig, on_step: OnStep = lambda step, share: None
+) -> Iterator[StreamsResult]:
+    """Measure each number of streams with each engine, by turns."""
+    texts = [text.words for text in TEXTS if text.length == LENGTH]
+    seconds = sum(pipeline.say(text, chunked=True).seconds for text in texts) / len(texts)  # and warm
+    for at, streams in enumerate(config.streams):
+        moments = arrivals(streams / seconds, config.seconds, config.seed + streams)
+        for engine in config.engines[:: -1 if at % 2 else 1]:
+            on_step(f"{streams} streams, {engine}", at / len(config.streams))
+            with serving(engine, pipeline, config.scheduler) as submit:
+                yield measured(engine, submit, streams, moments, texts)
+
+
+@contextmanager
+def serving(engine: Engine, pipeline: Pipeline, config: SchedulerConfig) -> Iterator[Submit]:
+    """Serve requests by the scheduler, or by a thread for each listener."""
+    if engine == "threads":
+        yield pipeline.run
+        return
+    with Scheduler(pipeline, config) as scheduler:
+        yield scheduler.submit
+
+
+def arrivals(rate: float, seconds: float, seed: int) -> list[float]:
+    """Moments of a Poisson process of so many a second, the first at once."""
+    chance, moments = random.Random(seed), [0.0]
+    while len(moments) < MOST_LISTENERS:
+        moments.append(moments[-1] + chance.expovariate(rate))
+        if moments[-1] >= seconds:
+            return moments[:-1]
+    return moments
+
+
+def measured(
+    engine: Engine, submit: Submit, streams: int, moments: list[float], texts: list[str]
+) -> StreamsResult:
+    """Let listeners come at those moments, and wait until the last has heard all."""
+
+    def listen(number: int) -> Listener:
+        text = texts[number % len(texts)]
+        return listened(submit, Request(text=text, seed=number, streamed=True))
+
+    begin = time.perf_counter()
+    with ThreadPoolExecutor(len(moments)) as pool:
+        coming = []
+        for number, moment in enumerate(moments):
+            time.sleep(max(0.0, begin + moment - time.perf_counter()))
+            coming.append(pool.submit(listen, number))
+        heard = [future.result() for future in coming]
+    return summary(engine, streams, heard, time.perf_counter() - begin)
+
+
+def listened(submit: Submit, request: Request) -> Listener:
+    """Listen to one stream; whoever is refused comes back once, when told to."""
+    begin = time.perf_counter()
+    try:
+        return heard_of(submit, request)
+    except Busy as busy:
+        refusal_s = time.perf_counter() - begin
+        time.sleep(busy.retry_after_s)
+    try:
+        return replace(heard_of(submit, request), refusal_s=refusal_s, came_back=True)
+    except Busy:
+        return Listener(refusal_s=refusal_s, came_back=False)
+
+
+def heard_of(submit: Submit, request: Request) -> Listener:
+    """Listen to one stream that is admitted.
+
+    Raises:
+        Busy: it is not.
+    """
+    begin = time.perf_counter()
+    chunks = submit(request)
+    admitted_s = time.perf_counter() - begin
+    times = stream_times(chunks)
+    return Listener(
+        audio_s=times.audio_s,
+        first_audio_s=admitted_s + times.first_chunk_s,
+        longest_gap_s=times.longest_silence_s,
+    )
+
+
+def summary(engine: Engine, streams: int, heard: list[Listener], seconds: float) -> StreamsResult:
+    """Count what all listeners heard in those seconds."""
+    served = [each for each in heard if each.audio_s]
+    refused = [each for each in heard if each.refusal_s is not None]
+    gapless = sum(each.longest_gap_s <= GAP_S for each in served)
+    return StreamsResult(
+        engine=engine,
+        streams=streams,
+        listeners=len(heard),
+        served=len(served),
+        refused=len(refused),
+        gapless=gapless / max(1, len(served)),
+        audio_s_per_s=sum(each.audio_s for each in served) / seconds,
+        longest_gap_s=max((each.longest_gap_s for each in served), default=0.0),
+        first_audio_s=Summary.of([each.first_audio_s for each in served]) if served else None,
+        refusal_s=Summary.of([each.refusal_s or 0.0 for each in refused]) if refused else None,
+        came_back=sum(bool(each.came_back) for each in refused) / len(refused) if refused else None,
+    )
+
+
+def carried(results: Iterable[StreamsResult], engine: Engine) -> int:
+    """The most streams at once that an engine carries without a gap or a refusal; 0 where there are none."""
+    return max(
+        (
+            each.streams
+            for each in results
+            if each.engine == engine and each.gapless == 1 and not each.refused and each.served
+        ),
+        default=0,
+    )

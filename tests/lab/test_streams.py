@@ -1,0 +1,127 @@
+"""Listeners at chance moments: what each heard, and how many streams an engine carries."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pytest
+
+from cosyrt.audio import Audio
+from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.request import Request
+from cosyrt.engine.scheduler import SchedulerConfig
+from cosyrt.errors import Busy
+from cosyrt.lab.streams import (
+    Listener,
+    StreamsConfig,
+    StreamsResult,
+    arrivals,
+    carried,
+    listened,
+    streams_of,
+    summary,
+)
+from cosyrt.lab.timing import Summary
+
+REQUEST = Request(text="Hello.", streamed=True)
+CHUNK = Audio(np.zeros(2_400, np.float32), 24_000)
+
+
+def chunks(*rests: float) -> Iterator[Audio]:
+    for rest in rests:
+        time.sleep(rest)
+        yield CHUNK
+
+
+def result(streams: int, gapless: float = 1.0, refused: int = 0, engine: str = "scheduler") -> StreamsResult:
+    return StreamsResult(
+        engine=engine,  # type: ignore[arg-type]
+        streams=streams,
+        listeners=9,
+        served=9 - refused,
+        refused=refused,
+        gapless=gapless,
+        audio_s_per_s=1.0,
+        longest_gap_s=0.0,
+        first_audio_s=Summary.of([0.1]),
+        refusal_s=None,
+        came_back=None,
+    )
+
+
+def test_listeners_come_at_chance_moments() -> None:
+    """As many as the rate says, at other moments with another seed, and never after the end."""
+    moments = arrivals(10.0, 60.0, seed=1)
+
+    assert 480 < len(moments) < 720 and moments == sorted(moments)
+    assert moments[0] == 0 and moments[-1] < 60
+    assert moments == arrivals(10.0, 60.0, seed=1) != arrivals(10.0, 60.0, seed=2)
+    assert len(arrivals(1e6, 60.0, seed=1)) == 1_000
+
+
+def test_what_a_listener_hears() -> None:
+    """The first audio counts from the request; a chunk that comes after the last was played is a gap."""
+    heard = listened(lambda request: chunks(0.05, 0.0, 0.4), REQUEST)
+
+    assert heard.audio_s == pytest.approx(0.3) and heard.first_audio_s >= 0.05
+    assert heard.longest_gap_s > 0.15 and heard.refusal_s is None
+
+
+def test_whoever_is_refused_comes_back_once() -> None:
+    """The time that the refusal took is kept, and whether coming back helped."""
+    refusals = [Busy("full", 0.05)]
+
+    def submit(request: Request) -> Iterable[Audio]:
+        if refusals:
+            raise refusals.pop()
+        return chunks(0.0)
+
+    begin = time.perf_counter()
+    first = listened(submit, REQUEST)
+    assert first.came_back and first.audio_s and first.refusal_s is not None
+    assert time.perf_counter() - begin > 0.05
+
+    refusals.extend([Busy("full", 0.01)] * 2)
+    second = listened(submit, REQUEST)
+    assert second.came_back is False and not second.audio_s
+
+
+def test_the_sum_of_what_all_heard() -> None:
+    """Gaps count among those served, and audio over the whole time."""
+    heard = [
+        Listener(audio_s=2.0, first_audio_s=0.1, longest_gap_s=0.05),
+        Listener(audio_s=2.0, first_audio_s=0.3, longest_gap_s=0.2),
+        Listener(refusal_s=0.01, came_back=False),
+    ]
+    found = summary("threads", 3, heard, seconds=4.0)
+
+    assert (found.listeners, found.served, found.refused, found.gapless) == (3, 2, 1, 0.5)
+    assert found.audio_s_per_s == 1.0 and found.longest_gap_s == 0.2 and found.came_back == 0.0
+    assert summary("threads", 3, heard[2:], seconds=4.0).first_audio_s is None
+
+
+def test_what_an_engine_carries() -> None:
+    """The most streams with no gap and no refusal, of that engine alone."""
+    results = [
+        result(1),
+        result(2),
+        result(4, gapless=0.9),
+        result(8, refused=1),
+        result(16, engine="threads"),
+    ]
+
+    assert carried(results, "scheduler") == 2 and carried(results, "threads") == 16
+    assert carried([], "scheduler") == 0
+
+
+def test_both_engines_serve_the_tiny_model(tiny: Pipeline) -> None:
+    """Every listener is served by threads; the scheduler may refuse, and then says when to come back."""
+    config = StreamsConfig(streams=(2,), seconds=0.3, scheduler=SchedulerConfig(max_active=2, max_queue=50))
+    results = {each.engine: each for each in streams_of(tiny, config)}
+
+    assert set(results) == {"scheduler", "threads"}
+    for each in results.values():
+        assert each.served == each.listeners >= 1 and each.refused == 0
+        assert each.first_audio_s is not None and each.audio_s_per_s > 0
