@@ -26,7 +26,7 @@ from torch import Tensor
 from cosyrt.arguments import check_kind
 from cosyrt.audio import Audio
 from cosyrt.compat.cosyvoice import AutoModel
-from cosyrt.compat.recording import ARRAY_HZ
+from cosyrt.compat.recording import ARRAY_HZ, load_wav
 from cosyrt.engine.request import Request
 from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
 from cosyrt.engine.ticket import Ticket
@@ -226,7 +226,7 @@ def _reference(path: str | Path | None) -> Tensor | None:  # [1, N] at 16 kHz
         if path is not None:
             log.warning("there is no reference audio at %s; the model's own voice will speak", path)
         return None
-    return torch.from_numpy(Audio.read(path).resample(ARRAY_HZ).samples.copy())[None]
+    return load_wav(path, ARRAY_HZ)
 
 
 def _mixed(

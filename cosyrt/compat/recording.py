@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from cosyrt.arguments import shown
@@ -41,6 +42,18 @@ def audio_of(recording: Recording, name: str) -> Audio:
     raise UsageError(
         f"{name} is {shown(recording)}; give a path, an open file, or samples at {ARRAY_HZ} Hz in a tensor"
     )
+
+
+def load_wav(wav: Recording, target_sr: int, min_sr: int = 8_000) -> Tensor:  # [1, N]
+    """Read a recording at a rate, its channels mixed down.
+
+    Raises:
+        AudioError: it cannot be read, or has fewer than `min_sr` samples a second. UsageError: it is none.
+    """
+    audio = audio_of(wav, "the recording")
+    if audio.rate < min_sr:
+        raise AudioError(f"the recording has {audio.rate} samples a second; give one of {min_sr} or more")
+    return torch.from_numpy(audio.resample(target_sr).samples.copy())[None]
 
 
 def told_apart(recording: Recording, name: str) -> tuple[tuple[str, ...], Audio | str | Path]:

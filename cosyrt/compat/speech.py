@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Generator
 from contextlib import closing
 
@@ -22,6 +23,13 @@ def speech_of(
         for each in made:
             samples = each.samples if isinstance(each, Audio) else each
             yield {"tts_speech": torch.from_numpy(samples)[None]}
+
+
+def set_all_random_seed(seed: int) -> None:
+    """Seed every generator that scripts use; torch's decides how the next call speaks."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)  # of every device
 
 
 def seed_of_torch() -> int:

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyrt.audio import Audio
-from cosyrt.compat.recording import audio_of, told_apart
+from cosyrt.compat.recording import audio_of, load_wav, told_apart
 from cosyrt.errors import AudioError, CosyrtError, UsageError
 from tests.compat.conftest import noise
 
@@ -87,3 +88,15 @@ def test_recordings_are_told_apart(tmp_path: Path) -> None:
     assert recording == Audio.read(path)
     assert told_apart(path.read_bytes(), "prompt_wav")[0] == key
     assert told_apart(noise(1).samples, "prompt_wav")[0] != key
+
+
+def test_load_wav_is_upstreams(clip: str, tmp_path: Path) -> None:
+    """A tensor [1, N] at the rate that is asked for; a rate below the least is told."""
+    assert load_wav(clip, 16_000).shape == (1, 32_000)
+    stereo = np.stack([noise(1).samples, -noise(1).samples], 1)
+    soundfile.write(tmp_path / "stereo.wav", stereo, 24_000, subtype="FLOAT")
+    assert load_wav(tmp_path / "stereo.wav", 24_000).abs().max() < 1e-6
+    with pytest.raises(AudioError, match="has 24000 samples a second; give one of 48000 or more"):
+        load_wav(clip, 16_000, 48_000)
+    with pytest.raises(AudioError, match=r"no\.wav"):
+        load_wav("no.wav", 16_000)
