@@ -35,6 +35,7 @@ class Label:
     """A label of one piece of speech, as every encoder takes it."""
 
     text: str  # JSON
+    produce_id: str = ""  # the number of this piece of speech, also in the text
     notice: bool = False  # whether it can be heard, too, before the speech
 
     @property
@@ -68,14 +69,16 @@ class LabelSettings:
 
     def label(self, produce_id: str = "") -> Label:
         """Make the label of one piece of speech; without an id of the operator's it gets a random one."""
+        produce_id = produce_id or secrets.token_hex(12)
         values = {
             "Label": self.status,
             "ContentProducer": self.producer,
-            "ProduceID": produce_id or secrets.token_hex(12),
+            "ProduceID": produce_id,
             "ContentPropagator": self.propagator,
         }
         fields = {self.names.get(name, name): values.get(name, "") for name in FIELDS}
-        return Label(text=json.dumps(fields, ensure_ascii=False, separators=(",", ":")), notice=self.notice)
+        text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+        return Label(text=text, produce_id=produce_id, notice=self.notice)
 
 
 def fields_of(text: str) -> dict[str, str]:

@@ -24,6 +24,7 @@ def test_a_label_says_what_the_settings_say(producer: str, propagator: str, prod
     assert (fields["Label"], fields["ContentProducer"]) == ("1", producer)
     assert fields["ContentPropagator"] == propagator
     assert fields["ProduceID"] == produce_id or (not produce_id and len(fields["ProduceID"]) == 24)
+    assert label.produce_id == fields["ProduceID"]
     [header] = label.headers.values()
     assert header.isascii() and header.isprintable()
     assert unquote(header) == label.text

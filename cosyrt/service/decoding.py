@@ -1,4 +1,4 @@
-"""Uploaded recordings, decoded in a process of their own: a decoder that crashes or hangs ends alone."""
+"""Uploaded recordings, read in a process of their own: a decoder that crashes or hangs ends alone."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import numpy as np
 
 from cosyrt.audio import Audio
 from cosyrt.errors import AudioError, CosyrtError
+from cosyrt.label_check import check_label
 
 LONGEST_S = 15.0  # to decode half a minute of sound
 MEMORY_BYTES = 1_500_000_000  # of addresses; a fraction of it is used
 CPU_S = 10
 FILE_BYTES = 1_000_000
+LABEL = "label"  # instead of a length: its label is wanted, not its sound
 UNREADABLE = "the recording cannot be decoded; convert it to WAV or FLAC"
 
 
@@ -26,9 +28,24 @@ def decode(recording: bytes, max_s: float) -> Audio:
     Raises:
         AudioError: it cannot be decoded, or is longer.
     """
+    answer, samples = _asked(recording, repr(max_s))
+    return Audio(np.frombuffer(samples, "<f4"), int(answer["rate"]))
+
+
+def label_in(recording: bytes) -> dict[str, Any]:
+    """Look for the label of synthetic speech in a file.
+
+    Raises:
+        AudioError: it cannot be read.
+    """
+    return _asked(recording, LABEL)[0]
+
+
+def _asked(recording: bytes, wanted: str) -> tuple[dict[str, Any], bytes]:
+    """What the child answers about a recording, and the samples behind it."""
     try:
         child = subprocess.run(
-            [sys.executable, "-m", __name__, repr(max_s)],
+            [sys.executable, "-m", __name__, wanted],
             input=recording,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # decoders write thousands of lines about a damaged file
@@ -42,7 +59,7 @@ def decode(recording: bytes, max_s: float) -> Audio:
     answer = _answer(head) if child.returncode == 0 else {"error": UNREADABLE}
     if "error" in answer:
         raise AudioError(str(answer["error"]))
-    return Audio(np.frombuffer(samples, "<f4"), int(answer["rate"]))
+    return answer, samples
 
 
 def _answer(head: bytes) -> dict[str, Any]:
@@ -56,17 +73,19 @@ def _answer(head: bytes) -> dict[str, Any]:
 # In the child:
 
 
-def _child(max_s: float) -> None:
-    """Decode standard input; write one line of JSON, and the samples behind it."""
+def _child(wanted: str) -> None:
+    """Read standard input; write one line of JSON, and the samples behind it if they are wanted."""
     _limit()
-    out = sys.stdout.buffer
+    recording, samples = sys.stdin.buffer.read(), b""
     try:
-        audio = Audio.read(sys.stdin.buffer.read(), max_s=max_s)
+        if wanted == LABEL:
+            answer = check_label(recording).as_json()
+        else:
+            audio = Audio.read(recording, max_s=float(wanted))
+            answer, samples = {"rate": audio.rate}, audio.samples.astype("<f4").tobytes()
     except CosyrtError as error:
-        out.write(json.dumps({"error": str(error)}).encode() + b"\n")
-        return
-    out.write(json.dumps({"rate": audio.rate}).encode() + b"\n")
-    out.write(audio.samples.astype("<f4").tobytes())
+        answer = {"error": str(error)}
+    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + samples)
 
 
 def _limit() -> None:
@@ -85,4 +104,4 @@ def _limit() -> None:
 
 
 if __name__ == "__main__":
-    _child(float(sys.argv[1]))
+    _child(sys.argv[1])

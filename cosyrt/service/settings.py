@@ -86,6 +86,17 @@ class Settings:
     )
     socket_s: float = _setting(1_800.0, "a WebSocket is closed after so many seconds", 1)
 
+    label_producer: str = _setting(
+        "cosyrt", "who made the speech, in its label; a registered producer has a code"
+    )
+    label_propagator: str = _setting("", "who passes it on, in its label")
+    label_names: dict[str, str] = _setting(
+        {}, 'other spellings of the label\'s fields: {ProduceID = "ProduceId"}'
+    )
+    label_notice: bool = _setting(
+        False, "a short signal of tones before all speech says that it is synthetic"
+    )
+
     log: str = _setting("text", "how each request is logged: text or json")
     plan: bool = _setting(True, "the plan that `cosyrt tune` made for this model and machine is used")
     watch_plan: bool = _setting(

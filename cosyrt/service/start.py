@@ -13,6 +13,7 @@ from cosyrt.accel.plan import fitting
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
 from cosyrt.errors import UsageError
+from cosyrt.labels import LabelSettings
 from cosyrt.service.access import EverybodyIsLocal, KnowsCallers
 from cosyrt.service.accounts import Accounts
 from cosyrt.service.admission import Admission
@@ -69,9 +70,24 @@ def _assembled(
         admission=Admission(streams=settings.streams_per_key, per_minute=settings.requests_per_minute),
         metrics=Metrics(scheduler.load, lambda: not service.not_ready, plan),
         plan=plan,
+        labels=labels_of(settings),
         created=int(time.time()),
     )
     return service
+
+
+def labels_of(settings: Settings) -> LabelSettings:
+    """What the operator's labels say.
+
+    Raises:
+        UsageError: a value that no label can have.
+    """
+    return LabelSettings(
+        producer=settings.label_producer,
+        propagator=settings.label_propagator,
+        names=settings.label_names,
+        notice=settings.label_notice,
+    )
 
 
 def plan_of(pipeline: Pipeline) -> dict[str, str]:
