@@ -17,7 +17,7 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from statistics import median
@@ -53,7 +53,7 @@ class Event(NamedTuple):
     model: str
     part: Part
     backend: str
-    kind: str  # raised, not finite, hung, slow
+    kind: str  # raised, not finite, hung, slow, rolled back
 
 
 events: Counter[Event] = Counter()  # of this process
@@ -63,6 +63,24 @@ _disabled: set[tuple[str, Part]] = set()
 def disabled(model: str, part: Part) -> bool:
     """Whether a part of a model is disabled for the rest of this process."""
     return (model, part) in _disabled
+
+
+def roll_back(model: str, parts: Mapping[Part, Planned]) -> list[Part]:
+    """Make parts of a model plain for the rest of this process, because somebody wants it so.
+
+    Returned are those that were not plain already.
+    """
+    changed = [part for part in parts if not disabled(model, part)]
+    for part in changed:
+        _disable(Event(model, part, parts[part].backend, "rolled back"), "by request")
+    return changed
+
+
+def _disable(event: Event, why: str) -> None:
+    """Use the plain stages of a part from now on."""
+    _disabled.add((event.model, event.part))
+    events[event] += 1
+    log.error("plain way from now on part=%s backend=%s kind=%s: %s", *event[1:], one_line(why, 200))
 
 
 def guarded(
@@ -173,11 +191,7 @@ class Watch:
 
     def disable(self, kind: str, why: str) -> None:
         """Use the plain stages from now on."""
-        _disabled.add((self.event.model, self.event.part))
-        event = self.event._replace(kind=kind)
-        events[event] += 1
-        reason = one_line(why, 200)
-        log.error("plain way from now on part=%s backend=%s kind=%s: %s", *event[1:], reason)
+        _disable(self.event._replace(kind=kind), why)
 
 
 def as_here(call: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cosyrt.accel.guard import GuardConfig, disabled, guarded
 from cosyrt.arguments import check_kind
 from cosyrt.engine.model import Accelerate, Model
 from cosyrt.engine.pipeline import Pipeline
@@ -27,6 +28,7 @@ def load(
     device: str | None = None,
     accelerate: Accelerate | None = None,
     plan: bool = True,
+    watch: GuardConfig | None = None,
 ) -> Pipeline:
     """Load a model folder in the official layout; without one, the built-in voice.
 
@@ -34,7 +36,7 @@ def load(
     `cosyrt tune` made for this model on this machine is used, unless `plan` is false. `accelerate` takes its
     place: a function from the loaded `Model` to the stages to run it with, such as
     `cosyrt.accel.backend.torchscript.archives()`. A part of a plan that fails while it speaks runs its plain
-    stages from then on.
+    stages from then on; `watch` says when a part has failed.
 
     Raises:
         ModelError: the folder, its description or its weights cannot be used.
@@ -46,11 +48,11 @@ def load(
     if accelerate is not None:
         model = replace(model, stages=accelerate(model))
     elif plan:
-        model = planned(model)
+        model = planned(model, watch)
     return Pipeline(model)
 
 
-def planned(model: Model) -> Model:
+def planned(model: Model, watch: GuardConfig | None = None) -> Model:
     """Run a model by its plan for this device: other stages and, where one was allowed, another solver."""
     from cosyrt.accel.plan import fitting
 
@@ -63,7 +65,7 @@ def planned(model: Model) -> Model:
         model = solved_by(model, plan.solver.solver)
     if not plan.parts:
         return model
-    return replace(model, stages=planned_stages(model, plan))
+    return replace(model, stages=planned_stages(model, plan, watch))
 
 
 def solved_by(model: Model, solver: Solver) -> Model:
@@ -72,9 +74,8 @@ def solved_by(model: Model, solver: Solver) -> Model:
     return replace(model, settings=replace(model.settings, flow=flow))
 
 
-def planned_stages(model: Model, plan: Plan) -> Stages:
+def planned_stages(model: Model, plan: Plan, watch: GuardConfig | None = None) -> Stages:
     """The stages of a plan, under guard; the plain ones where they cannot be built."""
-    from cosyrt.accel.guard import disabled, guarded
     from cosyrt.accel.registry import accelerated
 
     parts = {part: one for part, one in plan.parts.items() if not disabled(plan.made_for["model"], part)}
@@ -83,4 +84,4 @@ def planned_stages(model: Model, plan: Plan) -> Stages:
     except Exception as error:  # a backend may raise anything: whatever it is, the plain stages speak
         log.warning("the plan for %s is not used: %s", model.folder.path, kind_and_reason(error))
         return model.plain
-    return guarded(plan.made_for["model"], model.plain, fast, parts)
+    return guarded(plan.made_for["model"], model.plain, fast, parts, watch or GuardConfig())

@@ -28,9 +28,7 @@ NEEDED = "fastapi", "uvicorn", "websockets", "python_multipart", "prometheus_cli
 @click.option("--voice", metavar="NAME", help="Who speaks where a request names nobody.")
 @click.option("--open", is_flag=True, default=None, help="Listen to other machines without keys.")
 @click.option("--log", metavar="KIND", help="How requests are logged: text or json.  [default: text]")
-@click.option(
-    "--watch-plan/--no-watch-plan", default=None, help="Replace a stage that becomes slow or wrong."
-)
+@click.option("--watch-plan", is_flag=True, default=None, help="Give a slow part of the plan up sooner.")
 @click.option(
     "--config",
     metavar="FILE",
@@ -69,15 +67,12 @@ def check_installed() -> None:
 
 def announce(service: Service, address: str) -> None:
     """Print one screen: where it is, what it speaks with, and who may call."""
+    plan = ", ".join(f"{part}: {name}" for part, name in service.backends.items())
     rows = [
         ("address", address),
         ("model", f"{service.model} ({service.pipeline.family}) on {service.pipeline.device}"),
         ("voices", ", ".join(service.pipeline.voices) or "none; send ref_audio"),
-        (
-            "plan",
-            ", ".join(f"{part}: {name}" for part, name in service.plan.items())
-            or "none; make one: cosyrt tune",
-        ),
+        ("plan", plan or "none; make one: cosyrt tune"),
         ("keys", "on" if service.accounts.has_keys() else "none; make one: cosyrt keys add NAME"),
         ("try", f'curl {address}/v1/audio/speech -d \'{{"input": "It speaks."}}\' -o speech.mp3'),
     ]

@@ -23,6 +23,7 @@ from cosyrt.service import (
     label_routes,
     lists,
     page,
+    plan_routes,
     realtime,
     speaker_routes,
     speech,
@@ -48,6 +49,7 @@ ROUTERS = (
     label_routes,
     lists,
     health,
+    plan_routes,
     page,
 )
 ABOUT = """Text to speech with OpenAI's API, and more. Send `Authorization: Bearer cv_…` where keys are on."""

@@ -31,7 +31,7 @@ async def ready(http: Request) -> Response:
         "reason": service.not_ready,
         "model": service.model,
         "device": service.pipeline.device,
-        "plan": service.plan,
+        "plan": service.backends,
         "active": load.active,
         "queued": load.queued,
     }

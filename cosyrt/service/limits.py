@@ -9,6 +9,8 @@ from cosyrt.service.errors import ServiceError
 from cosyrt.service.refusals import refuse
 from cosyrt.service.settings import Settings
 
+WITH_FILES = frozenset({"/v1/audio/speech"})  # whose JSON may hold a recording
+
 
 class TooLarge(ServiceError):
     """The request is larger than the service accepts."""
@@ -28,8 +30,8 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        is_form = headers.get("content-type", "").startswith("multipart/")
-        most, read = self.settings.max_upload if is_form else self.settings.max_body, 0
+        takes_files = headers.get("content-type", "").startswith("multipart/") or scope["path"] in WITH_FILES
+        most, read = self.settings.max_upload if takes_files else self.settings.max_body, 0
         too_large = TooLarge(f"the request has more than {most} bytes; send less at once")
         if int(length if (length := headers.get("content-length", "")).isdecimal() else 0) > most:
             await refuse(scope, receive, send, too_large)

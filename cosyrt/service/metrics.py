@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import psutil
+import torch
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 import cosyrt
 from cosyrt.accel import guard
+from cosyrt.accel.plan import Plan
 from cosyrt.engine.scheduler import Load
+from cosyrt.machine.gpu import find_gpus
 from cosyrt.service.figures import Figures
 
 WAIT_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 60)
@@ -22,9 +25,11 @@ RTF = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 4, 8)
 class Metrics:
     """The figures of one service, in a registry of its own."""
 
-    def __init__(self, load: Callable[[], Load], ready: Callable[[], bool], plan: dict[str, str]) -> None:
+    def __init__(
+        self, load: Callable[[], Load], ready: Callable[[], bool], device: torch.device, plan: Plan | None
+    ) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(_Machine(load, ready, plan))
+        self.registry.register(_Machine(load, ready, device, plan))
         self._requests = Counter(
             "cosyrt_requests", "Requests that were answered.", ["route", "status"], registry=self.registry
         )
@@ -61,8 +66,10 @@ class Metrics:
 class _Machine(Collector):
     """What is true at the moment it is asked for."""
 
-    def __init__(self, load: Callable[[], Load], ready: Callable[[], bool], plan: dict[str, str]) -> None:
-        self.load, self.ready, self.plan = load, ready, plan
+    def __init__(
+        self, load: Callable[[], Load], ready: Callable[[], bool], device: torch.device, plan: Plan | None
+    ) -> None:
+        self.load, self.ready, self.device, self.plan = load, ready, device, plan
 
     def collect(self) -> Iterator[Metric]:
         """Give the scheduler's load, the plan and its fallbacks, and the memory of the process."""
@@ -83,6 +90,7 @@ class _Machine(Collector):
         yield CounterMetricFamily("cosyrt_busy_seconds", "Time in which speech was made.", load.busy_s)
         yield CounterMetricFamily("cosyrt_made_audio_seconds", "Audio that was made.", load.audio_s)
         yield from self._plan()
+        yield from self._card()
 
     @staticmethod
     def _ended(load: Load) -> Metric:
@@ -102,10 +110,26 @@ class _Machine(Collector):
         for event, count in guard.events.items():
             fallbacks.add_metric([event.part, event.backend, event.kind], count)
         yield fallbacks
-        plan = GaugeMetricFamily("cosyrt_plan", "The backend of each part.", labels=["part", "backend"])
-        for part, backend in self.plan.items():
-            plan.add_metric([part, backend], 1)
-        yield plan
+        used = GaugeMetricFamily("cosyrt_plan", "1 where a backend runs a part.", labels=["part", "backend"])
+        if self.plan is not None:
+            for part, planned in self.plan.parts.items():
+                is_used = not guard.disabled(self.plan.made_for["model"], part)
+                used.add_metric([part, planned.backend], float(is_used))
+        yield used
         build = GaugeMetricFamily("cosyrt_build", "The version.", labels=["version"])
         build.add_metric([cosyrt.__version__], 1)
         yield build
+
+    def _card(self) -> Iterator[Metric]:
+        """The graphics card that the model is on; nothing of it where it is on none."""
+        memory = GaugeMetricFamily("cosyrt_device_memory_bytes", "Memory of the graphics card in use.")
+        busy = GaugeMetricFamily("cosyrt_device_utilisation", "Share of time that the card was busy.")
+        if self.device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(self.device)
+            memory.add_metric([], total - free)
+            gpus, _ = find_gpus()
+            index = self.device.index or 0
+            if index < len(gpus) and (percent := gpus[index].utilisation_percent) is not None:
+                busy.add_metric([], percent / 100)
+        yield memory
+        yield busy

@@ -100,7 +100,7 @@ class Settings:
     log: str = _setting("text", "how each request is logged: text or json")
     plan: bool = _setting(True, "the plan that `cosyrt tune` made for this model and machine is used")
     watch_plan: bool = _setting(
-        True, "a stage of the plan that becomes slow or wrong is replaced by its plain form"
+        False, "a part of the plan is given up when twice as slow as planned, not only when four times"
     )
 
     def __post_init__(self) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from cosyrt.accel.guard import GuardConfig
 from cosyrt.accel.load import load
-from cosyrt.accel.plan import fitting
+from cosyrt.accel.plan import Plan, fitting
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
 from cosyrt.errors import UsageError
@@ -29,6 +30,8 @@ from cosyrt.service.state import Service
 from cosyrt.service.store import Store
 from cosyrt.service.voices import StoredVoices
 
+WATCHED_SLOWER = 2.0  # times what the plan says
+
 
 @contextmanager
 def opened(settings: Settings, pipeline: Pipeline | None = None) -> Iterator[Service]:
@@ -41,7 +44,7 @@ def opened(settings: Settings, pipeline: Pipeline | None = None) -> Iterator[Ser
         accounts = Accounts(store) if settings.keys else EverybodyIsLocal()
         check_bind(settings, has_keys=accounts.has_keys())
         if pipeline is None:
-            pipeline = load(settings.model or None, device=settings.device or None, plan=settings.plan)
+            pipeline = loaded(settings)
         with Scheduler(pipeline, _scheduling(settings)) as scheduler:
             yield _assembled(settings, pipeline, scheduler, store, accounts)
 
@@ -57,7 +60,7 @@ def _assembled(
     service: Service
     voices = StoredVoices(store, pipeline.family, most=settings.max_voices)
     import_library(store, voices, pipeline.registered)
-    plan = plan_of(pipeline) if settings.plan else {}
+    plan = plan_of(pipeline) if settings.plan else None
     service = Service(
         settings=settings,
         pipeline=pipeline,
@@ -68,7 +71,7 @@ def _assembled(
         consents=Consents(store),
         catalogue=Catalogue(pipeline, settings, voices),
         admission=Admission(streams=settings.streams_per_key, per_minute=settings.requests_per_minute),
-        metrics=Metrics(scheduler.load, lambda: not service.not_ready, plan),
+        metrics=Metrics(scheduler.load, lambda: not service.not_ready, pipeline.model.device, plan),
         plan=plan,
         labels=labels_of(settings),
         created=int(time.time()),
@@ -90,10 +93,20 @@ def labels_of(settings: Settings) -> LabelSettings:
     )
 
 
-def plan_of(pipeline: Pipeline) -> dict[str, str]:
-    """The backend of each part that a plan has sped up."""
+def loaded(settings: Settings) -> Pipeline:
+    """The model, run by its plan if there is one, and watched while it speaks.
+
+    Raises:
+        ModelError: the folder cannot be used. UsageError: no such device.
+    """
+    watch = GuardConfig(slower=WATCHED_SLOWER) if settings.watch_plan else GuardConfig()
+    return load(settings.model or None, device=settings.device or None, plan=settings.plan, watch=watch)
+
+
+def plan_of(pipeline: Pipeline) -> Plan | None:
+    """The plan that the model is run by, if there is one."""
     plan, _ = fitting(pipeline.model.folder, pipeline.model.device)
-    return {} if plan is None else {part: planned.backend for part, planned in plan.parts.items()}
+    return plan
 
 
 def check_bind(settings: Settings, *, has_keys: bool) -> None:

@@ -9,6 +9,8 @@ from functools import cached_property
 
 from starlette.requests import HTTPConnection
 
+from cosyrt.accel.guard import disabled
+from cosyrt.accel.plan import Plan
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request, SpeakingStyle
 from cosyrt.engine.scheduler import Scheduler
@@ -42,7 +44,7 @@ class Service:
     catalogue: Catalogue
     admission: Admission
     metrics: Metrics
-    plan: dict[str, str] = field(default_factory=dict)  # the backend of each part that has one
+    plan: Plan | None = None  # that the model is run by
     labels: LabelSettings = LabelSettings()
     created: int = 0  # seconds since 1970, when the model was loaded
     not_ready: str = "the model is being warmed up"  # why requests would be slow or fail; empty when ready
@@ -52,6 +54,15 @@ class Service:
     def model(self) -> str:
         """The name of the model in lists."""
         return self.settings.name or self.pipeline.model.folder.path.name
+
+    @property
+    def backends(self) -> dict[str, str]:
+        """The backend of each part of the model that runs by the plan at the moment."""
+        if self.plan is None:
+            return {}
+        model = self.plan.made_for["model"]
+        parts = self.plan.parts.items()
+        return {part: planned.backend for part, planned in parts if not disabled(model, part)}
 
     @cached_property
     def follows_instructions(self) -> bool:

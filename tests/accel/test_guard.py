@@ -360,3 +360,23 @@ def test_workers_end_with_their_model() -> None:
     del workers
     thread.join(5)
     assert not thread.is_alive()
+
+
+def test_a_plan_can_be_rolled_back(workload: Workload) -> None:
+    """Somebody may make a part plain: the backend is not called any more, and the event is counted once."""
+    plain, calls = workload.model.plain, []
+
+    def vocode(*args: Any) -> Tensor:
+        calls.append(args)
+        return plain.vocode(*args)
+
+    parts: dict[Part, Planned] = {"vocode": Planned(backend="odd", speedup=2.0)}
+    stages = guarded(MODEL, plain, plain.replacing(vocode=vocode), parts)
+
+    assert guard.roll_back(MODEL, parts) == ["vocode"]
+    assert guard.roll_back(MODEL, parts) == []
+    assert guard.disabled(MODEL, "vocode")
+    assert [(event.kind, count) for event, count in guard.events.items()] == [("rolled back", 1)]
+    with pytest.raises(TypeError):
+        stages.vocode()  # the plain one is asked, which wants its arguments
+    assert calls == []
