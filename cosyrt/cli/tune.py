@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +13,14 @@ import click
 
 from cosyrt.cli.options import verbose_option
 from cosyrt.cli.paths import UserPath
-from cosyrt.cli.terminal import progress_bar, table
+from cosyrt.cli.terminal import ShowProgress, progress_bar, table
 from cosyrt.errors import UsageError
 
 if TYPE_CHECKING:
     from cosyrt.accel.plan import Plan
     from cosyrt.lab.approximate import Approximations, Closeness
     from cosyrt.lab.trial import TrialResult
-    from cosyrt.lab.tune import TuneReport
+    from cosyrt.lab.tune import TuneProgress, TuneReport
 
 SECONDS_OF_UNIT = {"s": 1, "m": 60, "h": 3600}
 PRECISION_CLASSES = ("exact", "half", "quantised")
@@ -44,7 +45,9 @@ TUNE_COLUMNS = (
 @click.argument("model", required=False)
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps …  [default: the best there is]")
 @click.option(
-    "--budget", metavar="TIME", default="5m", show_default=True, help="About how long: 90s, 5m, 1h."
+    "--budget",
+    metavar="TIME",
+    help="About how long: 90s, 5m, 1h.  [default: what this machine needs, which is said before]",
 )
 @click.option(
     "--allow",
@@ -63,14 +66,14 @@ TUNE_COLUMNS = (
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @verbose_option
 def tune(
-    model: str | None, device: str | None, budget: str, allow: str, listen: Path | None, as_json: bool
+    model: str | None, device: str | None, budget: str | None, allow: str, listen: Path | None, as_json: bool
 ) -> None:
     """Find the fastest correct way to run MODEL on this machine.
 
     Every acceleration that this machine, the model and the time allow is built, compared with the plain
-    model, and timed beside it. The best ones make a plan, which every later `cosyrt` uses for this model if
-    it is faster as a whole; Ctrl-C keeps the plan that was there before. Without MODEL it is the built-in
-    voice.
+    model, and timed beside it. The best ones make a plan, which every later `cosyrt` uses for this model;
+    Ctrl-C keeps the plan that was there before. A trial that is over is not made again: the next `tune` goes
+    on from there. Without MODEL it is the built-in voice.
 
     \b
     cosyrt tune ./CosyVoice2-0.5B --budget 10m
@@ -79,7 +82,8 @@ def tune(
     """
     from cosyrt.lab import tune as tuning
 
-    seconds, classes, closeness = _seconds(budget), _classes(allow), _closeness(allow)
+    seconds = None if budget is None else _seconds(budget)
+    classes, closeness = _classes(allow), _closeness(allow)
     if listen is not None and closeness is None:
         raise UsageError("--listen needs an approximation to listen to; add --allow exact,half,approximate")
     if listen is not None:
@@ -93,7 +97,7 @@ def tune(
             budget_s=seconds,
             allow=classes,
             approximate=closeness,
-            progress=lambda at: show(at.doing, min(1.0, at.spent_s / at.budget_s)),
+            progress=_shown_by(show, quiet=as_json),
         )
     if listen is not None and report.plan.solver is not None:
         from cosyrt.lab.listen import write_pairs
@@ -103,6 +107,28 @@ def tune(
         click.echo(json.dumps(_as_json(report), ensure_ascii=False))
     else:
         _print(report)
+
+
+def _shown_by(show: ShowProgress, *, quiet: bool) -> Callable[[TuneProgress], None]:
+    """Show progress and, unless `quiet`, say once before the first trial how long this machine needs."""
+    said = quiet
+
+    def shown(at: TuneProgress) -> None:
+        nonlocal said
+        if at.needs_s is not None and not said:
+            said = True
+            enough = "" if at.budget_s >= at.needs_s else f"; in {_minutes(at.budget_s)} not all is tried"
+            click.echo(
+                f"cosyrt: this machine needs about {_minutes(at.needs_s)} for this model{enough}", err=True
+            )
+        show(at.doing, min(1.0, at.spent_s / at.budget_s))
+
+    return shown
+
+
+def _minutes(seconds: float) -> str:
+    """`40 s`, `12 min`."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _seconds(budget: str) -> float:

@@ -40,6 +40,7 @@ CANDIDATE = "candidate"
 SPOKEN_TOKENS = 60  # of an utterance that the model draws itself, for parity
 STREAMED = Length(110, 31, True)  # an utterance of many chunks, for parity
 LEAST_PASSES, MOST_PASSES = 3, 12
+EAGER_WAYS = 3  # that are timed at each visit of a length: eager, eager again, the candidate
 SEEN = 20  # utterances of a length that its first one is paid by
 WHOLE = "whole"
 EARNING_UTTERANCES = 20  # of a process, that must earn back what is built when it loads the model
@@ -59,7 +60,7 @@ class Job:
     device: str | None
     parts: Mapping[Part, str]
     seconds: float  # to be spent on timing
-    lengths: int  # how many of TIMED_LENGTHS
+    lengths: tuple[Length, ...]  # that it is timed on
     threads: int  # of torch, in the process that tries
     whole: bool = False  # time everything that an utterance needs, and not these parts alone
 
@@ -127,7 +128,8 @@ class Shares:
     """Where the time goes in eager."""
 
     seconds: dict[Part, float]  # of each part, for one utterance
-    pass_s: float  # what one pass over one length of all parts took to measure
+    visit_s: dict[Part, float]  # what it took to measure each part once, on that utterance
+    load_s: float  # until the model was loaded
     device: str  # what was meant by the device that was asked for
 
     def share(self, part: Part) -> float:
@@ -138,13 +140,18 @@ class Shares:
 def shares(folder: str | None, device: str | None, threads: int) -> Shares:
     """Measure each part of one utterance in eager, once it is warm."""
     torch.set_num_threads(threads)
+    begin = time.perf_counter()
     model = Model.open(folder, device)
+    load_s = time.perf_counter() - begin
     utterance = Workload(model).utterance(TIMED_LENGTHS[0])
     for part in PARTS:
         part_seconds(model, model.plain, part, utterance)
-    begin = time.perf_counter()
-    seconds = {part: part_seconds(model, model.plain, part, utterance) for part in PARTS}
-    return Shares(seconds=seconds, pass_s=time.perf_counter() - begin, device=str(model.device))
+    seconds, visit_s = dict[Part, float](), dict[Part, float]()
+    for part in PARTS:
+        begin = time.perf_counter()
+        seconds[part] = part_seconds(model, model.plain, part, utterance)
+        visit_s[part] = time.perf_counter() - begin
+    return Shares(seconds=seconds, visit_s=visit_s, load_s=load_s, device=str(model.device))
 
 
 def run_trial(job: Job) -> Measurement:
@@ -202,8 +209,7 @@ def _timings(workload: Workload, stages: Stages, job: Job, kept: dict[str, list[
         EAGER_AGAIN: _measured(model, model.plain, parts),
         CANDIDATE: _measured(model, stages, parts, kept),
     }
-    lengths = TIMED_LENGTHS[: job.lengths]
-    utterances = [workload.utterance(length, number) for number, length in enumerate(lengths)]
+    utterances = [workload.utterance(length, number) for number, length in enumerate(job.lengths)]
     return timed_for(candidates, utterances, job.seconds)
 
 

@@ -2,13 +2,16 @@
 
 Each candidate has a process of its own with a time limit and a memory limit. It must be right before it is
 timed (`parity.py`), and what is faster than eager by less than eager differs from itself is not faster
-(`timing.py`). The plan as a whole is held against eager once more, and must win.
+(`timing.py`). Several parts are held against eager once more as a whole; where they do not win together, or
+there is no time for that, the part that saves most is the plan: it has proven itself alone. How long a trial
+takes here is estimated before it is begun (`trial_costs.py`), and what was found is kept for the next tuning
+(`kept_trials.py`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -25,9 +28,9 @@ from cosyrt.errors import SpeechError, UsageError
 from cosyrt.families import FAMILIES
 from cosyrt.lab.approximate import Approximations, Closeness, approximations
 from cosyrt.lab.child import Outcome, call_in_child
+from cosyrt.lab.kept_trials import KeptTrials
 from cosyrt.lab.parity import ORDER
 from cosyrt.lab.trial import (
-    LEAST_PASSES,
     WHOLE,
     Job,
     Shares,
@@ -38,17 +41,15 @@ from cosyrt.lab.trial import (
     shares,
     too_small,
 )
-from cosyrt.lab.workload import TIMED_LENGTHS
+from cosyrt.lab.trial_costs import TrialCosts, cheapest_first
 from cosyrt.machine.memory import ram
 
-WHOLE_SHARE = 0.25  # of the budget is kept for the plan as a whole
-TIMING_SHARE = 0.5  # of a candidate's time; the rest goes into loading, building and verifying
-PATIENCE, LEAST_PATIENCE_S = 4, 90.0  # times its share of the budget that a candidate may take, and at least
-PATIENCE_SHARE = 0.5  # of the budget: that least is no more
+APPROXIMATIONS_SHARE = 0.25  # of the budget is kept for other solvers, where they are allowed
+PATIENCE, LEAST_PATIENCE_S = 4, 90.0  # times its estimate that a trial may take, and at least
 MEMORY_SHARE = 0.9  # of what is free may be taken by one candidate
-LEAST_LENGTHS = 3  # that a candidate is timed on; one that cannot be is not tried
+USUAL_BUDGET_S = 300.0  # where none is given; more if the machine needs more
 NO_TIME = "there was no time left for it; give a larger --budget"
-RUNS_PER_VISIT = 3  # eager, eager again, the candidate
+TOO_LONG = "it took too long"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,20 +71,23 @@ class TuneProgress:
     doing: str
     spent_s: float
     budget_s: float
+    needs_s: float | None = None  # what this machine needs to try everything; None: not yet known
 
 
 def tune(
     folder: str | Path | None = None,
     *,
     device: str | None = None,
-    budget_s: float = 300.0,
+    budget_s: float | None = None,
     allow: tuple[Precision, ...] = ORDER,
     approximate: Closeness | None = None,
     progress: Callable[[TuneProgress], object] = lambda progress: None,
 ) -> TuneReport:
     """Measure, choose, and write the plan that `cosyrt.load` uses from then on.
 
-    `budget_s` is about what it takes; interrupted, it leaves the plan that was there before. `approximate`
+    `budget_s` is about what it takes; None: what this machine needs for this model, as the first progress
+    says. Interrupted, it leaves the plan that was there before, and the next tuning goes on from the trials
+    that were over. `approximate`
     lets a solver with fewer steps win, if its mel is at least that close to the converged one. Trials run in
     processes of their own: a script calls this under `if __name__ == "__main__":`.
 
@@ -102,15 +106,19 @@ class Tuning:
         self,
         folder: str | Path | None,
         device: str | None,
-        budget_s: float,
+        budget_s: float | None,
         allow: tuple[Precision, ...],
         approximate: Closeness | None,
         progress: Callable[[TuneProgress], object],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.opened = ModelFolder.open(BUILTIN if folder is None else folder)
-        self.device, self.budget_s, self.allow, self.progress = device, budget_s, allow, progress
+        self.device, self.allow, self.progress = device, allow, progress
+        self.budget_s = USUAL_BUDGET_S if budget_s is None else budget_s
+        self.is_given = budget_s is not None
+        self.needs_s: float | None = None
         self.approximate = approximate
-        self.begin = time.monotonic()
+        self.clock, self.begin = clock, clock()
         self.memory = free_bytes()
 
     def run(self) -> TuneReport:
@@ -118,23 +126,24 @@ class Tuning:
         check_plans_folder()
         self.announce("the plain way")
         shared = self.plain_shares()
-        device = torch.device(shared.device)
+        self.costs, device = TrialCosts(shared), torch.device(shared.device)
+        path = plan_path(self.opened, device)
+        self.kept = KeptTrials(path, made_for(self.opened, device))
         rows = list(self.rows(shared, device))
         self.check_tried(rows)
         best = {part: row for part in PARTS if (row := best_of(rows, part)) is not None}
         whole = self.whole(best, shared) if best else None
-        wins = whole is not None and whole.verdict == "chosen"
-        rows = [with_rank(row, best, wins) for row in rows]
-        parts = {part: as_planned(row) for part, row in best.items()} if wins else {}
+        proven = proven_parts(best, whole, shared)
+        rows = [with_rank(row, best, proven) for row in rows]
+        parts = {part: as_planned(row) for part, row in proven.items()}
         tried = self.approximations(parts, shared)
         plan = Plan(
             made_for=made_for(self.opened, device),
             parts=parts,
-            speedup=whole.timed.speedup.median if wins and whole and whole.timed else 1.0,
+            speedup=speedup_of(proven, whole, shared),
             made=datetime.now().isoformat(timespec="seconds"),
             solver=self.solver(tried),
         )
-        path = plan_path(self.opened, device)
         plan.write(path)
         self.announce("done")
         return TuneReport(shares=shared, rows=rows, whole=whole, plan=plan, path=path, approximations=tried)
@@ -144,7 +153,7 @@ class Tuning:
         if self.approximate is None:
             return None
         self.announce("approximations of the solver")
-        seconds = max(self.left(), WHOLE_SHARE * self.budget_s)
+        seconds = max(self.left(), APPROXIMATIONS_SHARE * self.budget_s)
         names = {part: planned.backend for part, planned in parts.items()}
         path, threads = str(self.opened.path), torch.get_num_threads()
         outcome = self.child(approximations, path, shared.device, names, seconds, threads, seconds=seconds)
@@ -186,16 +195,35 @@ class Tuning:
         """Try every candidate while there is time; next is what promises most beyond what was found."""
         pairs = [(part, backend) for backend in BACKENDS.values() for part in backend.parts]
         named = {(p, b.name): self.row(p, b, shared, device) for p, b in pairs}
-        waiting = [key for key, row in named.items() if not row.why]
+        named = {key: row if row.why else self.kept.of(row) for key, row in named.items()}
+        waiting = [key for key, row in named.items() if row.verdict == "not tried" and not row.why]
+        self.plan_time(waiting)
         while waiting:
             promises = {key: promise(named[key], list(named.values()), shared) for key in waiting}
             part, name = key = max(waiting, key=lambda key: promises[key])
             self.announce(f"{name} for {part}")
             promising = max(1, sum(more > 0 for more in promises.values()))
-            seconds = (self.left() - WHOLE_SHARE * self.budget_s) / promising
-            named[key] = self.tried(named[key], {part: name}, shared, seconds)
+            left = self.left() - self.reserve_s({part, *found_parts(named.values())})
+            spare = max(0.0, left - sum(self.costs.least_s({part}) for part, _ in waiting))
+            seconds = self.costs.least_s({part}) + spare / promising
+            named[key] = self.tried(named[key], {part: name}, shared, seconds, left)
+            self.kept.keep(named[key])
             waiting.remove(key)
         yield from named.values()
+
+    def plan_time(self, waiting: list[tuple[Part, str]]) -> None:
+        """Say how long this machine needs for all that is waiting; without a budget, take that long."""
+        parts = {part for part, _ in waiting}
+        trials_s = sum(self.costs.least_s({part}) for part, _ in waiting)
+        self.needs_s = self.spent_s() + trials_s + self.reserve_s(parts)
+        if not self.is_given:
+            self.budget_s = max(self.budget_s, self.needs_s)
+        self.announce("what promises most")
+
+    def reserve_s(self, parts: set[Part]) -> float:
+        """Seconds that are kept for what comes after single parts; one part alone needs no second trial."""
+        whole = self.costs.least_s(parts, whole=True) if len(parts) > 1 else 0.0
+        return whole + (0.0 if self.approximate is None else APPROXIMATIONS_SHARE * self.budget_s)
 
     def check_tried(self, rows: list[TrialResult]) -> None:
         """Refuse to replace the old plan where there was time for no candidate at all.
@@ -206,8 +234,8 @@ class Tuning:
         waiting = any(row.why == NO_TIME for row in rows)
         if waiting and all(row.verdict in ("absent", "not tried") for row in rows):
             raise UsageError(
-                f"{self.budget_s:.0f} s are too short to try anything here, the plan stays as it was; "
-                "give a larger --budget"
+                f"{self.budget_s:.0f} s are too short to try anything here, the plan stays as it was; this "
+                f"machine needs about {self.needs_s or 0:.0f} s for this model: give a larger --budget"
             )
 
     def row(self, part: Part, backend: Backend, shared: Shares, device: torch.device) -> TrialResult:
@@ -229,31 +257,30 @@ class Tuning:
             return replace(row, why=f"{backend.precision} weights were not allowed; see --allow")
         return replace(row, why=too_small(share))
 
-    def tried(self, row: TrialResult, parts: dict[Part, str], shared: Shares, seconds: float) -> TrialResult:
-        """Put a candidate on trial, and add the result to its row."""
+    def tried(
+        self, row: TrialResult, parts: dict[Part, str], shared: Shares, seconds: float, most: float
+    ) -> TrialResult:
+        """Put a candidate on trial for about so many seconds, and add the result to its row."""
         whole = row.part == WHOLE
-        share = 1.0 if whole else sum(map(shared.share, parts))
-        visit_s = RUNS_PER_VISIT * share * shared.pass_s  # one length, each once
-        each_s = (1 + LEAST_PASSES) * visit_s / TIMING_SHARE  # for one length, verifying included
-        least = LEAST_LENGTHS * each_s
-        if not whole and least > max(seconds, self.left() - WHOLE_SHARE * self.budget_s):
+        least = self.costs.least_s(parts, whole=whole)
+        if least > most:
             return replace(row, why=NO_TIME)
         seconds = max(seconds, least)
         job = Job(
             folder=str(self.opened.path),
             device=shared.device,
             parts=parts,
-            seconds=TIMING_SHARE * seconds,
-            lengths=min(round(seconds / each_s), len(TIMED_LENGTHS)),
+            seconds=self.costs.timing_s(parts, seconds),
+            lengths=tuple(cheapest_first()[: self.costs.lengths(parts, seconds, whole=whole)]),
             threads=torch.get_num_threads(),
             whole=whole,
         )
         kept = whole or BACKENDS[row.candidate].kept  # of the whole, each part has earned its own
-        facts: dict[str, Any] = judged(self.child(run_trial, job, seconds=seconds), kept=kept)
+        facts: dict[str, Any] = judged(self.child(run_trial, job, seconds=seconds, most=most), kept=kept)
         return replace(row, **facts)
 
     def whole(self, best: dict[Part, TrialResult], shared: Shares) -> TrialResult:
-        """Put all chosen parts together on trial: right and faster by more than the noise, or dropped."""
+        """Put all chosen parts together on trial: are they right, and faster by more than the noise?"""
         self.announce("the plan as a whole")
         saved = sum(shared.share(part) * (1 - 1 / row.gain) for part, row in best.items())
         row = TrialResult(
@@ -265,23 +292,31 @@ class Tuning:
             predicted=1 / (1 - saved),
         )
         parts = {part: row.candidate for part, row in best.items()}
-        row = self.tried(row, parts, shared, max(self.left(), WHOLE_SHARE * self.budget_s))
+        row = self.tried(row, parts, shared, self.left(), self.left())
         return replace(row, verdict="chosen") if row.verdict == "faster" else row
 
-    def child(self, function: Callable[..., Any], *arguments: Any, seconds: float) -> Outcome:
-        """Call a function in a process of its own, with limits on time and memory."""
-        patience = max(min(LEAST_PATIENCE_S, PATIENCE_SHARE * self.budget_s), PATIENCE * seconds)
-        patience = min(patience, max(0.0, self.left()) + LEAST_PATIENCE_S)
+    def child(
+        self, function: Callable[..., Any], *arguments: Any, seconds: float, most: float | None = None
+    ) -> Outcome:
+        """Call a function in a process of its own, with limits on memory and time: `most`, if given."""
+        patience = max(LEAST_PATIENCE_S, PATIENCE * seconds)
+        if most is not None:
+            patience = min(patience, max(seconds, most))
         return call_in_child(function, *arguments, timeout_s=patience, memory_bytes=self.memory)
 
     def left(self) -> float:
         """Seconds of the budget that are left."""
-        return self.budget_s - (time.monotonic() - self.begin)
+        return self.budget_s - self.spent_s()
+
+    def spent_s(self) -> float:
+        """Seconds since the beginning."""
+        return self.clock() - self.begin
 
     def announce(self, doing: str) -> None:
         """Report what is being done next."""
-        spent_s = time.monotonic() - self.begin
-        self.progress(TuneProgress(doing=doing, spent_s=spent_s, budget_s=self.budget_s))
+        self.progress(
+            TuneProgress(doing=doing, spent_s=self.spent_s(), budget_s=self.budget_s, needs_s=self.needs_s)
+        )
 
 
 def promise(row: TrialResult, rows: list[TrialResult], shared: Shares) -> float:
@@ -304,15 +339,53 @@ def best_of(rows: list[TrialResult], part: Part) -> TrialResult | None:
     return min(near, key=lambda row: (ORDER.index(row.precision), -row.gain))
 
 
-def with_rank(row: TrialResult, best: dict[Part, TrialResult], wins: bool) -> TrialResult:
+def found_parts(rows: Iterable[TrialResult]) -> set[Part]:
+    """Parts for which something faster was found."""
+    return {cast(Part, row.part) for row in rows if row.verdict == "faster"}
+
+
+def saved_share(part: Part, row: TrialResult, shared: Shares) -> float:
+    """Share of an utterance's time that a part saves."""
+    return shared.share(part) * (1 - 1 / row.gain)
+
+
+def proven_parts(
+    best: dict[Part, TrialResult], whole: TrialResult | None, shared: Shares
+) -> dict[Part, TrialResult]:
+    """The parts of the plan: all that won together, else the one that saves most, proven by its own trial.
+
+    One part alone is dropped where the whole utterance was timed with it and did not become faster.
+    """
+    if not best or whole is None or whole.verdict == "chosen":
+        return best
+    untimed = whole.verdict == "not tried" or whole.why == TOO_LONG
+    if len(best) == 1 and not untimed:
+        return {}
+    part = max(best, key=lambda part: saved_share(part, best[part], shared))
+    return {part: best[part]}
+
+
+def speedup_of(proven: dict[Part, TrialResult], whole: TrialResult | None, shared: Shares) -> float:
+    """How many times as fast an utterance is: as timed, else by the share of the part that is faster."""
+    if whole is not None and whole.verdict == "chosen" and whole.timed is not None:
+        return whole.timed.speedup.median
+    return 1 / (1 - sum(saved_share(part, row, shared) for part, row in proven.items()))
+
+
+def with_rank(
+    row: TrialResult, best: dict[Part, TrialResult], proven: dict[Part, TrialResult]
+) -> TrialResult:
     """Mark a faster candidate as chosen, or say why it is not."""
     if row.verdict != "faster":
         return row
-    first = next(one for part, one in best.items() if part == row.part)
+    part = cast(Part, row.part)
+    first = best[part]
     if first.candidate != row.candidate:
         reason = "as fast and more exact" if first.gain <= row.gain else "faster still"
         return replace(row, why=f"{first.candidate} is {reason}")
-    return replace(row, verdict="chosen") if wins else replace(row, why="the plan as a whole did not win")
+    if part in proven:
+        return replace(row, verdict="chosen")
+    return replace(row, why="the plan as a whole did not win, and another part saves more")
 
 
 def as_planned(row: TrialResult) -> Planned:

@@ -40,7 +40,7 @@ def test_json_is_one_object(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path) 
     done = CliRunner().invoke(main, ["tune", str(tiny_folder), "--device", "cpu", "--json"])
     found = json.loads(done.stdout)
 
-    assert found["plan"]["parts"] == {}
+    assert set(found["plan"]["parts"]) == {"llm"}  # together they were not faster
     assert {row["candidate"] for row in found["rows"]} >= {"bf16", "int8"}
     assert Path(found["file"]).is_file()
 

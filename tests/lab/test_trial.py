@@ -43,7 +43,7 @@ def test_what_was_recorded_while_verifying_is_not_timed(
     monkeypatch.setattr(trial, "timed_for", lambda *given: None)
     monkeypatch.setattr(CandidateTiming, "of", lambda *given: None)
     trial.run_trial(
-        Job(folder=None, device=device, parts={"velocity": "cudagraphs"}, seconds=1.0, lengths=1, threads=1)
+        Job(folder=None, device=device, parts={"velocity": "cudagraphs"}, seconds=1.0, lengths=(), threads=1)
     )
 
     assert built == list(range(builds))

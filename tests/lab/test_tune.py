@@ -17,12 +17,18 @@ from cosyrt.accel.registry import BACKENDS
 from cosyrt.errors import ModelError, UsageError
 from cosyrt.lab.child import Outcome
 from cosyrt.lab.parity import Distances, Parity
-from cosyrt.lab.trial import Job, Measurement, Shares, TrialResult
+from cosyrt.lab.trial import Job, Measurement, Shares, TrialResult, amdahl
 from cosyrt.lab.tune import best_of, tune, with_rank
 from tests.lab.test_trial import timed
 
 TRIED = ("bf16", "int8")
-SHARES = Shares(seconds={"llm": 6.0, "encode": 0.1, "velocity": 4.0, "vocode": 0.5}, pass_s=0.1, device="cpu")
+BUDGET_S = 600.0
+SHARES = Shares(
+    seconds={"llm": 6.0, "encode": 0.1, "velocity": 4.0, "vocode": 0.5},
+    visit_s={"llm": 0.05, "encode": 0.01, "velocity": 0.03, "vocode": 0.01},
+    load_s=0.1,
+    device="cpu",
+)
 
 
 def row(name: str, cost_s: float, precision: str = "half") -> TrialResult:
@@ -103,16 +109,56 @@ def test_what_a_family_lacks_costs_no_process(
     assert "torchscript" not in {name for job in jobs for name in job.parts.values()}
 
 
-def test_a_plan_that_does_not_win_is_dropped(
+def test_of_parts_that_do_not_win_together_the_best_is_the_plan(
     monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
 ) -> None:
-    """Parts that are faster alone and not together: the plan is the plain way."""
+    """Parts that are faster alone and not together: the one that saves most has proven itself."""
     acted(monkeypatch, 0.9)
-    report = tune(tiny_folder, device="cpu")
+    report = tune(tiny_folder, device="cpu", budget_s=BUDGET_S)
 
-    assert report.plan.parts == {} and report.whole is not None and report.whole.verdict == "same"
-    assert not [r for r in report.rows if r.verdict == "chosen"]
+    assert set(report.plan.parts) == {"llm"}
+    assert report.whole is not None and report.whole.verdict == "same"
+    assert [r.part for r in report.rows if r.verdict == "chosen"] == ["llm"]
+    (row,) = (r for r in report.rows if r.verdict == "chosen")
+    assert report.plan.speedup == pytest.approx(amdahl(report.shares.share("llm"), row.gain))
     assert Plan.read(report.path) == report.plan
+
+
+def test_one_part_that_does_not_win_as_a_whole_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
+) -> None:
+    """An utterance was timed with it, and did not become faster: the plan is the plain way."""
+    monkeypatch.setattr(sys.modules[__name__], "TRIED", ("int8",))
+    acted(monkeypatch, 0.9)
+    monkeypatch.setitem(tuning.BACKENDS, "int8", replace(tuning.BACKENDS["int8"], parts=("llm",)))
+    report = tune(tiny_folder, device="cpu", budget_s=BUDGET_S)
+
+    assert report.plan.parts == {} and report.whole is not None
+    assert not [r for r in report.rows if r.verdict == "chosen"]
+
+
+def test_the_next_tuning_goes_on(monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path) -> None:
+    """Interrupted in its second trial, or over: no trial that was over is made again."""
+    jobs = acted(monkeypatch, 1.5)
+    answer = tuning.call_in_child
+
+    def second(function: object, *arguments: object, **limits: object) -> Outcome:
+        if jobs:
+            raise KeyboardInterrupt
+        return answer(function, *arguments, **limits)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tuning, "call_in_child", second)
+    with pytest.raises(KeyboardInterrupt):
+        tune(tiny_folder, device="cpu", budget_s=BUDGET_S)
+    monkeypatch.setattr(tuning, "call_in_child", answer)
+    report = tune(tiny_folder, device="cpu", budget_s=BUDGET_S)
+    single = [tuple(job.parts.items()) for job in jobs if not job.whole]
+    assert len(set(single)) == len(single) > 2
+
+    jobs.clear()
+    again = tune(tiny_folder, device="cpu", budget_s=BUDGET_S)
+    assert [job.whole for job in jobs] == [True]
+    assert again.rows == report.rows and again.plan.parts == report.plan.parts
 
 
 def test_interrupted_it_keeps_the_old_plan(
@@ -130,7 +176,7 @@ def test_interrupted_it_keeps_the_old_plan(
         tune(tiny_folder, device="cpu")
 
     assert Plan.read(old.path) == old.plan
-    assert [path.name for path in plans.iterdir()] == [old.path.name]
+    assert [path.name for path in plans.glob("*.json")] == [old.path.name]
 
 
 def test_a_candidate_that_fails_is_a_row(
