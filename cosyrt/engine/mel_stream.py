@@ -107,6 +107,11 @@ class Conditions:
                     other.past = None
         return condition
 
+    def forget(self, digest: str) -> None:
+        """Keep nothing of the voice of that content; what is speaking with it goes on."""
+        with self._lock:
+            self._known.pop(digest, None)
+
     @property
     def bytes(self) -> int:
         """Size of all pasts in bytes."""

@@ -15,6 +15,7 @@ from cosyrt.service.decoding import decode
 from cosyrt.service.errors import BadRequest
 from cosyrt.service.keys import Scope
 from cosyrt.service.state import service_of
+from cosyrt.service.tasks import forget_gone_voices
 from cosyrt.service.uploads import media_type_of, read_upload
 
 router = APIRouter(prefix="/v1/audio/voice_consents", tags=["consents"])
@@ -95,7 +96,7 @@ async def delete_consent(http: Request, identifier: str) -> dict[str, Any]:
     caller, service = caller_of(http.scope), service_of(http)
     caller.require(Scope.VOICES)
     await service.store.change(service.consents.revoke, caller, identifier)
-    service.voices.forget()
+    await service.store.run(forget_gone_voices, service)
     return {"id": identifier, "object": OBJECT, "deleted": True}
 
 

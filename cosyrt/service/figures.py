@@ -12,8 +12,17 @@ from cosyrt.engine.audio_stream import SpokenPiece
 class Figures:
     """Times of a request, noted as its audio comes."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        route: str = "http",
+        format: str = "",
+        produce_id: str = "",
+    ) -> None:
         self._clock, self._began = clock, clock()
+        self.route, self.format = route, format  # http or websocket, and what the audio is sent as
+        self.produce_id = produce_id  # of the label
         self._played_until = 0.0
         self.first_audio_s: float | None = None
         self.audio_s = 0.0

@@ -34,6 +34,7 @@ async def ready(http: Request) -> Response:
         "plan": service.backends,
         "active": load.active,
         "queued": load.queued,
+        "database": service.database or "ok",
     }
     return JSONResponse(state, 503 if service.not_ready else 200)
 

@@ -100,15 +100,16 @@ class Reading:
                     voice = await voice_of(self.service, self.caller, self.body, text, self.recording)
                     request = request_of(self.service, self.body, text, voice)
                 await self.listener.sentence(self.sentences, text, output)
-                await self._speak(replace(request, text=text), encoder)
+                await self._speak(replace(request, text=text), encoder, output)
                 await self.listener.sentence_done(self.sentences)
                 self.sentences += 1
             if self.sentences:
                 await self._send(await asyncio.to_thread(encoder.close))
 
-    async def _speak(self, request: Request, encoder: Encoder) -> None:
+    async def _speak(self, request: Request, encoder: Encoder, output: Output) -> None:
         """Speak one sentence; where the machine is busy, wait: the reading has begun."""
-        async with aclosing(speak_patiently(self.service, self.caller, request, Figures())) as audio:
+        figures = Figures(route="websocket", format=output.format, produce_id=output.produce_id)
+        async with aclosing(speak_patiently(self.service, self.caller, request, figures)) as audio:
             async for part in audio:
                 self.audio_s += part.seconds
                 await self._send(await asyncio.to_thread(encoder.push, part.samples))

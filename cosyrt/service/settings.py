@@ -98,6 +98,10 @@ class Settings:
     )
 
     log: str = _setting("text", "how each request is logged: text or json")
+    log_requests: bool = _setting(True, "how each request went is kept in the database")
+    log_text: bool = _setting(False, "the texts that were spoken are kept, too")
+    keep_requests_days: int = _setting(30, "days for which requests are kept; 0: for ever", 0)
+    keep_audit_days: int = _setting(400, "days for which the audit is kept; 0: for ever", 0)
     plan: bool = _setting(True, "the plan that `cosyrt tune` made for this model and machine is used")
     watch_plan: bool = _setting(
         False, "a part of the plan is given up when twice as slow as planned, not only when four times"

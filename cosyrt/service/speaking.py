@@ -6,8 +6,8 @@ Every way into the service uses `speak`, so that limits, cancelling and figures 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AbstractContextManager, aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AbstractContextManager, aclosing, contextmanager
 from dataclasses import replace
 
 from cosyrt.audio import Audio
@@ -17,6 +17,7 @@ from cosyrt.errors import Busy
 from cosyrt.service.callers import Caller
 from cosyrt.service.errors import TooLate
 from cosyrt.service.figures import Figures
+from cosyrt.service.speech_log import note_label, note_request
 from cosyrt.service.state import Service
 
 
@@ -38,7 +39,7 @@ async def speak(
         CosyrtError: the request is refused, cannot be spoken, or fails.
         TooLate: no audio came in time.
     """
-    with admitted(service, caller):
+    with _noted(service, caller, request, figures), admitted(service, caller):
         async with aclosing(_speak(service, caller, request, figures)) as audio:
             async for part in audio:
                 yield part
@@ -53,16 +54,30 @@ async def speak_patiently(
         CosyrtError: as `speak`; Busy only when the wait was long.
     """
     until = asyncio.get_running_loop().time() + service.settings.first_audio_s
-    while True:
-        try:
-            async with aclosing(_speak(service, caller, request, figures)) as audio:
-                async for part in audio:
-                    yield part
-            return
-        except Busy as busy:  # raised before the first audio, so that nothing is said twice
-            if asyncio.get_running_loop().time() + busy.retry_after_s > until:
-                raise
-            await asyncio.sleep(busy.retry_after_s)
+    with _noted(service, caller, request, figures):
+        while True:
+            try:
+                async with aclosing(_speak(service, caller, request, figures)) as audio:
+                    async for part in audio:
+                        yield part
+                return
+            except Busy as busy:  # raised before the first audio, so that nothing is said twice
+                if asyncio.get_running_loop().time() + busy.retry_after_s > until:
+                    raise
+                await asyncio.sleep(busy.retry_after_s)
+
+
+@contextmanager
+def _noted(service: Service, caller: Caller, request: Request, figures: Figures) -> Iterator[None]:
+    """Write down how a request went, however it ends."""
+    failure: BaseException | None = None
+    try:
+        yield
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        note_request(service, caller, request, figures, failure)
 
 
 async def _speak(
@@ -80,6 +95,7 @@ async def _speak(
         try:
             if first is not None:
                 figures.take(first)
+                note_label(service, caller, request, figures)
                 yield first
             async for audio in ticket:
                 figures.take(audio)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from secrets import token_hex
 
 from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
@@ -138,13 +139,14 @@ async def prepared(service: Service, caller: Caller, body: SpeechBody, recording
     check_text(service, body.input)
     service.admission.refuse_when_draining()
     voice = await voice_of(service, caller, body, body.input, recording)
+    output = output_of(service, body)
     return Job(
         service=service,
         caller=caller,
         body=body,
         request=request_of(service, body, body.input, voice),
-        output=output_of(service, body),
-        figures=Figures(),
+        output=output,
+        figures=Figures(format=output.format, produce_id=output.produce_id),
         ignored=ignored_of(service, body),
     )
 
@@ -181,11 +183,13 @@ def ignored_of(service: Service, body: SpeechBody) -> tuple[str, ...]:
 
 def output_of(service: Service, body: SpeechBody) -> Output:
     """The form of the audio; what it is sent as is settled before anything is spoken."""
+    produce_id = token_hex(12)
     return Output(
         format=body.response_format,
         in_hz=service.pipeline.sample_rate,
         sample_rate=body.sample_rate,
-        label=service.labels.label(),
+        label=service.labels.label(produce_id),
+        produce_id=produce_id,
     )
 
 

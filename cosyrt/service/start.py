@@ -22,12 +22,15 @@ from cosyrt.service.app import create_app
 from cosyrt.service.catalogue import Catalogue
 from cosyrt.service.consents import Consents
 from cosyrt.service.engines import default_url
+from cosyrt.service.housekeeping import Housekeeper
+from cosyrt.service.journal import Journal
 from cosyrt.service.library_import import import_library
 from cosyrt.service.metrics import Metrics
 from cosyrt.service.server import Server, configured, listening
 from cosyrt.service.settings import Settings
 from cosyrt.service.state import Service
 from cosyrt.service.store import Store
+from cosyrt.service.tasks import tasks_of
 from cosyrt.service.voices import StoredVoices
 
 WATCHED_SLOWER = 2.0  # times what the plan says
@@ -45,8 +48,10 @@ def opened(settings: Settings, pipeline: Pipeline | None = None) -> Iterator[Ser
         check_bind(settings, has_keys=accounts.has_keys())
         if pipeline is None:
             pipeline = loaded(settings)
-        with Scheduler(pipeline, _scheduling(settings)) as scheduler:
-            yield _assembled(settings, pipeline, scheduler, store, accounts)
+        with Journal(store) as journal, Scheduler(pipeline, _scheduling(settings)) as scheduler:
+            service = _assembled(settings, pipeline, scheduler, store, accounts, journal)
+            with Housekeeper(tasks_of(service)):
+                yield service
 
 
 def _scheduling(settings: Settings) -> SchedulerConfig:
@@ -55,7 +60,12 @@ def _scheduling(settings: Settings) -> SchedulerConfig:
 
 
 def _assembled(
-    settings: Settings, pipeline: Pipeline, scheduler: Scheduler, store: Store, accounts: KnowsCallers
+    settings: Settings,
+    pipeline: Pipeline,
+    scheduler: Scheduler,
+    store: Store,
+    accounts: KnowsCallers,
+    journal: Journal,
 ) -> Service:
     service: Service
     voices = StoredVoices(store, pipeline.family, most=settings.max_voices)
@@ -69,6 +79,7 @@ def _assembled(
         store=store,
         voices=voices,
         consents=Consents(store),
+        journal=journal,
         catalogue=Catalogue(pipeline, settings, voices),
         admission=Admission(streams=settings.streams_per_key, per_minute=settings.requests_per_minute),
         metrics=Metrics(scheduler.load, lambda: not service.not_ready, pipeline.model.device, plan),

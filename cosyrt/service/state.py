@@ -20,6 +20,7 @@ from cosyrt.service.access import KnowsCallers
 from cosyrt.service.admission import Admission
 from cosyrt.service.catalogue import Catalogue
 from cosyrt.service.consents import Consents
+from cosyrt.service.journal import Journal
 from cosyrt.service.metrics import Metrics
 from cosyrt.service.settings import Settings
 from cosyrt.service.store import Store
@@ -41,11 +42,13 @@ class Service:
     store: Store
     voices: StoredVoices
     consents: Consents
+    journal: Journal
     catalogue: Catalogue
     admission: Admission
     metrics: Metrics
     plan: Plan | None = None  # that the model is run by
     labels: LabelSettings = LabelSettings()
+    database: str = ""  # why nothing can be kept; empty when all is well
     created: int = 0  # seconds since 1970, when the model was loaded
     not_ready: str = "the model is being warmed up"  # why requests would be slow or fail; empty when ready
     encoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))  # of reference audio

@@ -14,6 +14,7 @@ from cosyrt.service.errors import BadRequest, Conflict, NotFound
 from cosyrt.service.keys import Scope
 from cosyrt.service.references import reference_voice
 from cosyrt.service.state import Service, service_of
+from cosyrt.service.tasks import forget_gone_voices
 from cosyrt.service.uploads import read_upload
 from cosyrt.service.voice_rows import VoiceFacts
 from cosyrt.voice.voice import MAX_TEXT_CHARACTERS, Voice
@@ -75,6 +76,7 @@ async def delete_voice(http: Request, identifier: str) -> dict[str, Any]:
     caller, service = caller_of(http.scope), service_of(http)
     caller.require(Scope.VOICES)
     await service.store.change(service.voices.remove, caller, identifier)
+    await service.store.run(forget_gone_voices, service)
     return {"id": identifier, "object": "audio.voice.deleted", "deleted": True}
 
 

@@ -51,6 +51,7 @@ class StoredVoices:
 
     def __init__(self, store: Store, family: str, *, most: int = MAX_VOICES) -> None:
         self._store, self._family, self._most = store, family, most
+        self._spoken: dict[str, str] = {}  # digests of the voices that were asked for, by their id
         self._accounts: SharedCache[str, AccountVoices] = SharedCache(store, Topic.VOICES, self._read_account)
         self._voices: SharedCache[str, Voice] = SharedCache(
             store, Topic.VOICES, self._read_voice, most=KEPT_VOICES
@@ -78,6 +79,7 @@ class StoredVoices:
             if asked.startswith(PREFIX):
                 await self._store.run(self._explain, caller, asked)
             return None
+        self._spoken[facts.id] = facts.digest
         known = self._voices.fresh(facts.id)
         return known if known is not None else await self._store.run(self._voices.get, facts.id)
 
@@ -189,10 +191,14 @@ class StoredVoices:
         self._store.erase_freed()
         self.forget()
 
-    def gone(self, identifiers: Collection[str]) -> set[str]:
-        """Which of some voices nobody may speak with any more."""
-        query = select(VoiceRow.id).where(VoiceRow.id.in_(identifiers), VoiceRow.gone_at.is_(None))
-        return set(identifiers) - set(self._store.read(lambda session: session.scalars(query).all()))
+    def forget_gone(self) -> list[str]:
+        """Keep nothing of voices that are gone; their digests are returned, for whoever else keeps them."""
+        known = list(self._spoken)
+        query = select(VoiceRow.id).where(VoiceRow.id.in_(known), VoiceRow.gone_at.is_(None))
+        gone = set(known) - set(self._store.read(lambda session: session.scalars(query).all()))
+        if gone:
+            self.forget()
+        return [self._spoken.pop(identifier) for identifier in gone]
 
     def forget(self) -> None:
         """Read everything again: this process has changed it."""

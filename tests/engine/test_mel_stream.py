@@ -400,3 +400,12 @@ def started(stages: Stages, family: Any, cache_bytes: int) -> list[MelStream]:
         mels.until(speech(90), boundary)
         streams.append(mels)
     return streams
+
+
+def test_a_voice_can_be_forgotten(stages: Stages) -> None:
+    """After a voice was deleted nothing of it is kept; the next time it is prepared anew."""
+    conditions, who = Conditions(stages, CPU), voice(20)
+    known = conditions.of(who)
+    conditions.forget(who.digest)
+    conditions.forget("of no voice")
+    assert conditions.of(who) is not known
