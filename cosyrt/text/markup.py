@@ -29,7 +29,7 @@ _COMMENT = re.compile(r"<!--.*?-->|<!\[CDATA\[|\]\]>|<!DOCTYPE[^<>]*>|<\?[^<>]*\
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]{0,40})((?:\s+[^<>]*)?)(/?)>")
 _AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^<>\s]{1,500}|[\w.+-]+@[\w.-]+)>")
 
-_RULE = re.compile(r"\s*(?:(?:\*\s*){3,}|(?:-\s*){3,}|(?:_\s*){3,}|={3,}|~{3,})\s*")
+_RULE = re.compile(r"\s*(?:(?:\*\s*){3,}|(?:-\s*){3,}|(?:_\s*){3,}|={3,}|~{3,}|\$\$|\\[\[\]])\s*")
 _FENCE = re.compile(r"\s*(?:```|~~~)[\w+#.-]*\s*")
 _TABLE_RULE = re.compile(r"\s*\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?)?\s*")
 _QUOTE = re.compile(r"(?:\s*>)+ ?")
@@ -50,6 +50,11 @@ _SIGN_IN_CODE = re.compile(r"[<>\[\]]")
 _CODE_TICKS = re.compile(r"`+")
 _STARS = re.compile(r"(?<!\d)\*+(?=\S)|(?<=\S)\*+(?!\d)|(?<!\S)\*+(?!\S)(?<! \*(?= \w))")
 _PRODUCT = re.compile(r"(?<=[A-Za-z0-9])\*(?=[A-Za-z0-9])")
+_MARKED = re.compile(r"==(?=\S)([^=\n]{1,300})(?<=\S)==")
+_RAISED = re.compile(r"(?<=\w)\^(\d{1,3}|[A-Za-z]{1,3})\^(?!\w)")
+_LOWERED = re.compile(r"(?<=\w)~(\w{1,20})~")
+_EMOJI_NAME = re.compile(r"(?<![\w:]):(?:[a-z][a-z0-9_+-]{1,30}|[+-]1):(?![\w:])")
+_ADDRESS = re.compile(r"\s*\[[^\[\]]{1,80}\]:\s*<?(?:https?://|mailto:|/|#|\.)\S*(?:\s+[\"'(].*)?\s*")
 _UNDERSCORES = re.compile(r"(?<![\w])_{1,3}(?=\S)|(?<=\S)_{1,3}(?!\w)")
 _STRIKES = re.compile(r"~~")
 
@@ -111,7 +116,7 @@ def _code_line(line: str) -> str:
 
 def _line(line: str, starts_line: bool) -> str:
     if starts_line:
-        if any(silent.fullmatch(line) for silent in (_RULE, _FENCE, _TABLE_RULE)):
+        if any(silent.fullmatch(line) for silent in (_RULE, _FENCE, _TABLE_RULE, _ADDRESS)):
             return ""
         line = _without_prefix(line)
     if _CELL.search(line):
@@ -148,7 +153,9 @@ def _inline(line: str) -> str:
         line = _LINK_END.sub("", _IMAGE_OR_LINK.sub(r"\1", line))
         if line.count("[") != line.count("]"):
             line = re.sub(r"!?\[(?![^\[\]]*\])", "", line)
-    line = _CODE_TICKS.sub("", line)
+    line = _CODE_TICKS.sub("", _EMOJI_NAME.sub("", line) if ":" in line else line)
+    if "==" in line or "^" in line or "~" in line:
+        line = _LOWERED.sub(r"\1", _RAISED.sub(r"^\1", _MARKED.sub(r"\1", line)))
     if "*" in line and not (line.count("*") == 1 and _PRODUCT.search(line)):
         line = _STARS.sub("", line)
     return _STRIKES.sub("", _UNDERSCORES.sub("", line))

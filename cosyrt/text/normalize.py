@@ -12,6 +12,7 @@ from itertools import chain, zip_longest
 
 from cosyrt.errors import TextError
 from cosyrt.text import en, foreign, japanese, zh
+from cosyrt.text.latex import plain_formulas
 from cosyrt.text.lexicon import NO_LEXICON, Lexicon
 from cosyrt.text.markup import plain_lines, without_signs_in_code
 from cosyrt.text.passages import Passage, PassageCutter
@@ -131,6 +132,8 @@ class Reader:
             return
         text = self._tags.hide(hide_pauses(written))
         text = self._pronunciations.hide(text) if self._in_words else self._pronunciations.written(text)
+        if not passage.in_code:
+            text = plain_formulas(text)
         lines = plain_lines(
             text, starts_line=passage.starts_line, in_code=passage.in_code, unknown_tag=self._tags.warn
         )
@@ -176,7 +179,7 @@ class Reader:
             return f" {self._tags.show(line)}"
         in_han = language in ("zh", "ja") and not alone
         spoken = _spoken_han(line, language or "") if in_han else _spoken_latin(line, language or "")
-        spoken = self._pronunciations.show(self._tags.show(spoken)).lstrip(",，、;； ")
+        spoken = self._pronunciations.show(self._tags.show(spoken)).lstrip(",，、;；:： ")
         if not is_speakable(spoken):
             return ""
         if ended:

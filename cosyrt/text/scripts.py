@@ -17,7 +17,7 @@ HAN = (
 )
 KANA = "\u3040-\u30ff"
 HANGUL = "\u1100-\u11ff\uac00-\ud7af"
-LATIN = "A-Za-z\u00c0-\u024f"
+LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"  # without × and ÷
 
 _HAN_CHARACTER = re.compile(f"[{HAN}]")
 

@@ -13,6 +13,7 @@ STARTERS = (
 )
 # A number of things, after which `no.` is an answer: `He said no. 5 people left.`
 COUNTED_THINGS = r"\s*\d[\d,.]*\s+(?:people|men|women|children|(?!(?:is|was|has|as|this|its)\b)[a-z]+s)\b"
+MONTH_DAY = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)[a-z]*\.? ?\d"
 _SHORT_WORD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{1,7}$")
 # Abbreviations whose stop is theirs, and what must follow for it (`$`: what follows is not there yet).
 _ABBREVIATIONS = {
@@ -27,11 +28,15 @@ _ABBREVIATIONS = {
         ("St", rf"(?!\s+{STARTERS})"),
         ("No no", rf"(?!{COUNTED_THINGS})\s*(?:\d|$)"),
         (
-            "Nos nos Vol vol fig figs Sc sc Lv lv p pp ch Ch sec Sec Apt apt Ext ext Tel tel Art art Eq eq",
-            r"\s*(?:\d|$)",
+            "Nos nos Vol vol fig figs Sc sc Lv lv p pp ch Ch sec Sec Apt apt Ext ext Tel tel Art art Eq eq "
+            "Ed ed Ps Pss Ex Num Deut Isa Jer Matt Rom Cor Gal Eph Phil Thess Tim Heb Jas Pet",
+            r"\s*(?:\(?\d|[IVX]+\b|$)",
         ),
         ("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec", r"\s*(?:\d|$)"),
-        ("Mon Tue Tues Wed Thu Thurs Fri Sat Sun", r",?\s*(?:\d|morning|afternoon|evening|night|$)"),
+        (
+            "Mon Tue Tues Wed Thu Thurs Fri Sat Sun",
+            rf",?\s*(?:\d|morning|afternoon|evening|night|{MONTH_DAY}|$)",
+        ),
         ("oz lb lbs ft in hr hrs min sec yd pt qt gal tsp tbsp sq a.m p.m", r",?\s*(?:[a-z\d(]|$)"),
         ("Jr Sr Inc Ltd Co Corp Ave Blvd Rd Dept etc al", r"\s*(?:[a-z]|$)"),
     )

@@ -54,6 +54,7 @@ _TABLE = str.maketrans(
 )  # fmt: skip
 _COLON = re.compile(r"(?<=\d)：(?=\d)")
 _POINT = re.compile(r"(?<=[A-Za-z0-9Ａ-Ｚａ-ｚ０-９])．(?=[A-Za-z0-9Ａ-Ｚａ-ｚ０-９])|．(?=\d)")
+_NUMERO = re.compile(r"(?<=\b[Nn])[º°] ?(?=\d)")
 
 
 def fold(text: str) -> str:
@@ -61,7 +62,7 @@ def fold(text: str) -> str:
     if text.isascii():
         return text
     text = _POINT.sub(".", text).replace("．", "。").translate(_TABLE)
-    text = _COLON.sub(":", text).replace("kW·h", "kWh")
+    text = _NUMERO.sub("o. ", _COLON.sub(":", text).replace("kW·h", "kWh"))
     return re.sub(
         r"(?![0-9])\d", lambda digit: str(unicodedata.decimal(digit[0])), unicodedata.normalize("NFC", text)
     )

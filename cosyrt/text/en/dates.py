@@ -120,6 +120,8 @@ def _two_halves(found: re.Match[str]) -> str:
 
 def _seconds(found: re.Match[str]) -> str:
     hour, minute, second = found[1], found[2], found[3]
+    if second == "00" and found.string[: found.start()].endswith(" at "):  # of a time stamp
+        return _clock(f"{hour}:{minute}")
     named = zip((hour, minute, second), ("hour", "minute", "second"), strict=True)
     spoken = [f"{numbers.cardinal(n)} {unit}{'' if int(n) == 1 else 's'}" for n, unit in named]
     return f"{spoken[0]} {spoken[1]} and {spoken[2]}"
@@ -135,6 +137,11 @@ def _decade(found: re.Match[str]) -> str:
 def _year_range(found: re.Match[str]) -> str:
     end = found[2]
     return f"{numbers.year(found[1])} to {numbers.year(end) if len(end) == 4 else numbers.cardinal(end)}"
+
+
+def _season(found: re.Match[str]) -> str:
+    """A year of sports or of taxes, which begins in one year and ends in the next."""
+    return f"{numbers.year(found[1])} to {'oh ' if found[2][0] == '0' else ''}{numbers.cardinal(found[2])}"
 
 
 def _year_after(found: re.Match[str]) -> str:
@@ -200,6 +207,11 @@ DATES = rules(
         lambda f: " to ".join(map(_clock, re.split(_DASH, f[1]))),
     ),
     # Decades and years.
+    (r"\b(Q[1-4]|[FH]Y|H[12])['’](\d\d)(?![\w'’])", lambda f: f"{_quarter(f[1])} {numbers.number(f[2])}"),
+    (
+        rf"(?<![\w./-])((?:19|20)\d\d)/(\d\d){_ENDED}",
+        lambda f: _season(f) if (int(f[1]) + 1) % 100 == int(f[2]) else f[0],
+    ),
     (r"\b([FCA]Y|Q[1-4]|H[12]) ?((?:19|20)\d\d)\b", lambda f: f"{_quarter(f[1])} {numbers.year(f[2])}"),
     (r"(?<![\w.,])(1\d|20)(\d)0['’]?s\b", _decade),
     (r"(?<!\w)['’]?([2-9])0['’]?s\b", lambda f: _DECADES[int(f[1])]),

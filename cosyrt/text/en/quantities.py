@@ -168,12 +168,12 @@ QUANTITIES = rules(
     # Fractions.
     (
         rf"(?<![\w./])({_N}) ?(?:and )?([½¼¾⅓⅔⅛⅜⅝⅞⅕⅖⅗⅘⅙⅚])",
-        lambda f: f"{numbers.number(f[1])} and {_FRACTIONS[f[2]].replace('one half', 'one half')}",
+        lambda f: f"{numbers.number(f[1])} and {_FRACTIONS[f[2]].replace('one half', 'a half')}",
     ),
     (r"[½¼¾⅓⅔⅛⅜⅝⅞⅕⅖⅗⅘⅙⅚]", lambda f: _FRACTIONS[f[0]]),
     (r"(?<![\d/])24/7(?![\d/])", "twenty four seven"),
     (r"(?<![\d/])9/11(?![\d/])", "nine eleven"),
-    (r"(?<![\d/])50/50(?![\d/])", "fifty fifty"),
+    (r"(?<![\d/-])50[/-]50(?![\d/-])", "fifty fifty"),
     (
         r"((?:scored?|rated?|got|rating|marks?|grade|rate|gave it|give it|a solid)(?: (?:it|of|is|a|an))? )(\d+(?:\.\d+)?)/(\d+)(?![\w/])",
         _out_of,

@@ -9,10 +9,11 @@ from cosyrt.text.en.dates import DATES
 from cosyrt.text.en.measures import MEASURES
 from cosyrt.text.en.money import MONEY
 from cosyrt.text.en.quantities import POWERS, QUANTITIES
+from cosyrt.text.en.references import REFERENCES
 from cosyrt.text.en.words import ABBREVIATIONS, SIGNS, SYMBOLS
 from cosyrt.text.rules import apply
 
-_WITH_DIGITS = (*CODES, *DATES, *MONEY, *POWERS, *MEASURES, *QUANTITIES)
+_WITH_DIGITS = (*REFERENCES, *CODES, *DATES, *MONEY, *POWERS, *MEASURES, *QUANTITIES)
 _NEEDS_RULES = re.compile(r"[^A-Za-z ,!?'\"’“”;:-]")
 _DIGIT_OR_ROMAN = re.compile(r"[\d½¼¾⅓⅔⅛⅜⅝⅞⅕⅖⅗⅘⅙⅚@#+/]|[IVX]\b")
 
@@ -22,7 +23,7 @@ def in_words(text: str) -> str:
     if not _NEEDS_RULES.search(text) and not _DIGIT_OR_ROMAN.search(text):
         return text
     text = apply(ABBREVIATIONS, text)
-    if _DIGIT_OR_ROMAN.search(text) or "." in text:
+    if _DIGIT_OR_ROMAN.search(text) or "." in text or "\\" in text:
         text = apply(_WITH_DIGITS, text)
     text = apply(SYMBOLS, apply(SIGNS, text))
     return re.sub(r"  +", " ", text)

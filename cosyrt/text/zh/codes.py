@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cosyrt.text.rules import any_of, rules
+from cosyrt.text.rules import EUROPEAN, any_of, plain_number, rules
 from cosyrt.text.zh.numbers import cardinal, digits, telephone
 
 _WEB_SIGNS = {".": "点", "/": "斜杠", ":": "冒号", "?": "问号", "=": "等于", "&": "和", "#": "井号", "@": " at ", "-": "杠", "_": "下划线", "%": "百分号", "+": "加"}  # fmt: skip
@@ -67,7 +67,18 @@ def _run(run: str) -> str:
     return telephone(run) if len(run) > 2 or (len(run) > 1 and run[0] == "0") else cardinal(run)
 
 
+def _model(found: re.Match[str]) -> str:
+    return f"{_mixed(re.match('.*', found[1]))} {digits(found[2])}{found[3]}"  # type: ignore[arg-type]
+
+
 CODES = rules(
+    (EUROPEAN, plain_number),
+    (r"(?<![A-Za-z0-9.])\.(?=\d)", "0."),
+    (r"(?<![A-Za-z0-9-])([A-Za-z]{1,2}\d{1,2})-(\d{3,5})([A-Z]{0,3})(?![A-Za-z0-9-])", _model),
+    (
+        r"((?<![A-Za-z])(?:RTX|GTX|RX|GT|MX|Ryzen \d|Radeon|Snapdragon|骁龙|天玑|麒麟|酷睿|锐龙 ?\d?)) ?(\d{3,5})(?![\d.])",
+        lambda f: f[1] + (cardinal(f[2]) if f[2].endswith("000") else digits(f[2])),
+    ),
     (_MAIL, _web),
     (_WEB, _web),
     (

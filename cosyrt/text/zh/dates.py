@@ -13,7 +13,6 @@ _MONTH = r"(?:1[0-2]|0?[1-9])"
 _DAY = r"(?:3[01]|[12]\d|0?[1-9])"
 _YEAR = r"(?:1\d|20|21)\d\d"
 _CLOCK = r"(?:[01]?\d|2[0-4]):[0-5]\d"
-_SCORE = r"(?:比分|比数|得分|战胜|击败|大胜|负于|不敌|领先|落后|打平|战平|取胜|险胜|完胜|获胜|以|赢|输|淘汰)"
 # Spans of years, which are counted: 3000年前, 5000年历史; but 2000年以来 is a year.
 _SPAN = r"(?=年(?:前|历史|的历史|后|间|之久|多|左右|文明|古|的文明|的古))"
 
@@ -46,8 +45,11 @@ def _sixtieth(written: str) -> str:
     return ("零" if written[0] == "0" and written != "00" else "") + cardinal(written)
 
 
-def _score(found: re.Match[str]) -> str:
-    return f"{found[1]}{cardinal(found[2])}比{cardinal(found[3])}"
+def _half_day(found: re.Match[str]) -> str:
+    """`8:00am` as a time that the rules behind know."""
+    said, hour, minute, half = (group for group in (found.groups()[:4] if found[2] else found.groups()[4:]))
+    is_told = said or found.string[found.start() - 1 : found.start()] in ("早", "晚", "晨")
+    return f"{said or ('' if is_told else '上午' if half in 'aA' else '下午')}{hour}{minute or '点'}"
 
 
 def _point(found: re.Match[str]) -> str:
@@ -56,7 +58,11 @@ def _point(found: re.Match[str]) -> str:
 
 
 DATES = rules(
-    (rf"({_SCORE}[^\d。！？\n]{{0,6}})(\d{{1,3}}) ?[-–—:：比] ?(\d{{1,3}})(?![\d.]|[-:]\d)", _score),
+    (
+        r"(?<![A-Za-z0-9.:])([上下]午)?(\d{1,2})(:[0-5]\d)? ?([ap])\.?m(?![A-Za-z])\.?|"
+        r"(?<![A-Za-z0-9.:])([上下]午)?(\d{1,2})(:[0-5]\d)? ?([AP])\.?M(?![A-Za-z])\.?",
+        _half_day,
+    ),
     (
         rf"{_START}({_YEAR})([-/.])({_MONTH})\2({_DAY})(?:T(?=\d\d:))?(?![A-Za-z0-9]|[./]\d|-\d{{1,2}}(?!\d))",
         lambda f: _date(f[1], f[3], f[4]),

@@ -46,6 +46,14 @@ def _sides(found: re.Match[str]) -> str:
 
 
 MEASURES = rules(
+    (
+        r"(\d ?V)(?: ?[/,，@] ?| )(\d+(?:\.\d+)?) ?A(?![A-Za-z])",
+        lambda f: f"{f[1]}，{number(f[2], counted=True)}安",
+    ),
+    (
+        rf"({NUMBER})° ?(\d{{1,2}}(?:\.\d+)?)['′’](?: ?(\d{{1,2}}(?:\.\d+)?)(?:[\"″”]|''))?",
+        lambda f: f"{number(f[1])}度{number(f[2])}分" + (f"{number(f[3])}秒" if f[3] else ""),
+    ),
     (rf"(\d ?{_UNIT}) ?[-–—~] ?(?=\d[\d.]{{0,9}} ?{_UNIT})", r"\1到"),
     (rf"(?<=次方) ?(?P<unit>{_UNIT}){_PER}{_END}", lambda f: UNITS[f["unit"]] + _per(f)),
     (r"(?<![A-Za-z0-9/.])(\d{2,3})/(\d{2,3})( ?mm ?Hg)", _pressure),

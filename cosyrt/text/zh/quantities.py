@@ -22,7 +22,7 @@ _COUNTED = (
     "千 亿 百万 千万 人 家 间 口 层 门 颗 粒 滴 根 支 枝 株 顶 "
     "架 艘 列 节 步 声 眼 页 行 字 点钟 站 圈 轮 局 盘 届 代 大 国 地 边 者 美元 欧元 英镑 日元 "
     "港元 人民币 星期 礼拜 季 批 组 队 排 串 束 堆 团 群 餐 顿 道 扇 面 枚 副 股 "
-    "起 宗 例 则 款 档 级台阶 处 所 栋 幢 度 刻钟 个月 分之 米高 晚 夜 手 脚 桶 壶 罐 锅 勺 亿元 "
+    "起 宗 例 则 款 档 级台阶 处 所 栋 幢 度 刻钟 个月 米高 晚 夜 手 脚 桶 壶 罐 锅 勺 亿元 "
     "万元 瓣 截 盏 尊 发 贴 针 剂 滴 码 磅 盎司 英里 英尺 英寸"
 )
 _NOT_COUNTED = r"(?!年级|级(?!台阶)|层楼|排[座，。]|路|线|环|期|等奖|号|楼|月|日|班|室|组别|团[的长]|代目|次元|进制|维|胎|把手|手车|手房|手货|手机|手烟|人转|大爷|地主|两)"
@@ -113,9 +113,13 @@ def _ranged(found: re.Match[str]) -> str:
     return f"{number(first, counted=bool(first_size))}{first_size}到{number(last, counted=counted)}{size}"
 
 
+_EXPONENTS = {"2": "平方", "3": "立方"}
 _OPERATOR = r" ?[-+−×*÷/] ?"
 # Before measures, whose number would be the exponent.
-POWERS = rules((rf"(?<![A-Za-z0-9.,])({NUMBER})\^([-−]?\d+)", _power))
+POWERS = rules(
+    (r"(?<=[A-Za-z)）])\^\{?(\d{1,3}|[a-z])\}?", lambda f: "的" + _EXPONENTS.get(f[1], f[1] + "次方")),
+    (rf"(?<![A-Za-z0-9.,])({NUMBER})\^([-−]?\d+)", _power),
+)
 QUANTITIES = rules(
     (rf"(?<![A-Za-z0-9.,])({NUMBER})[wW](?![A-Za-z])", lambda f: number(f[1], counted=True) + "万"),
     (r"(?<![A-Za-z0-9.,])(\d{1,4}(?:\.\d{1,3})?)k(?![A-Za-z])", _thousands),
@@ -126,6 +130,7 @@ QUANTITIES = rules(
         lambda f: digits(f[1] + f[2]),
     ),
     (r"(?<![A-Za-z])N[oO]\. ?(?=\d)", "第"),
+    (r"(?<![A-Za-z0-9.])(\d+)(?:st|nd|rd|th)(?![A-Za-z])", lambda f: "第" + cardinal(f[1])),
     (r"(第)(\d+(?: ?[-–~、，,] ?\d+)*)(?![\d.])", _ordinal),
     (rf"(?<![A-Za-z0-9.,])({NUMBER}{_OPERATOR}){{1,5}}{NUMBER} ?= ?-?{NUMBER}(?![A-Za-z0-9])", _formula),
     (

@@ -11,9 +11,10 @@ from cosyrt.text.zh.dates import DATES
 from cosyrt.text.zh.measures import MEASURES
 from cosyrt.text.zh.money import MONEY
 from cosyrt.text.zh.quantities import POWERS, QUANTITIES
+from cosyrt.text.zh.scores import SCORES
 from cosyrt.text.zh.words import SIGNS, TITLES
 
-_WITH_DIGITS = (*CODES, *DATES, *MONEY, *POWERS, *MEASURES, *QUANTITIES)
+_WITH_DIGITS = (*CODES, *SCORES, *DATES, *MONEY, *POWERS, *MEASURES, *QUANTITIES)
 _DIGIT = re.compile(r"[\d½¼¾⅓⅔⅛⅜⅝⅞⅕⅖⅗⅘@/]")
 _NEEDS_RULES = re.compile(rf"[^{HAN}，。！？；：、“”‘’（）《》…— ]")
 

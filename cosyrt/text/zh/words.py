@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from cosyrt.text.rules import rules
 from cosyrt.text.scripts import HAN
 
 _ROMAN_SIGNS = "ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩⅪⅫ"
+
+
+def _enumerated(found: re.Match[str]) -> str:
+    """A sentence that counts, `(1)打开(2)关闭`, with pauses around the numbers."""
+    return re.sub(r"(?<=[^\W\d]) ?[（(](\d{1,2})[)）] ?", r"，\1，", found[0])
+
+
 TITLES = rules(
+    (r"(?s)^(?=.*[（(]1[)）])(?=.*[^\W\d] ?[（(]2[)）]).*$", _enumerated),
     (r"(?<![A-Za-z])Dr\b\.? ?(?=[A-Z])", "doctor "),
     (r"(?<![A-Za-z])Prof\. ?(?=[A-Z])", "professor "),
     (r"(?<![A-Za-z])(Mrs?|Ms)\. ?(?=[A-Z])", r"\1 "),
@@ -42,6 +52,7 @@ SIGNS = rules(
     (r"(?<=[斤克升米吨瓦度秒时]) ?/ ?(?=[\u4e00-\u9fff])", "每"),
     (r"(?<=[次个片粒颗滴杯支瓶人件份台辆天]) ?/ ?(?=[天日周月年人次斤个小晚盒杯])", "每"),
     (r"(?<=[A-Za-z])@(?=[A-Za-z])", " at "),
+    (r"(?<![A-Za-z0-9])@(?=\S)", "艾特"),
     (r"(?<![A-Za-z])([CFG])#(?![A-Za-z])", r"\1 sharp"),
     (r"(?<=\w)_+(?=\w)", " "),
     (f"[{''.join(_NAMES)}]", lambda f: _NAMES[f[0]]),

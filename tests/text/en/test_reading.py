@@ -51,7 +51,7 @@ BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
         # Measures, money and ranges.
         ("He is 5'10\" tall, it's 6' wide", "He is five foot ten tall, it's six feet wide."),
         ("3 m, 1 m, $5 m", "three meters, one meter, five million dollars."),
-        ("3½ cups, ½ cup", "three and one half cups, one half cup."),
+        ("3½ cups, ½ cup", "three and a half cups, one half cup."),
         ("50-60% for $5-10", "fifty to sixty percent for five to ten dollars."),
         ("3–5 days, $3-$5", "three to five days, three to five dollars."),
         ("9-10 a.m. or 5-6pm", "nine to ten AM or five to six PM."),
