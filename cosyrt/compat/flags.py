@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -28,7 +29,7 @@ class Flags:
         UsageError: a number of TensorRT contexts that is less than one.
     """
 
-    load_jit: bool = False
+    load_jit: bool | str | Path = False  # a path: where `cosyrt export --out` wrote the archives
     load_trt: bool = False
     load_vllm: bool = False
     fp16: bool = False
@@ -41,7 +42,7 @@ class Flags:
     @property
     def acceleration(self) -> Accelerate | None:
         """What `cosyrt.load` is to accelerate with; None: no flag is set, a plan of `cosyrt tune` counts."""
-        asked = self.load_jit or self.load_trt or self.load_vllm or self.fp16
+        asked = bool(self.load_jit) or self.load_trt or self.load_vllm or self.fp16
         return self.accelerate if asked else None
 
     def on(self, device: torch.device) -> Flags:
@@ -84,9 +85,10 @@ class Flags:
         if self.load_jit:
             from cosyrt.accel.backend.torchscript import archives
 
-            steps.append(archives("fp16" if self.fp16 else "fp32"))
+            where = None if isinstance(self.load_jit, bool) else self.load_jit
+            steps.append(archives("fp16" if self.fp16 else "fp32", where))
         if self.fp16:
-            elsewhere = {"encode": self.load_jit, "velocity": self.load_trt}  # in 16 bits, too
+            elsewhere = {"encode": bool(self.load_jit), "velocity": self.load_trt}  # in 16 bits, too
             halves = [part for part in ("llm", "encode", "velocity") if not elsewhere.get(part)]
             steps.append(accelerated(cast(dict[Part, str], dict.fromkeys(halves, "fp16"))))
         if self.load_trt:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import cached_property
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cosyrt.accel.torchscript.stages import COMPONENTS
 from cosyrt.arguments import check_kind
 from cosyrt.compat.speech import Speech, seed_of_torch, speech_of
 from cosyrt.engine.pipeline import Pipeline
@@ -53,6 +56,28 @@ class SpeechModel:
     def device(self) -> torch.device:
         """Where the models run."""
         return self._tts.model.device
+
+    @cached_property
+    def llm(self) -> SimpleNamespace:
+        """The `text_encoder` and the `llm` of CosyVoice 1 as TorchScript compiles them."""
+        return self._scripted("llm")
+
+    @cached_property
+    def flow(self) -> SimpleNamespace:
+        """The encoder of the flow as TorchScript compiles it; scripts that export archives read it."""
+        return self._scripted("flow")
+
+    def _scripted(self, network: str) -> SimpleNamespace:
+        """Copies: a script that halves them halves nothing that speaks."""
+        model = self._tts.model
+        parts = {component.name: component for component in COMPONENTS.get(self._tts.family, ())}
+        return SimpleNamespace(
+            **{
+                name.partition(".")[2]: copy.deepcopy(component.scripted(model.networks)).eval()
+                for name, component in parts.items()
+                if name.startswith(f"{network}.")
+            }
+        )
 
     def tts(
         self,

@@ -18,7 +18,7 @@ from cosyrt.engine.model import Model
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import ArchiveError, CosyrtError, MissingDependency, UsageError
-from cosyrt.lab.export import export
+from cosyrt.lab.export import Exported, export
 from tests import tiny1
 
 
@@ -120,6 +120,14 @@ def test_load_jit_runs_the_archives(own_folder: Path, clip: str) -> None:
 
     assert fast.tts.model.stages.encode is not plain.tts.model.stages.encode
     assert torch.allclose(*spoken, atol=1e-3)
+
+
+def test_load_jit_may_point_at_archives(tiny_folder: Path, exported: dict[str, Exported]) -> None:
+    """Archives need not lie in the model's folder: `cosyrt export --out` may have written them elsewhere."""
+    out = exported["fp32"].path.parent
+    for where in (str(out), out):
+        fast = CosyVoice2(str(tiny_folder), load_jit=where)  # type: ignore[arg-type]
+        assert fast.tts.model.stages.encode is not fast.tts.model.plain.encode
 
 
 def test_load_jit_of_cosyvoice1_runs_all_three(tmp_path: Path, clip: str) -> None:

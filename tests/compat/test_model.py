@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -108,6 +109,31 @@ def test_inputs_of_several_voices(upstream2: CosyVoice2, clip: str) -> None:
     one, two = (seeded(upstream2.model.tts(**each)) for each in (inputs, other))
 
     assert one.shape == two.shape and not torch.equal(one, two)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("family", ["1", "2"])
+def test_scripts_that_export_archives(
+    tiny1_folder: Path, spelling_folder: Path, clip: str, tmp_path: Path, family: str
+) -> None:
+    """Upstream's own way to export, by its encoders, makes archives that `load_jit` takes."""
+    folder = shutil.copytree(tiny1_folder if family == "1" else spelling_folder, tmp_path / "model")
+    model = AutoModel(model_dir=str(folder))
+    encoders = {"flow.encoder": model.model.flow.encoder}
+    if family == "1":
+        encoders |= {"llm.llm": model.model.llm.llm, "llm.text_encoder": model.model.llm.text_encoder}
+    for name, encoder in encoders.items():
+        for precision in ("fp32", "fp16"):
+            script = torch.jit.script(encoder if precision == "fp32" else encoder.half())
+            kept = ["forward_chunk"] if name == "llm.llm" else []
+            script = torch.jit.optimize_for_inference(torch.jit.freeze(script, preserved_attrs=kept))
+            script.save(str(folder / f"{name}.{precision}.zip"))
+
+    fast = AutoModel(model_dir=str(folder), load_jit=True)
+    assert fast.tts.model.stages.encode is not fast.tts.model.plain.encode
+    speech = [seeded(each.inference_zero_shot(TEXT, "My words.", clip)) for each in (model, fast)]
+    assert torch.allclose(*speech, atol=1e-3)
 
 
 def test_the_model_knows_its_device(upstream2: CosyVoice2) -> None:
