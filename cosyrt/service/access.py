@@ -68,8 +68,8 @@ class Gate:
         self, app: ASGIApp, accounts: KnowsCallers, settings: Settings, open_paths: frozenset[str]
     ) -> None:
         self.app, self.accounts = app, accounts
-        self.origins = _words(settings.origins)
-        self.hosts = {"localhost", settings.host, *_words(settings.hosts)}
+        self.origins = words(settings.origins)
+        self.hosts = {"localhost", settings.host, *words(settings.hosts)}
         self.always = ALWAYS_OPEN | open_paths | ({"/metrics"} if settings.open_metrics else set())
         self.lists = LISTS if settings.open_lists else frozenset()
 
@@ -143,5 +143,6 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _words(text: str) -> set[str]:
+def words(text: str) -> set[str]:
+    """The parts of a setting that are parted by commas."""
     return {word.strip() for word in text.split(",") if word.strip()}

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 import cosyrt
@@ -31,7 +32,7 @@ from cosyrt.service import (
     tts,
     voice_routes,
 )
-from cosyrt.service.access import Gate
+from cosyrt.service.access import Gate, words
 from cosyrt.service.limits import BodyLimit
 from cosyrt.service.refusals import answer_errors
 from cosyrt.service.request_log import RequestLog
@@ -51,6 +52,14 @@ ROUTERS = (
     health,
     plan_routes,
     page,
+)
+EXPOSED = (
+    "X-Request-Id",
+    "X-AIGC",
+    "X-Audio-Sample-Rate",
+    "X-Ignored-Fields",
+    "Server-Timing",
+    "Retry-After",
 )
 ABOUT = """Text to speech with OpenAI's API, and more. Send `Authorization: Bearer cv_…` where keys are on."""
 
@@ -72,6 +81,10 @@ def create_app(service: Service) -> ASGIApp:
     app: ASGIApp = routes(service)
     app = Gate(app, service.accounts, service.settings, page.paths())
     app = BodyLimit(app, service.settings)
+    if origins := words(service.settings.origins):
+        app = CORSMiddleware(
+            app, sorted(origins), ["GET", "POST", "PUT", "DELETE"], ["*"], expose_headers=EXPOSED
+        )
     return RequestLog(app, service.metrics)
 
 

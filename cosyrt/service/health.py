@@ -15,12 +15,14 @@ from cosyrt.service.state import service_of
 router = APIRouter(tags=["health"])
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health")
 async def health() -> dict[str, str]:
     """The process answers."""
     return {"status": "ok", "version": cosyrt.__version__}
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready")
 async def ready(http: Request) -> Response:
     """Requests are answered at full speed: 200; else 503 and the reason."""

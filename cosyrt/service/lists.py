@@ -6,10 +6,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from cosyrt.ranges import SPEED
 from cosyrt.service.access import caller_of
 from cosyrt.service.errors import NotFound
 from cosyrt.service.state import Service, service_of
-from cosyrt.service.wire import OPENAI_MODELS
+from cosyrt.service.wire import CAPTION_TYPES, OPENAI_MODELS, OUTPUT_FORMATS
 
 router = APIRouter(tags=["lists"])
 
@@ -42,6 +43,25 @@ async def retrieve_model(http: Request, model: str) -> dict[str, Any]:
                 "voices": [voice.entry() for voice in voices],
             }
     raise NotFound(f"there is no model {model[:80]!r}; see /v1/models", param="model", code="model_not_found")
+
+
+@router.get("/v1/capabilities")
+async def capabilities(http: Request) -> dict[str, Any]:
+    """What this service can do, and its limits."""
+    service = service_of(http)
+    settings = service.settings
+    return {
+        "model": service.model,
+        "family": service.pipeline.family,
+        "sample_rate": service.pipeline.sample_rate,
+        "follows_instructions": service.follows_instructions,
+        "formats": [*OUTPUT_FORMATS, *CAPTION_TYPES],
+        "speed": {"min": SPEED.least, "max": SPEED.most},
+        "max_text_characters": settings.max_text,
+        "max_upload_bytes": settings.max_upload,
+        "max_reference_seconds": settings.max_reference_s,
+        "sockets": ["/v1/audio/speech/stream", "/v1/realtime"],
+    }
 
 
 @router.get("/v1/audio/models")

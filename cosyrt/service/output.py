@@ -12,8 +12,10 @@ from typing import Any
 
 from cosyrt.audio import Audio
 from cosyrt.encoders import Encoder, encode
+from cosyrt.errors import CosyrtError
 from cosyrt.formats import format_named
 from cosyrt.labels import Label
+from cosyrt.service.wire import answer_to, error_body
 
 PCM_HZ = 24_000  # what clients take bare samples for, whatever the model
 
@@ -80,8 +82,15 @@ async def whole(audio: AsyncGenerator[Audio, None], output: Output) -> AsyncGene
 
 async def as_events(parts: AsyncIterator[bytes], usage: Any) -> AsyncGenerator[bytes, None]:
     """Server-sent events of the bytes of a body; `usage` is called for the last of them."""
-    async for part in parts:
-        yield _event({"type": "speech.audio.delta", "audio": base64.b64encode(part).decode("ascii")})
+    sent = False
+    try:
+        async for part in parts:
+            yield _event({"type": "speech.audio.delta", "audio": base64.b64encode(part).decode("ascii")})
+            sent = True
+    except CosyrtError as error:
+        if sent:  # else the response has a status for it
+            yield _event({"type": "speech.audio.error", **error_body(answer_to(error))})
+        raise
     yield _event({"type": "speech.audio.done", "usage": usage()})
 
 

@@ -24,9 +24,11 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from cosyrt.errors import UsageError
 from cosyrt.service.delivery import CONNECTION
+from cosyrt.service.errors import Overloaded
+from cosyrt.service.refusals import refuse
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from cosyrt.service.settings import Settings
 
@@ -37,13 +39,23 @@ MAX_FRAME_BYTES = 65_536
 PING_S = 20.0
 LAST_WORDS_S = 2.0  # for responses to end by themselves after their speech was cut
 TICK_S = 0.05
+AGAIN_S = 1.0  # before a client without a connection tries again
 LATE = b'{"error":{"message":"the request did not arrive in time","type":"invalid_request_error"}}'
 
 
+async def crowded(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer on a connection that is one too many."""
+    busy = Overloaded("there are as many connections as there may be; come back later", retry_after_s=AGAIN_S)
+    await refuse(scope, receive, send, busy)
+
+
 class _Deadlines(asyncio.Protocol):
-    """Ends a connection whose client does not read."""
+    """Ends a connection whose client does not read; of connections over the limit each gets an error."""
 
     write_s: float
+    max_sockets: int
+    app: ASGIApp
+    connections: set[Any]
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     app_state: dict[str, Any]
@@ -54,6 +66,8 @@ class _Deadlines(asyncio.Protocol):
         self._lost = asyncio.Event()
         self.app_state = {**self.app_state, CONNECTION: self.end}
         super().connection_made(transport)
+        if len(self.connections) > self.max_sockets:
+            self.app = crowded
 
     def connection_lost(self, error: Exception | None) -> None:
         """Stop the clocks."""
@@ -213,17 +227,20 @@ def listening(settings: Settings) -> socket.socket:
 
 def configured(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     """What uvicorn is told."""
-    clocks = {"write_s": settings.write_s, "receive_s": settings.receive_s}
+    limits = {
+        "write_s": settings.write_s,
+        "receive_s": settings.receive_s,
+        "max_sockets": settings.max_sockets,
+    }
     return uvicorn.Config(
         app,
-        http=type("HttpConnection", (HttpConnection,), clocks),
-        ws=type("SocketConnection", (SocketConnection,), clocks),
+        http=type("HttpConnection", (HttpConnection,), limits),
+        ws=type("SocketConnection", (SocketConnection,), limits),
         ws_max_size=MAX_FRAME_BYTES,
         ws_ping_interval=PING_S,
         ws_ping_timeout=PING_S,
         ws_per_message_deflate=False,  # speech does not become smaller by it
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
-        limit_concurrency=settings.max_sockets,
         proxy_headers=False,
         server_header=False,
         access_log=False,

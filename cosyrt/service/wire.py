@@ -22,6 +22,7 @@ from cosyrt.errors import (
     VoiceNotFound,
     one_line,
 )
+from cosyrt.ranges import SPEED
 from cosyrt.service.errors import BadRequest, NotFound, Overloaded, ServiceError, TooLate
 
 MAX_NAME = 256  # characters of the name of a voice or a model
@@ -30,6 +31,7 @@ OPENAI_VOICES = (
     "alloy ash ballad coral echo fable onyx nova sage shimmer verse marin cedar".split()
 )  # clients offer these and some refuse any other
 OPENAI_MODELS = "tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15"
+OUTPUT_FORMATS = "mp3", "opus", "aac", "flac", "wav", "pcm"
 CAPTION_TYPES = {"srt": "application/x-subrip", "vtt": "text/vtt", "json": "application/json"}
 
 
@@ -70,7 +72,7 @@ class SpeechBody(BaseModel):
         default="mp3",
         description="pcm is 24 kHz, 16 bits, mono, without a header. srt, vtt and json are captions.",
     )
-    speed: Annotated[float, Field(ge=0.25, le=4.0)] = 1.0
+    speed: Annotated[float, Field(ge=SPEED.least, le=SPEED.most)] = 1.0
     stream_format: Literal["audio", "sse"] = "audio"
     stream: bool = Field(default=True, description="Send audio while it is made; else all of it at once.")
     seed: Annotated[int, Field(ge=0, lt=2**64)] = Field(

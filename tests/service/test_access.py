@@ -160,3 +160,19 @@ def test_no_socket_is_forgotten(closed: tuple[Served, str]) -> None:
             "Sec_WebSocket_Key": "AAAAAAAAAAAAAAAAAAAAAA==",
         }
         assert served.ask("GET", route.path, **upgrade).status == 401
+
+
+def test_a_page_that_was_named_can_read_the_answer(tiny: Pipeline) -> None:
+    """Browsers ask first, without the key, and show a page only the headers that it may see."""
+    page = {"Origin": "https://page.example", "Access_Control_Request_Method": "POST"}
+    with serving(tiny, origins="https://page.example") as served:
+        asked = served.ask(
+            "OPTIONS", "/v1/audio/speech", **page, Access_Control_Request_Headers="authorization"
+        )
+        other = served.ask("OPTIONS", "/v1/audio/speech", **{**page, "Origin": "http://evil.example"})
+        answer = served.ask("GET", "/v1/models", Origin="https://page.example")
+
+    assert (asked.status, asked.headers["access-control-allow-origin"]) == (200, "https://page.example")
+    assert "authorization" in asked.headers["access-control-allow-headers"].lower()
+    assert "access-control-allow-origin" not in other.headers
+    assert "X-Request-Id" in answer.headers["access-control-expose-headers"]

@@ -13,6 +13,7 @@ from http.client import HTTPConnection, IncompleteRead
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.errors import UsageError
@@ -144,3 +145,20 @@ def test_the_clock_of_a_request_stops_at_an_upgrade(tiny: Pipeline) -> None:
         send(client, "input.done")
 
         assert received(client, "session.done")[0][-1]["total_sentences"] == 1
+
+
+def test_connections_over_the_limit_are_told(tiny: Pipeline) -> None:
+    """A connection too many gets a 503 that says when to come back, whether it asks or wants a socket."""
+    with (
+        serving(tiny, max_sockets=1) as served,
+        socket.create_connection(("127.0.0.1", served.port)) as first,
+    ):
+        wait_until(lambda: served.server.server_state.connections)
+        answer = served.ask("GET", "/health")
+        with pytest.raises(InvalidStatus) as refused, connected(served):
+            pass
+        first.close()
+        wait_until(lambda: served.ask("GET", "/health").status == 200)
+
+    assert (answer.status, answer.error["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
+    assert refused.value.response.status_code == 503
