@@ -1,8 +1,20 @@
-"""Which work comes next, and who is let in: arithmetic on seconds, without tensors, threads or a clock."""
+"""Who is served next, and who is let in: arithmetic on seconds, without tensors, threads or a clock.
+
+A listener hears a gap when the next audio comes after the last was heard: that moment is the deadline of a
+stream. *Guarded* earliest deadline: a new stream begins only if, after its first audio, all that have begun,
+taken in the order of their deadlines, still come in time; else the earliest deadline is served. So a crowd
+makes the new wait, and nobody stutters.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import log2
+
+WEIGHT = 0.1  # of a new value in a moving average
+PATIENCE_S = 15.0  # that a request without a listener may be without new audio before it is urgent
 
 
 @dataclass(slots=True)
@@ -10,8 +22,122 @@ class MovingAverage:
     """A mean that forgets: each new value counts for a fixed part of it."""
 
     value: float
-    weight: float = 0.1  # of a new value
 
     def add(self, value: float) -> None:
         """Take a new value in."""
-        self.value += self.weight * (value - self.value)
+        self.value += WEIGHT * (value - self.value)
+
+
+class Costs:
+    """Seconds that a stage takes for work of a size: a moving average for each power of two.
+
+    Sizes that were never seen cost as much for their size as the nearest that was; before any was, as `seeds`
+    says for work of size 1.
+    """
+
+    def __init__(self, seeds: Mapping[Hashable, float]) -> None:
+        self._seeds = dict(seeds)
+        self._known: dict[Hashable, dict[int, MovingAverage]] = {stage: {} for stage in seeds}
+        self.error = {stage: MovingAverage(0.0) for stage in seeds}  # of what was predicted, as a share
+
+    def predict(self, stage: Hashable, size: float) -> float:
+        """Seconds that the work should take."""
+        known, bucket = self._known[stage], _bucket(size)
+        if not known:
+            return self._seeds[stage] * size
+        return known[min(known, key=lambda other: abs(other - bucket))].value * size
+
+    def add(self, stage: Hashable, size: float, seconds: float) -> None:
+        """Learn how long the work took."""
+        self.error[stage].add(abs(seconds - self.predict(stage, size)) / max(seconds, 1e-9))
+        known, each_s = self._known[stage], seconds / size
+        if (average := known.get(_bucket(size))) is None:
+            known[_bucket(size)] = MovingAverage(each_s)
+        else:
+            average.add(each_s)
+
+
+def _bucket(size: float) -> int:
+    return round(log2(max(size, 1.0)))
+
+
+@dataclass(slots=True)
+class Playback:
+    """What a listener has heard, if playback began with the first audio and went on as far as there was any."""
+
+    began_s: float | None = None  # put off by each gap
+    given_s: float = 0.0  # audio so far
+    gap_s: float = 0.0  # the longest
+
+    def give(self, seconds: float, now_s: float) -> None:
+        """Take in audio that is there now."""
+        if self.began_s is None:
+            self.began_s = now_s
+        elif (late_s := now_s - self.began_s - self.given_s) > 0:
+            self.gap_s = max(self.gap_s, late_s)
+            self.began_s += late_s
+        self.given_s += seconds
+
+    @property
+    def ends_s(self) -> float | None:
+        """When the last of what is there will have been heard; None before there was any."""
+        return None if self.began_s is None else self.began_s + self.given_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What one request wants of the device."""
+
+    arrived_s: float
+    work_s: float  # until its next audio
+    deadline_s: float | None  # of its next audio; None: it has not begun
+    key: str = ""  # those with the same key share a turn
+
+
+def urgent(claims: Sequence[Claim], now_s: float) -> int | None:
+    """The place of the claim that is served next; None where there is none."""
+    numbered = list(enumerate(claims))
+    begun = sorted((each for each in numbered if each[1].deadline_s is not None), key=_by_deadline)
+    keys = Counter(claim.key for _, claim in begun)
+    waiting = min(
+        (each for each in numbered if each[1].deadline_s is None),
+        key=lambda each: (keys[each[1].key], each[1].arrived_s),
+        default=None,
+    )
+    if waiting is not None and in_time([claim for _, claim in begun], now_s + waiting[1].work_s):
+        return waiting[0]
+    return begun[0][0] if begun else None
+
+
+def _by_deadline(numbered: tuple[int, Claim]) -> float:
+    deadline_s = numbered[1].deadline_s
+    assert deadline_s is not None
+    return deadline_s
+
+
+def in_time(begun: Sequence[Claim], now_s: float) -> bool:
+    """Whether all of these, served one after another from now on, come before their deadlines."""
+    for claim in begun:
+        assert claim.deadline_s is not None
+        now_s += claim.work_s
+        if now_s > claim.deadline_s:
+            return False
+    return True
+
+
+def admitted(keys: Sequence[str], active: Sequence[str]) -> int:
+    """The place in the queue of the request that is let in next: of the key with the fewest that are active."""
+    counts = Counter(active)
+    return min(range(len(keys)), key=lambda place: (counts[keys[place]], place))
+
+
+@dataclass(slots=True)
+class Rate:
+    """How much audio a text becomes, and how much work a second of audio is; learnt from what was made."""
+
+    character_s: MovingAverage = field(default_factory=lambda: MovingAverage(0.07))
+    work: MovingAverage = field(default_factory=lambda: MovingAverage(0.2))  # seconds a second of audio
+
+    def audio_s(self, characters: int, speed: float) -> float:
+        """Audio that so much text should become."""
+        return characters * self.character_s.value / speed
