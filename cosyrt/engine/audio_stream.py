@@ -74,6 +74,8 @@ class AudioStream:
         self.made: deque[Made] = deque()
         self.samples = 0  # made so far
         self.state: SolverState | None = None  # of the chunk that is being solved
+        self.chunk_tokens = 0  # of the next chunk, its look-ahead left out; 0: not known
+        self.missing_tokens = 0  # until it can be made; 0: not known, or there is none
         self.retry: TokenStream | None = None
         self._tokens: deque[int] = deque()
         self._ended = False  # no more tokens will be pushed
@@ -173,14 +175,24 @@ class AudioStream:
         chunking, piece = self.model.settings.chunking, self._begin_piece()
         prompt_tokens = self.condition.tokens.shape[1]
         boundaries = chunking.boundaries(prompt_tokens) if self.request.streamed else iter(())
-        boundary = next(boundaries, None)
-        spoken: list[int] = []
+        spoken, done, boundary = list[int](), 0, next(boundaries, None)
+        self._expect(boundary, done, 0)
         while (token := (yield from take())) != END:
             spoken.append(token)
+            self.missing_tokens = max(0, self.missing_tokens - 1)
             if boundary is not None and len(spoken) == boundary + chunking.lookahead_tokens:
                 yield from self._chunk(piece, spoken, boundary, give)
-                boundary = next(boundaries, None)
+                done, boundary = boundary, next(boundaries, None)
+                self._expect(boundary, done, len(spoken))
+        self.chunk_tokens, self.missing_tokens = len(spoken) - done, 0
         yield from self._chunk(piece, spoken, None, give)
+        self.chunk_tokens = 0
+
+    def _expect(self, boundary: int | None, done: int, spoken: int) -> None:
+        """Note what the next chunk will need."""
+        lookahead = self.model.settings.chunking.lookahead_tokens
+        self.chunk_tokens = 0 if boundary is None else boundary - done
+        self.missing_tokens = 0 if boundary is None else boundary + lookahead - spoken
 
     def _begin_piece(self) -> _Piece:
         stages, settings = self.model.stages, self.model.settings

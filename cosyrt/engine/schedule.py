@@ -12,6 +12,9 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log2
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)  # a stage
 
 WEIGHT = 0.1  # of a new value in a moving average
 PATIENCE_S = 15.0  # that a request without a listener may be without new audio before it is urgent
@@ -28,28 +31,29 @@ class MovingAverage:
         self.value += WEIGHT * (value - self.value)
 
 
-class Costs:
+class Costs(Generic[K]):
     """Seconds that a stage takes for work of a size: a moving average for each power of two.
 
     Sizes that were never seen cost as much for their size as the nearest that was; before any was, as `seeds`
     says for work of size 1.
     """
 
-    def __init__(self, seeds: Mapping[Hashable, float]) -> None:
+    def __init__(self, seeds: Mapping[K, float]) -> None:
         self._seeds = dict(seeds)
-        self._known: dict[Hashable, dict[int, MovingAverage]] = {stage: {} for stage in seeds}
+        self._known: dict[K, dict[int, MovingAverage]] = {stage: {} for stage in seeds}
         self.error = {stage: MovingAverage(0.0) for stage in seeds}  # of what was predicted, as a share
 
-    def predict(self, stage: Hashable, size: float) -> float:
+    def predict(self, stage: K, size: float) -> float:
         """Seconds that the work should take."""
         known, bucket = self._known[stage], _bucket(size)
         if not known:
             return self._seeds[stage] * size
         return known[min(known, key=lambda other: abs(other - bucket))].value * size
 
-    def add(self, stage: Hashable, size: float, seconds: float) -> None:
+    def add(self, stage: K, size: float, seconds: float) -> None:
         """Learn how long the work took."""
-        self.error[stage].add(abs(seconds - self.predict(stage, size)) / max(seconds, 1e-9))
+        predicted_s = self.predict(stage, size)
+        self.error[stage].add(abs(seconds - predicted_s) / max(seconds, predicted_s, 1e-9))
         known, each_s = self._known[stage], seconds / size
         if (average := known.get(_bucket(size))) is None:
             known[_bucket(size)] = MovingAverage(each_s)
@@ -63,7 +67,7 @@ def _bucket(size: float) -> int:
 
 @dataclass(slots=True)
 class Playback:
-    """What a listener has heard, if playback began with the first audio and went on as far as there was any."""
+    """What a listener hears who begins with the first audio and goes on as long as there is any."""
 
     began_s: float | None = None  # put off by each gap
     given_s: float = 0.0  # audio so far
@@ -89,8 +93,9 @@ class Claim:
     """What one request wants of the device."""
 
     arrived_s: float
-    work_s: float  # until its next audio
-    deadline_s: float | None  # of its next audio; None: it has not begun
+    work_s: float  # for it alone, until its next audio
+    shared_s: float = 0.0  # before that, in calls that go on for all others at the same time
+    deadline_s: float | None = None  # of its next audio; None: it has not begun
     key: str = ""  # those with the same key share a turn
 
 
@@ -104,7 +109,7 @@ def urgent(claims: Sequence[Claim], now_s: float) -> int | None:
         key=lambda each: (keys[each[1].key], each[1].arrived_s),
         default=None,
     )
-    if waiting is not None and in_time([claim for _, claim in begun], now_s + waiting[1].work_s):
+    if waiting is not None and in_time([claim for _, claim in begun], now_s, before=waiting[1]):
         return waiting[0]
     return begun[0][0] if begun else None
 
@@ -115,18 +120,21 @@ def _by_deadline(numbered: tuple[int, Claim]) -> float:
     return deadline_s
 
 
-def in_time(begun: Sequence[Claim], now_s: float) -> bool:
-    """Whether all of these, served one after another from now on, come before their deadlines."""
+def in_time(begun: Sequence[Claim], now_s: float, before: Claim | None = None) -> bool:
+    """Whether all of these, served one after another behind another claim, come before their deadlines.
+
+    Shared work is done once: what it takes for the longest of them, it takes for all.
+    """
+    own_s, shared_s = (0.0, 0.0) if before is None else (before.work_s, before.shared_s)
     for claim in begun:
-        assert claim.deadline_s is not None
-        now_s += claim.work_s
-        if now_s > claim.deadline_s:
+        own_s, shared_s = own_s + claim.work_s, max(shared_s, claim.shared_s)
+        if claim.deadline_s is not None and now_s + own_s + shared_s > claim.deadline_s:
             return False
     return True
 
 
 def admitted(keys: Sequence[str], active: Sequence[str]) -> int:
-    """The place in the queue of the request that is let in next: of the key with the fewest that are active."""
+    """The place in the queue of the request that is let in next: its key has the fewest that are active."""
     counts = Counter(active)
     return min(range(len(keys)), key=lambda place: (counts[keys[place]], place))
 

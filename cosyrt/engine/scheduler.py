@@ -1,43 +1,53 @@
 """Many requests on one model: one thread owns the device, admits what it can serve, and refuses the rest.
 
-    submit → queue → active → a turn for each → audio for its reader
+    submit → queue → active → a turn for one, or for several in one call → audio for their readers
 
-Requests join and leave between turns. Nobody waits for a reader: its audio is kept up to a limit, and a
-stream beyond it is parked.
+A turn of the worker: let go of what has ended, let in what waits, give out text that has arrived, choose
+(schedule.py, dispatch.py), run (turns.py), and give the audio to the readers (ticket.py). Requests join and
+leave between turns only. The worker waits for nobody: not for a reader, whose stream is parked when it has
+enough, and not for a writer, whose text a thread reads (feed.py).
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import AsyncIterable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from types import TracebackType
 from typing import Self
 
-from cosyrt.audio import Audio
+from cosyrt.engine.active import Active
+from cosyrt.engine.asynchronous import Arriving
+from cosyrt.engine.dispatch import Dispatcher
+from cosyrt.engine.feed import Feed, OpenFeed, ThreadFeed
+from cosyrt.engine.need import Need
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request
-from cosyrt.engine.schedule import MovingAverage
+from cosyrt.engine.rows import Rows
+from cosyrt.engine.schedule import Rate, admitted
 from cosyrt.engine.ticket import Ticket, TicketState
-from cosyrt.errors import Busy, DeadlineError
+from cosyrt.engine.utterance import Kind
+from cosyrt.errors import Busy, Cancelled, DeadlineError
 
 log = logging.getLogger(__name__)
 
-CHARACTER_S, SECOND_S = 0.07, 0.2  # audio of a character, work of a second of audio: until they are measured
 UNKNOWN_CHARACTERS = 200  # of a text that is still being written
 LEAST_WAIT_S, STOPPING_S = 0.1, 10.0  # before a request that was refused comes back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerConfig:
-    """How many requests are served at once, and how many wait."""
+    """How many requests are served at once, how many wait, and for how long."""
 
-    max_active: int = 10
+    max_active: int = 16
     max_queue: int = 10
+    max_wait_s: float = 30.0  # in the queue; then a request ends with `Busy`
     queued_audio_s: float = 30.0  # audio that a ticket may hold unread before its stream is parked
 
 
@@ -55,6 +65,8 @@ class Load:
     unread_s: float  # audio that was made and not read
     audio_s: float  # made so far
     busy_s: float  # time spent on it
+    turns: int
+    misprediction: float  # of what turns cost, as a share
     done: int
     failed: int
     cancelled: int
@@ -62,11 +74,11 @@ class Load:
 
 
 @dataclass(slots=True, eq=False)
-class _Speaking:
-    """An active request."""
+class _Queued:
+    """A request that waits, and how its text is opened once it is let in."""
 
     ticket: Ticket
-    audio: Generator[Audio, None, None]
+    feed: Callable[[], Feed]
 
 
 class Scheduler:
@@ -77,17 +89,19 @@ class Scheduler:
 
     def __init__(self, pipeline: Pipeline, config: SchedulerConfig = SchedulerConfig()) -> None:
         self.pipeline, self.config = pipeline, config
-        self._lock = threading.Lock()  # of the queue and the counts
-        self._woken = threading.Event()
-        self._queue: deque[Ticket] = deque()
-        self._active: deque[_Speaking] = deque()  # changed by the worker alone
+        model = pipeline.model
+        self._rows = Rows(
+            model.stages, model.settings.decoding, model.device, capacity=max(1, config.max_active)
+        )
+        self._dispatcher, self._rate = Dispatcher(), Rate()
+        self._lock = threading.Lock()  # of the queue, the list of active ones and the counts
+        self._woken, self._idle = threading.Event(), threading.Event()
+        self._queue: list[_Queued] = []
+        self._active: list[Active] = []  # changed by the worker alone
         self._draining = self._closed = False
-        self._ended = dict.fromkeys((TicketState.DONE, TicketState.FAILED, TicketState.CANCELLED), 0)
-        self._refused = 0
-        self._audio_s = self._busy_s = 0.0
-        self._character_s = MovingAverage(CHARACTER_S)
-        self._second_s = MovingAverage(SECOND_S)
-        self._idle = threading.Event()
+        self._counts = Counter[TicketState]()
+        self._refused = self._turns = 0
+        self._audio_s = self._busy_s = self._unpaid_s = 0.0
         self._idle.set()
         self._worker = threading.Thread(target=self._run, name="cosyrt-scheduler", daemon=True)
         self._worker.start()
@@ -95,19 +109,34 @@ class Scheduler:
     def submit(self, request: Request, *, key: str = "") -> Ticket:
         """Take a request in, from any thread; those with another key are served in turn.
 
+        A text that arrives asynchronously is asked for on the event loop that this is called on.
+
         Raises:
             Busy: as many wait as may wait, or the scheduler is being stopped; it says when to come back.
-            CosyrtError: the request cannot be spoken, as `Pipeline.prepare` says.
+            CosyrtError: the request cannot be spoken, as `Pipeline.check` says.
         """
         self._refuse_if_full()  # before the work of checking
-        self.pipeline.prepare(request)
+        feed = self._feed(request)
         ticket = Ticket(request, key, self._woken.set)
         with self._lock:
             self._refuse_if_full()
-            self._queue.append(ticket)
+            self._queue.append(_Queued(ticket, feed))
             self._idle.clear()
         self._woken.set()
         return ticket
+
+    def _feed(self, request: Request) -> Callable[[], Feed]:
+        """How the text of a request is opened once it is let in."""
+        source = self.pipeline.prepare(request)
+        if source is not None and source.kind is not Kind.TOKENS:
+            return partial(OpenFeed, source)
+        if source is not None:
+            return partial(ThreadFeed, lambda: source, self._woken.set)
+        text, arriving = request.text, None
+        if isinstance(text, AsyncIterable) and (loop := _running_loop()) is not None:
+            arriving = Arriving(text, loop)
+            request = replace(request, text=arriving)
+        return partial(ThreadFeed, partial(self.pipeline.open, request), self._woken.set, arriving)
 
     def _refuse_if_full(self) -> None:
         config, active, queued = self.config, len(self._active), len(self._queue)
@@ -146,136 +175,181 @@ class Scheduler:
     def load(self) -> Load:
         """What there is to do at the moment."""
         with self._lock:
-            active = [each.ticket for each in self._active]
+            tickets = [each.ticket for each in self._active]
+            errors = self._dispatcher.costs.error.values()
             return Load(
-                active=len(active),
-                parked=sum(each.state is TicketState.PARKED for each in active),
+                active=len(tickets),
+                parked=sum(each.state is TicketState.PARKED for each in tickets),
                 queued=len(self._queue),
                 max_active=self.config.max_active,
                 max_queue=self.config.max_queue,
                 draining=self._draining,
                 wait_s=self._wait_s(),
-                unread_s=sum(each.unread_s for each in active),
+                unread_s=sum(each.unread_s for each in tickets),
                 audio_s=self._audio_s,
                 busy_s=self._busy_s,
-                done=self._ended[TicketState.DONE],
-                failed=self._ended[TicketState.FAILED],
-                cancelled=self._ended[TicketState.CANCELLED],
+                turns=self._turns,
+                misprediction=sum(each.value for each in errors) / len(errors),
+                done=self._counts[TicketState.DONE],
+                failed=self._counts[TicketState.FAILED],
+                cancelled=self._counts[TicketState.CANCELLED],
                 refused=self._refused,
             )
 
     def _wait_s(self) -> float:
         """Seconds of work in the queue."""
-        return sum(map(self._expected_s, self._queue)) * self._second_s.value
+        return self._rate.work.value * sum(self._expected_s(each.ticket.request) for each in self._queue)
 
-    def _expected_s(self, ticket: Ticket) -> float:
+    def _expected_s(self, request: Request) -> float:
         """Audio that a request will be."""
-        text, recording = ticket.request.text, ticket.request.recording
-        if recording is not None:
-            return recording.seconds
-        characters = len(text) if isinstance(text, str) else UNKNOWN_CHARACTERS
-        return characters * self._character_s.value / ticket.request.speed
+        if request.recording is not None:
+            return request.recording.seconds
+        characters = len(request.text) if isinstance(request.text, str) else UNKNOWN_CHARACTERS
+        return self._rate.audio_s(characters, request.speed)
 
     # The worker's thread:
 
     def _run(self) -> None:
-        while not self._closed:
-            self._woken.clear()
-            self._settle()
-            self._admit()
-            if not self._turn():
-                self._woken.wait(self._until_deadline())
+        try:
+            while not self._closed:
+                self._woken.clear()
+                self._settle()
+                self._admit()
+                for each in self._active:
+                    self._read_text(each)
+                if not self._turn():
+                    self._woken.wait(self._until_deadline())
+        except BaseException as error:  # ours: it must not leave readers waiting
+            self._end_all(TicketState.FAILED, error)
+            raise
+        self._end_all(TicketState.CANCELLED, Cancelled("the request was cancelled: the scheduler was closed"))
+
+    def _end_all(self, state: TicketState, error: BaseException) -> None:
+        with self._lock:
+            self._draining = True
         for ticket in self._tickets():
-            ticket.cancel()
+            ticket.end(state, error)
         self._settle()
 
-    def _tickets(self) -> list[Ticket]:
-        """All that have not been let go, active ones first."""
-        with self._lock:
-            return [*(each.ticket for each in self._active), *self._queue]
-
     def _turn(self) -> bool:
-        """Make one chunk for whoever waits longest; whether there was anything to do."""
-        speaking = next((each for each in self._active if self._may_go_on(each.ticket)), None)
-        if speaking is None:
+        """Take one turn; whether there was anything to do."""
+        ready = [
+            each
+            for each in self._active
+            if not each.ticket.ended and each.may_run(self.config.queued_audio_s)
+        ]
+        began_s = time.monotonic()
+        turn = self._dispatcher.choose(ready, began_s)
+        if turn is None:
             return False
-        with self._lock:
-            self._active.remove(speaking)
-            self._active.append(speaking)
-        self._advance(speaking)
+        failed = self._dispatcher.run(turn)
+        for each, error in failed.items():
+            each.ticket.end(TicketState.FAILED, error)
+        ended_s = time.monotonic()
+        self._turns += 1
+        self._pay(ended_s - began_s, sum(each.settle(ended_s) for each in turn.members))
         return True
 
-    def _may_go_on(self, ticket: Ticket) -> bool:
-        """Whether the reader has room for more; else the stream is parked."""
-        parked = ticket.unread_s >= self.config.queued_audio_s
-        ticket.move(TicketState.PARKED if parked else TicketState.ACTIVE)
-        return not parked
+    def _pay(self, took_s: float, made_s: float) -> None:
+        """Count time and the audio that came of it; learn how much work a second of audio is."""
+        self._busy_s += took_s
+        self._unpaid_s += took_s
+        if made_s:
+            self._audio_s += made_s
+            self._rate.work.add(self._unpaid_s / made_s)
+            self._unpaid_s = 0.0
 
-    def _advance(self, speaking: _Speaking) -> None:
-        """Make the next chunk of one request; an error ends it and nothing else."""
-        began, ticket = time.monotonic(), speaking.ticket
+    def _admit(self) -> None:
+        """Let in what waits, as far as there is room, one key after another."""
+        with self._lock:
+            while self._queue and len(self._active) < self.config.max_active:
+                active = [each.ticket.key for each in self._active]
+                queued = self._queue.pop(admitted([each.ticket.key for each in self._queue], active))
+                queued.ticket.move(TicketState.ACTIVE)
+                self._active.append(Active(queued.ticket, queued.feed()))
+
+    def _read_text(self, active: Active) -> None:
+        """Make the utterance once its text has been opened, and give it what is there of that."""
+        if active.ticket.ended:
+            return
         try:
-            audio = next(speaking.audio, None)
-        except Exception as error:
-            ticket.end(TicketState.FAILED, error)
-            return
-        took = time.monotonic() - began
-        self._busy_s += took
-        if audio is None:
-            self._learn_length(ticket)
-            ticket.end(TicketState.DONE)
-            return
-        ticket.give(audio)
-        self._audio_s += audio.seconds
-        self._second_s.add(took / audio.seconds)
+            if active.utterance is None and (source := active.feed.source) is not None:
+                active.utterance = self.pipeline.utterance(source, None if active.exact else self._rows)
+            if active.utterance is None:
+                if active.feed.ready:
+                    active.feed.take()  # raises why it could not be opened
+                return
+            active.read_text()
+            if active.utterance.need is Need.NOTHING:
+                active.settle(time.monotonic())
+        except BaseException as error:  # a text that comes from outside may raise anything
+            active.ticket.end(TicketState.FAILED, error)
+
+    def _settle(self) -> None:
+        """Let go of all requests that have ended."""
+        self._end_late_ones()
+        with self._lock:
+            over = [each for each in self._active if each.ticket.ended]
+            self._active = [each for each in self._active if not each.ticket.ended]
+            left = [each for each in self._queue if each.ticket.ended]
+            self._queue = [each for each in self._queue if not each.ticket.ended]
+            self._counts.update(each.ticket.state for each in over)
+            self._counts.update(each.ticket.state for each in left)
+            if not self._active and not self._queue:
+                self._idle.set()
+        for each in over:
+            self._learn_length(each.ticket)
+            _close(each)
+
+    def _end_late_ones(self) -> None:
+        now_s = time.monotonic()
+        for ticket in self._tickets():
+            if _due_s(ticket) <= now_s:
+                late = f"the request was not over {ticket.request.deadline:g} s after it was made"
+                ticket.end(TicketState.FAILED, DeadlineError(late))
+            elif ticket.state is TicketState.QUEUED and now_s - ticket.submitted > self.config.max_wait_s:
+                wait_s = max(LEAST_WAIT_S, self._wait_s())
+                why = f"the request has waited {self.config.max_wait_s:g} s; come back in {wait_s:.1f} s"
+                ticket.end(TicketState.FAILED, Busy(why, wait_s))
 
     def _learn_length(self, ticket: Ticket) -> None:
         """Note how long the audio of a text was."""
         text = ticket.request.text
-        if isinstance(text, str) and text:
-            self._character_s.add(ticket.audio_s * ticket.request.speed / len(text))
+        if ticket.state is TicketState.DONE and isinstance(text, str) and text:
+            self._rate.character_s.add(ticket.audio_s * ticket.request.speed / len(text))
 
-    def _admit(self) -> None:
+    def _tickets(self) -> list[Ticket]:
+        """All that have not been let go, active ones first."""
         with self._lock:
-            while self._queue and len(self._active) < self.config.max_active:
-                ticket = self._queue.popleft()
-                ticket.move(TicketState.ACTIVE)
-                audio = self.pipeline.run(ticket.request, ticket.pieces.append)
-                self._active.append(_Speaking(ticket, audio))
-
-    def _settle(self) -> None:
-        """Let go of all requests that have ended."""
-        now = time.monotonic()
-        for ticket in self._tickets():
-            if _due(ticket) <= now:
-                late = f"the request was not over {ticket.request.deadline:g} s after it was made"
-                ticket.end(TicketState.FAILED, DeadlineError(late))
-        with self._lock:
-            over = [each for each in self._active if each.ticket.ended]
-            self._active = deque(each for each in self._active if not each.ticket.ended)
-            left = [ticket for ticket in self._queue if ticket.ended]
-            self._queue = deque(ticket for ticket in self._queue if not ticket.ended)
-            for ticket in (*(each.ticket for each in over), *left):
-                self._ended[ticket.state] += 1
-            if not self._active and not self._queue:
-                self._idle.set()
-        for each in over:
-            _close(each)
+            return [*(each.ticket for each in self._active), *(each.ticket for each in self._queue)]
 
     def _until_deadline(self) -> float | None:
-        """Seconds until a request runs into its deadline; None: no request has one."""
-        due = min(map(_due, self._tickets()), default=inf)
-        return None if due == inf else max(0.0, due - time.monotonic())
+        """Seconds until time ends a request; None: no request has such a time."""
+        ends_s = [
+            min(
+                _due_s(each),
+                each.submitted + self.config.max_wait_s if each.state is TicketState.QUEUED else inf,
+            )
+            for each in self._tickets()
+        ]
+        return None if min(ends_s, default=inf) == inf else max(0.0, min(ends_s) - time.monotonic())
 
 
-def _due(ticket: Ticket) -> float:
+def _due_s(ticket: Ticket) -> float:
     """When the request must be over."""
     return inf if ticket.request.deadline is None else ticket.submitted + ticket.request.deadline
 
 
-def _close(speaking: _Speaking) -> None:
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _close(active: Active) -> None:
     """Stop the work of a request; its text may raise, which nobody is left to be told."""
     try:
-        speaking.audio.close()
+        active.close()
     except Exception:
         log.warning("stopping a request failed", exc_info=True)

@@ -50,6 +50,7 @@ class Ticket:
         self.submitted = time.monotonic()
         self.first_audio_s: float | None = None  # from submitting to the first audio
         self.audio_s = 0.0  # made so far
+        self.gap_s = 0.0  # longest, for a listener who plays it from the first audio on
         self.pieces: list[SpokenPiece] = []  # of the text, that were spoken so far
         self.error: BaseException | None = None
         self._state = TicketState.QUEUED
@@ -126,8 +127,8 @@ class Ticket:
             if not self.ended:
                 self._state = state
 
-    def give(self, audio: Audio) -> None:
-        """Put audio before the reader, unless the request has ended meanwhile."""
+    def give(self, audio: Audio, gap_s: float = 0.0) -> None:
+        """Put audio before the reader, unless the request has ended; a listener has heard gaps so long."""
         with self._changed:
             if self.ended:
                 return
@@ -136,6 +137,7 @@ class Ticket:
             self._unread.append(audio)
             self._unread_s += audio.seconds
             self.audio_s += audio.seconds
+            self.gap_s = gap_s
             self._tell()
 
     def end(self, state: TicketState, error: BaseException | None = None) -> bool:

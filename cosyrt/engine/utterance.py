@@ -82,6 +82,11 @@ class Utterance:
         return reading
 
     @property
+    def packs(self) -> bool:
+        """Whether others' chunks may be solved in its call; a flow that looks both ways takes one."""
+        return self.model.plain.regulate is None
+
+    @property
     def made(self) -> deque[Made]:
         """Samples and pieces that nobody has taken yet."""
         return self.audio.made

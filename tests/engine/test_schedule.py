@@ -1,4 +1,4 @@
-"""The schedule on a virtual clock: listeners hear no gap, nobody starves, and what is predicted comes true."""
+"""The schedule on a virtual clock: no listener hears a gap, nobody starves, predictions come true."""
 
 from __future__ import annotations
 

@@ -157,7 +157,6 @@ def test_a_deadline_ends_a_request(tiny: Pipeline, held: Held) -> None:
     config = SchedulerConfig(max_active=1)
     with Scheduler(other(tiny, step=held), config) as scheduler:
         tickets = [scheduler.submit(Request(text=SHORT, deadline=0.01)) for _ in range(2)]
-        assert held.called.wait(60)
         held.go.set()
         for ticket in tickets:
             with pytest.raises(cosyrt.DeadlineError, match=r"not over 0\.01 s after"):

@@ -1,0 +1,143 @@
+"""One request while the scheduler serves it: its ticket, its text, its utterance, and what it will cost."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from cosyrt.audio import Audio
+from cosyrt.engine.audio_stream import SpokenPiece
+from cosyrt.engine.feed import Feed
+from cosyrt.engine.need import Need
+from cosyrt.engine.rows import Row
+from cosyrt.engine.schedule import PATIENCE_S, Claim, Costs, Playback
+from cosyrt.engine.ticket import Ticket, TicketState
+from cosyrt.engine.token_stream import TokenStream
+from cosyrt.engine.utterance import Utterance
+
+AHEAD_TOKENS = 250  # speech tokens that may wait for their chunk: 10 s
+MARGIN = 1.2  # of time, for what takes longer than it should
+PIECE_TOKENS = 100  # of a piece whose length is not known
+
+
+class Work(Enum):
+    """What is run, and what its size is counted in."""
+
+    PREFILL = "positions of a text"
+    STEP = "rows that take a step"
+    ENCODE = "mel frames of a chunk that is encoded"
+    SOLVE = "mel frames of an Euler step"
+    VOCODE = "mel frames of a chunk that becomes samples"
+
+
+# Seconds of each for a size of 1, until they are measured.
+SEEDS = {Work.PREFILL: 5e-4, Work.STEP: 0.01, Work.ENCODE: 2e-4, Work.SOLVE: 5e-4, Work.VOCODE: 2e-3}
+
+
+class Active:
+    """A request that is served; without an utterance until its text has been opened."""
+
+    def __init__(self, ticket: Ticket, feed: Feed) -> None:
+        self.ticket, self.feed = ticket, feed
+        self.utterance: Utterance | None = None
+        self.playback = Playback()
+        self.served_s = ticket.submitted  # when it last had new audio
+
+    @property
+    def exact(self) -> bool:
+        """Whether it shares no batch."""
+        return self.ticket.request.exact
+
+    def read_text(self) -> None:
+        """Give the utterance what is there of its text, as far as it needs it.
+
+        Raises:
+            Exception: what went wrong when the text was opened or read.
+        """
+        utterance = self.utterance
+        while utterance is not None and utterance.tokens.need is Need.TEXT and self.feed.ready:
+            if len(utterance.tokens.made) >= AHEAD_TOKENS:
+                return
+            utterance.push(self.feed.take())
+
+    def may_run(self, queued_audio_s: float) -> bool:
+        """Whether there is something to run for it; it is parked while its reader has enough."""
+        parked = self.ticket.unread_s >= queued_audio_s
+        self.ticket.move(TicketState.PARKED if parked else TicketState.ACTIVE)
+        return not parked and self.utterance is not None and self.utterance.need is not Need.TEXT
+
+    @property
+    def row(self) -> Row | None:
+        """Its row of the language model, where that has something to read and is not too far ahead."""
+        tokens = None if self.utterance is None else self.utterance.tokens
+        reads = isinstance(tokens, TokenStream) and tokens.need is Need.READ
+        return (
+            tokens.row
+            if isinstance(tokens, TokenStream) and reads and len(tokens.made) < AHEAD_TOKENS
+            else None
+        )
+
+    def settle(self, now_s: float) -> float:
+        """Give what was made to the reader; return how many seconds of audio that is."""
+        assert self.utterance is not None
+        made_s = 0.0
+        while self.utterance.made:
+            made = self.utterance.made.popleft()
+            if isinstance(made, SpokenPiece):
+                self.ticket.pieces.append(made)
+                continue
+            audio = Audio(made, self.utterance.model.settings.rates.sample_hz)
+            self.playback.give(audio.seconds, now_s)
+            self.ticket.give(audio, self.playback.gap_s)
+            self.served_s, made_s = now_s, made_s + audio.seconds
+        if self.utterance.need is Need.NOTHING:
+            self.ticket.end(TicketState.DONE)
+        return made_s
+
+    def claim(self, costs: Costs[Work], readers: int) -> Claim:
+        """What it wants of the device, where so many rows are read together."""
+        streamed = self.ticket.request.streamed
+        shared_s = self.shared_s(costs, readers)
+        alone = self.exact or self.row is None
+        return Claim(
+            arrived_s=self.ticket.submitted,
+            work_s=MARGIN * (self.work_s(costs) + shared_s * alone),
+            shared_s=MARGIN * shared_s * (not alone),
+            deadline_s=self.playback.ends_s if streamed else self.served_s + PATIENCE_S,
+            key=self.ticket.key,
+        )
+
+    def shared_s(self, costs: Costs[Work], readers: int) -> float:
+        """Seconds until it has the speech tokens of its next chunk, for which others are read at once."""
+        assert self.utterance is not None
+        if self.utterance.need is not Need.READ:
+            return 0.0
+        missing = self.utterance.audio.missing_tokens or PIECE_TOKENS
+        return missing * costs.predict(Work.STEP, 1 if self.exact else readers)
+
+    def work_s(self, costs: Costs[Work]) -> float:
+        """Seconds of work for it alone until its next audio."""
+        assert self.utterance is not None
+        audio, need, frames = self.utterance.audio, self.utterance.need, self.frames
+        work_s = costs.predict(Work.VOCODE, frames)
+        if need is not Need.VOCODE:
+            steps = self.utterance.model.settings.flow.solver.steps
+            left = steps if audio.state is None else steps - audio.state.step
+            work_s += left * costs.predict(Work.SOLVE, frames)
+        if need in (Need.ENCODE, Need.READ):
+            work_s += costs.predict(Work.ENCODE, frames)
+        if need is Need.READ and self.row is not None and self.row.left > 1:
+            work_s += costs.predict(Work.PREFILL, self.row.left)
+        return work_s
+
+    @property
+    def frames(self) -> int:
+        """Mel frames of its next chunk."""
+        assert self.utterance is not None
+        tokens = self.utterance.audio.chunk_tokens or PIECE_TOKENS
+        return self.utterance.model.settings.rates.frames(tokens)
+
+    def close(self) -> None:
+        """Stop reading its text, and drop all state of its utterance."""
+        self.feed.close()
+        if self.utterance is not None:
+            self.utterance.close()
