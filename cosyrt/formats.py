@@ -48,6 +48,7 @@ class Format:
         return next((each for each in self.rates if each >= rate), self.rates[-1])
 
 
+_NO_PADDING = (("metadata_header_padding", "0"),)  # else 8 KB of nothing come before the first audio
 _FRAGMENTS = "frag_every_frame+empty_moov+default_base_moof+use_metadata_tags"
 _WAV = Format(name="wav", media_type="audio/wav")
 # One Ogg page per 20 ms: with FFmpeg's default a player hears nothing until two seconds are encoded.
@@ -71,6 +72,8 @@ FORMATS: dict[str, Format] = {
         codec="flac",
         most_hz=655_350,
         is_float=False,
+        options=_NO_PADDING,
+        stream_options=_NO_PADDING,
     ),
     "pcm": Format(name="pcm", media_type="audio/pcm", has_metadata=False),
     "ogg": _OPUS,

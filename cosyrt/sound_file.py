@@ -28,6 +28,7 @@ _HIGHEST_RECORDED_HZ = 384_000
 LONGEST_S = 4 * 3_600.0  # of a file that is read without a limit
 BYTES_PER_SECOND = 2_000_000  # of stereo in 32 bits at 192 kHz, and a little
 SPARE_BYTES = 32_000_000  # for a picture, a title, a film around a short sound
+UNKNOWN_LENGTH = 2**63 - 1  # of FLAC that was streamed; libsndfile loses the end of it
 MIN_FOUND_S = 0.1  # less than that behind an empty header is its next chunk
 # Only containers that hold their own audio: a playlist (HLS, concat) makes FFmpeg open other files.
 READABLE = "mov,mp4,matroska,webm,ogg,mp3,aac,flac,wav,aiff,amr,ac3,asf,avi,flv,mpegts,mpeg,caf,au,w64,ape,wv"
@@ -51,6 +52,8 @@ def _decode(source: SoundSource, max_s: float) -> tuple[Floats, int]:
 
     try:
         with soundfile.SoundFile(source.from_start()) as file:
+            if file.frames == UNKNOWN_LENGTH:
+                return _decode_ffmpeg(source, max_s)
             samples, rate = _collect(_blocks(file, source), int(file.samplerate), source, max_s)
     except soundfile.LibsndfileError:
         return _decode_ffmpeg(source, max_s)

@@ -11,6 +11,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cosyrt.audio import Audio
 from cosyrt.encoders import Encoder, Samples, encode, pcm16, wav_header
 from cosyrt.errors import AudioError
 from cosyrt.formats import FORMATS
@@ -80,6 +81,14 @@ def test_lossless_formats_keep_16_bits(name: str) -> None:
     samples = np.random.default_rng(0).uniform(-1.2, 1.2, 30_000).astype(np.float32)
     heard, _, _ = decoded(streamed(name, samples, [9, 10_000]))
     np.testing.assert_array_equal(np.rint(heard * 32_768), pcm16(samples))
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_what_was_streamed_is_read_whole(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A streamed file, whose header does not say how long it is, is read to its end, without a warning."""
+    audio = Audio.read(streamed(name, tone(1.3), []))
+    assert 1.3 <= audio.seconds + 0.001 <= 1.301 + PADDING_S.get(name, 0)
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("name", CONTAINERS)

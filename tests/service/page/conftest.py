@@ -54,7 +54,7 @@ class Opener:
         page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
         page.on("request", lambda request: self._check(request, urlsplit(url).netloc))
         page.goto(url)
-        page.wait_for_function("document.getElementById('voice').options.length > 1")
+        page.wait_for_function("() => document.getElementById('voice').options.length > 1")
         return page
 
     def _note(self, kind: str, text: str) -> None:
