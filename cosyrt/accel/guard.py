@@ -161,6 +161,8 @@ class Watch:
             SpeechError: it does not come back.
         """
         expected = expected_s(self.planned.calls.get(name, []), size_of(name, args))
+        if expected is not None:
+            expected *= rows_beyond(name, args, self.planned.streams)
         limit = max(self.config.hangs_s, self.config.hangs * (expected or 0.0))
         begin = self.clock()
         try:
@@ -192,6 +194,14 @@ class Watch:
     def disable(self, kind: str, why: str) -> None:
         """Use the plain stages from now on."""
         _disable(self.event._replace(kind=kind), why)
+
+
+def rows_beyond(name: str, args: tuple[Any, ...], streams: int) -> float:
+    """How many times as many rows a call of the language model has as were measured, at least one.
+
+    Its size counts positions only, and a batch takes at most as long as one call after another.
+    """
+    return max(1.0, len(args[0]) / streams) if name in PARTS["llm"] else 1.0
 
 
 def as_here(call: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:

@@ -29,6 +29,7 @@ def load(
     accelerate: Accelerate | None = None,
     plan: bool = True,
     watch: GuardConfig | None = None,
+    streams: int = 1,
 ) -> Pipeline:
     """Load a model folder in the official layout; without one, the built-in voice.
 
@@ -36,7 +37,8 @@ def load(
     `cosyrt tune` made for this model on this machine is used, unless `plan` is false. `accelerate` takes its
     place: a function from the loaded `Model` to the stages to run it with, such as
     `cosyrt.accel.backend.torchscript.archives()`. A part of a plan that fails while it speaks runs its plain
-    stages from then on; `watch` says when a part has failed.
+    stages from then on; `watch` says when a part has failed. `streams` says how many requests will be spoken
+    at once, for which `cosyrt tune --streams` may have found another plan.
 
     Raises:
         ModelError: the folder, its description or its weights cannot be used.
@@ -48,15 +50,15 @@ def load(
     if accelerate is not None:
         model = replace(model, stages=accelerate(model))
     elif plan:
-        model = planned(model, watch)
+        model = planned(model, watch, streams)
     return Pipeline(model)
 
 
-def planned(model: Model, watch: GuardConfig | None = None) -> Model:
+def planned(model: Model, watch: GuardConfig | None = None, streams: int = 1) -> Model:
     """Run a model by its plan for this device: other stages and, where one was allowed, another solver."""
     from cosyrt.accel.plan import fitting
 
-    plan, objection = fitting(model.folder, model.device)
+    plan, objection = fitting(model.folder, model.device, streams)
     if objection:
         log.warning("the plan for %s is not used: %s", model.folder.path, objection)
     if plan is None:

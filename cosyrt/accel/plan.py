@@ -1,8 +1,8 @@
 """Which backend runs which part of a model on this machine, as `tune` found out, and whether it still holds.
 
-A plan is a JSON file in the user's cache folder, one for a model, a kind of device and, on a processor, a
-number of threads. It says for what it was made; where anything of that has changed it is stale, and the model
-runs without acceleration.
+A plan is a JSON file in the user's cache folder, one for a model, a kind of device, a number of streams and,
+on a processor, of threads. It says for what it was made; where anything of that has changed it is stale, and
+the model runs without acceleration.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cosyrt.errors import UsageError
 from cosyrt.files import CACHE_VARIABLE, cache_folder, check_target, replace_file
 from cosyrt.models.solver import Solver
 
-FORMAT = 3  # of the file, of the parts, and of what a size means
+FORMAT = 4  # of the file, of the parts, and of what a size means
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,7 @@ class Planned:
     backend: str
     speedup: float
     calls: dict[str, list[tuple[int, float]]] = field(default_factory=dict)  # stage → (size, seconds)
+    streams: int = 1  # utterances that were measured at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,7 @@ class Plan:
                         str(stage): [(int(size), float(seconds)) for size, seconds in calls]
                         for stage, calls in planned["calls"].items()
                     },
+                    streams=int(planned["streams"]),
                 )
                 for part, planned in found["parts"].items()
                 if part in get_args(Part)
@@ -154,10 +156,11 @@ def check_plans_folder() -> None:
         ) from error
 
 
-def plan_path(folder: ModelFolder, device: torch.device) -> Path:
+def plan_path(folder: ModelFolder, device: torch.device, streams: int = 1) -> Path:
     """Where the plan of a model on a kind of device is, or would be, for the threads of this process."""
     threads = f"-{torch.get_num_threads()}threads" if device.type == "cpu" else ""
-    return plans_folder() / f"{fingerprint(folder)}-{kind_of(device)}{threads}.json"
+    together = f"-{streams}streams" if streams > 1 else ""
+    return plans_folder() / f"{fingerprint(folder)}-{kind_of(device)}{threads}{together}.json"
 
 
 def kind_of(device: torch.device) -> str:
@@ -167,17 +170,21 @@ def kind_of(device: torch.device) -> str:
     return "cuda-" + as_file_name(torch.cuda.get_device_name(device))
 
 
-def fitting(folder: ModelFolder, device: torch.device) -> tuple[Plan | None, str]:
+def fitting(folder: ModelFolder, device: torch.device, streams: int = 1) -> tuple[Plan | None, str]:
     """The plan of a model on a device if it holds now; else None, why not, and how to make one that does.
 
-    The reason is empty where no plan was ever made.
+    Of the plans for several streams it is the one for the most of them, up to those that are wanted. The
+    reason is empty where no plan was ever made.
     """
     if not _has_plans():
         return None, ""  # and no weights need to be read for their digest
-    path, again = plan_path(folder, device), f"cosyrt tune {quote(str(folder.path))}"
+    measured_for = max((each for each in _streams_measured(folder, device) if each <= streams), default=1)
+    path, again = plan_path(folder, device, measured_for), f"cosyrt tune {quote(str(folder.path))}"
+    if measured_for > 1:
+        again += f" --streams {measured_for}"
     plan = Plan.read(path)
     if plan is not None:
-        changed = plan.stale(made_for(folder, device))
+        changed = plan.stale(made_for(folder, device, measured_for))
         return (None, f"{changed}; make it again with: {again}") if changed else (plan, "")
     if os.path.exists(path):
         return None, f"{path} cannot be read; make it again with: {again}"
@@ -197,6 +204,15 @@ def _has_plans() -> bool:
         return False
 
 
+def _streams_measured(folder: ModelFolder, device: torch.device) -> Iterator[int]:
+    """The numbers of streams, more than one, that there are plans for."""
+    one = plan_path(folder, device).stem
+    for path in plans_folder().glob(f"{one}-*streams.json"):
+        count = path.stem.removeprefix(f"{one}-").removesuffix("streams")
+        if count.isdecimal():
+            yield int(count)
+
+
 def _threads_measured(folder: ModelFolder, device: torch.device) -> Iterator[int]:
     """The numbers of threads for which a plan of this model on this processor has something to run."""
     if device.type != "cpu":
@@ -212,9 +228,9 @@ def _counted(threads: list[int]) -> str:
     return " or ".join(map(str, threads)) + (" thread" if threads == [1] else " threads")
 
 
-def made_for(folder: ModelFolder, device: torch.device) -> dict[str, str]:
+def made_for(folder: ModelFolder, device: torch.device, streams: int = 1) -> dict[str, str]:
     """Everything that a plan depends on, as it is now."""
-    return surroundings(device) | {"model": fingerprint(folder)}
+    return surroundings(device) | {"model": fingerprint(folder), "streams": str(streams)}
 
 
 def surroundings(device: torch.device) -> dict[str, str]:

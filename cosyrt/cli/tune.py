@@ -63,10 +63,29 @@ TUNE_COLUMNS = (
     type=UserPath(),
     help="Write pairs of recordings, with and without the approximation that won, to be told apart by ear.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option(
+    "--streams",
+    metavar="N",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Make a second plan, for so many utterances at once; a service that speaks as many uses it.",
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print a JSON object instead of a table; one a line for each plan.",
+)
 @verbose_option
 def tune(
-    model: str | None, device: str | None, budget: str | None, allow: str, listen: Path | None, as_json: bool
+    model: str | None,
+    device: str | None,
+    budget: str | None,
+    allow: str,
+    listen: Path | None,
+    streams: int,
+    as_json: bool,
 ) -> None:
     """Find the fastest correct way to run MODEL on this machine.
 
@@ -78,6 +97,7 @@ def tune(
     \b
     cosyrt tune ./CosyVoice2-0.5B --budget 10m
     cosyrt tune --allow exact
+    cosyrt tune --streams 8
     cosyrt tune ./CosyVoice2-0.5B --allow exact,half,approximate --listen pairs
     """
     from cosyrt.lab import tune as tuning
@@ -90,23 +110,28 @@ def tune(
         from cosyrt.lab.listen import check_pairs_folder
 
         check_pairs_folder(listen)
-    with progress_bar(hidden=as_json) as show:
-        report = tuning.tune(
-            model,
-            device=device,
-            budget_s=seconds,
-            allow=classes,
-            approximate=closeness,
-            progress=_shown_by(show, quiet=as_json),
-        )
-    if listen is not None and report.plan.solver is not None:
-        from cosyrt.lab.listen import write_pairs
+    numbers = sorted({1, streams})
+    for number in numbers:
+        with progress_bar(hidden=as_json) as show:
+            report = tuning.tune(
+                model,
+                device=device,
+                budget_s=None if seconds is None else seconds / len(numbers),
+                allow=classes,
+                approximate=closeness,
+                streams=number,
+                progress=_shown_by(show, quiet=as_json),
+            )
+        if listen is not None and report.plan.solver is not None and number == 1:
+            from cosyrt.lab.listen import write_pairs
 
-        write_pairs(model, device, report.plan.solver.solver, listen)
-    if as_json:
-        click.echo(json.dumps(_as_json(report), ensure_ascii=False))
-    else:
-        _print(report)
+            write_pairs(model, device, report.plan.solver.solver, listen)
+        if as_json:
+            click.echo(json.dumps(_as_json(report, number), ensure_ascii=False))
+        else:
+            if number > 1:
+                click.echo(f"\n{number} utterances at once:\n")
+            _print(report)
 
 
 def _shown_by(show: ShowProgress, *, quiet: bool) -> Callable[[TuneProgress], None]:
@@ -166,8 +191,9 @@ def _names(allow: str) -> list[str]:
     return [name.strip() for name in allow.split(",")]
 
 
-def _as_json(report: TuneReport) -> dict[str, Any]:
+def _as_json(report: TuneReport, streams: int) -> dict[str, Any]:
     return {
+        "streams": streams,
         "shares": {part: round(report.shares.share(part), 4) for part in report.shares.seconds},
         "rows": [asdict(row) for row in report.rows],
         "whole": None if report.whole is None else asdict(report.whole),

@@ -15,7 +15,7 @@ V speech vocabulary with stops.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -130,23 +130,31 @@ class Rows:
         Rows whose decoders pause may not be among them. Should a stage raise, the same rows may be tried
         again, one by one or with others.
         """
+        found: dict[Row, Outcome] = dict.fromkeys(rows)
+        for together, logp in self._read_all(rows, most):
+            ready = [row for row in together if not row.left]
+            if ready:
+                found.update(zip(ready, self._spoken(ready, logp), strict=True))
+        return list(found.values())
+
+    def log_probabilities(self, rows: Sequence[Row]) -> Tensor:  # [B, V]
+        """Read all of the next input of each row; no token is picked."""
+        found = {
+            row: logp
+            for together, batch in self._read_all(rows, None)
+            for row, logp in zip(together, batch, strict=True)
+        }
+        return torch.stack([found[row] for row in rows])
+
+    def _read_all(self, rows: Sequence[Row], most: int | None) -> Iterator[tuple[list[Row], Tensor]]:
+        """Read the next input of each row: rows that were read in one call, and their log-probabilities."""
         parts = {row: row.next_part(most) for row in rows}
         steps = {row: part for row, part in parts.items() if isinstance(part, StepInput)}
-        found = self._stepped(steps) if steps else {}
+        if steps:
+            yield self._step(steps)
         for row, part in parts.items():
             if not isinstance(part, StepInput):
-                logp = self._read(row, part)
-                found[row] = None if row.left else self._spoken([row], logp)[0]
-        return [found[row] for row in rows]
-
-    def log_probabilities(self, row: Row) -> Tensor:  # [1, V]
-        """Read all of the next input of one row; no token is picked."""
-        part = row.next_part(None)
-        return self._step({row: part})[1] if isinstance(part, StepInput) else self._read(row, part)
-
-    def _stepped(self, steps: dict[Row, StepInput]) -> dict[Row, Outcome]:
-        rows, logp = self._step(steps)
-        return dict(zip(rows, self._spoken(rows, logp), strict=True))
+                yield [row], self._read(row, part)
 
     def _step(self, steps: dict[Row, StepInput]) -> tuple[list[Row], Tensor]:  # [B, V]
         """Read one token of each row in one call, and give the rows in the order of the batch."""

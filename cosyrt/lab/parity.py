@@ -167,13 +167,22 @@ def _audio(
     """Distance of the sound that the other stages make of a mel from the plain one's, in dB."""
     if not mel.isfinite().all():
         return inf
+    return sound_distance(model, plain, samples_of(model, other, mel))
+
+
+def sound_distance(
+    model: Model,
+    plain: Tensor,  # [N]
+    fast: Tensor,  # [N]
+) -> float:
+    """Mean distance of the log-mel spectra of two sounds, in dB."""
     spec = mel_spec(model.folder)
 
     def apart(a: Tensor, b: Tensor) -> float:
         one, two = (log_mel(x.float().cpu().numpy(), spec) for x in (a, b))
         return float(np.abs(one - two).mean() * NEPERS_TO_DB)
 
-    return finite_distance(plain, samples_of(model, other, mel), apart)
+    return finite_distance(plain, fast, apart)
 
 
 DISTANCE: dict[Part, Callable[[Model, Stages, WorkloadUtterance], Distances]] = {

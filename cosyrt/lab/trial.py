@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Literal
 
@@ -24,13 +24,13 @@ from cosyrt.engine.stages import Stages
 from cosyrt.lab.child import Outcome
 from cosyrt.lab.parity import DISTANCE, ORDER, Parity, verify
 from cosyrt.lab.timing import SMALLEST_GAIN, Speedup, TimingConfig, Timings, interleaved
+from cosyrt.lab.together import calls_together, crowd, verify_together
 from cosyrt.lab.workload import (
     TIMED_LENGTHS,
     Length,
     StageCall,
     Workload,
     WorkloadUtterance,
-    part_seconds,
     seconds_of,
     stage_calls,
 )
@@ -63,6 +63,7 @@ class Job:
     lengths: tuple[Length, ...]  # that it is timed on
     threads: int  # of torch, in the process that tries
     whole: bool = False  # time everything that an utterance needs, and not these parts alone
+    streams: int = 1  # that speak at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,19 +138,20 @@ class Shares:
         return self.seconds[part] / sum(self.seconds.values())
 
 
-def shares(folder: str | None, device: str | None, threads: int) -> Shares:
-    """Measure each part of one utterance in eager, once it is warm."""
+def shares(folder: str | None, device: str | None, threads: int, streams: int = 1) -> Shares:
+    """Measure each part of an utterance in eager, once it is warm."""
     torch.set_num_threads(threads)
     begin = time.perf_counter()
     model = Model.open(folder, device)
     load_s = time.perf_counter() - begin
     utterance = Workload(model).utterance(TIMED_LENGTHS[0])
+    measure = {part: _measured(model, model.plain, (part,), streams) for part in PARTS}
     for part in PARTS:
-        part_seconds(model, model.plain, part, utterance)
+        measure[part](utterance)
     seconds, visit_s = dict[Part, float](), dict[Part, float]()
     for part in PARTS:
         begin = time.perf_counter()
-        seconds[part] = part_seconds(model, model.plain, part, utterance)
+        seconds[part] = measure[part](utterance)
         visit_s[part] = time.perf_counter() - begin
     return Shares(seconds=seconds, visit_s=visit_s, load_s=load_s, device=str(model.device))
 
@@ -194,6 +196,9 @@ def _parity(workload: Workload, job: Job, stages: Stages) -> Parity:
     for part in checked.values():
         precision = classes[part] if part == "llm" else max(flow, key=ORDER.index)
         results.append(verify(workload.model, part, precision, stages, utterances))
+        if job.streams > 1:
+            many = crowd(workload, job.streams)
+            results.append(verify_together(workload.model, part, precision, stages, many))
     return reduce(Parity.beside, results)
 
 
@@ -202,26 +207,34 @@ def _timings(workload: Workload, stages: Stages, job: Job, kept: dict[str, list[
     model = workload.model
     parts = tuple(PARTS) if job.whole else tuple(job.parts)
     if job.whole:  # as `cosyrt.load` will run it
-        planned = {part: Planned(backend=name, speedup=1.0) for part, name in job.parts.items()}
+        one = Planned(backend="", speedup=1.0, streams=job.streams)
+        planned = {part: replace(one, backend=name) for part, name in job.parts.items()}
         stages = guarded(str(model.folder.path), model.plain, stages, planned)
     candidates = {
-        EAGER: _measured(model, model.plain, parts),
-        EAGER_AGAIN: _measured(model, model.plain, parts),
-        CANDIDATE: _measured(model, stages, parts, kept),
+        EAGER: _measured(model, model.plain, parts, job.streams),
+        EAGER_AGAIN: _measured(model, model.plain, parts, job.streams),
+        CANDIDATE: _measured(model, stages, parts, job.streams, kept),
     }
     utterances = [workload.utterance(length, number) for number, length in enumerate(job.lengths)]
     return timed_for(candidates, utterances, job.seconds)
 
 
 def _measured(
-    model: Model, stages: Stages, parts: tuple[Part, ...], kept: dict[str, list[StageCall]] | None = None
+    model: Model,
+    stages: Stages,
+    parts: tuple[Part, ...],
+    streams: int,
+    kept: dict[str, list[StageCall]] | None = None,
 ) -> Measure:
-    """Make the measure of these parts; every call is also written to `kept`."""
+    """Make the measure of these parts for so many streams; every call is also written to `kept`."""
 
     def measure(utterance: WorkloadUtterance) -> float:
         total = 0.0
         for part in parts:
-            calls = stage_calls(model, stages, part, utterance)
+            if streams > 1:
+                calls = calls_together(model, stages, part, utterance, streams)
+            else:
+                calls = stage_calls(model, stages, part, utterance)
             total += seconds_of(model, part, utterance, calls)
             if kept is not None:
                 for call in calls:

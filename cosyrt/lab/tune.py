@@ -81,22 +81,23 @@ def tune(
     budget_s: float | None = None,
     allow: tuple[Precision, ...] = ORDER,
     approximate: Closeness | None = None,
+    streams: int = 1,
     progress: Callable[[TuneProgress], object] = lambda progress: None,
 ) -> TuneReport:
     """Measure, choose, and write the plan that `cosyrt.load` uses from then on.
 
     `budget_s` is about what it takes; None: what this machine needs for this model, as the first progress
     says. Interrupted, it leaves the plan that was there before, and the next tuning goes on from the trials
-    that were over. `approximate`
-    lets a solver with fewer steps win, if its mel is at least that close to the converged one. Trials run in
-    processes of their own: a script calls this under `if __name__ == "__main__":`.
+    that were over. `approximate` lets a solver with fewer steps win, if its mel is at least that close to the
+    converged one. With `streams` the plan is for so many utterances at once, and every trial runs as many.
+    Trials run in processes of their own: a script calls this under `if __name__ == "__main__":`.
 
     Raises:
         ModelError: the folder cannot be used.
         UsageError: no such device, no place for the plan, or a budget too small for anything.
         SpeechError: eager itself failed. OSError: the plan cannot be written in the end.
     """
-    return Tuning(folder, device, budget_s, allow, approximate, progress).run()
+    return Tuning(folder, device, budget_s, allow, approximate, streams, progress).run()
 
 
 class Tuning:
@@ -109,6 +110,7 @@ class Tuning:
         budget_s: float | None,
         allow: tuple[Precision, ...],
         approximate: Closeness | None,
+        streams: int,
         progress: Callable[[TuneProgress], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -117,8 +119,7 @@ class Tuning:
         self.budget_s = USUAL_BUDGET_S if budget_s is None else budget_s
         self.is_given = budget_s is not None
         self.needs_s: float | None = None
-        self.approximate = approximate
-        self.clock, self.begin = clock, clock()
+        self.approximate, self.streams, self.clock, self.begin = approximate, streams, clock, clock()
         self.memory = free_bytes()
 
     def run(self) -> TuneReport:
@@ -127,18 +128,19 @@ class Tuning:
         self.announce("the plain way")
         shared = self.plain_shares()
         self.costs, device = TrialCosts(shared), torch.device(shared.device)
-        path = plan_path(self.opened, device)
-        self.kept = KeptTrials(path, made_for(self.opened, device))
+        known = self.opened, device, self.streams
+        path, needs = plan_path(*known), made_for(*known)
+        self.kept = KeptTrials(path, needs)
         rows = list(self.rows(shared, device))
         self.check_tried(rows)
         best = {part: row for part in PARTS if (row := best_of(rows, part)) is not None}
         whole = self.whole(best, shared) if best else None
         proven = proven_parts(best, whole, shared)
         rows = [with_rank(row, best, proven) for row in rows]
-        parts = {part: as_planned(row) for part, row in proven.items()}
+        parts = {part: as_planned(row, self.streams) for part, row in proven.items()}
         tried = self.approximations(parts, shared)
         plan = Plan(
-            made_for=made_for(self.opened, device),
+            made_for=needs,
             parts=parts,
             speedup=speedup_of(proven, whole, shared),
             made=datetime.now().isoformat(timespec="seconds"),
@@ -183,9 +185,8 @@ class Tuning:
         Raises:
             CosyrtError: the model or the device cannot be used.
         """
-        outcome = self.child(
-            shares, str(self.opened.path), self.device, torch.get_num_threads(), seconds=self.budget_s
-        )
+        path, threads = str(self.opened.path), torch.get_num_threads()
+        outcome = self.child(shares, path, self.device, threads, self.streams, seconds=self.budget_s)
         if outcome.failure is not None:
             raise outcome.error or SpeechError(f"the model cannot be measured: {outcome.failure}")
         found: Shares = outcome.value
@@ -274,6 +275,7 @@ class Tuning:
             lengths=tuple(cheapest_first()[: self.costs.lengths(parts, seconds, whole=whole)]),
             threads=torch.get_num_threads(),
             whole=whole,
+            streams=self.streams,
         )
         kept = whole or BACKENDS[row.candidate].kept  # of the whole, each part has earned its own
         facts: dict[str, Any] = judged(self.child(run_trial, job, seconds=seconds, most=most), kept=kept)
@@ -388,9 +390,9 @@ def with_rank(
     return replace(row, why="the plan as a whole did not win, and another part saves more")
 
 
-def as_planned(row: TrialResult) -> Planned:
+def as_planned(row: TrialResult, streams: int) -> Planned:
     """Reduce a row to what the plan keeps."""
-    return Planned(backend=row.candidate, speedup=row.gain, calls=row.calls or {})
+    return Planned(backend=row.candidate, speedup=row.gain, calls=row.calls or {}, streams=streams)
 
 
 def free_bytes() -> int:

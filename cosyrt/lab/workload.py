@@ -4,13 +4,13 @@ Every stage is run by the code that runs it in earnest (`speech_tokens`, the fam
 memories and streaming are those of real use. The speech tokens are given, so that two ways to run a model
 say the same.
 
-Shapes: B batch (1 here) · V speech vocabulary with stops · M mel frames · N samples.
+Shapes: B batch · S places of speech tokens · V speech vocabulary with stops · M mel frames · N samples.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, NamedTuple
@@ -146,36 +146,50 @@ def log_probabilities(
     stages: Stages,
     utterance: WorkloadUtterance,
     steps: int,
-) -> Tensor:  # [steps, V]
+) -> Tensor:  # [S, V]
     """Log-probabilities that the language model gives at each place of the given speech tokens."""
+    return probabilities_together(model, stages, [utterance], steps)[:, 0]
+
+
+def probabilities_together(
+    model: Model,
+    stages: Stages,
+    utterances: Sequence[WorkloadUtterance],
+    steps: int,
+) -> Tensor:  # [S, B, V]
+    """Log-probabilities at each place of the given speech tokens, one batch of all utterances."""
     config = replace(model.settings.decoding, least_per_text=1.0, most_per_text=100.0)
-    return _forced(model, stages, complete(config, utterance.llm_input), utterance.speech[:steps])
+    decoders = [complete(config, each.llm_input) for each in utterances]
+    return _forced(model, stages, decoders, [each.speech[:steps] for each in utterances])
 
 
 def read_probabilities(
     model: Model,
     stages: Stages,
     utterance: WorkloadUtterance,
-) -> Tensor:  # [reads, V]; none where the model reads no text while it speaks
+) -> Tensor:  # [S, V]; none where the model reads no text while it speaks
     """Log-probabilities after each read of text that arrives while it is spoken."""
     config = replace(model.settings.decoding, block_speech=READS)
     if config.fill_token is None:
         return torch.zeros(0, 1)
     decoder = Decoder(config, LanguageModelInput(utterance.llm_input.text, [], []), interleaved=True)
     decoder.end_of_text()
-    return _forced(model, stages, decoder, utterance.speech[: BLOCKS_READ * READS])
+    return _forced(model, stages, [decoder], [utterance.speech[: BLOCKS_READ * READS]])[:, 0]
 
 
-def _forced(model: Model, stages: Stages, decoder: Decoder, speech: list[int]) -> Tensor:  # [S, V]
-    """Log-probabilities at each place of given speech tokens, which the decoder accepts as if picked."""
-    rows, found = Rows(stages, decoder.config, model.device), []
-    row = rows.join(decoder, torch.Generator())
-    for token in speech:
-        if not row.left:
+def _forced(
+    model: Model, stages: Stages, decoders: Sequence[Decoder], speech: Sequence[list[int]]
+) -> Tensor:  # [S, B, V]
+    """Log-probabilities at each place of given speech tokens, which the decoders accept as if picked."""
+    rows, found = Rows(stages, decoders[0].config, model.device, capacity=len(decoders)), []
+    taken = [rows.join(decoder, torch.Generator()) for decoder in decoders]
+    for tokens in zip(*speech, strict=True):
+        if not all(row.left for row in taken):
             break
-        found.append(rows.log_probabilities(row))
-        decoder.accept(token)
-    return torch.cat(found)
+        found.append(rows.log_probabilities(taken))
+        for decoder, token in zip(decoders, tokens, strict=True):
+            decoder.accept(token)
+    return torch.stack(found)
 
 
 def mel_of(
@@ -191,11 +205,11 @@ def mel_of(
     stream = settings.mel_stream(stages, config, condition, chunked=utterance.chunked)
     speech = utterance.speech
     return torch.cat(
-        [stream.until(speech[:count], boundary) for count, boundary in _chunks(model, utterance)], dim=2
+        [stream.until(speech[:count], boundary) for count, boundary in chunks_of(model, utterance)], dim=2
     )
 
 
-def _chunks(model: Model, utterance: WorkloadUtterance) -> Iterator[tuple[int, int | None]]:
+def chunks_of(model: Model, utterance: WorkloadUtterance) -> Iterator[tuple[int, int | None]]:
     """(tokens that are there, boundary up to which they become mel) of each chunk."""
     chunking = model.settings.chunking
     if utterance.chunked:

@@ -70,7 +70,7 @@ def _assembled(
     service: Service
     voices = StoredVoices(store, pipeline.family, most=settings.max_voices)
     import_library(store, voices, pipeline.registered)
-    plan = plan_of(pipeline) if settings.plan else None
+    plan = plan_of(pipeline, _scheduling(settings).max_active) if settings.plan else None
     service = Service(
         settings=settings,
         pipeline=pipeline,
@@ -111,12 +111,18 @@ def loaded(settings: Settings) -> Pipeline:
         ModelError: the folder cannot be used. UsageError: no such device.
     """
     watch = GuardConfig(slower=WATCHED_SLOWER) if settings.watch_plan else GuardConfig()
-    return load(settings.model or None, device=settings.device or None, plan=settings.plan, watch=watch)
+    return load(
+        settings.model or None,
+        device=settings.device or None,
+        plan=settings.plan,
+        watch=watch,
+        streams=_scheduling(settings).max_active,
+    )
 
 
-def plan_of(pipeline: Pipeline) -> Plan | None:
-    """The plan that the model is run by, if there is one."""
-    plan, _ = fitting(pipeline.model.folder, pipeline.model.device)
+def plan_of(pipeline: Pipeline, streams: int) -> Plan | None:
+    """The plan that the model is run by for so many streams, if there is one."""
+    plan, _ = fitting(pipeline.model.folder, pipeline.model.device, streams)
     return plan
 
 

@@ -40,9 +40,12 @@ def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "events", type(guard.events)())
 
 
-def watched(plain: Stages, fast: Stages, part: Part, *, planned_s: float = 100.0, **options: Any) -> Stages:
+def watched(
+    plain: Stages, fast: Stages, part: Part, *, planned_s: float = 100.0, streams: int = 1, **options: Any
+) -> Stages:
     calls = {name: [(1, planned_s), (100_000, planned_s)] for name in PARTS[part]}
-    return guarded(MODEL, plain, fast, {part: Planned(backend="odd", speedup=2.0, calls=calls)}, **options)
+    planned = Planned(backend="odd", speedup=2.0, calls=calls, streams=streams)
+    return guarded(MODEL, plain, fast, {part: planned}, **options)
 
 
 def nan(stage: Callable[..., Tensor], after: int) -> Callable[..., Tensor]:
@@ -317,6 +320,31 @@ def test_a_backend_that_becomes_slow_is_replaced(workload: Workload) -> None:
 
     assert bad.calls == 5  # the prompt's call is in the window, too
     assert [event.kind for event in guard.events] == ["slow"]
+
+
+@pytest.mark.parametrize(
+    ("streams", "planned_s", "kinds"), [(1, 0.125, []), (2, 0.25, []), (8, 0.125, ["slow"])]
+)
+def test_more_rows_than_were_measured_may_take_longer(
+    workload: Workload, streams: int, planned_s: float, kinds: list[str]
+) -> None:
+    """A batch of eight may take eight times what was planned for one, and four times what was for two."""
+    now, plain = iter(range(1_000_000)), workload.model.plain
+    stages = watched(
+        plain,
+        plain,
+        "llm",
+        planned_s=planned_s,
+        streams=streams,
+        config=GuardConfig(window=4, slower=1.9),
+        clock=lambda: float(next(now)),
+    )
+    cache, token = stages.new_cache(8, 20), torch.arange(8)
+    for position in range(6):
+        mask = torch.ones(8, 1, 1, position + 1, dtype=torch.bool)
+        stages.step(token, torch.full((8,), position), mask, cache)
+
+    assert [event.kind for event in guard.events] == kinds
 
 
 def test_it_is_for_the_rest_of_the_process(workload: Workload) -> None:

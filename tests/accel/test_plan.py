@@ -188,6 +188,25 @@ def test_each_number_of_threads_has_a_plan_of_its_own(
     )
 
 
+def test_several_streams_have_plans_of_their_own(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The plan for the most streams, up to those that are wanted, is used; else the one for a single one."""
+    folder = ModelFolder.open(tiny_folder)
+    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path / "plans"))
+    plans = {}
+    for streams in (1, 4, 8):
+        plans[streams] = replace(PLAN, made_for=made_for(folder, CPU, streams), speedup=float(streams))
+        plans[streams].write(plan_path(folder, CPU, streams))
+
+    for wanted, found in ((1, 1), (3, 1), (4, 4), (7, 4), (100, 8)):
+        assert fitting(folder, CPU, wanted) == (plans[found], "")
+    plan_path(folder, CPU, 8).write_text("[")
+    assert fitting(folder, CPU, 9)[1].endswith(f"cosyrt tune {tiny_folder} --streams 8")
+    plan_path(folder, CPU).unlink()
+    assert fitting(folder, CPU) == (None, "")
+
+
 def test_a_plan_without_parts_is_no_loss(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, threads: Callable[[int], None]
 ) -> None:

@@ -45,6 +45,21 @@ def test_json_is_one_object(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path) 
     assert Path(found["file"]).is_file()
 
 
+def test_streams_are_tuned_for_beside_a_single_one(
+    monkeypatch: pytest.MonkeyPatch, tiny_folder: Path
+) -> None:
+    """Two plans, each with its table or its JSON object and a file of its own."""
+    acted(monkeypatch, 1.5)
+    command = ["tune", str(tiny_folder), "--device", "cpu", "--streams", "4"]
+    told = CliRunner().invoke(main, command)
+    one, four = map(json.loads, CliRunner().invoke(main, [*command, "--json"]).stdout.splitlines())
+
+    assert told.output.count("times as fast as the plain way") == 2 and "4 utterances at once" in told.output
+    assert (one["streams"], four["streams"]) == (1, 4)
+    assert four["plan"]["made_for"]["streams"] == "4" and four["file"].endswith("-4streams.json")
+    assert Path(one["file"]).is_file() and Path(four["file"]).is_file()
+
+
 def test_a_plan_that_cannot_be_kept_is_told_first(
     monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, tmp_path: Path
 ) -> None:

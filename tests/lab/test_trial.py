@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from cosyrt.accel.contract import Part
 from cosyrt.lab import trial
 from cosyrt.lab.child import Outcome
 from cosyrt.lab.parity import Distances, Parity
 from cosyrt.lab.timing import Speedup
 from cosyrt.lab.trial import CandidateTiming, Job, Measurement, amdahl, judged, too_small
+from cosyrt.lab.workload import TIMED_LENGTHS
 
 RIGHT = Parity(precision="exact", distances=Distances())
 WRONG = Parity(precision="exact", distances=Distances(), why="call: 1 apart")
@@ -101,3 +104,22 @@ def test_amdahl() -> None:
     assert amdahl(0.5, 2.0) == pytest.approx(4 / 3)
     assert too_small(0.01).startswith("1.0% of the work")
     assert too_small(0.10) == ""
+
+
+@pytest.mark.parametrize("part", ["llm", "velocity"])
+def test_streams_are_checked_and_timed_together(tiny_folder: Path, part: Part) -> None:
+    """A trial of two streams runs the batch: its parity is right, and its calls are those of both."""
+    threads = torch.get_num_threads()
+    job = Job(
+        folder=str(tiny_folder),
+        device="cpu",
+        parts={part: "bf16"},
+        seconds=0.1,
+        lengths=(TIMED_LENGTHS[2],),
+        threads=threads,
+        streams=2,
+    )
+    found = trial.run_trial(job)
+
+    assert found.parity.passed and found.timed is not None
+    assert found.calls.keys() == ({"prefill", "step"} if part == "llm" else {"velocity"})

@@ -85,6 +85,21 @@ def test_the_best_of_each_part_make_the_plan(
     assert report.plan.parts["llm"].calls == {"step": [(1, 0.1)]}
 
 
+def test_several_streams_have_a_plan_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
+) -> None:
+    """Every trial runs as many streams, and the plan for a single one stays as it was."""
+    jobs = acted(monkeypatch, 1.5)
+    one = tune(tiny_folder, device="cpu")
+    assert {job.streams for job in jobs} == {1}
+    jobs.clear()
+    four = tune(tiny_folder, device="cpu", streams=4)
+
+    assert {job.streams for job in jobs} == {4}
+    assert four.path != one.path and Plan.read(one.path) == one.plan and Plan.read(four.path) == four.plan
+    assert {planned.streams for planned in four.plan.parts.values()} == {4}
+
+
 def test_what_promises_most_beyond_what_is_found_is_next(
     monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
 ) -> None:
