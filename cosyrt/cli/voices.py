@@ -23,6 +23,8 @@ from cosyrt.cli.options import (
     verbose_option,
 )
 from cosyrt.cli.paths import UserPath
+from cosyrt.cli.store import database_option
+from cosyrt.cli.stored_voices import account_option, add_to_account, remove_from_account, rows_of_account
 from cosyrt.cli.terminal import table
 from cosyrt.errors import UsageError, VoiceError
 from cosyrt.files import check_target
@@ -54,11 +56,17 @@ def voices() -> None:
 
 @voices.command("list")
 @folder_option
+@account_option
+@database_option
 @json_option
 @verbose_option
-def list_voices(folder: str | None, as_json: bool) -> None:
-    """List the voices: language, where each is from, model family, how long its prompt is."""
-    rows = [*_rows_of_model(folder), *_rows_of_registered()]
+def list_voices(folder: str | None, account: str | None, database: str | None, as_json: bool) -> None:
+    """List the voices: language, where each is from, model family, how long its prompt is.
+
+    With --account those that an account of the service may speak with, beside the model's own.
+    """
+    registered = _rows_of_registered() if account is None else rows_of_account(account, database)
+    rows = [*_rows_of_model(folder), *registered]
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False))
     else:
@@ -84,6 +92,8 @@ def show(name: str, folder: str | None, as_json: bool) -> None:
 @click.option("--license", default="", help="Under which terms the voice may be used.")
 @click.option("--consent", default="", help="Who agreed to it, when, for what.")
 @overwrite_option
+@account_option
+@database_option
 @model_options
 @json_option
 @verbose_option
@@ -94,10 +104,14 @@ def add(
     license: str,
     consent: str,
     overwrite: bool,
+    account: str | None,
+    database: str | None,
     model: ModelOptions,
     as_json: bool,
 ) -> None:
     """Register the voice of the recording CLIP (1 to 30 s) as NAME.
+
+    With --account it is kept for an account of the service, with the consent that was given.
 
     \b
     cosyrt voices add me clip.wav --text "What is said in the clip." --consent "Myself, 2026-11-21"
@@ -105,11 +119,16 @@ def add(
     from cosyrt.voice.encoder import read_reference
 
     library = _library()
-    library.check_free(name, overwrite=overwrite)
+    if account is None:
+        library.check_free(name, overwrite=overwrite)
     read_reference(clip)  # before the seconds that loading a model takes
     tts = model.load()
     _check_not_own(name, tts.voices)
     voice = tts.voice_from(clip, text, name, license=license, consent=consent)
+    if account is not None:
+        add_to_account(voice, account, database, overwrite=overwrite)
+        _print_stored(voice, account, as_json)
+        return
     library.add(voice, overwrite=overwrite)
     settings = tts.model.settings
     chunking = settings.chunking
@@ -182,10 +201,15 @@ def rename(old: str, new: str, folder: str | None) -> None:
 
 @voices.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@account_option
+@database_option
 @verbose_option
-def remove(names: tuple[str, ...]) -> None:
-    """Delete registered voices; there is no way back."""
-    _library().remove(*names)
+def remove(names: tuple[str, ...], account: str | None, database: str | None) -> None:
+    """Delete registered voices, with --account those of an account of the service; there is no way back."""
+    if account is None:
+        _library().remove(*names)
+    else:
+        remove_from_account(names, account, database)
     for name in dict.fromkeys(names):
         click.echo(f"removed {name}")
 
@@ -329,6 +353,12 @@ def _facts(voice: Voice) -> dict[str, Any]:
         "text": voice.text,
         **asdict(voice.origin),
     }
+
+
+def _print_stored(voice: Voice, account: str, as_json: bool) -> None:
+    facts = {**_facts(voice), "account": account}
+    line = f"{voice.name} · prompt {voice.prompt_s:.2f} s · account {account}"
+    click.echo(json.dumps([facts], ensure_ascii=False) if as_json else line)
 
 
 def _print_registered(made: list[Voice], as_json: bool, more: Mapping[str, Any] | None = None) -> None:

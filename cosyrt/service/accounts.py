@@ -123,6 +123,17 @@ class Accounts:
         self._forget()
         return facts, key.text
 
+    def caller_named(self, account: str) -> Caller:
+        """Whoever works on this machine for the account of that name, and may do everything for it.
+
+        Raises:
+            NotFound: there is no such account.
+        """
+        identifier = self._store.read(lambda session: account_named(session, account))
+        if identifier is None:
+            raise NotFound(f"there is no account {account[:80]!r}; the first key makes it: cosyrt keys add")
+        return Caller(account_id=identifier, scopes=frozenset(Scope))
+
     def list_keys(self) -> list[KeyFacts]:
         """All keys, oldest first."""
         query = select(KeyRow, AccountRow.name).join(AccountRow, KeyRow.account_id == AccountRow.id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import delete, func, or_, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -47,9 +47,9 @@ MAX_DESCRIPTION = 500  # characters
 
 
 class StoredVoices:
-    """The voices of a store that one model can speak with."""
+    """The voices of a store that a model of one family can speak with; without a family all of them."""
 
-    def __init__(self, store: Store, family: str, *, most: int = MAX_VOICES) -> None:
+    def __init__(self, store: Store, family: str | None, *, most: int = MAX_VOICES) -> None:
         self._store, self._family, self._most = store, family, most
         self._spoken: dict[str, str] = {}  # digests of the voices that were asked for, by their id
         self._accounts: SharedCache[str, AccountVoices] = SharedCache(store, Topic.VOICES, self._read_account)
@@ -220,7 +220,7 @@ class StoredVoices:
         query = WITH_END.where(
             or_(VoiceRow.account_id == account_id, VoiceRow.shared),
             VoiceRow.gone_at.is_(None),
-            VoiceRow.family == self._family,
+            true() if self._family is None else VoiceRow.family == self._family,
         ).order_by(VoiceRow.account_id != account_id, VoiceRow.created_at, VoiceRow.name)
 
         def work(session: Session) -> AccountVoices:
