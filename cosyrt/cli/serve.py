@@ -61,7 +61,7 @@ def check_installed() -> None:
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise MissingDependency(
-            f"`cosyrt serve` needs {', '.join(missing)}; install them: pip install 'cosyrt[serve]'"
+            f"`cosyrt serve` needs {', '.join(missing)}; install the extra: pip install 'cosyrt[serve]'"
         )
 
 

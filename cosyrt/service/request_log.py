@@ -110,9 +110,17 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the time, the message and the fields."""
-        fields = " ".join(f"{name}={value!s}" for name, value in getattr(record, "fields", {}).items())
+        fields = " ".join(
+            f"{name}={_in_line(value)}" for name, value in getattr(record, "fields", {}).items()
+        )
         line = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {record.getMessage()} {fields}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line.rstrip()
+
+
+def _in_line(value: object) -> str:
+    """A value without line breaks or anything else that a terminal would take for a command."""
+    text = str(value)
+    return text if text.isprintable() else ascii(text)
 
 
 def log_as(kind: str) -> None:

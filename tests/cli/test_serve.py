@@ -35,7 +35,7 @@ def test_a_base_install_is_told_of_the_extra(monkeypatch: pytest.MonkeyPatch) ->
     code, output = served()
 
     assert code == MissingDependency.exit_code
-    assert output == "cosyrt: `cosyrt serve` needs fastapi; install it: pip install 'cosyrt[serve]'\n"
+    assert output == "cosyrt: `cosyrt serve` needs fastapi; install the extra: pip install 'cosyrt[serve]'\n"
 
 
 def test_all_packages_of_the_extra_are_asked_for() -> None:

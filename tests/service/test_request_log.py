@@ -59,3 +59,14 @@ def test_a_line_stays_one_line() -> None:
     assert "\n" not in text
     assert "ValueError" in json.loads(text)["error"]
     assert json.loads(text)["message"] == "it\nfailed"
+
+
+def test_a_path_cannot_forge_a_line(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """Line breaks and escapes that a client writes into a path are shown, not written."""
+    with caplog.at_level(logging.INFO, "cosyrt.requests"):
+        served.ask("GET", "/x%0a12:00:00%20request%20forged=1%1b[2J")
+        wait_until(lambda: lines(caplog))
+    text = TextLines().format(lines(caplog)[-1])
+
+    assert "\n" not in text and "\x1b" not in text
+    assert "\\n12:00:00" in text
