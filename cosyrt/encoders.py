@@ -78,7 +78,8 @@ def encode(
     parts = [notice(out_rate)] if label and label.notice else []
     whole = np.concatenate([*parts, resampler.push(samples), resampler.close()])
     codec = _codec(kind, out_rate, label, whole=whole)
-    return codec.push(whole) + codec.close()
+    data = codec.push(whole) + codec.close()
+    return label.signer.signed(data, kind) if label and label.signer else data
 
 
 def wav_header(rate: int, data_bytes: int = UNKNOWN_LENGTH, label: Label | None = None) -> bytes:

@@ -6,8 +6,9 @@ A file without a label may be synthetic all the same: metadata is lost wherever 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from cosyrt.credentials import found_credentials
 from cosyrt.errors import AudioError
 from cosyrt.labels import COMMENT, KEY, MAX_FIELD_CHARACTERS, fields_of
 from cosyrt.sound_file import READABLE
@@ -24,6 +25,7 @@ class Finding:
     container: str  # FFmpeg's name of the format
     fields: Mapping[str, str] = field(default_factory=dict)  # of the label, such as ContentProducer
     comment: str = ""  # the file's comment in words
+    credentials: str = ""  # signed ones (C2PA): valid, trusted, invalid
 
     def as_json(self) -> dict[str, object]:
         """The finding as a JSON object."""
@@ -32,6 +34,7 @@ class Finding:
             "container": self.container,
             "fields": dict(self.fields),
             "comment": self.comment,
+            "credentials": self.credentials,
         }
 
 
@@ -48,12 +51,14 @@ def check_label(source: Openable) -> Finding:
         try:
             with av.open(opened, options=options, metadata_errors="replace") as container:
                 tags = [container.metadata, *(stream.metadata for stream in container.streams)]
-                return _finding(container.format.name, tags)
+                finding = _finding(container.format.name, tags)
         except (av.FFmpegError, ValueError) as error:
             raise AudioError(
                 f"cannot read {opened.name} as audio ({reason(error)}); "
                 "bare samples (pcm) have no place for a label"
             ) from error
+        credentials = found_credentials(opened.from_start().read(), finding.container)
+        return replace(finding, credentials=credentials)
 
 
 def _finding(container: str, tags: list[dict[str, str]]) -> Finding:

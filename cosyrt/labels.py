@@ -11,9 +11,13 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 from cosyrt.errors import UsageError
+
+if TYPE_CHECKING:
+    from cosyrt.formats import Format
 
 KEY = "AIGC"
 HEADER = "X-AIGC"
@@ -30,6 +34,13 @@ FIELDS = (
 MAX_FIELD_CHARACTERS = 200
 
 
+class Signs(Protocol):
+    """Whatever signs complete files; `cosyrt.credentials.Credentials` does."""
+
+    def signed(self, data: bytes, format: Format) -> bytes:
+        """Sign a file of that format."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
     """A label of one piece of speech, as every encoder takes it."""
@@ -37,6 +48,7 @@ class Label:
     text: str  # JSON
     produce_id: str = ""  # the number of this piece of speech, also in the text
     notice: bool = False  # whether it can be heard, too, before the speech
+    signer: Signs | None = None  # of complete files
 
     @property
     def headers(self) -> dict[str, str]:
@@ -57,6 +69,7 @@ class LabelSettings:
     status: str = "1"  # 1: certainly synthetic, 2: possibly, 3: suspected
     names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # spellings of FIELDS
     notice: bool = False  # a short tonal signal before the speech
+    signer: Signs | None = None  # of complete files, beside the metadata
     optional: bool = False  # whether speech may be made without a label
 
     def __post_init__(self) -> None:
@@ -78,7 +91,7 @@ class LabelSettings:
         }
         fields = {self.names.get(name, name): values.get(name, "") for name in FIELDS}
         text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-        return Label(text=text, produce_id=produce_id, notice=self.notice)
+        return Label(text=text, produce_id=produce_id, notice=self.notice, signer=self.signer)
 
 
 def fields_of(text: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ GROUND = {"errors", "arguments", "units", "ranges", "families", "files", "startu
 DATA = GROUND | {
     "labels",
     "label_check",
+    "credentials",
     "formats",
     "encoders",
     "audio",
@@ -38,11 +39,12 @@ ALLOWED: dict[str, set[str]] = {
     "files": {"errors"},
     "sound_source": GROUND,
     "sound_file": GROUND | {"sound_source"},
-    "labels": GROUND,
+    "labels": GROUND | {"formats"},
     "formats": GROUND,
     "notice": set(),
     "encoders": GROUND | {"formats", "labels", "notice"},
-    "label_check": GROUND | {"labels", "sound_file", "sound_source"},
+    "credentials": GROUND | {"encoders", "formats"},
+    "label_check": GROUND | {"labels", "credentials", "sound_file", "sound_source"},
     "audio": GROUND | {"sound_file", "sound_source", "encoders", "labels", "playback"},  # to be played
     "loudness": GROUND | {"audio"},
     "mel": GROUND | {"audio"},

@@ -13,9 +13,10 @@ import click
 from cosyrt.cli.options import group, verbose_option
 from cosyrt.cli.paths import UserPath
 from cosyrt.errors import UsageError
-from cosyrt.labels import Label, LabelSettings
+from cosyrt.labels import Label, LabelSettings, Signs
 
 PRODUCER, PROPAGATOR = "COSYRT_LABEL_PRODUCER", "COSYRT_LABEL_PROPAGATOR"
+CERTIFICATES, KEY = "COSYRT_LABEL_CERTIFICATES", "COSYRT_LABEL_KEY"
 NOTICE, OPTIONAL = "COSYRT_LABEL_NOTICE", "COSYRT_LABEL_OPTIONAL"
 _SWITCHES = {"": False, "0": False, "1": True}
 
@@ -46,6 +47,8 @@ def check(file: Path, as_json: bool) -> None:
         click.echo(json.dumps(finding.as_json(), ensure_ascii=False))
         return
     click.echo(f"{file}: {'labelled as synthetic' if finding.labelled else 'no label'} ({finding.container})")
+    if finding.credentials:
+        click.echo(f"  signed (C2PA): {finding.credentials}")
     for name, value in finding.fields.items():
         if value:
             click.echo(f"  {name}: {value}")
@@ -85,7 +88,19 @@ def settings_of(environment: Mapping[str, str]) -> LabelSettings:
         propagator=environment.get(PROPAGATOR, ""),
         notice=_switch(environment, NOTICE),
         optional=_switch(environment, OPTIONAL),
+        signer=_signer(environment),
     )
+
+
+def _signer(environment: Mapping[str, str]) -> Signs | None:
+    certificates, key = environment.get(CERTIFICATES), environment.get(KEY)
+    if not certificates and not key:
+        return None
+    if not certificates or not key:
+        raise UsageError(f"{CERTIFICATES} and {KEY} go together; set both, or neither")
+    from cosyrt.credentials import Credentials
+
+    return Credentials(Path(certificates), Path(key))
 
 
 def _switch(environment: Mapping[str, str], name: str) -> bool:

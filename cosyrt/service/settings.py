@@ -93,6 +93,8 @@ class Settings:
     label_names: dict[str, str] = _setting(
         {}, 'other spellings of the label\'s fields: {ProduceID = "ProduceId"}'
     )
+    label_certificates: str = _setting("", "a certificate chain (PEM) to sign complete files with (C2PA)")
+    label_key: str = _setting("", "the private key (PEM) of the first certificate of label_certificates")
     label_notice: bool = _setting(
         False, "a short signal of tones before all speech says that it is synthetic"
     )

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from cosyrt.accel.guard import GuardConfig
 from cosyrt.accel.load import load
 from cosyrt.accel.plan import Plan, fitting
+from cosyrt.credentials import Credentials
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
 from cosyrt.errors import UsageError
@@ -101,7 +103,16 @@ def labels_of(settings: Settings) -> LabelSettings:
         propagator=settings.label_propagator,
         names=settings.label_names,
         notice=settings.label_notice,
+        signer=_signer(settings),
     )
+
+
+def _signer(settings: Settings) -> Credentials | None:
+    if not settings.label_certificates and not settings.label_key:
+        return None
+    if not settings.label_certificates or not settings.label_key:
+        raise UsageError("the settings label_certificates and label_key go together; give both, or neither")
+    return Credentials(Path(settings.label_certificates), Path(settings.label_key))
 
 
 def loaded(settings: Settings) -> Pipeline:

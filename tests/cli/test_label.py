@@ -81,3 +81,17 @@ def test_check_tells_what_a_file_says(tmp_path: Path) -> None:
     found = json.loads(run("label", "check", labelled, "--json").stdout)
     assert found["labelled"] and found["fields"]["ContentProducer"] == "ACME"
     assert run("label", "check", str(tmp_path / "missing.mp3")).exit_code == 5
+
+
+@pytest.mark.usefixtures("tones")
+def test_files_are_signed_where_that_is_wanted(tmp_path: Path) -> None:
+    """With a certificate and its key the file has content credentials, which the check tells."""
+    pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
+    from tests.certificates import write_signer
+
+    chain, key = map(str, write_signer(tmp_path))
+    path = str(tmp_path / "a.mp3")
+    assert run("say", "hello", "-o", path, COSYRT_LABEL_CERTIFICATES=chain).exit_code == 2
+    signed = {"COSYRT_LABEL_CERTIFICATES": chain, "COSYRT_LABEL_KEY": key}
+    assert run("say", "hello", "-o", path, **signed).exit_code == 0
+    assert "signed (C2PA): valid" in run("label", "check", path).stdout

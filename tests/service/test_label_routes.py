@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 
 from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Pipeline
+from cosyrt.errors import UsageError
 from cosyrt.formats import FORMATS
 from cosyrt.label_check import check_label
 from cosyrt.labels import HEADER, LabelSettings, fields_of
+from cosyrt.service.settings import Settings
+from cosyrt.service.start import labels_of
 from tests.service.forms import post
 from tests.service.served import Served, serving
 
@@ -67,3 +71,21 @@ def test_labels_of_any_format_are_found(served: Served, format: str) -> None:
     """The detector reads every format that can be written with a label."""
     label = LabelSettings().label("a1")
     assert check(served, TONE.to_bytes(format, label=label))["fields"] == fields_of(label.text)
+
+
+def test_complete_files_are_signed_where_that_is_wanted(tiny: Pipeline, tmp_path: Path) -> None:
+    """With a certificate, a whole file has content credentials that hold; a streamed one cannot have them."""
+    pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
+    from tests.certificates import write_signer
+
+    chain, key = map(str, write_signer(tmp_path))
+    with serving(tiny, label_certificates=chain, label_key=key) as served:
+        assert check(served, served.speak(stream=False).body)["credentials"] == "valid"
+        assert check(served, served.speak().body)["credentials"] == ""
+
+
+def test_a_certificate_without_its_key(tmp_path: Path) -> None:
+    """Half of a pair is refused before a model is loaded."""
+    for name in ("label_certificates", "label_key"):
+        with pytest.raises(UsageError, match="go together"):
+            labels_of(Settings(**{name: str(tmp_path)}))
