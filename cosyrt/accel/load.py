@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from cosyrt.accel.guard import GuardConfig, disabled, guarded
 from cosyrt.arguments import check_kind
-from cosyrt.engine.model import Accelerate, Model
+from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.engine.model import Accelerate, Model, folder_of
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import kind_and_reason
@@ -23,9 +24,10 @@ log = logging.getLogger(__name__)
 
 
 def load(
-    folder: str | Path | None = None,
+    folder: str | Path | ModelFolder | None = None,
     *,
     device: str | None = None,
+    weights: str = "",
     accelerate: Accelerate | None = None,
     plan: bool = True,
     watch: GuardConfig | None = None,
@@ -38,7 +40,8 @@ def load(
     place: a function from the loaded `Model` to the stages to run it with, such as
     `cosyrt.accel.backend.torchscript.archives()`. A part of a plan that fails while it speaks runs its plain
     stages from then on; `watch` says when a part has failed. `streams` says how many requests will be spoken
-    at once, for which `cosyrt tune --streams` may have found another plan.
+    at once, for which `cosyrt tune --streams` may have found another plan. `weights="rl"` takes `llm.rl.pt`
+    in place of `llm.pt`, which the published CosyVoice 3 has beside it.
 
     Raises:
         ModelError: the folder, its description or its weights cannot be used.
@@ -46,7 +49,8 @@ def load(
     """
     if accelerate is not None:
         check_kind(accelerate, Callable, "accelerate", "give a function from a Model to its stages")
-    model = Model.open(folder, device)
+    opened = folder if isinstance(folder, ModelFolder) else folder_of(folder, weights)
+    model = Model.open(opened, device)
     if accelerate is not None:
         model = replace(model, stages=accelerate(model))
     elif plan:

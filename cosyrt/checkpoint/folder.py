@@ -7,7 +7,7 @@ without an unpickler, TorchScript archives and TensorRT plans are never opened.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os.path import isdir, isfile  # unlike those of Path, they answer for a name that no file can have
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -38,14 +38,38 @@ class ModelFolder:
     path: Path
     family: str  # its name in `FAMILIES`
     description: dict[str, Any]
+    variant: str = ""  # of the language model's weights: `rl` for `llm.rl.pt`
 
     @classmethod
-    def open(cls, path: str | Path) -> ModelFolder:
+    def open(cls, path: str | Path, *, family: str = "", variant: str = "") -> ModelFolder:
         """Open a folder by its description; the class of its language model decides the family.
 
+        Where several descriptions are there, that of `family` is taken. `variant` chooses among several
+        weights of the language model: the published CosyVoice 3 has `llm.rl.pt` beside `llm.pt`.
+
         Raises:
-            ModelNotFound: no such folder, or not exactly one description in it.
-            ConfigError: the description cannot be read or is of an unknown family.
+            ModelNotFound: no such folder, no description in it, several that differ, or no such variant.
+            ConfigError: a description cannot be read or is of an unknown family.
+        """
+        described = cls.described(path)
+        chosen = [each for each in described if family in ("", each.family)] or described
+        if len({each.family for each in chosen}) > 1:
+            kinds = " and one of ".join(each.family for each in chosen)
+            raise ModelNotFound(
+                f"{path} holds a description of {kinds}; remove one, or open it with the class of the other"
+            )
+        folder = replace(chosen[-1], variant=variant)
+        if variant:
+            folder.weights("llm")
+        return folder
+
+    @classmethod
+    def described(cls, path: str | Path) -> list[ModelFolder]:
+        """Open a folder by each of its descriptions, in the order in which upstream looks for them.
+
+        Raises:
+            ModelNotFound: no such folder, or no description in it.
+            ConfigError: a description cannot be read or is of an unknown family.
         """
         path = expanded(Path(path))
         if not isdir(path):
@@ -53,13 +77,12 @@ class ModelFolder:
                 f"no model folder at {one_line(path)}; give the folder that holds cosyvoice2.yaml"
             )
         found = [name for name in DESCRIPTIONS if isfile(path / name)]
-        if len(found) != 1:
-            what = f"holds {' and '.join(found)}" if found else "has no description"
+        if not found:
             raise ModelNotFound(
-                f"{path} {what}; exactly one of {', '.join(DESCRIPTIONS)} must be in a model folder"
+                f"{path} has no description; one of {', '.join(DESCRIPTIONS)} must be in a model folder"
             )
-        description = read_description(path / found[0])
-        return cls(path, _family(path / found[0], description), description)
+        described = [(path / name, read_description(path / name)) for name in found]
+        return [cls(path, _family(file, description), description) for file, description in described]
 
     def file(self, name: str) -> Path:
         """The path of a file of the folder.
@@ -78,8 +101,14 @@ class ModelFolder:
         Raises:
             ModelNotFound: neither file is there.
         """
-        ours = self.path / f"{name}.safetensors"
-        return ours if isfile(ours) else self.file(f"{name}.pt")
+        stem = f"{name}.{self.variant}" if name == "llm" and self.variant else name
+        paths = [self.path / f"{stem}{suffix}" for suffix in (".safetensors", ".pt")]
+        found = next((path for path in paths if isfile(path)), None)
+        if found is None and stem != name:
+            others = {path.name.split(".")[1] for path in self.path.glob("llm.*.*")} - {"text_encoder", "llm"}
+            advice = f"give {' or '.join(sorted(others))}, or leave it out" if others else "leave it out"
+            raise ModelNotFound(f"{self.path} has no weights {self.variant!r} ({stem}.pt); {advice}")
+        return found or self.file(f"{name}.pt")
 
     def tensors(self, name: WeightsFile) -> dict[str, torch.Tensor]:
         """The tensors of a weights file, as `read_tensors` gives them.

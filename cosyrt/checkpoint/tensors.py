@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cosyrt.checkpoint.pickles import MAX_KEY_CHARACTERS, MAX_TENSOR_BYTES, read_pickled
+from cosyrt.checkpoint.pickles import MAX_KEY_CHARACTERS, MAX_TENSOR_BYTES, Unreadable, read_pickled
 from cosyrt.errors import WeightsError, reason_of
 from cosyrt.files import replace_file
 
@@ -29,6 +29,9 @@ NORM_KEYS = (
     ("weight_g", "weight_v"),
 )
 TRAINING_KEYS = ("epoch", "step")  # training checkpoints carry these beside the tensors
+# Of a network that was trained on several devices, and of a vocoder that was trained against a critic.
+PREFIXES = ("module.", "generator.")
+DEEPSPEED = "module"  # under which DeepSpeed keeps the tensors, beside what only training needs
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -42,12 +45,14 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     tensors: dict[str, torch.Tensor] = {}
     reader = DenseReader(path)
     for key, value in _entries(path):
-        name = key.removeprefix("generator.")  # a vocoder saved by adversarial training
+        name = key
+        for prefix in PREFIXES:
+            name = name.removeprefix(prefix)
         if name in TRAINING_KEYS:
             continue
         if name in tensors:
             raise WeightsError(
-                f"{path} holds {name!r} twice, with and without 'generator.'; keep one of them"
+                f"{path} holds {name!r} twice, with and without {' or '.join(map(repr, PREFIXES))}; keep one"
             )
         tensors[name] = reader.float32(key, value)
     return _fold_weight_norm(path, tensors)
@@ -59,24 +64,26 @@ def load_into(
     *,
     file: str | Path,
     rename: Callable[[str], str | None] | None = None,
+    official: Callable[[str], str] | None = None,
 ) -> None:
     """Give a module its weights: each of its tensors once, no other, shapes equal. Assigned, not copied.
 
-    `rename` maps a key of the file to the module's own name, or to None for a tensor it does without.
+    `rename` maps a key of the file to the module's own name, or to None for a tensor it does without;
+    `official` maps a name of the module to the key of the file, for messages.
 
     Raises:
         WeightsError: a tensor is missing, left over, there twice, or of the wrong shape or type; names the
             key, the shapes and the file.
     """
-    official = _official_keys(tensors, rename or (lambda key: key), file)
+    keys = _official_keys(tensors, rename or (lambda key: key), file)
     expected = module.state_dict()
-    _check_complete(official, expected, tensors, file)
-    given = {name: tensors[key] for name, key in official.items()}
+    _check_complete(keys, expected, tensors, file, official or (lambda name: name))
+    given = {name: tensors[key] for name, key in keys.items()}
     for name, tensor in given.items():
         want = expected[name]
         if tensor.shape != want.shape or tensor.is_floating_point() != want.is_floating_point():
             raise WeightsError(
-                f"{file}: {official[name]!r} is {_shape_and_type(tensor)}, "
+                f"{file}: {keys[name]!r} is {_shape_and_type(tensor)}, "
                 f"the description makes it {_shape_and_type(want)}; do the two belong together?"
             )
     module.load_state_dict(given, assign=True)
@@ -138,13 +145,27 @@ def open_safetensors(path: Path) -> Iterator[Any]:
 def _entries(path: Path) -> Iterator[tuple[str, Any]]:
     """The top-level entries of a `.safetensors` or `.pt` file, one after another."""
     if path.suffix != ".safetensors":
-        yield from read_pickled(path).items()
+        yield from _pickled(path).items()
         return
     with open_safetensors(path) as file:
         for key in file.keys():  # noqa: SIM118 - the file is no mapping
             if len(key) > MAX_KEY_CHARACTERS:
                 raise WeightsError(f"{path} has a key of more than {MAX_KEY_CHARACTERS} characters")
             yield key, file.get_tensor(key)
+
+
+def _pickled(path: Path) -> dict[str, Any]:
+    """The entries of a `.pt` file, or of the table in it that DeepSpeed puts them into."""
+    entries = read_pickled(path, lenient=True)
+    if isinstance(entries.get(DEEPSPEED), dict):
+        entries = entries[DEEPSPEED]
+    for key, value in entries.items():
+        if isinstance(value, Unreadable):
+            raise WeightsError(
+                f"{path} {value.why}, which no table of plain tensors does (at {key!r}); "
+                "is it a state_dict, and unchanged?"
+            )
+    return entries
 
 
 def _checked(path: Path, key: str, value: object) -> torch.Tensor:
@@ -216,6 +237,7 @@ def _check_complete(
     expected: Mapping[str, torch.Tensor],
     tensors: Mapping[str, torch.Tensor],
     file: str | Path,
+    key_of: Callable[[str], str],
 ) -> None:
     """Refuse a file that lacks a tensor of the module or holds one that the module does not have."""
     missing = [key for key in expected if key not in official]
@@ -223,7 +245,8 @@ def _check_complete(
     if missing:
         shape = list(expected[missing[0]].shape)
         raise WeightsError(
-            f"{file} lacks {missing[0]!r} {shape}{_more(missing)}; is the file of this model and complete?"
+            f"{file} lacks {key_of(missing[0])!r} {shape}{_more(missing)}; "
+            "is the file of this model and complete?"
         )
     if extra:
         shape = list(tensors[extra[0]].shape)

@@ -45,6 +45,7 @@ class ModelOptions:
     """Which model is loaded, and where it runs."""
 
     model: str | None
+    weights: str
     device: str | None
 
     def load(self) -> Pipeline:
@@ -55,7 +56,7 @@ class ModelOptions:
         """
         import cosyrt
 
-        return cosyrt.load(self.model, device=self.device)
+        return cosyrt.load(self.model, device=self.device, weights=self.weights)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +186,9 @@ model_options = group(
     "model",
     click.option(
         "--model", metavar="FOLDER", help="A CosyVoice model folder.  [default: the built-in voice]"
+    ),
+    click.option(
+        "--weights", metavar="NAME", default="", help="Of several language models: rl for llm.rl.pt."
     ),
     click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps …  [default: the best there is]"),
 )

@@ -13,6 +13,7 @@ from cosyrt.accel.load import load
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.compat.flags import Flags
 from cosyrt.compat.frontend import Frontend
+from cosyrt.compat.local import local_folder
 from cosyrt.compat.model import SpeechModel
 from cosyrt.compat.older import accepts_older_flags, understands_older_calls, warn_once
 from cosyrt.compat.recording import Recording, audio_of
@@ -36,6 +37,7 @@ class CosyVoice:
 
     family = COSYVOICE1
     device_asked: str | None = None  # a torch device, which upstream's constructors do not take
+    weights_asked: str = ""  # `rl` for `llm.rl.pt`, which upstream leaves to renaming files
 
     @accepts_older_flags
     def __init__(
@@ -51,7 +53,10 @@ class CosyVoice:
         )
 
     def _open(self, model_dir: str, flags: Flags) -> None:
-        family = FAMILIES[ModelFolder.open(model_dir).family]
+        folder = ModelFolder.open(
+            local_folder(model_dir), family=self.family.name, variant=self.weights_asked
+        )
+        family = FAMILIES[folder.family]
         if family != self.family:
             right = _class_of(family).__name__
             raise UsageError(
@@ -59,7 +64,7 @@ class CosyVoice:
                 f"not with {type(self).__name__}"
             )
         self.model_dir, self.fp16 = model_dir, flags.fp16
-        self.tts = load(model_dir, device=self.device_asked, accelerate=flags.acceleration)
+        self.tts = load(folder, device=self.device_asked, accelerate=flags.acceleration)
         self.sample_rate = self.tts.sample_rate
         self.frontend = Frontend(self.tts)
         self.model = SpeechModel(self.tts, flags.on(self.tts.model.device).fp16)
@@ -246,7 +251,7 @@ def AutoModel(**kwargs: Any) -> CosyVoice:
     """
     if "model_dir" not in kwargs:
         raise UsageError("AutoModel needs the folder: AutoModel(model_dir='…')")
-    family = FAMILIES[ModelFolder.open(kwargs["model_dir"]).family]
+    family = FAMILIES[ModelFolder.described(local_folder(kwargs["model_dir"]))[0].family]
     if family.instead_of_archives and kwargs.pop("load_jit", False):
         raise UsageError(f"{family.title} has no part that TorchScript would make faster; leave load_jit out")
     return _class_of(family)(**kwargs)

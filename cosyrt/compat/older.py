@@ -53,7 +53,7 @@ def accepts_older_flags(call: Callable[P, R]) -> Callable[P, R]:
         for flag in NO_USE.keys() & named.keys():
             named.pop(flag)
             warn_once(f"{flag} is of no use here and left out: {NO_USE[flag]}")
-        self.device_asked = named.pop("device", None)
+        self.device_asked, self.weights_asked = named.pop("device", None), named.pop("weights", "")
         try:
             inspect.signature(call).bind(self, *args, **named)
         except TypeError as error:

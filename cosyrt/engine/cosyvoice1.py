@@ -46,9 +46,9 @@ def build(folder: ModelFolder) -> tuple[ModelSettings, Networks]:
                 flow=RegulatedFlow(settings.flow),
                 vocoder=Vocoder(settings.vocoder, SampledSource),
             )
-    load_into(networks.llm, folder.tensors("llm"), file=folder.path / "llm")
-    load_into(networks.flow, folder.tensors("flow"), file=folder.path / "flow")
-    load_into(networks.vocoder, folder.tensors("hift"), file=folder.path / "hift")
+    load_into(networks.llm, folder.tensors("llm"), file=folder.weights("llm"))
+    load_into(networks.flow, folder.tensors("flow"), file=folder.weights("flow"))
+    load_into(networks.vocoder, folder.tensors("hift"), file=folder.weights("hift"))
     return settings, networks
 
 

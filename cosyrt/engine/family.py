@@ -83,7 +83,7 @@ def rates_of(description: Mapping[str, Any]) -> Rates:
     return Rates(
         sample_hz=RATE.of(description, "sample_rate"),
         token_hz=RATE.of(flow, "input_frame_rate"),
-        frames_per_token=RATIO.of(flow, "token_mel_ratio"),
+        frames_per_token=RATIO.of(flow, "token_mel_ratio", 2),
     )
 
 

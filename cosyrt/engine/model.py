@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,6 +18,8 @@ from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.errors import ModelNotFound, UsageError, one_line
 from cosyrt.families import FAMILIES
 from cosyrt.startup import check_surroundings
+
+log = logging.getLogger(__name__)
 
 BUILTIN = Path(__file__).parent.parent / "builtin"
 Builder = Callable[[ModelFolder], tuple[ModelSettings, Networks]]
@@ -34,7 +37,9 @@ class Model:
     device: torch.device
 
     @classmethod
-    def open(cls, folder: str | Path | None = None, device: str | torch.device | None = None) -> Model:
+    def open(
+        cls, folder: str | Path | ModelFolder | None = None, device: str | torch.device | None = None
+    ) -> Model:
         """Load a model folder, or the built-in voice without one; its stages are the plain ones.
 
         Raises:
@@ -43,8 +48,9 @@ class Model:
         """
         check_surroundings()
         torch_device = device_of(device)
-        opened = ModelFolder.open(BUILTIN if folder is None else _readable(folder))
+        opened = folder if isinstance(folder, ModelFolder) else folder_of(folder)
         settings, networks = build(opened)
+        log.info("language model: %s", opened.weights("llm").name)
         networks = networks.to(torch_device)
         plain = eager(networks)
         return cls(
@@ -59,6 +65,16 @@ class Model:
 
 # An acceleration: a model → stages for it, which take the place of its own. `cosyrt.load` takes one.
 Accelerate = Callable[[Model], Stages]
+
+
+def folder_of(folder: str | Path | None, weights: str = "") -> ModelFolder:
+    """The folder of a model, of the built-in voice without one; `weights` chooses among its language models.
+
+    Raises:
+        ModelError: there is none, or its description cannot be used. UsageError: it is no path.
+    """
+    check_kind(weights, str, "weights", "give the name of a variant, such as 'rl' for llm.rl.pt")
+    return ModelFolder.open(BUILTIN if folder is None else _readable(folder), variant=weights)
 
 
 def _readable(folder: str | Path) -> Path:

@@ -11,7 +11,7 @@ from cosyrt.engine.stages import Networks
 if TYPE_CHECKING:
     from torch import Tensor
 
-BACKBONE = "llm.model.model."
+BACKBONE, OURS = "llm.model.model.", "backbone."
 UNUSED_HEAD = "llm.model.lm_head.weight"
 
 
@@ -22,9 +22,11 @@ def load_weights(networks: Networks, folder: ModelFolder) -> None:
         ModelError: a file is missing, or does not belong to the description.
     """
     llm = untied(folder.tensors("llm"))
-    load_into(networks.llm, llm, file=folder.path / "llm", rename=language_model_name)
-    load_into(networks.flow, folder.tensors("flow"), file=folder.path / "flow")
-    load_into(networks.vocoder, folder.tensors("hift"), file=folder.path / "hift")
+    load_into(
+        networks.llm, llm, file=folder.weights("llm"), rename=language_model_name, official=official_name
+    )
+    load_into(networks.flow, folder.tensors("flow"), file=folder.weights("flow"))
+    load_into(networks.vocoder, folder.tensors("hift"), file=folder.weights("hift"))
 
 
 def untied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -38,4 +40,9 @@ def language_model_name(key: str) -> str | None:
     """Our name for a key of `llm.pt`; None for the text head, which speech does without."""
     if key == UNUSED_HEAD:
         return None
-    return key.replace(BACKBONE, "backbone.", 1) if key.startswith(BACKBONE) else key
+    return key.replace(BACKBONE, OURS, 1) if key.startswith(BACKBONE) else key
+
+
+def official_name(name: str) -> str:
+    """The key of `llm.pt` that has our name."""
+    return name.replace(OURS, BACKBONE, 1) if name.startswith(OURS) else name

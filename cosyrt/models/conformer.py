@@ -46,6 +46,9 @@ class BlocksConfig:
         )
 
 
+CHUNK_TOKENS = 25  # where a description does not say, as those of before April 2025
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConformerConfig:
     """Sizes of the encoder. `up_layers` is 4 in every published checkpoint and not in their description."""
@@ -57,7 +60,7 @@ class ConformerConfig:
     up_layers: int = 4
     up: int = 2
     lookahead_tokens: int = 3
-    chunk_tokens: int = 25
+    chunk_tokens: int = CHUNK_TOKENS
 
     @classmethod
     def from_description(cls, args: Mapping[str, Any], *, up: int, lookahead_tokens: int) -> ConformerConfig:
@@ -70,7 +73,7 @@ class ConformerConfig:
             up_layers=LAYERS.of(args, "num_up_blocks", 4),
             up=up,
             lookahead_tokens=lookahead_tokens,
-            chunk_tokens=CHUNK.of(args, "static_chunk_size"),
+            chunk_tokens=CHUNK.of(args, "static_chunk_size", CHUNK_TOKENS),
         )
 
 

@@ -53,7 +53,7 @@ class DiTConfig:
             mel_bins=SIZE.of(args, "mel_dim"),
             mu_width=SIZE.of(args, "mu_dim"),
             speaker_width=SIZE.of(args, "spk_dim"),
-            chunk_frames=CHUNK.of(args, "static_chunk_size"),
+            chunk_frames=CHUNK.of(args, "static_chunk_size", 50),
         )
 
 

@@ -71,8 +71,8 @@ class FlowConfig(SolverConfig):
         return cls(
             encoder=ConformerConfig.from_description(
                 args["encoder"].args,
-                up=RATIO.of(args, "token_mel_ratio"),
-                lookahead_tokens=LOOKAHEAD.of(args, "pre_lookahead_len"),
+                up=RATIO.of(args, "token_mel_ratio", 2),
+                lookahead_tokens=LOOKAHEAD.of(args, "pre_lookahead_len", 3),
             ),
             velocity=UNetConfig.from_description(args["decoder"].args["estimator"].args),
             **solver_settings(args),
@@ -101,14 +101,14 @@ class DiTFlowConfig(SolverConfig):
     def from_description(cls, args: Mapping[str, Any]) -> DiTFlowConfig:
         """Read the arguments of upstream's `CausalMaskedDiffWithDiT` in a model description."""
         velocity = DiTConfig.from_description(args["decoder"].args["estimator"].args)
-        up = RATIO.of(args, "token_mel_ratio")
+        up = RATIO.of(args, "token_mel_ratio", 2)
         chunk_tokens = CHUNK.checked("static_chunk_size // token_mel_ratio", velocity.chunk_frames // up)
         return cls(
             encoder=LookAheadConfig(
                 width=SIZE.of(args, "input_size"),
                 hidden=SIZE.of(args["pre_lookahead_layer"].args, "channels"),
                 up=up,
-                lookahead_tokens=LOOKAHEAD.of(args, "pre_lookahead_len"),
+                lookahead_tokens=LOOKAHEAD.of(args, "pre_lookahead_len", 3),
                 chunk_tokens=chunk_tokens,
             ),
             velocity=velocity,

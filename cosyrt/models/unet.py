@@ -49,7 +49,7 @@ class UNetConfig:
             heads=SIZE.of(args, "num_heads"),
             blocks=BLOCKS.of(args, "n_blocks"),
             middle=LAYERS.of(args, "num_mid_blocks"),
-            chunk_frames=CHUNK.of(args, "static_chunk_size"),
+            chunk_frames=CHUNK.of(args, "static_chunk_size", 50),
         )
 
 

@@ -42,20 +42,49 @@ def test_the_language_model_decides_the_family(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_its_description(tmp_path: Path) -> None:
-    """No folder, a file, an empty folder, two descriptions: ModelNotFound says what was looked for."""
-    make_folder(tmp_path / "two")
-    shutil.copy(GOLDEN / "cosyvoice3-small.yaml", tmp_path / "two" / "cosyvoice3.yaml")
+    """No folder, a file, an empty folder: ModelNotFound says what was looked for."""
     (tmp_path / "empty").mkdir()
-    for path in (tmp_path / "absent", tmp_path / "two" / "cosyvoice2.yaml", "a\0b", "a" * 300, "a\nb"):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "absent", tmp_path / "file", "a\0b", "a" * 300, "a\nb"):
         with pytest.raises(ModelNotFound, match=r"^no model folder at .*$"):
             ModelFolder.open(path)
     with pytest.raises(
         ModelNotFound,
-        match=r"has no description; exactly one of cosyvoice\.yaml, cosyvoice2\.yaml,",
+        match=r"has no description; one of cosyvoice\.yaml, cosyvoice2\.yaml,",
     ):
         ModelFolder.open(tmp_path / "empty")
-    with pytest.raises(ModelNotFound, match=r"holds cosyvoice2.yaml and cosyvoice3.yaml; exactly one"):
-        ModelFolder.open(tmp_path / "two")
+
+
+def test_of_several_descriptions_the_one_that_is_asked_for(tmp_path: Path) -> None:
+    """Two of one family are one model; of two families the caller says which, or is told to."""
+    make_folder(tmp_path)
+    shutil.copy(tmp_path / "cosyvoice2.yaml", tmp_path / "cosyvoice.yaml")
+    assert ModelFolder.open(tmp_path).family == "cosyvoice2"
+    shutil.copy(GOLDEN / "cosyvoice-small.yaml", tmp_path / "cosyvoice.yaml")
+
+    assert [each.family for each in ModelFolder.described(tmp_path)] == ["cosyvoice", "cosyvoice2"]
+    for family in ("cosyvoice", "cosyvoice2"):
+        assert ModelFolder.open(tmp_path, family=family).family == family
+    for family in ("", "cosyvoice3"):
+        with pytest.raises(ModelNotFound, match="holds a description of cosyvoice and one of cosyvoice2"):
+            ModelFolder.open(tmp_path, family=family)
+
+
+def test_a_variant_of_the_language_model(folder: ModelFolder) -> None:
+    """`llm.rl.pt` is taken where it is asked for; the other weights have no variants; another is told."""
+    for name in ("llm.pt", "llm.rl.pt", "flow.pt", "llm.text_encoder.fp32.zip"):
+        (folder.path / name).touch()
+    chosen = ModelFolder.open(folder.path, variant="rl")
+
+    assert [chosen.weights(part).name for part in ("llm", "flow")] == ["llm.rl.pt", "flow.pt"]
+    assert folder.weights("llm").name == "llm.pt"
+    with pytest.raises(
+        ModelNotFound, match=r"has no weights 'sft' \(llm\.sft\.pt\); give rl, or leave it out"
+    ):
+        ModelFolder.open(folder.path, variant="sft")
+    (folder.path / "llm.rl.pt").unlink()
+    with pytest.raises(ModelNotFound, match=r"has no weights 'rl' .*; leave it out"):
+        ModelFolder.open(folder.path, variant="rl")
 
 
 @pytest.mark.parametrize("llm", ["llm: 3", "llm: !new:some.where.OtherLM", "flow: 1"])

@@ -47,6 +47,36 @@ def test_tensors_come_clean(tmp_path: Path) -> None:
     assert tensors["count"].dtype == torch.int64
 
 
+@pytest.mark.parametrize("of_deepspeed", [False, True])
+def test_weights_that_were_trained_on_several_devices(tmp_path: Path, of_deepspeed: bool) -> None:
+    """The prefix of a wrapped network goes, and of a DeepSpeed file its table of tensors is read."""
+    tensors = {"module.generator.a.weight": torch.ones(2, 3), "module.b": torch.zeros(2)}
+    saved: dict[str, object] = dict(tensors)
+    if of_deepspeed:
+        saved = {
+            "module": {key.removeprefix("module."): value for key, value in tensors.items()},
+            "optimizer": None,
+            "param_shapes": [{"a.weight": torch.Size([2, 3])}],
+            "buffer_names": ["b"],
+            "ds_config": {"train_batch_size": 1, "other": [[1, 2], [3]]},
+            "ds_version": "0.15.1",
+            "dp_world_size": 8,
+        }
+    torch.save(saved, tmp_path / "llm.pt")
+
+    assert {key: list(value.shape) for key, value in read_tensors(tmp_path / "llm.pt").items()} == {
+        "a.weight": [2, 3],
+        "b": [2],
+    }
+
+
+def test_a_file_of_optimizer_states_gets_its_own_line(tmp_path: Path) -> None:
+    """What is no table of tensors says where it is not."""
+    torch.save({"state": {0: {"step": 1}}, "param_groups": [{"lr": 1e-3}]}, tmp_path / "llm.pt")
+    with pytest.raises(WeightsError, match="'state' is a dict, not a tensor; is it a state_dict"):
+        read_tensors(tmp_path / "llm.pt")
+
+
 @pytest.mark.parametrize("kind", [nn.Conv1d, nn.ConvTranspose1d])
 @pytest.mark.parametrize("old_style", [False, True])
 def test_weight_norm_folds(kind: type[nn.Conv1d], old_style: bool, tmp_path: Path) -> None:

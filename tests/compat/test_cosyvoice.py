@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import io
 import json
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import cosyrt
 from cosyrt import compat
 from cosyrt.audio import Audio
 from cosyrt.compat import AutoModel, CosyVoice, CosyVoice2, CosyVoice3
-from cosyrt.errors import AudioError, ModelNotFound, UsageError, VoiceNotFound
+from cosyrt.errors import AudioError, ModelNotFound, UsageError, VoiceNotFound, WeightsError
 from tests.compat.conftest import noise
 
 UPSTREAM = json.loads((Path(__file__).parent / "upstream_signatures.json").read_text())
@@ -282,3 +285,39 @@ def test_voices_survive(own_folder: Path, clip: str, official: bool) -> None:
     assert np.array_equal(again.speech_tokens, kept.speech_tokens)
     assert np.array_equal(again.mel, kept.mel)
     assert np.array_equal(again.speaker, kept.speaker)
+
+
+def test_the_class_decides_between_descriptions(tiny1_folder: Path, own_folder: Path, clip: str) -> None:
+    """Of two descriptions that of the class is taken; AutoModel takes the first, as upstream."""
+    shutil.copy(tiny1_folder / "cosyvoice.yaml", own_folder)
+    assert samples(CosyVoice2(str(own_folder)).inference_cross_lingual("Hi.", clip))
+    with pytest.raises(UsageError, match="is a cosyvoice model; open it with CosyVoice"):
+        CosyVoice3(str(tiny1_folder))
+    with pytest.raises(
+        WeightsError, match=r"llm\.safetensors lacks 'text_embedding"
+    ):  # as CosyVoice 1, by the order of upstream's AutoModel
+        AutoModel(model_dir=str(own_folder))
+
+
+def test_a_folder_of_before_2025_speaks(own_folder: Path, clip: str) -> None:
+    """Its description is called cosyvoice.yaml and says nothing of chunks."""
+    text = (own_folder / "cosyvoice2.yaml").read_text()
+    (own_folder / "cosyvoice2.yaml").unlink()
+    text = re.sub(r"^ +(static_chunk_size|num_decoding_left_chunks): .*\n", "", text, flags=re.MULTILINE)
+    (own_folder / "cosyvoice.yaml").write_text(text.replace("CausalConditionalDecoder", "ConditionalDecoder"))
+    for model in (CosyVoice2(str(own_folder)), AutoModel(model_dir=str(own_folder))):
+        assert type(model) is CosyVoice2
+        assert len(samples(model.inference_cross_lingual(TEXT, clip, stream=True))) >= 2
+
+
+def test_weights_that_were_trained_further(own_folder: Path) -> None:
+    """The variant of a language model is chosen by its name, with either way to open a folder."""
+    with pytest.raises(ModelNotFound, match="has no weights 'rl'"):
+        CosyVoice2(str(own_folder), weights="rl")  # type: ignore[call-arg]
+    changed = load_file(own_folder / "llm.safetensors")
+    changed["llm_decoder.weight"] = -changed["llm_decoder.weight"]
+    save_file(changed, own_folder / "llm.rl.safetensors")
+    plain, other = CosyVoice2(str(own_folder)), AutoModel(model_dir=str(own_folder), weights="rl")
+
+    weight = (model.tts.model.networks.llm.llm_decoder.weight for model in (plain, other))
+    assert torch.equal(next(weight), -next(weight))

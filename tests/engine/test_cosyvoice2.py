@@ -94,5 +94,5 @@ def test_sizes_that_are_not_those_of_the_weights(folder: Path) -> None:
     """A description of other sizes than the tensors is a WeightsError, as the file is of another model."""
     edit(folder, "num_mid_blocks: 1", "num_mid_blocks: 2")
 
-    with pytest.raises(WeightsError, match=r"flow lacks 'decoder.estimator.mid_blocks.1"):
+    with pytest.raises(WeightsError, match=r"flow\.safetensors lacks 'decoder.estimator.mid_blocks.1"):
         build(ModelFolder.open(folder))

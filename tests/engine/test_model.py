@@ -7,10 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from cosyrt.checkpoint.folder import ModelFolder
+from cosyrt.engine import cosyvoice2
 from cosyrt.engine.model import build
-from cosyrt.errors import ConfigError
+from cosyrt.errors import ConfigError, WeightsError
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.vocoder import Vocoder
 from recipes.builtin_voice.export import backbone_settings
@@ -48,6 +50,29 @@ def test_the_family_decides(tiny_folder: Path, tiny3_folder: Path) -> None:
     (_, two), (_, three) = (build(ModelFolder.open(folder)) for folder in (tiny_folder, tiny3_folder))
 
     assert (type(two.vocoder), type(three.vocoder)) == (Vocoder, CausalVocoder)
+
+
+def test_a_description_of_before_2025(tmp_path: Path) -> None:
+    """The first folders of CosyVoice 2 have other names and no chunks: upstream's defaults are meant."""
+    today = (GOLDEN / "cosyvoice2-small.yaml").read_text()
+    (tmp_path / "today").mkdir()
+    (tmp_path / "today" / "cosyvoice2.yaml").write_text(today)
+    left_out = "(static_chunk_size|num_decoding_left_chunks|token_mel_ratio|pre_lookahead_len|mix_ratio):"
+    older = re.sub(rf"^ +{left_out} .*\n", "", today, flags=re.MULTILINE)
+    older = older.replace("decoder.CausalConditionalDecoder", "decoder.ConditionalDecoder")
+    older = older.replace(
+        "            in_channels: 320", "            causal: True\n            in_channels: 320"
+    )
+    (tmp_path / "cosyvoice.yaml").write_text(older)
+    for folder in (tmp_path, tmp_path / "today"):
+        write_backbone(folder)
+    older_settings, settings = (
+        cosyvoice2.read_settings(folder.description, folder.language_model())
+        for folder in map(ModelFolder.open, (tmp_path, tmp_path / "today"))
+    )
+
+    assert "chunk" not in re.sub("chunk_size: .*|num_decoding_left_chunks: .*", "", older)
+    assert older_settings == settings
 
 
 @pytest.mark.parametrize(
@@ -91,3 +116,14 @@ def write_backbone(path: Path, **changes: object) -> None:
     settings = backbone_settings(tiny.LLM) | changes
     (path / "CosyVoice-BlankEN").mkdir()
     (path / "CosyVoice-BlankEN" / "config.json").write_text(json.dumps(settings))
+
+
+def test_weights_are_named_as_in_their_file(tmp_path: Path) -> None:
+    """A tensor that is missing has the key and the file of the folder, not our own names."""
+    tiny.write_model(tmp_path / "model")
+    path = tmp_path / "model" / "llm.safetensors"
+    kept = load_file(path)
+    save_file({key: value for key, value in kept.items() if "layers.1.mlp" not in key}, path)
+
+    with pytest.raises(WeightsError, match=r"llm\.safetensors lacks 'llm\.model\.model\.layers\.1\.mlp\."):
+        build(ModelFolder.open(tmp_path / "model"))
