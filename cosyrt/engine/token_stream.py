@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from cosyrt.engine.decoding import Decoder, DecodingConfig, LanguageModelInput, Pause, complete
-from cosyrt.engine.lost_words import loses_words, smaller_pieces
+from cosyrt.engine.lost_words import loses_words, smaller_pieces, unspoken
 from cosyrt.engine.model import Model
 from cosyrt.engine.need import Need
 from cosyrt.engine.prompts import EncodeText
@@ -98,7 +98,7 @@ class TokenStream:
     def _piece(self, piece: str) -> Steps:
         """Speak a piece; one that loses words is spoken again in smaller pieces, once.
 
-        In chunks the beginning is heard by then: there a loss is only logged.
+        In chunks the beginning is heard by then: there what is left of it is spoken behind.
         """
         text, tokens = self.encode(piece), list[int]()
         is_heard = self.request.chunked or not self.reads_sounds
@@ -106,10 +106,12 @@ class TokenStream:
         lost = self.reads_sounds and loses_words(piece, len(text), count)
         if lost:
             self.pieces_losing_words += 1
-            log.warning("some words of %r were not spoken", piece[:40])
-        if not lost or is_heard:
+            log.warning("some words of %r were not spoken; they are said again", piece[:40])
+        if not lost:
             self.made.extend(tokens)
             return
+        if is_heard:
+            piece = unspoken(piece, count, lambda text: len(self.encode(text)))
         for part in smaller_pieces(piece, is_speakable):
             yield from self._speak(self.encode(part), self.made)
 

@@ -11,6 +11,7 @@ import torch
 
 import cosyrt
 from cosyrt.audio import Audio
+from cosyrt.engine import token_stream
 from cosyrt.engine.audio_stream import SpokenPiece
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.voice.voice import Voice
@@ -231,3 +232,21 @@ def test_pauses_are_silence_and_pieces_are_timed(tiny: Pipeline) -> None:
     streamed: list[SpokenPiece] = []
     parts = list(tiny.stream(text, voice="ann", on_piece=streamed.append))
     assert streamed == told and sum(part.seconds for part in parts) == pytest.approx(whole.seconds)
+
+
+def test_lost_words_of_a_stream_are_spoken_behind(tiny: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a piece that lost words follows what was heard of it; whole and streamed are the same."""
+    told: list[str] = []
+
+    def loses_words(piece: str, sounds: int, tokens: int) -> bool:
+        told.append(piece)
+        return True
+
+    plain = tiny.say(SHORT, voice="ann", chunked=True)
+    monkeypatch.setattr(token_stream, "loses_words", loses_words)
+    monkeypatch.setattr(token_stream, "unspoken", lambda piece, tokens, count: piece[-6:])
+    whole = tiny.say(SHORT, voice="ann", chunked=True)
+
+    assert told == [SHORT]
+    assert len(whole.samples) > len(plain.samples)
+    assert same(joined(tiny.stream(SHORT, voice="ann")), whole.samples)
