@@ -13,6 +13,7 @@ from cosyrt.engine.request import Request
 from cosyrt.errors import TextError
 from cosyrt.text import split
 from cosyrt.text.arriving import whole_words
+from cosyrt.text.arriving_markup import plain_words
 from cosyrt.text.normalize import check_speakable, is_speakable
 from cosyrt.text.passages import whole_passages
 from cosyrt.text.pauses import hide_pauses, is_mark, seconds_of, split_at_marks
@@ -34,7 +35,7 @@ def opened(request: Request) -> OpenedText:
     """Read the beginning of a request's text, and take an instruction that stands there into the style."""
     parts, style = split_arriving_instruction(external(request.text_parts()), request.style)
     if request.interleave:
-        parts = whole_words(parts)
+        parts = whole_words(parts) if request.as_written else plain_words(whole_words(parts, lines=True))
     elif not isinstance(request.text, str):
         parts = whole_passages(parts)
     first, style = split_instruction(next(parts, ""), style)

@@ -1,6 +1,7 @@
 """Text that arrives in parts of any size → whole words, for a model that reads while it speaks.
 
-Such text cannot be normalised: `3` may become `3.14` or `3 km`. It is only freed of what has no sound.
+Such text cannot be normalised: `3` may become `3.14` or `3 km`. It is only freed of what has no sound, and of
+markup (`arriving_markup.py`).
 """
 
 from __future__ import annotations
@@ -20,20 +21,23 @@ _OPEN_WORD = re.compile(rf"\s?[^\s{KANA}{HAN}{_MARKS}]*\Z")
 _WORD = re.compile(rf"\s*(?:[^\s{_MARKS}]{{1,{LONGEST_WORD}}}[{_MARKS}]*[”’」』）]*|[{_MARKS}]+)")
 
 
-def whole_words(parts: Iterable[str]) -> Iterator[str]:
-    """Split text that arrives in parts into whole words, each as soon as it has ended; blanks lead words."""
+def whole_words(parts: Iterable[str], *, lines: bool = False) -> Iterator[str]:
+    """Split text that arrives in parts into whole words, each as soon as it has ended; blanks lead words.
+
+    With `lines` a line end leads the first word of a line, in place of the blank.
+    """
     waiting = ""
     for part in parts:
         waiting += audible(part)
         end = _OPEN_WORD.search(waiting, max(0, len(waiting) - LONGEST_WORD - 1))
         cut = end.start() if end and len(waiting) - end.start() <= LONGEST_WORD else len(waiting)
         if waiting[:cut].strip():
-            yield from _words(waiting[:cut])
+            yield from _words(waiting[:cut], lines)
             waiting = waiting[cut:]
         elif cut:
-            waiting = " " + waiting[cut:]  # of blanks one is enough
+            waiting = _blank(waiting[:cut], True) + waiting[cut:]  # of blanks one is enough
     if waiting.strip():
-        yield from _words(waiting)
+        yield from _words(waiting, lines)
 
 
 class UtteranceEnd:
@@ -55,5 +59,9 @@ class UtteranceEnd:
         return self.length >= self.most or (self.length >= self.least and is_finished(self.last))
 
 
-def _words(text: str) -> Iterator[str]:
-    return (re.sub(r"\s+", " ", word) for word in _WORD.findall(text))
+def _words(text: str, lines: bool) -> Iterator[str]:
+    return (re.sub(r"\s+", lambda blank: _blank(blank[0], lines), word) for word in _WORD.findall(text))
+
+
+def _blank(blank: str, lines: bool) -> str:
+    return "\n" if lines and "\n" in blank else " "
