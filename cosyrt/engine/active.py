@@ -67,7 +67,7 @@ class Active:
 
     @property
     def row(self) -> Row | None:
-        """Its row of the language model, where that has something to read and is not too far ahead."""
+        """The row of the language model that it reads, unless its tokens are far ahead of its audio."""
         tokens = None if self.utterance is None else self.utterance.tokens
         reads = isinstance(tokens, TokenStream) and tokens.need is Need.READ
         return (
@@ -94,7 +94,7 @@ class Active:
         return made_s
 
     def claim(self, costs: Costs[Work], readers: int) -> Claim:
-        """What it wants of the device, where so many rows are read together."""
+        """The claim that it has on the device, where so many rows are read together."""
         streamed = self.ticket.request.streamed
         shared_s = self.shared_s(costs, readers)
         alone = self.exact or self.row is None

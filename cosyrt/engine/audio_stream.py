@@ -21,7 +21,7 @@ from cosyrt.engine.need import Need
 from cosyrt.engine.request import Request
 from cosyrt.engine.stretch import Stretch
 from cosyrt.engine.token_stream import END, TokenStream
-from cosyrt.engine.vocoder_stream import VocoderStream
+from cosyrt.engine.vocoder_stream import Pushing, VocodeCall, VocoderStream
 from cosyrt.errors import SpeechError
 from cosyrt.machine.memory import freed_memory
 from cosyrt.models.solver import SolverState
@@ -74,6 +74,8 @@ class AudioStream:
         self.made: deque[Made] = deque()
         self.samples = 0  # made so far
         self.state: SolverState | None = None  # of the chunk that is being solved
+        self.call: VocodeCall | None = None  # of the vocoder, that its next samples need
+        self.vocoded: Tensor | None = None  # [1, N] what came of it
         self.chunk_tokens = 0  # of the next chunk, its look-ahead left out; 0: not known
         self.missing_tokens = 0  # until it can be made; 0: not known, or there is none
         self.retry: TokenStream | None = None
@@ -92,7 +94,7 @@ class AudioStream:
         self.advance()
 
     def advance(self) -> None:
-        """Do what it needs; where that is a turn or a step that others share, it was done before.
+        """Go on after what it needed was done: a turn of the language model, an Euler step, a vocoder call.
 
         Raises:
             SpeechError: the samples are not finite, or nothing can be heard of a piece, twice.
@@ -206,11 +208,23 @@ class AudioStream:
         """Make the samples that are new up to a chunk boundary; None: all that are left."""
         yield Need.ENCODE
         mel = yield from self._solve(piece.mels.solving(spoken, boundary))
-        yield Need.VOCODE
         last = boundary is None
-        samples = piece.vocoder.push(piece.stretch.push(mel, last), last)
+        samples = yield from self._vocode(piece.vocoder.pushing(piece.stretch.push(mel, last), last))
         if len(samples):
             give(_finite(samples))
+
+    def _vocode(self, pushing: Pushing) -> Generator[Need, None, Tensor]:  # [N]
+        """Have the vocoder called for each call that its stream gives."""
+        try:
+            self.call = next(pushing)
+            while True:
+                yield Need.VOCODE
+                assert self.vocoded is not None
+                self.call = pushing.send(self.vocoded)
+        except StopIteration as end:
+            self.call = self.vocoded = None
+            samples: Tensor = end.value
+            return samples
 
     def _solve(
         self, solving: Generator[SolverState, None, Tensor]

@@ -37,7 +37,8 @@ class Turn:
 class Dispatcher:
     """Chooses turns and runs them; learns what they cost."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, groups_vocoder: bool = False) -> None:
+        self.groups_vocoder = groups_vocoder  # whose calls are alike; a processor gains nothing by it
         self.costs: Costs[Work] = Costs(SEEDS)
         self._most = 2**31  # members of a turn
         self._fewer_until_s = 0.0
@@ -66,6 +67,8 @@ class Dispatcher:
                 yield from self._text_of_another(others, crowd)
             case Need.ENCODE | Need.SOLVE if lead.utterance.packs:
                 yield from crowd.as_time_allows(each for each in others if _needs(each, need))
+            case Need.VOCODE if self.groups_vocoder:
+                yield from crowd.as_time_allows(each for each in others if _fits_call(each, lead.utterance))
 
     def _text_of_another(self, others: Sequence[Active], crowd: _Crowd) -> Iterable[Active]:
         """One whose text is read, so that it speaks with the others soon; where there is time for it."""
@@ -170,6 +173,12 @@ def _is_retrying(active: Active) -> bool:
 
 def _needs(active: Active, need: Need) -> bool:
     return active.utterance is not None and active.utterance.need is need
+
+
+def _fits_call(active: Active, lead: Utterance) -> bool:
+    """Whether its vocoder call has the sizes of the lead's."""
+    call = None if active.utterance is None else active.utterance.audio.call
+    return call is not None and lead.audio.call is not None and call.is_like(lead.audio.call)
 
 
 def _sizes(turn: Turn) -> dict[Work, int]:

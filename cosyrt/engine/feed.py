@@ -62,8 +62,7 @@ class OpenFeed(Feed):
 
     def close(self) -> None:
         """Read no more."""
-        if isinstance(self._source.items, Generator):
-            self._source.items.close()
+        _close(self._source)
 
 
 class ThreadFeed(Feed):
@@ -123,7 +122,14 @@ class ThreadFeed(Feed):
                 self._free.acquire()
                 if self._closed:
                     break
+            _close(self._source)
         except BaseException as error:
             self._error = error
         self._done = True
         self._wake()
+
+
+def _close(source: Source) -> None:
+    """Let a text that is written by a generator know that nobody reads on."""
+    if isinstance(source.items, Generator):
+        source.items.close()

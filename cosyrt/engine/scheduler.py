@@ -93,7 +93,8 @@ class Scheduler:
         self._rows = Rows(
             model.stages, model.settings.decoding, model.device, capacity=max(1, config.max_active)
         )
-        self._dispatcher, self._rate = Dispatcher(), Rate()
+        self._dispatcher = Dispatcher(groups_vocoder=model.device.type != "cpu")
+        self._rate = Rate()
         self._lock = threading.Lock()  # of the queue, the list of active ones and the counts
         self._woken, self._idle = threading.Event(), threading.Event()
         self._queue: list[_Queued] = []

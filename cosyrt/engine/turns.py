@@ -15,6 +15,7 @@ from cosyrt.engine.prefetch import prefetch
 from cosyrt.engine.rows import Outcome
 from cosyrt.engine.token_stream import GivenTokens, Item, TokenStream
 from cosyrt.engine.utterance import Utterance
+from cosyrt.engine.vocoder_stream import vocode_together
 from cosyrt.models.solver import step
 
 PREFETCHED_TOKENS = 500  # 20 s of speech tokens may wait for the flow
@@ -23,7 +24,7 @@ Failures = dict[Utterance, Exception]
 
 
 def take_turn(need: Need, utterances: Sequence[Utterance], most: int | None = None) -> Failures:
-    """Do what all of these need, in one call of a stage where that is a token or an Euler step.
+    """Do what all of these need, in one call of a stage where that can be.
 
     The language model reads at most that many positions of a text. Returned are the errors of single
     utterances; one of the call itself is raised, and the same turn may be taken again one by one.
@@ -35,6 +36,8 @@ def take_turn(need: Need, utterances: Sequence[Utterance], most: int | None = No
             settle = [partial(each.accept, came) for each, came in zip(utterances, outcomes, strict=True)]
         case Need.SOLVE:
             solve([utterance.audio for utterance in utterances])
+        case Need.VOCODE:
+            vocode([utterance.audio for utterance in utterances])
     return _failures(utterances, settle)
 
 
@@ -57,6 +60,13 @@ def read(streams: Sequence[TokenStream], most: int | None = None) -> list[Outcom
 def solve(audio: Sequence[AudioStream]) -> None:
     """Take an Euler step of the chunk of each, in one call."""
     step(audio[0].model.stages.velocity, [each.state for each in audio if each.state is not None])
+
+
+def vocode(audio: Sequence[AudioStream]) -> None:
+    """Call the vocoder for each, once for all whose calls have the same sizes."""
+    calls = [each.call for each in audio if each.call is not None]
+    for each, samples in zip(audio, vocode_together(audio[0].model.stages.vocode, calls), strict=True):
+        each.vocoded = samples
 
 
 def alone(utterance: Utterance, *, overlap: bool = False) -> Generator[Made, None, None]:
@@ -109,6 +119,9 @@ def voiced(audio: AudioStream, tokens: Iterator[int]) -> Generator[Made, None, N
                 audio.advance()
             case Need.SOLVE:
                 solve([audio])
+                audio.advance()
+            case Need.VOCODE:
+                vocode([audio])
                 audio.advance()
             case _:
                 audio.advance()
