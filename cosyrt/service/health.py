@@ -34,6 +34,7 @@ async def ready(http: Request) -> Response:
         "model": service.model,
         "device": service.pipeline.device,
         "plan": service.backends,
+        "rolled_back": service.rolled_back,
         "active": load.active,
         "queued": load.queued,
         "database": service.database or "ok",

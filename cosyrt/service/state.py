@@ -67,6 +67,11 @@ class Service:
         parts = self.plan.parts.items()
         return {part: planned.backend for part, planned in parts if not disabled(model, part)}
 
+    @property
+    def rolled_back(self) -> list[str]:
+        """The parts of the plan that run plainly again, because they failed or somebody wanted it."""
+        return [] if self.plan is None else [part for part in self.plan.parts if part not in self.backends]
+
     @cached_property
     def follows_instructions(self) -> bool:
         """Whether the model can be told how to speak."""

@@ -22,7 +22,7 @@ def planned(tiny: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S
     monkeypatch.setattr(guard, "_disabled", set())
     monkeypatch.setattr(guard, "events", type(guard.events)())
     plan = Plan(made_for={"model": MODEL}, parts={"vocode": Planned(backend="torchscript", speedup=1.5)})
-    monkeypatch.setattr("cosyrt.service.start.plan_of", lambda pipeline: plan)
+    monkeypatch.setattr("cosyrt.service.start.plan_of", lambda *_: plan)
     with serving(tiny) as served:
         accounts = served.service.accounts
         assert isinstance(accounts, Accounts)
@@ -48,7 +48,8 @@ def test_a_rollback_makes_every_part_plain(planned: tuple[Served, str, str]) -> 
     assert guard.disabled(MODEL, "vocode")
     assert 'cosyrt_fallbacks_total{backend="torchscript",kind="rolled back",part="vocode"} 1.0' in figures
     assert 'cosyrt_plan{backend="torchscript",part="vocode"} 0.0' in figures
-    assert served.ask("GET", "/ready").json["plan"] == {}
+    ready = served.ask("GET", "/ready").json
+    assert (ready["plan"], ready["rolled_back"]) == ({}, ["vocode"])
 
 
 def test_it_is_for_admins(planned: tuple[Served, str, str]) -> None:

@@ -11,6 +11,8 @@ pytest.importorskip("playwright", reason="the package playwright is not installe
 
 from playwright.sync_api import Page, expect
 
+from cosyrt.accel import guard
+from cosyrt.accel.plan import Plan, Planned
 from cosyrt.audio import Audio
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.label_check import check_label
@@ -250,3 +252,20 @@ def test_a_service_that_has_gone_is_told(open_page: Any, tiny: Pipeline) -> None
     open_page.close()
     assert all("ERR_CONNECTION_REFUSED" in problem for problem in open_page.problems)
     open_page.problems.clear()
+
+
+def test_a_plan_that_failed_is_shown(open_page: Any, tiny: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page tells the backends in use, and which parts have gone back to the plain model."""
+    monkeypatch.setattr(guard, "_disabled", set())
+    monkeypatch.setattr(guard, "events", type(guard.events)())
+    made = {"vocode": Planned(backend="torchscript", speedup=1.5)}
+    plan = Plan(made_for={"model": "a model of this test"}, parts=made)
+    monkeypatch.setattr("cosyrt.service.start.plan_of", lambda *_: plan)
+    with serving(tiny) as served:
+        page = open_page(served.url)
+        expect(page.locator("#plan")).to_have_text("torchscript")
+        expect(page.locator("#plan-note")).to_have_text("")
+        assert served.ask("POST", "/admin/plan/rollback").json["rolled_back"] == ["vocode"]
+        expect(page.locator("#plan")).to_have_text("plain")
+        expect(page.locator("#plan-note")).to_have_text("plain again: vocode")
+        open_page.close()

@@ -26,9 +26,18 @@ function planWords(plan) {
   return backends.size ? [...backends].join(", ") : t("plain");
 }
 
+function aboutWords({ model, ready, database }) {
+  const words = [model];
+  if (!ready) words.push(t("not_ready"));
+  if (database && database !== "ok") words.push(t("no_database"));
+  return words.join(" · ");
+}
+
 function show() {
   byId("device").textContent = last?.device ?? "–";
   byId("plan").textContent = last?.plan ? planWords(last.plan) : "–";
+  const parts = (last?.rolled_back ?? []).join(", ");
+  byId("plan-note").textContent = parts ? t("rolled_back", { parts }) : "";
   byId("queue").textContent = last?.queued ?? "–";
-  byId("about").textContent = last ? [last.model, last.ready ? "" : t("not_ready")].filter(Boolean).join(" · ") : t("unreachable");
+  byId("about").textContent = last ? aboutWords(last) : t("unreachable");
 }

@@ -111,6 +111,8 @@ const WORDS = {
     until: "until {date}",
     api: "API",
     not_ready: "The model is not ready yet.",
+    no_database: "The database does not answer: nothing can be kept.",
+    rolled_back: "plain again: {parts}",
     plain: "plain",
   },
   zh: {
@@ -222,6 +224,8 @@ const WORDS = {
     until: "有效期至 {date}",
     api: "接口文档",
     not_ready: "模型还没有准备好。",
+    no_database: "数据库没有响应，暂时无法保存。",
+    rolled_back: "已退回未加速：{parts}",
     plain: "未加速",
     "code.rate_limit_exceeded": "请求太频繁。",
     "code.overloaded": "服务正忙，等待的请求太多。",
