@@ -27,7 +27,7 @@ from cosyrt.text.pauses import (
 from cosyrt.text.pronunciations import Pronunciations
 from cosyrt.text.scripts import HAN, HANGUL, KANA, LATIN, has_han
 from cosyrt.text.sentences import is_finished, sentences
-from cosyrt.text.tags import ControlTags
+from cosyrt.text.tags import ControlTags, ends_in_sound
 from cosyrt.text.traditional import simplified
 from cosyrt.text.width import fold
 
@@ -47,6 +47,7 @@ _BLANK_LINE = re.compile(r"\n[ \t\r]*\n\s*\Z")
 # Chinese needs no blanks, but alphabets do: a blank stays between two characters of these.
 _ALPHABETS = r"[!-~\u00a1-\u1fff\uac00-\ud7af]"
 _LOOSE_BLANK = re.compile(rf"(?<!{_ALPHABETS}) | (?!{_ALPHABETS})")
+_BLANK_BESIDE_MARK = re.compile(rf"(?<!{_ALPHABETS})(?<![{KANA}]) | (?!{_ALPHABETS})(?![{KANA}])")
 _CHINESE_ALONE = re.compile(r"\A\s*(?:\d+\s*\Z|.*[¥￥]|\+86|1[3-9]\d{9})|[。！？，；：、]")
 # A number and the unit or letter beside it: no words that would tell a language.
 _WITH_UNIT = re.compile(
@@ -255,9 +256,11 @@ def _reading_language(line: str) -> str | None:
 
 
 def _spoken_han(text: str, language: str) -> str:
-    text = _LOOSE_BLANK.sub("", text.replace(" - ", "，"))
+    # Japanese in kana alone is written in words; CosyVoice 3 was taught so.
+    blank = _LOOSE_BLANK if has_han(text) or language != "ja" else _BLANK_BESIDE_MARK
+    text = blank.sub("", text.replace(" - ", "，"))
     text = japanese.in_words(text) if language == "ja" else zh.in_words(simplified(text))
-    text = _LOOSE_BLANK.sub("", text.translate(_SILENT_BRACKETS).replace("——", " "))
+    text = blank.sub("", text.translate(_SILENT_BRACKETS).replace("——", " "))
     return _STOP.sub("。", text)
 
 
@@ -270,4 +273,4 @@ def _spoken_latin(text: str, language: str) -> str:
 
 def _finished(text: str, mark: str) -> str:
     text = text.rstrip("，,、 ")
-    return text if is_finished(text) else text + mark
+    return text if is_finished(text) or ends_in_sound(text) else text + mark

@@ -13,8 +13,10 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
+from importlib.util import find_spec
 from pathlib import Path
 
+from cosyrt.arguments import expanded
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.hyperyaml import Tagged
 from cosyrt.errors import ConfigError, ModelNotFound
@@ -27,6 +29,9 @@ SOURCES = {
     WHISPER: "whisper/assets of github.com/openai/whisper",
     UPSTREAM: "cosyvoice/tokenizer/assets of github.com/FunAudioLLM/CosyVoice",
 }
+ASSETS = {WHISPER: "whisper/assets", UPSTREAM: "cosyvoice/tokenizer/assets"}  # of packages
+PACKAGED = {WHISPER: " (or pip install openai-whisper)", UPSTREAM: ""}
+SPARE_TOKENS = 64  # that a model may have beyond its vocabulary: upstream rounds up
 LANGUAGES = 100  # how many of them have tags, where the description does not say
 MAX_FILE_BYTES = 10_000_000
 _GPT2_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -52,7 +57,7 @@ class RankedTokenizer:
 
         Raises:
             ModelNotFound: no vocabulary in the folder, nor where COSYRT_TIKTOKEN points.
-            ConfigError: it cannot be read, or has more tokens than the language model knows.
+            ConfigError: it cannot be read, or has another number of tokens than the language model knows.
         """
         asked = folder.description.get("get_tokenizer")
         tag, args = (asked.tag, asked.args) if isinstance(asked, Tagged) else ("", {})
@@ -61,7 +66,7 @@ class RankedTokenizer:
         languages = IntRange(0, 1_000).of(args, "num_languages", LANGUAGES)
         tokenizer = cls(read_ranks(path), (upstream_tags if own else whisper_tags)(languages))
         known = SIZE.of(folder.description["llm"].args, "text_token_size")
-        if len(tokenizer._bytes) > known:
+        if not known - SPARE_TOKENS <= len(tokenizer._bytes) <= known:
             raise ConfigError(
                 f"{path} and its tags are {len(tokenizer._bytes)} text tokens, the model knows {known}; "
                 "take the vocabulary that belongs to it"
@@ -154,13 +159,29 @@ def _token(encoded: bytes) -> bytes:
 
 
 def _find(folder: Path, name: str) -> Path:
-    """The vocabulary in the model folder, else the file, or in the folder, that the variable names."""
-    elsewhere = os.environ.get(PATH_VARIABLE, "")
-    places = [folder / name, *([Path(elsewhere), Path(elsewhere) / name] if elsewhere else [])]
-    found = next((place for place in places if place.is_file()), None)
+    """The vocabulary of that name in the model folder, where the variable points, or in a package.
+
+    The variable names a folder, or a file; one that has the name of the other vocabulary is not taken for it.
+    """
+    asked = os.environ.get(PATH_VARIABLE, "")
+    elsewhere = expanded(Path(asked))
+    is_other = elsewhere.name in SOURCES and elsewhere.name != name
+    named = [*([] if is_other else [elsewhere]), elsewhere / name, elsewhere.parent / name] if asked else []
+    found = next((place for place in [folder / name, *named, *_installed(name)] if place.is_file()), None)
     if found is None:
         raise ModelNotFound(
             f"{folder} lacks the text vocabulary {name}, which no official CosyVoice 1 folder carries; "
-            f"copy it there from {SOURCES[name]}, or name it in {PATH_VARIABLE}"
+            f"copy it there from {SOURCES[name]}{PACKAGED[name]}, or name its folder in {PATH_VARIABLE}"
         )
     return found
+
+
+def _installed(name: str) -> Iterator[Path]:
+    """Where a package that may be installed has the vocabulary; the package is not imported."""
+    package, *folders = ASSETS[name].split("/")
+    try:
+        spec = find_spec(package)
+    except ValueError:  # a module without one stands for it
+        return
+    for root in (spec.submodule_search_locations or []) if spec else []:
+        yield Path(root, *folders, name)

@@ -20,7 +20,15 @@ _CHAT = frozenset(
     for name in "im_start im_end endoftext eot_id begin_of_text start_header_id end_header_id".split()
 )
 _NAMED = "|".join(re.escape(tag) for tag in SPECIAL_TOKENS if not tag.startswith("<|"))
+_SOUND = re.compile(
+    r"\[(?:breath|quick_breath|noise|laughter|cough|clucking|hissing|sigh|vocalized-noise|lipsmack|mn)\]\s*\Z"
+)
 _TAG = re.compile(rf"<\|[^|<>\n]{{1,60}}\|>|{_NAMED}")
+
+
+def ends_in_sound(text: str) -> bool:
+    """Whether a text ends in a tag that is a sound of its own, such as `[breath]`, and needs no mark."""
+    return _SOUND.search(text) is not None
 
 
 class ControlTags:

@@ -186,9 +186,40 @@ def test_wetext_is_loaded_by_the_first_text_that_needs_it() -> None:
     [
         ("I [AA1][B] said 5 [IY0].", "I [AA1][B] said five [IY0]."),
         ("他说[EH2][L]5次。", "他说[EH2][L]五次。"),
-        ("[j][ǐ] [breath]", "[j][ǐ][breath]。"),
+        ("[j][ǐ] [breath]", "[j][ǐ][breath]"),
     ],
 )
 def test_sounds_in_brackets_stay(text: str, spoken: str) -> None:
     """The stress of a sound is no number to be read out, unlike upstream."""
+    assert normalize(text) == spoken
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        (
+            "レキシ テキ セカイ ニ オイ テ ワ、カコ ワ ミライ",
+            "レキシ テキ セカイ ニ オイ テ ワ、カコ ワ ミライ。",
+        ),
+        ("カコ ワ 、 ミライ 。", "カコ ワ、ミライ。"),
+        ("きのう あめ", "きのう あめ。"),
+        ("今日 は いい", "今日はいい。"),
+    ],
+)
+def test_words_of_kana_stay_apart(text: str, spoken: str) -> None:
+    """Japanese in kana alone is written in words, as CosyVoice 3 was taught; with characters it is not."""
+    assert normalize(text) == spoken
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("他们笑了[laughter]", "他们笑了[laughter]"),
+        ("He stopped [breath]", "He stopped [breath]"),
+        ("He stopped [breath], then", "He stopped [breath], then."),
+        ("她说<strong>好</strong>", "她说<strong>好</strong>。"),
+    ],
+)
+def test_a_sound_at_the_end_is_the_end(text: str, spoken: str) -> None:
+    """Behind a breath or a laugh stands no full stop, which would be another end."""
     assert normalize(text) == spoken

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given
@@ -115,6 +117,48 @@ def test_no_vocabulary(bare: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def of_25_hz(folder: Path) -> ModelFolder:
+    """The folder with a description that names upstream's own tokenizer."""
+    path = folder / "cosyvoice.yaml"
+    path.write_text(
+        path.read_text().replace("!name:whisper.tokenizer", "!name:cosyvoice.tokenizer.tokenizer")
+    )
+    return ModelFolder.open(folder)
+
+
+def test_a_vocabulary_of_an_installed_package(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed openai-whisper has the vocabulary; it is read from there and not imported."""
+    packages = bare.parent / "site-packages"
+    (packages / "whisper" / "assets").mkdir(parents=True)
+    (packages / "whisper" / "__init__.py").write_text("raise ImportError('slow')")
+    write_vocabulary(packages / "whisper" / "assets" / WHISPER)
+    monkeypatch.syspath_prepend(packages)
+
+    assert RankedTokenizer.of(ModelFolder.open(bare)).encode("Hello") == [256 + MERGES.index(b"Hello")]
+    monkeypatch.setitem(sys.modules, "cosyvoice", ModuleType("cosyvoice"))  # as `compat.alias` has it
+    with pytest.raises(ModelNotFound, match=UPSTREAM):
+        RankedTokenizer.of(of_25_hz(bare))
+
+
+def test_one_variable_for_both_vocabularies(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder holds both by their names; a file of the other's name is not taken for this one."""
+    both = tmp_path / "both"
+    both.mkdir()
+    write_vocabulary(both / WHISPER)
+    folder = of_25_hz(bare)
+    for named in (both, both / WHISPER):
+        monkeypatch.setenv(PATH_VARIABLE, str(named))
+        with pytest.raises(ModelNotFound, match=f"lacks the text vocabulary {UPSTREAM}"):
+            RankedTokenizer.of(folder)
+    write_vocabulary(both / UPSTREAM, (*MERGES, *(bytes([97, number]) for number in range(65))))
+    for named in (both, both / WHISPER):
+        monkeypatch.setenv(PATH_VARIABLE, str(named))
+        with pytest.raises(ConfigError, match=UPSTREAM):  # found: it is of a larger model than the tiny one
+            RankedTokenizer.of(folder)
+
+
 @pytest.mark.parametrize("named", ["file", "folder"])
 def test_a_vocabulary_elsewhere(
     bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
@@ -145,6 +189,16 @@ def test_a_vocabulary_of_another_model(bare: Path) -> None:
     with pytest.raises(
         ConfigError, match=f"are {TEXT_TOKENS + 1} text tokens, the model knows {TEXT_TOKENS}"
     ):
+        RankedTokenizer.of(ModelFolder.open(bare))
+
+
+def test_the_vocabulary_of_a_smaller_model(bare: Path) -> None:
+    """Whisper's vocabulary has other numbers than that of a 25 Hz model, which is larger: it is refused."""
+    write_vocabulary(bare / WHISPER)
+    path = bare / "cosyvoice.yaml"
+    path.write_text(path.read_text().replace(f"text_token_size: {TEXT_TOKENS}", "text_token_size: 60515"))
+
+    with pytest.raises(ConfigError, match=f"are {TEXT_TOKENS} text tokens, the model knows 60515; take the"):
         RankedTokenizer.of(ModelFolder.open(bare))
 
 
