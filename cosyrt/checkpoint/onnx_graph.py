@@ -22,7 +22,8 @@ OPERATORS = frozenset(
     for name in (
         # arithmetic and comparison
         "Abs Add And Ceil Clip Cos Div Equal Erf Exp Floor Greater GreaterOrEqual IsInf IsNaN Less "
-        "LessOrEqual Log Max Mean Min Mod Mul Neg Not Or Pow Reciprocal Round Sign Sin Sqrt Sub Sum Tanh Where Xor "
+        "LessOrEqual Log Max Mean Min Mod Mul Neg Not Or Pow Reciprocal Round Sign Sin Sqrt Sub Sum Tanh "
+        "Where Xor "
         # networks
         "AveragePool BatchNormalization Conv ConvTranspose Dropout Einsum Elu Gelu Gemm GlobalAveragePool "
         "GlobalMaxPool GroupNormalization HardSigmoid HardSwish InstanceNormalization LayerNormalization "
@@ -33,8 +34,8 @@ OPERATORS = frozenset(
         "ReduceSum ReduceSumSquare TopK "
         # shapes and places
         "Cast CastLike Concat Constant ConstantOfShape Expand Flatten Gather GatherElements GatherND "
-        "Identity NonZero OneHot Pad Range Reshape ScatterElements ScatterND Shape Size Slice Split Squeeze Tile "
-        "Transpose Trilu Unsqueeze "
+        "Identity NonZero OneHot Pad Range Reshape ScatterElements ScatterND Shape Size Slice Split Squeeze "
+        "Tile Transpose Trilu Unsqueeze "
         # weights in few bits
         "ConvInteger DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearConv QLinearMatMul "
         "QuantizeLinear"

@@ -6,6 +6,7 @@ takes Euler steps for many requests in one call.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Generator
 from typing import NamedTuple
@@ -26,8 +27,15 @@ from cosyrt.errors import SpeechError
 from cosyrt.machine.memory import freed_memory
 from cosyrt.models.solver import SolverState
 from cosyrt.text.split import Piece
+from cosyrt.voice.transcript import syllables
 
-HEARD_LEVEL, HEARD_SAMPLES = 10 ** (-70 / 20), 480  # RMS of 20 ms
+log = logging.getLogger(__name__)
+
+# RMS of 20 ms that can be heard: even a quiet voice is above it, what a model says after a transcript that
+# does not fit is 8 dB below, the noise of a vocoder 50.
+HEARD_LEVEL, FRAME_SAMPLES = 10 ** (-50 / 20), 480
+LEAST_HEARD_FRAMES = 3  # the shortest word has five times as much
+FASTEST_HEARD = 25.0  # syllables in a second of sound, pauses left out; fast speakers have 10
 
 Steps = Generator[Need, None, None]
 Taken = Generator[Need, None, int]  # returns a speech token
@@ -122,12 +130,15 @@ class AudioStream:
     def _text_piece(self, piece: Piece) -> Steps:
         """Make a piece that must be heard; silence before it leads its first samples."""
         assert self.again is not None
-        silence = self._silence(piece.silence_s)
-        begin, held = self.samples + silence.size, HeldBack(silence, self._give)
+        silence, least = self._silence(piece.silence_s), self._least_frames(piece.text)
+        held = HeldBack(silence, self._give, LEAST_HEARD_FRAMES if self.request.streamed else least)
+        begin = self.samples + silence.size
         yield from self._piece(self._take, held.push)
         if not held.is_heard:
             held.drop()
             yield from self._retry(self.again(piece.text), held)
+        if held.frames < least:  # the beginning of a stream was given out before its end was known
+            log.warning("little can be heard of %r", piece.text[:40])
         rate = self.model.settings.rates.sample_hz
         self.made.append(SpokenPiece(piece.text, begin / rate, self.samples / rate))
 
@@ -140,6 +151,12 @@ class AudioStream:
 
     def _silence(self, seconds: float) -> np.ndarray:  # float32 [N]
         return np.zeros(round(seconds * self.model.settings.rates.sample_hz), np.float32)
+
+    def _least_frames(self, text: str) -> int:
+        """How many frames must be heard of a text, whoever speaks it."""
+        frames_a_second = self.model.settings.rates.sample_hz / FRAME_SAMPLES
+        spoken = frames_a_second * syllables(text) / (FASTEST_HEARD * self.request.speed)
+        return max(LEAST_HEARD_FRAMES, int(spoken))
 
     def _more(self) -> Generator[Need, None, bool]:
         """Whether another piece begins."""
@@ -250,15 +267,17 @@ class _Piece(NamedTuple):
 
 
 class HeldBack:
-    """Gives samples out from the first that can be heard; what is silent before them is held back."""
+    """Holds samples back until so many frames of them can be heard, then gives all out."""
 
     def __init__(
         self,
         silence: np.ndarray,  # float32 [N] that leads them
         give: Give,
+        least_frames: int = LEAST_HEARD_FRAMES,
     ) -> None:
-        self.silence, self.give = silence, give
+        self.silence, self.give, self.least_frames = silence, give, least_frames
         self.held: list[np.ndarray] = []
+        self.frames = 0  # that were heard
         self.is_heard = False
 
     def push(
@@ -267,24 +286,25 @@ class HeldBack:
     ) -> None:
         """Take the next samples."""
         self.held.append(samples)
-        if self.is_heard or is_heard(samples):
+        self.frames += heard_frames(samples)
+        if self.frames >= self.least_frames:
             self.held[0] = self.held[0] if self.is_heard else np.concatenate((self.silence, self.held[0]))
             self.is_heard = True
             for each in self.held:
                 self.give(each)
-            self.drop()
+            self.held = []
 
     def drop(self) -> None:
-        """Forget what is held back."""
-        self.held = []
+        """Forget what is held back, and that some of it could be heard."""
+        self.held, self.frames = [], 0
 
 
-def is_heard(
+def heard_frames(
     samples: np.ndarray,  # float32 [N]
-) -> bool:
-    """Whether any part of the samples is louder than silence; the noise of a vocoder is 30 dB below that."""
-    ends = range(HEARD_SAMPLES, max(HEARD_SAMPLES, len(samples)) + 1, HEARD_SAMPLES)
-    return any(samples[end - HEARD_SAMPLES : end].std() > HEARD_LEVEL for end in ends if len(samples))
+) -> int:
+    """How many frames of the samples can be heard."""
+    frames = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
+    return int(np.count_nonzero(frames.std(axis=1) > HEARD_LEVEL))
 
 
 def _finite(

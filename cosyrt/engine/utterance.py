@@ -12,7 +12,9 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import Enum
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -22,7 +24,7 @@ from cosyrt.engine.decoding import LanguageModelInput
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.model import Model
 from cosyrt.engine.need import Need
-from cosyrt.engine.prompts import EncodeText, Prompt
+from cosyrt.engine.prompts import EncodeText, Prompt, prompt_of
 from cosyrt.engine.request import Request
 from cosyrt.engine.rows import Outcome, Rows
 from cosyrt.engine.token_stream import GivenTokens, Item, TokenStream
@@ -65,7 +67,7 @@ class Utterance:
             self.tokens: TokenStream | GivenTokens = GivenTokens()
             self.audio = AudioStream(model, request, condition, noise_rng)
             return
-        self.tokens = self._token_stream(request.seed, rows or self._own_rows())
+        self.tokens = self._token_stream(request.seed, rows or self._own_rows(), source.prompt)
         begun = self.tokens.begun if source.kind is Kind.PIECES else None
         self.audio = AudioStream(model, request, condition, noise_rng, begun, self._again)
 
@@ -133,35 +135,40 @@ class Utterance:
                 return
 
     def _again(self, piece: str) -> TokenStream:
-        """Other speech tokens of a piece, drawn with another seed, in a cache of its own."""
+        """Other speech tokens of a piece, drawn with another seed and without the words of the recording.
+
+        Words that do not fit, or that are many beside a short text, make a model continue with silence.
+        """
         log.warning("nothing can be heard of %r; it is said again with another seed", piece[:40])
-        stream = self._token_stream((self.source.request.seed + 1) % 2**64, self._own_rows())
+        source, style = self.source, replace(self.source.request.style, cross_lingual=True)
+        prompt = prompt_of(source.voice, style, source.encode)
+        stream = self._token_stream((source.request.seed + 1) % 2**64, self._own_rows(), prompt)
         stream.push(Piece(piece))
         return stream
 
     def _own_rows(self) -> Rows:
         return Rows(self.model.stages, self.model.settings.decoding, self.model.device)
 
-    def _token_stream(self, seed: int, rows: Rows) -> TokenStream:
+    def _token_stream(self, seed: int, rows: Rows, prompt: Prompt) -> TokenStream:
         rng = torch.Generator().manual_seed(seed)
         source = self.source
         return TokenStream(
             self.model,
             source.request,
-            self._with_prompt,
+            partial(self._with_prompt, prompt),
             source.encode,
             rows,
             rng,
             interleaved=source.kind is Kind.WORDS,
         )
 
-    def _with_prompt(self, text: list[int]) -> LanguageModelInput:
-        """Text tokens and the prompt, as the language model is given them."""
-        prompt = self.source.prompt
-        return LanguageModelInput(text, prompt.text, prompt.speech, self._speaker(), prompt.opening_tokens)
+    def _with_prompt(self, prompt: Prompt, text: list[int]) -> LanguageModelInput:
+        """Text tokens and a prompt, as the language model is given them."""
+        speaker = self._speaker(prompt)
+        return LanguageModelInput(text, prompt.text, prompt.speech, speaker, prompt.opening_tokens)
 
-    def _speaker(self) -> torch.Tensor | None:  # [1, 192]
+    def _speaker(self, prompt: Prompt) -> torch.Tensor | None:  # [1, 192]
         """The speaker vector, if the language model is to be given it."""
-        if not (self.model.settings.decoding.reads_speaker and self.source.prompt.with_speaker):
+        if not (self.model.settings.decoding.reads_speaker and prompt.with_speaker):
             return None
         return torch.from_numpy(self.source.voice.speaker.copy())[None].to(self.model.device)

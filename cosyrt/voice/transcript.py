@@ -14,6 +14,11 @@ _LETTER = re.compile(rf"[^\W\d_{HAN}{KANA}\uac00-\ud7a3]")
 log = logging.getLogger(__name__)
 
 
+def syllables(text: str) -> float:
+    """About how many syllables a text has; digits count as none."""
+    return len(_SYLLABLE.findall(text)) + len(_LETTER.findall(text)) / _LETTERS_PER_SYLLABLE
+
+
 def warn_of_misfit(text: str, seconds: float) -> None:
     """Warn of a transcript that cannot be what is said in so many seconds of recording."""
     if wrong := misfit(text, seconds):
@@ -22,10 +27,10 @@ def warn_of_misfit(text: str, seconds: float) -> None:
 
 def misfit(text: str, seconds: float) -> str:
     """What is wrong with a transcript of so many seconds of recording; empty where nothing is."""
-    syllables = len(_SYLLABLE.findall(text)) + len(_LETTER.findall(text)) / _LETTERS_PER_SYLLABLE
-    if not syllables or SLOWEST * seconds <= syllables <= FASTEST * seconds:
+    count = syllables(text)
+    if not count or SLOWEST * seconds <= count <= FASTEST * seconds:
         return ""
-    much = "little" if syllables < SLOWEST * seconds else "much"
+    much = "little" if count < SLOWEST * seconds else "much"
     return (
         f"the transcript has too {much} text for {seconds:.1f} s of recording: speech may lose words or "
         "repeat itself; give exactly what is said in it, or no transcript"
