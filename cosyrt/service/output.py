@@ -28,7 +28,6 @@ class Output:
     in_hz: int
     sample_rate: int | None  # that was asked for
     label: Label
-    produce_id: str = ""  # in the label
 
     @property
     def hz(self) -> int:

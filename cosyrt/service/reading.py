@@ -108,7 +108,7 @@ class Reading:
 
     async def _speak(self, request: Request, encoder: Encoder, output: Output) -> None:
         """Speak one sentence; where the machine is busy, wait: the reading has begun."""
-        figures = Figures(route="websocket", format=output.format, produce_id=output.produce_id)
+        figures = Figures(route="websocket", format=output.format, produce_id=output.label.produce_id)
         async with aclosing(speak_patiently(self.service, self.caller, request, figures)) as audio:
             async for part in audio:
                 self.audio_s += part.seconds

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from starlette.websockets import WebSocket
 
 from cosyrt.errors import CosyrtError
+from cosyrt.labels import KEY
 from cosyrt.service.errors import BadRequest
 from cosyrt.service.output import PCM_HZ, Output
 from cosyrt.service.reading import Reading
@@ -50,6 +51,7 @@ class Realtime(Conversation):
         self.waiting: list[str] = []  # texts of items
         self.response = ""
         self.said = ""
+        self.label = ""  # of synthetic speech, once there is some
 
     async def greet(self) -> None:
         """Say what the session is like."""
@@ -107,7 +109,7 @@ class Realtime(Conversation):
         reading = Reading(self.service, self.caller, body, self)
         reading.feed(text)
         reading.finish()
-        self.waiting, self.said, self.response = [], "", f"resp_{token_hex(12)}"
+        self.waiting, self.said, self.label, self.response = [], "", "", f"resp_{token_hex(12)}"
         await self.send({"type": "response.created", "response": self._response("in_progress")})
         self.begin(reading)
 
@@ -141,7 +143,7 @@ class Realtime(Conversation):
 
     async def sentence(self, number: int, text: str, output: Output) -> None:
         """Send the words before they are heard."""
-        self.said += text
+        self.said, self.label = self.said + text, output.label.text
         await self._delta("response.output_audio_transcript.delta", text)
 
     async def audio(self, data: bytes) -> None:
@@ -187,6 +189,7 @@ class Realtime(Conversation):
             "id": self.response,
             "object": "realtime.response",
             "status": status,
+            "metadata": {KEY: self.label} if self.label else None,
             "output": [] if status == "in_progress" else [item | {"status": status}],
         }
 

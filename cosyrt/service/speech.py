@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from secrets import token_hex
 
 from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
@@ -146,7 +145,7 @@ async def prepared(service: Service, caller: Caller, body: SpeechBody, recording
         body=body,
         request=request_of(service, body, body.input, voice),
         output=output,
-        figures=Figures(format=output.format, produce_id=output.produce_id),
+        figures=Figures(format=output.format, produce_id=output.label.produce_id),
         ignored=ignored_of(service, body),
     )
 
@@ -183,13 +182,11 @@ def ignored_of(service: Service, body: SpeechBody) -> tuple[str, ...]:
 
 def output_of(service: Service, body: SpeechBody) -> Output:
     """The form of the audio; what it is sent as is settled before anything is spoken."""
-    produce_id = token_hex(12)
     return Output(
         format=body.response_format,
         in_hz=service.pipeline.sample_rate,
         sample_rate=body.sample_rate,
-        label=service.labels.label(produce_id),
-        produce_id=produce_id,
+        label=service.labels.label(),
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from cosyrt.engine.pipeline import Pipeline
+from cosyrt.labels import fields_of
 from tests.service.served import Served
 from tests.service.test_stream_socket import connected, received, said, send
 
@@ -46,6 +47,7 @@ def test_a_response_is_read_aloud(served: Served, tiny: Pipeline) -> None:
     assert audio_of(events) == said(tiny, "Hi. ", "Bye.", voice="mei")
     words = [e["transcript"] for e in events if e["type"] == "response.output_audio_transcript.done"]
     assert words == ["Hi. Bye."]
+    assert fields_of(events[-1]["response"]["metadata"]["AIGC"])["Label"] == "1"
 
 
 def test_items_wait_for_a_response(served: Served) -> None:
