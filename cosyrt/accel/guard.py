@@ -1,10 +1,11 @@
 """Watches the stages of a plan while they speak: a part that fails, or becomes slow, becomes plain again.
 
 A stage that raises, or gives values that are not finite, is called once more in its plain form, from the
-state that it found: the utterance goes on as if nothing had been. One that does not come back ends its
-utterance with an error, for its thread may still write. One that is many times slower than its plan says is
-right, but replaced. In every case the part stays plain for the rest of the process, and the event is logged
-and counted.
+state that it found: the utterance goes on as if nothing had been. Values that are not finite in the plain
+form either are no fault of the part: an utterance that gives them ends by itself, and its neighbours in a
+batch keep their plan. A stage that does not come back ends its utterance with an error, for its thread may
+still write. One that is many times slower than its plan says is right, but replaced. In every other case the
+part stays plain for the rest of the process, and the event is logged and counted.
 
 A stream cache is put back to what it was. A key/value cache needs no copy: a stage writes at the positions of
 its call alone, and the plain call writes them again.
@@ -132,12 +133,15 @@ class Watch:
             caches = [cache for cache in args if isinstance(cache, StreamCache)]
             kept = [(stream, stream.slots()) for cache in caches for stream in cache.streams]
             out = self.tried(name, fast, args)
-            if out is not None:
+            if out is not None and bool(torch.isfinite(out).all()):
                 return out
             for stream, slots in kept:
                 stream.restore(slots)
                 stream.begin()
-            return plainly(plain, name, args)
+            again = plainly(plain, name, args)
+            if out is not None and bool((torch.isfinite(again) & ~torch.isfinite(out)).any()):
+                self.disable("not finite", f"values of {name} are not finite")
+            return again
 
         return call
 
@@ -155,7 +159,7 @@ class Watch:
         return call
 
     def tried(self, name: str, fast: Callable[..., Any], args: tuple[Any, ...]) -> Tensor | None:
-        """Call the fast stage; None if its result cannot be used.
+        """Call the fast stage; None if it raised.
 
         Raises:
             SpeechError: it does not come back.
@@ -175,9 +179,6 @@ class Watch:
             ) from None
         except Exception as error:  # a backend may raise anything: whatever it is, the plain way goes on
             self.disable("raised", kind_and_reason(error))
-            return None
-        if not bool(torch.isfinite(out).all()):
-            self.disable("not finite", f"values of {name} are not finite")
             return None
         self.timed(name, self.clock() - begin, expected)
         return out

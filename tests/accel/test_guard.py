@@ -322,6 +322,20 @@ def test_a_backend_that_becomes_slow_is_replaced(workload: Workload) -> None:
     assert [event.kind for event in guard.events] == ["slow"]
 
 
+def test_values_that_are_not_finite_either_way_are_no_fault(workload: Workload) -> None:
+    """One utterance of a batch whose cache holds NaN does not take the plan from its neighbours."""
+    plain = workload.model.plain
+    stages = watched(plain, plain, "llm")
+    cache, token = stages.new_cache(2, 20), torch.arange(2)
+    with torch.inference_mode():
+        for keys, _ in cache.row(1).layers():
+            keys.fill_(torch.nan)
+    logp = stages.step(token, torch.tensor([3, 3]), torch.ones(2, 1, 1, 4, dtype=torch.bool), cache)
+
+    assert logp[0].isfinite().all() and not logp[1].isfinite().any()
+    assert not guard.events and not guard.disabled(MODEL, "llm")
+
+
 @pytest.mark.parametrize(
     ("streams", "planned_s", "kinds"), [(1, 0.125, []), (2, 0.25, []), (8, 0.125, ["slow"])]
 )
