@@ -32,11 +32,10 @@ TITLES: dict[Part, str] = {
     "vocode": "vocoder",
 }
 Cell = tuple[str, int]  # a way to run the model, and how many streams
+Figures = dict[Part, dict[Cell, float]]
 
 
-def measured(
-    model: Model, ways: dict[str, Stages], streams: Sequence[int], passes: int
-) -> dict[Part, dict[Cell, float]]:
+def measured(model: Model, ways: dict[str, Stages], streams: Sequence[int], passes: int) -> Figures:
     """Milliseconds of work for a second of audio of one stream: of each part, way and number of streams."""
     utterance = Workload(model).utterance(SPOKEN)
     audio_s = SPOKEN.speech_tokens / model.settings.rates.token_hz
@@ -49,7 +48,7 @@ def measured(
     return {part: {cell: median(each[1:]) for cell, each in cells.items()} for part, cells in found.items()}
 
 
-def table(found: dict[Part, dict[Cell, float]], ways: Sequence[str], streams: Sequence[int]) -> str:
+def table(found: Figures, ways: Sequence[str], streams: Sequence[int]) -> str:
     """The figures as a table, with the gain of several streams over one."""
     cells: list[Cell] = list(product(ways, streams))
     found_of_all = {cell: sum(found[part][cell] for part in PARTS) for cell in cells}
