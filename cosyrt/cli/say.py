@@ -107,6 +107,7 @@ def say(
         raise UsageError("--interleave reads the text while it is spoken; add --stream")
     if text is not None and file is not None:
         raise UsageError("both TEXT and --file say what to speak; give one of them")
+    reading.asked()  # what is wrong with it is told before a model is loaded
     has_times = file is not None and file.suffix.lower() in WITH_TIMES
     if interleave and (subtitles is not None or has_times):
         raise UsageError("--interleave knows no times of sentences; leave it out for subtitles")

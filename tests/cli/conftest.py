@@ -88,7 +88,7 @@ def tones(monkeypatch) -> TonePipeline:
     """`cosyrt.load` gives this pipeline, whatever it is asked for; `tones.loaded` says what that was."""
     pipeline = TonePipeline()
 
-    def load(folder=None, *, device=None):
+    def load(folder=None, *, device=None, weights=None):
         pipeline.loaded = (folder, device)
         return pipeline
 
