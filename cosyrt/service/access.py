@@ -37,8 +37,8 @@ class KnowsCallers(Protocol):
     async def needs_keys(self) -> bool:
         """Whether requests without a key are refused."""
 
-    async def authenticate(self, text: str | None) -> Caller:
-        """The caller with that key.
+    async def authenticate(self, text: str | None, peer: str = "") -> Caller:
+        """The caller with that key, who comes from that address.
 
         Raises:
             NotAuthenticated: no key, or none that is good.
@@ -56,7 +56,7 @@ class EverybodyIsLocal:
         """Say no."""
         return False
 
-    async def authenticate(self, text: str | None) -> Caller:
+    async def authenticate(self, text: str | None, peer: str = "") -> Caller:
         """Everybody is the owner of this machine."""
         return LOCAL_CALLER
 
@@ -89,16 +89,17 @@ class Gate:
     async def _caller(self, scope: Scope) -> Caller:
         headers = Headers(scope=scope)
         self._check_origin(headers)
+        path, reads = scope["path"], scope.get("method") in ("GET", "HEAD")
+        if reads and path in self.always:  # without a look at the database: it may be gone
+            return NOBODY
         if not await self.accounts.needs_keys():
             self._check_host(headers)
             return LOCAL_CALLER
-        path, reads = scope["path"], scope.get("method") in ("GET", "HEAD")
-        if reads and path in self.always:
-            return NOBODY
         key = key_in(headers)
         if reads and path in self.lists and key is None:
             return NOBODY
-        return await self.accounts.authenticate(key)
+        peer, _ = scope.get("client") or ("", 0)
+        return await self.accounts.authenticate(key, peer)
 
     def _check_origin(self, headers: Headers) -> None:
         """Refuse what a web page of somebody else sends through the browser of a user.

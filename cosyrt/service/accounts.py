@@ -15,13 +15,15 @@ from sqlalchemy.orm import Session
 
 from cosyrt.service.audit import audit
 from cosyrt.service.callers import LOCAL_CALLER, Caller
-from cosyrt.service.errors import BadRequest, NotAuthenticated, NotFound
+from cosyrt.service.errors import BadRequest, NotAuthenticated, NotFound, TooManyRequests
 from cosyrt.service.keys import DEFAULT_SCOPES, NewKey, Scope, id_of, matches, new_key, parse_scopes
 from cosyrt.service.names import check_label
 from cosyrt.service.schema import AccountRow, KeyRow, Topic
 from cosyrt.service.shared_cache import SharedCache
 from cosyrt.service.store import Store, mark_changed
+from cosyrt.service.token_buckets import TokenBuckets
 
+FAILURES_PER_MINUTE = 10
 LONGEST_KEY = 200  # characters of what is looked at as a key
 
 
@@ -59,13 +61,15 @@ class Accounts:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._keys: SharedCache[str, _KnownKey | None] = SharedCache(store, Topic.KEYS, self._known_key)
+        self._failures = TokenBuckets(FAILURES_PER_MINUTE)  # by address
         self._closed: SharedCache[None, bool] = SharedCache(store, Topic.KEYS, self._any_key)
 
-    async def authenticate(self, text: str | None) -> Caller:
+    async def authenticate(self, text: str | None, peer: str = "") -> Caller:
         """The caller with that key; without one the local account, where the service has no keys.
 
         Raises:
             NotAuthenticated: no key, or one that is not known, is over or was revoked.
+            TooManyRequests: from this address came many wrong keys; a key that is good is still let in.
             StoreUnavailable: the database does not answer, and did not tell of this key lately.
         """
         if not text:
@@ -76,6 +80,7 @@ class Accounts:
         if known is None or not matches(text, known.sha256) or known.revoked:
             if not await self.needs_keys():
                 return LOCAL_CALLER  # many programs cannot be told to send no key
+            self._count_failure(peer)
             raise NotAuthenticated("this key is not known or was revoked; check it, or ask for another")
         if known.expires_at is not None and known.expires_at <= self._store.now():
             raise NotAuthenticated("this key has expired; ask for another", code="expired_api_key")
@@ -161,6 +166,15 @@ class Accounts:
         facts = self._store.write(work)
         self._forget()
         return facts
+
+    def _count_failure(self, peer: str) -> None:
+        """Slow down whoever tries keys."""
+        if wait_s := self._failures.take(peer):
+            raise TooManyRequests(
+                f"too many wrong keys came from this address; come back in {wait_s:.0f} s",
+                code="too_many_wrong_keys",
+                retry_after_s=wait_s,
+            )
 
     async def _known(self, identifier: str | None) -> _KnownKey | None:
         if identifier is None:

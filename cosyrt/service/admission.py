@@ -9,31 +9,23 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from cosyrt.errors import Busy
 from cosyrt.service.errors import TooManyRequests
+from cosyrt.service.token_buckets import TokenBuckets
 
 STOPPING_S = 10.0  # before a client of a service that ends may find another one
 AGAIN_S = 1.0  # before a caller with too many streams asks again: nobody knows when one ends
-
-
-@dataclass(slots=True)
-class _Bucket:
-    """What is left of the requests of a minute, and when that was true."""
-
-    left: float
-    at: float
 
 
 class Admission:
     """Counts what each caller is doing."""
 
     def __init__(self, *, streams: int, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.streams, self.per_minute, self.clock = streams, per_minute, clock
+        self.streams, self.per_minute = streams, per_minute
+        self._buckets = TokenBuckets(per_minute, clock=clock)
         self.draining = False
         self._running: Counter[str] = Counter()
-        self._buckets: dict[str, _Bucket] = {}
 
     @property
     def active(self) -> int:
@@ -78,16 +70,8 @@ class Admission:
 
     def _take(self, caller: str) -> None:
         """Take one request out of the caller's bucket, which fills up again at a steady pace."""
-        if not self.per_minute:
-            return
-        now, a_second = self.clock(), self.per_minute / 60
-        bucket = self._buckets.setdefault(caller, _Bucket(self.per_minute, now))
-        bucket.left = min(self.per_minute, bucket.left + (now - bucket.at) * a_second)
-        bucket.at = now
-        if bucket.left < 1:
-            wait_s = (1 - bucket.left) / a_second
+        if self.per_minute and (wait_s := self._buckets.take(caller)):
             raise TooManyRequests(
                 f"this key may begin {self.per_minute} requests a minute; come back in {wait_s:.1f} s",
                 retry_after_s=wait_s,
             )
-        bucket.left -= 1

@@ -40,6 +40,8 @@ async def speak(
         TooLate: no audio came in time.
     """
     with _noted(service, caller, request, figures), admitted(service, caller):
+        if caller.key_id:
+            await service.rates.take(caller.key_id)
         async with aclosing(_speak(service, caller, request, figures)) as audio:
             async for part in audio:
                 yield part

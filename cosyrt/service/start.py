@@ -30,6 +30,7 @@ from cosyrt.service.library_import import import_library
 from cosyrt.service.metrics import Metrics
 from cosyrt.service.server import Server, configured, listening
 from cosyrt.service.settings import Settings
+from cosyrt.service.shared_rates import SharedRates
 from cosyrt.service.state import Service
 from cosyrt.service.store import Store
 from cosyrt.service.tasks import tasks_of
@@ -81,6 +82,7 @@ def _assembled(
         store=store,
         voices=voices,
         consents=Consents(store),
+        rates=SharedRates(store, settings.requests_per_minute),
         journal=journal,
         catalogue=Catalogue(pipeline, settings, voices),
         admission=Admission(streams=settings.streams_per_key, per_minute=settings.requests_per_minute),

@@ -23,6 +23,7 @@ from cosyrt.service.consents import Consents
 from cosyrt.service.journal import Journal
 from cosyrt.service.metrics import Metrics
 from cosyrt.service.settings import Settings
+from cosyrt.service.shared_rates import SharedRates
 from cosyrt.service.store import Store
 from cosyrt.service.voices import StoredVoices
 
@@ -42,6 +43,7 @@ class Service:
     store: Store
     voices: StoredVoices
     consents: Consents
+    rates: SharedRates
     journal: Journal
     catalogue: Catalogue
     admission: Admission

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+from weakref import WeakSet
 
-from sqlalchemy import URL, select, text, update
+from sqlalchemy import URL, Engine, event, select, text, update
 from sqlalchemy.orm import Session
 
+from cosyrt.service.call_watch import CallWatch, hang_up
 from cosyrt.service.engines import BUSY_S, WRITES, is_sqlite, make_engine, parse_url
 from cosyrt.service.errors import StoreUnavailable
 from cosyrt.service.migrate import migrate
@@ -48,6 +51,9 @@ class Store:
         with translated():
             migrate(self.url)
         self.engine = make_engine(self.url)
+        self._connections: WeakSet[Any] = WeakSet()
+        event.listen(self.engine, "connect", lambda connection, _: self._note(connection))
+        self._watch = CallWatch(LONGEST_S, self._hang_up)
         self._writing = self.engine.execution_options(**{WRITES: True})
         self._readers = _Threads("cosyrt-store-read")
         self._writers = _Threads("cosyrt-store-write")
@@ -58,7 +64,7 @@ class Store:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        with translated(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with self._session(self.engine) as session:
             return work(session)
 
     def write(self, work: Callable[[Session], T]) -> T:
@@ -68,7 +74,7 @@ class Store:
             StoreUnavailable: the database does not answer, or another writer held it for too long.
             StoreFull: its disk is full.
         """
-        with translated(), Session(self._writing, expire_on_commit=False) as session, session.begin():
+        with self._session(self._writing) as session:
             return work(session)
 
     def version(self, topic: Topic) -> int:
@@ -108,7 +114,28 @@ class Store:
         """Wait for what is under way, then let go of the database."""
         self._readers.close()
         self._writers.close()
+        self._watch.close()
         self.engine.dispose()
+
+    @contextmanager
+    def _session(self, engine: Engine) -> Iterator[Session]:
+        """One transaction, whose errors are ours, and which does not wait for ever."""
+        with (
+            translated(),
+            self._watch.call(),
+            Session(engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    def _note(self, connection: Any) -> None:
+        if not is_sqlite(self.engine):  # SQLite ends its waits itself
+            self._connections.add(connection)
+
+    def _hang_up(self) -> None:
+        """Close the connections of a database that has not answered for too long; new ones are opened."""
+        for connection in list(self._connections):
+            hang_up(connection)
 
     def __enter__(self) -> Store:
         return self

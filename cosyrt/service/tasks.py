@@ -21,6 +21,7 @@ def tasks_of(service: Service) -> dict[str, Callable[[], object]]:
         "ending consents": service.consents.end_expired,
         "forgetting voices": partial(forget_gone_voices, service),
         "taking over voices": partial(import_library, store, service.voices, library),
+        "forgetting rates": service.rates.forget_stale,
         "deleting requests": partial(delete_old, store, RequestRow, settings.keep_requests_days),
         "deleting audits": partial(delete_old, store, AuditRow, settings.keep_audit_days),
     }

@@ -10,7 +10,14 @@ from sqlalchemy import select
 
 from cosyrt.service.accounts import Accounts
 from cosyrt.service.callers import LOCAL_CALLER, Caller
-from cosyrt.service.errors import BadRequest, NotAllowed, NotAuthenticated, NotFound, StoreUnavailable
+from cosyrt.service.errors import (
+    BadRequest,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    StoreUnavailable,
+    TooManyRequests,
+)
 from cosyrt.service.keys import Scope, new_key
 from cosyrt.service.schema import AuditRow
 from cosyrt.service.store import Store
@@ -168,3 +175,21 @@ def test_a_key_has_a_name(accounts: Accounts, name: str) -> None:
     with pytest.raises(BadRequest):
         accounts.add_key(name)
     assert accounts.list_keys() == []
+
+
+def test_whoever_tries_keys_is_slowed_down(accounts: Accounts) -> None:
+    """After ten wrong keys an address is told to wait; a good key is let in, and other addresses are."""
+    facts, key = accounts.add_key("laptop")
+
+    async def main() -> None:
+        for _ in range(10):
+            with pytest.raises(NotAuthenticated):
+                await accounts.authenticate(new_key().text, "192.0.2.1")
+        with pytest.raises(TooManyRequests) as refused:
+            await accounts.authenticate(new_key().text, "192.0.2.1")
+        assert refused.value.status == 429 and 0 < (refused.value.retry_after_s or 0) <= 6
+        assert (await accounts.authenticate(key, "192.0.2.1")).key_id == facts.id
+        with pytest.raises(NotAuthenticated):
+            await accounts.authenticate(new_key().text, "192.0.2.2")
+
+    asyncio.run(main())

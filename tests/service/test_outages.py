@@ -52,6 +52,7 @@ def test_a_stream_outlives_the_database(tiny: Pipeline, postgres: PostgresServer
                 stranger = speak(served, new_key().text)
                 assert (stranger.status, stranger.error["code"]) == (503, "database_unavailable")
                 assert stranger.headers["retry-after"] == "1"
+                assert served.ask("GET", "/health").status == served.ask("GET", "/ready").status == 200
                 refused = post(served, VOICES, key=key, name="x", audio_sample=recording(), consent="cons_1")
                 assert refused.status == 503
             finally:
