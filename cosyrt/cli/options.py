@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from cosyrt import Audio, Pipeline, Voice
 
 VERBOSE = "cosyrt.verbose"
+as_recorded_option = click.option(
+    "--as-recorded", is_flag=True, help="Keep the recording's samples: do not trim it, or let its ends fade."
+)
 MIN_RATE, MAX_RATE = 4_000, 192_000
 
 
@@ -70,6 +73,7 @@ class SpeakerOptions:
     voice: str | None
     ref: Path | None
     ref_text: str | None
+    as_recorded: bool
 
     def __post_init__(self) -> None:
         if self.voice is not None and not self.voice.strip():
@@ -78,6 +82,8 @@ class SpeakerOptions:
             raise UsageError("both --voice and --ref name who speaks; give one of them")
         if self.ref_text and not self.ref:
             raise UsageError("--ref-text is the transcript of a clip; give the clip with --ref")
+        if self.as_recorded and not self.ref:
+            raise UsageError("--as-recorded is about a clip; give the clip with --ref")
 
     def of(self, tts: Pipeline) -> Voice | None:
         """The voice that was asked for, or None where the text decides.
@@ -87,7 +93,7 @@ class SpeakerOptions:
             AudioError: the reference clip cannot be read or used.
         """
         if self.ref:
-            return tts.voice_from(self.ref, self.ref_text or "")
+            return tts.voice_from(self.ref, self.ref_text or "", as_recorded=self.as_recorded)
         return tts.voice(self.voice) if self.voice else None
 
 
@@ -199,6 +205,7 @@ speaker_options = group(
     click.option("--voice", metavar="NAME", help="Who speaks; see `cosyrt voices list`."),
     click.option("--ref", metavar="CLIP", type=UserPath(), help="Speak like this recording."),
     click.option("--ref-text", metavar="TEXT", help="What is said in the recording."),
+    as_recorded_option,
 )
 
 pace_options = group(

@@ -17,6 +17,7 @@ from cosyrt.cli.options import (
     PaceOptions,
     SpeakerOptions,
     StyleOptions,
+    as_recorded_option,
     model_options,
     output_options,
     pace_options,
@@ -91,6 +92,7 @@ def show(name: str, folder: str | None, as_json: bool) -> None:
 @click.option("--text", default="", help="What is said in the clip; without it only the timbre is learnt.")
 @click.option("--license", default="", help="Under which terms the voice may be used.")
 @click.option("--consent", default="", help="Who agreed to it, when, for what.")
+@as_recorded_option
 @overwrite_option
 @account_option
 @database_option
@@ -103,6 +105,7 @@ def add(
     text: str,
     license: str,
     consent: str,
+    as_recorded: bool,
     overwrite: bool,
     account: str | None,
     database: str | None,
@@ -124,7 +127,7 @@ def add(
     read_reference(clip)  # before the seconds that loading a model takes
     tts = model.load()
     _check_not_own(name, tts.voices)
-    voice = tts.voice_from(clip, text, name, license=license, consent=consent)
+    voice = tts.voice_from(clip, text, name, license=license, consent=consent, as_recorded=as_recorded)
     if account is not None:
         add_to_account(voice, account, database, overwrite=overwrite)
         _print_stored(voice, account, as_json)
@@ -235,7 +238,7 @@ def preview(
     from cosyrt.cli.spoken import SpokenTexts
 
     with SpeechRun(output, model, printing, piecewise=False) as run:
-        speaker = SpeakerOptions(voice=name, ref=None, ref_text=None)
+        speaker = SpeakerOptions(voice=name, ref=None, ref_text=None, as_recorded=False)
         plain = StyleOptions(instruct=None, cross_lingual=False)
         texts = SpokenTexts(run.tts, text, speaker, plain, pace, run.voice_names)
         run.deliver(texts.whole())

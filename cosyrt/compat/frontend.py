@@ -106,7 +106,7 @@ class Frontend:
         with self._lock:
             voice = self._made.pop((prompt_text, *key), None)
         if voice is None:
-            voice = self._tts.voice_from(recording, prompt_text)
+            voice = self._tts.voice_from(recording, prompt_text, as_recorded=True)
         with self._lock:
             self._made[prompt_text, *key] = voice
             while len(self._made) > VOICES_KEPT:

@@ -56,10 +56,13 @@ class Voices:
         *,
         license: str = "",
         consent: str = "",
+        as_recorded: bool = False,
     ) -> Voice:
         """A voice from reference audio (1 to 30 s) and its transcript; `registered.add(voice)` keeps it.
 
-        An empty transcript, or None, stands for one that is not known.
+        An empty transcript, or None, stands for one that is not known. Long silence is trimmed, the ends
+        fade, and quiet is added behind, so that a sound that was cut does not leak into what is said;
+        `as_recorded` keeps the samples exactly.
 
         Raises:
             UsageError: a text, name, license or consent that is no str; audio of no kind that can be read.
@@ -70,7 +73,9 @@ class Voices:
             check_kind(given, str, f"the {what} of a voice", "give a str")
         if not isinstance(audio, str | Path):  # of a file the encoder keeps the digest
             audio = read_recording(audio, MAX_REFERENCE_S)
-        voice = self.encoder.encode(audio, text or "", name, license=license, consent=consent)
+        voice = self.encoder.encode(
+            audio, text or "", name, license=license, consent=consent, as_recorded=as_recorded
+        )
         warn_of_misfit(voice.text, voice.prompt_s)
         return voice
 

@@ -40,6 +40,7 @@ from cosyrt.voice.reference import (
     speech_tokens,
     warn_if_narrowband,
 )
+from cosyrt.voice.trimming import trimmed
 from cosyrt.voice.voice import MAX_TEXT_CHARACTERS, Origin, Voice
 
 Reference = Audio | str | Path
@@ -63,9 +64,18 @@ class VoiceEncoder:
         self._first_boundary = first_boundary
 
     def encode(
-        self, reference: Reference, text: str, name: str, *, license: str = "", consent: str = ""
+        self,
+        reference: Reference,
+        text: str,
+        name: str,
+        *,
+        license: str = "",
+        consent: str = "",
+        as_recorded: bool = True,
     ) -> Voice:
         """Make a voice of a recording. `text` is its transcript, or empty where it is not known.
+
+        Unless it is to be taken `as_recorded`, silence is trimmed and the ends fade (see `trimming.py`).
 
         Raises:
             AudioError: the recording cannot be read or is unfit (see `check_reference`).
@@ -76,6 +86,8 @@ class VoiceEncoder:
         check_transcript(text)
         audio = read_reference(reference)
         warn_if_narrowband(audio)
+        source = reference if _is_file(reference) else audio
+        audio = audio if as_recorded else trimmed(audio, MAX_REFERENCE_S)
         text = normalize(text) if text.strip() else ""
         samples = audio.resample(ENCODER_HZ).samples
         tokens, mel = self._prompt(audio, speech_tokens(self._folder, samples))
@@ -90,7 +102,7 @@ class VoiceEncoder:
             origin=Origin(
                 license=license,
                 consent=consent,
-                source_sha256=sha256_of(reference if _is_file(reference) else audio),
+                source_sha256=sha256_of(source),
                 speech_tokenizer=speech_tokenizer_digest(self._folder),
             ),
         )

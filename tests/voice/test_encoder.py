@@ -130,6 +130,17 @@ def test_silence_is_cut_for_an_early_first_chunk(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cut.speaker, whole.speaker)
 
 
+def test_a_recording_may_be_trimmed(tmp_path: Path) -> None:
+    """Quiet is added behind it, or the samples are kept; the digest is the recording's both ways."""
+    audio, encoder = noise(2), VoiceEncoder(folder_of(tmp_path))
+    kept = encoder.encode(audio, "", "Ada", as_recorded=True)
+    tidy = encoder.encode(audio, "", "Ada", as_recorded=False)
+
+    assert (len(kept.speech_tokens), len(tidy.speech_tokens)) == (50, 55)
+    assert kept.origin.source_sha256 == tidy.origin.source_sha256
+    np.testing.assert_array_equal(encoder.encode(audio, "", "Ada").mel, kept.mel)
+
+
 def test_version_1_is_never_cut(tmp_path: Path) -> None:
     """CosyVoice 1 has no grid of chunks: its prompt stays whole."""
     audio, folder = padded(noise(2), 0.4), folder_of(tmp_path, "cosyvoice")
