@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -17,6 +18,8 @@ from cosyrt.service.errors import BadRequest, NotFound, ServiceError
 from cosyrt.service.wire import answer_to, answer_to_fields, error_body, error_headers
 
 log = logging.getLogger(__name__)
+
+LEFT = 499  # in the log, as nginx has it: the client closed its request
 
 
 def response_to(error: CosyrtError) -> Response:
@@ -41,6 +44,7 @@ def answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_fields)
     app.add_exception_handler(ValidationError, _on_fields)
+    app.add_exception_handler(ClientDisconnect, _on_left)
     app.add_exception_handler(Exception, _on_bug)
 
 
@@ -67,6 +71,11 @@ async def _on_fields(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     name = str(first["loc"][-1])
     return response_to(BadRequest(f"{name}: {first['msg']}", param=name, code="invalid_value"))
+
+
+async def _on_left(request: Request, error: Exception) -> Response:
+    """Answer nobody: the client left in the middle of its request."""
+    return Response(status_code=LEFT)
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import struct
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request
-from tests.service.served import Served, serving, wait_until
+from tests.service.served import Served, busy, serving, wait_until
 
 LONG = "One two three four five six seven eight nine ten. " * 40
 HEAD = b"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
@@ -75,6 +76,7 @@ def test_a_client_that_does_not_read_is_cut(tiny: Pipeline) -> None:
             for connection in [raw]:
                 connection.sendall(head + body)
             small_buffers(served)
+            wait_until(lambda: busy(served.service))
             served.wait_idle()
 
         assert ended(served)["cancelled"] == 1
@@ -141,3 +143,14 @@ def test_a_request_without_audio_in_time_is_ended(tiny: Pipeline) -> None:
             answer = served.speak()
 
         assert (answer.status, answer.error["code"]) == (504, "timeout")
+
+
+def test_a_client_that_leaves_within_its_request(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """Half a body and then nothing is no error of ours: one line in the log, without a traceback."""
+    with caplog.at_level(logging.INFO):
+        with socket.create_connection(("127.0.0.1", served.port)) as raw:
+            raw.sendall(HEAD % (100, b"{"))
+            wait_until(lambda: served.server.server_state.tasks)
+        wait_until(lambda: any(record.getMessage() == "request" for record in caplog.records))
+
+    assert not [record for record in caplog.records if record.exc_info]
