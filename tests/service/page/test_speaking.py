@@ -93,25 +93,23 @@ def test_seeking_and_pausing(open_page: Any, served: Served) -> None:
     wait_for_state(page, "paused", "ended")
 
 
-@pytest.mark.parametrize("format", ["mp3", "wav", "srt"])
-def test_what_was_heard_can_be_kept(open_page: Any, served: Served, format: str, tmp_path: Path) -> None:
-    """Each format comes as a file: audio as long as what was heard, and labelled; captions with the text."""
+def test_what_was_heard_can_be_kept(open_page: Any, served: Served, tmp_path: Path) -> None:
+    """Formats come as files: audio as long as what was heard, and labelled; captions with the text."""
     page = open_page(served.url)
     speak(page, "Keep this.")
     wait_for_state(page, "ended")
-    page.select_option("#format", format)
-    with page.expect_download() as download:
-        page.click("#download")
-    path = tmp_path / download.value.suggested_filename
-    download.value.save_as(path)
-
-    assert path.name == f"speech.{format}"
-    if format == "srt":
-        assert "Keep this." in path.read_text("utf-8")
-        return
     seconds = float(page.locator("#seek").get_attribute("max") or 0)
-    assert Audio.read(path).seconds == pytest.approx(seconds, abs=0.12)
-    assert check_label(path).labelled
+    for format in ("mp3", "wav", "srt"):
+        page.select_option("#format", format)
+        with page.expect_download() as download:
+            page.click("#download")
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        assert path.name == f"speech.{format}"
+    assert "Keep this." in path.read_text("utf-8")
+    for name in ("speech.mp3", "speech.wav"):
+        assert Audio.read(tmp_path / name).seconds == pytest.approx(seconds, abs=0.12)
+        assert check_label(tmp_path / name).labelled
 
 
 def test_the_same_again_from_the_history(open_page: Any, served: Served) -> None:
@@ -207,8 +205,8 @@ def test_a_phone_has_room_for_it(open_page: Any, served: Served, locale: str) ->
     page = open_page(served.url, locale=locale, viewport={"width": 360, "height": 740}, has_touch=True)
     speak(page, "Fits.")
     wait_for_state(page, "ended")
-    for view in ("speak", "voices", "keys"):
-        page.click(f"nav a[href='#{view}']")
+    for view in ("speak", "voices", "keys", "api"):
+        page.click(f"a[href='#{view}']:not(.brand)")
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         touched = page.locator("button, select, input:not([type=checkbox], [type=range])")
         assert touched.evaluate_all(LOW) == []
@@ -252,6 +250,16 @@ def test_a_service_that_has_gone_is_told(open_page: Any, tiny: Pipeline) -> None
     open_page.close()
     assert all("ERR_CONNECTION_REFUSED" in problem for problem in open_page.problems)
     open_page.problems.clear()
+
+
+def test_the_api_is_described(open_page: Any, served: Served) -> None:
+    """Every route that the service describes is told, with an example that works as it stands."""
+    page = open_page(served.url)
+    page.click("footer a[href='#api']")
+    described = served.ask("GET", "/openapi.json").json["paths"]
+    expect(page.locator("#api-list li")).to_have_count(sum(map(len, described.values())))
+    example = page.locator("#api-list li", has_text="POST /v1/audio/speech").locator("pre").first
+    expect(example).to_contain_text(f"curl {served.url}/v1/audio/speech")
 
 
 def test_a_plan_that_failed_is_shown(open_page: Any, tiny: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 // The page: its views, its language, its colours. Read this first; speak.js is where sound begins.
 
+import { startApi } from "/page/api_view.js";
 import { byId } from "/page/dom.js";
 import { startKeys } from "/page/keys.js";
 import { startSpeaking } from "/page/speak.js";
@@ -40,4 +41,5 @@ showView();
 startSpeaking();
 startVoices();
 startKeys();
+startApi();
 watchService();
