@@ -35,13 +35,18 @@ function rows([path, operations]) {
         "div",
         {},
         make("code", { textContent: `${method.toUpperCase()} ${path}` }),
-        make("p", { className: "muted", lang: "en", textContent: operation.description ?? operation.summary ?? "" }),
+        make("p", { className: "muted", lang: "en" }, ...marked(operation.description ?? operation.summary ?? "")),
       ),
     );
     const example = exampleOf(operation);
     if (example) item.append(make("pre", { tabIndex: 0, textContent: curl(method, path, example) }));
     return item;
   });
+}
+
+/** Words between backticks are code. */
+function marked(text) {
+  return text.split("`").map((words, at) => (at % 2 ? make("code", { textContent: words }) : words));
 }
 
 function exampleOf(operation) {
