@@ -1,4 +1,4 @@
-"""cosyrt export: parts of a model as TorchScript archives, each checked before it is given its name."""
+"""cosyrt export: parts of a model as TorchScript archives or ONNX graphs, each checked before it is named."""
 
 from __future__ import annotations
 
@@ -21,28 +21,37 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("folder", type=UserPath())
 @click.option(
-    "--format", "kind", type=click.Choice(["torchscript"]), required=True, help="What the archives are."
+    "--format", "kind", type=click.Choice(["torchscript", "onnx"]), required=True, help="What is written."
 )
 @click.option("--out", metavar="DIR", type=UserPath(), help="Write here.  [default: the model folder]")
 @click.option(
-    "--precision", default="fp32,fp16", show_default=True, metavar="LIST", help="fp32, fp16, or both."
+    "--precision",
+    default="fp32,fp16",
+    show_default=True,
+    metavar="LIST",
+    help="Of archives: fp32, fp16, or both.",
 )
 @output_options
 @verbose_option
 def export(folder: Path, kind: str, out: Path | None, precision: str, printing: OutputOptions) -> None:
-    """Write the encoders of a model FOLDER as archives for load_jit=True, upstream's and ours.
+    """Write parts of a model FOLDER under upstream's names, each compared with the model first.
 
-    Each is run in a fresh process and compared with the model before it is given its name. Expect no speed:
-    the encoder of CosyVoice 2 is 1 % of the work (docs/accel.md).
+    torchscript: the encoders as archives for load_jit=True, upstream's and ours. Expect no speed: the encoder
+    of CosyVoice 2 is 1 % of the work (docs/accel.md). onnx: flow.decoder.estimator.fp32.onnx, in float32, for
+    whatever reads upstream's, and its variant for streams beside it.
 
     \b
     cosyrt export --format torchscript CosyVoice2-0.5B
     cosyrt export --format torchscript CosyVoice2-0.5B --out archives --precision fp16
+    cosyrt export --format onnx CosyVoice2-0.5B
     """
     from cosyrt.checkpoint.folder import ModelFolder
     from cosyrt.lab import export as torchscript
     from cosyrt.lab.export import EXPORT_STEPS
 
+    if kind == "onnx":
+        _export_graphs(folder, out, printing)
+        return
     precisions = [name.strip() for name in precision.split(",") if name.strip()]
     opened = ModelFolder.open(folder)
     with progress_bar(hidden=printing.quiet) as show:
@@ -55,6 +64,33 @@ def export(folder: Path, kind: str, out: Path | None, precision: str, printing: 
     if printing.result:
         report = _as_json if printing.json else _as_table
         click.echo(report(opened, made))
+
+
+def _export_graphs(folder: Path, out: Path | None, printing: OutputOptions) -> None:
+    from dataclasses import asdict
+
+    from cosyrt.checkpoint.folder import ModelFolder
+    from cosyrt.lab import estimator
+
+    opened = ModelFolder.open(folder)
+    with progress_bar(hidden=printing.quiet) as show:
+        made = estimator.export(
+            opened,
+            out=out,
+            on_step=lambda name, step: show(
+                f"{name}: {step}", estimator.STEPS.index(step) / len(estimator.STEPS)
+            ),
+        )
+    if not printing.result:
+        return
+    if printing.json:
+        graphs = [asdict(each) | {"path": str(each.path)} for each in made]
+        click.echo(json.dumps({"family": opened.family, "graphs": graphs}, ensure_ascii=False))
+        return
+    for each in made:
+        click.echo(
+            f"{each.path} · {each.bytes / 1e6:.1f} MB · error {each.error:.1e} over {each.cases} calls"
+        )
 
 
 def _as_table(folder: ModelFolder, made: list[Exported]) -> str:

@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 RENAMED = {"prompt_speech_16k": "prompt_wav", "source_speech_16k": "source_wav"}  # old → new
 KEPT_VOICE = "zero_shot_spk_id"  # came before `stream` in 2025
-SWITCHES = ("stream", "text_frontend")
+SWITCHES = {"stream": False, "text_frontend": True}  # with what None stands for
 NO_USE = {
     "load_onnx": "the weights run in torch, or as load_trt and a plan of `cosyrt tune` say",
     "use_flow_cache": "streams are exact and cost the same at any length",
@@ -90,13 +90,13 @@ def _placed(names: list[str], args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _check_switches(arguments: dict[str, Any]) -> None:
-    """Refuse what cannot be meant; None stands for no kept voice.
+    """Refuse what cannot be meant; None stands for the default.
 
     Raises:
         UsageError: another value than True or False for a switch, or a kept voice that is no name.
     """
-    for name in SWITCHES:
-        value = arguments.get(name, False)
+    for name in SWITCHES.keys() & arguments.keys():
+        value = arguments[name] = SWITCHES[name] if arguments[name] is None else arguments[name]
         if not isinstance(value, bool | np.bool_) and not (isinstance(value, int) and value in (0, 1)):
             raise UsageError(f"{name} is {shown(value)}; give True or False (the speed comes after stream)")
     if KEPT_VOICE in arguments:

@@ -76,3 +76,15 @@ def test_cosyvoice_3_says_what_helps_instead(tmp_path: Path) -> None:
     assert out.startswith("nothing to export. CosyVoice 3 has no encoder")
     assert facts["archives"] == []
     assert "CUDA graphs" in facts["instead"]
+
+
+def test_graphs_are_written_too(tiny1_folder: Path, tmp_path: Path) -> None:
+    """`--format onnx`: a line a graph, or one object; CosyVoice 1 has one."""
+    asked = ["export", "--format", "onnx", str(tiny1_folder), "--out", str(tmp_path)]
+    made = CliRunner().invoke(main, asked)
+    code, out = made.exit_code, made.stdout
+    assert code == 0 and out.startswith(str(tmp_path / "flow.decoder.estimator.fp32.onnx"))
+    assert "over 10 calls" in out
+
+    facts = json.loads(CliRunner().invoke(main, [*asked, "--json"]).stdout)
+    assert facts["family"] == "cosyvoice" and [graph["cases"] for graph in facts["graphs"]] == [10]

@@ -66,6 +66,10 @@ CALLS: list[tuple[Call, Call]] = [
         lambda m, p: m.inference_zero_shot(TEXT, "My words.", p, ""),
     ),
     (
+        lambda m, p: m.inference_cross_lingual(TEXT, p, "", None, 2.0, None),  # type: ignore[arg-type]
+        lambda m, p: m.inference_cross_lingual(TEXT, p, speed=2.0),
+    ),
+    (
         lambda m, p: m.inference_zero_shot(TEXT, "My words.", p, "ann", False, 2.0),
         lambda m, p: m.inference_zero_shot(TEXT, "", "", zero_shot_spk_id="ann", speed=2.0),
     ),
