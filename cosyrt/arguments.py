@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cosyrt.errors import AudioError, UsageError, one_line
 
 T = TypeVar("T")
+LOUDEST = 1e6  # of a sample: whole numbers of 16 bits pass, what overflows when it is squared does not
 
 
 def shown(value: object) -> str:
@@ -119,4 +120,7 @@ def mono_floats(given: Any) -> NDArray[np.float32]:  # [N]
         copy = np.array(row, np.float32, order="C")
     if not np.isfinite(copy).all():
         raise AudioError("audio holds NaN or infinite samples; export it again")
+    loudest = max(copy.max(initial=0.0), -copy.min(initial=0.0))
+    if loudest > LOUDEST:
+        raise AudioError(f"audio holds a sample of {loudest:.3g}, full scale is 1; export it again")
     return copy

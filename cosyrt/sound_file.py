@@ -47,9 +47,14 @@ def read_sound(source: Openable, max_s: float | None) -> tuple[str, Floats, int]
 
 
 def _decode(source: SoundSource, max_s: float) -> tuple[Floats, int]:
-    """Floats by libsndfile, or by FFmpeg where libsndfile finds none."""
+    """Floats by libsndfile, or by FFmpeg where libsndfile finds none.
+
+    MP3 is left to FFmpeg: libsndfile's decoder writes to the terminal about every damage.
+    """
     import soundfile
 
+    if _is_mp3(source):
+        return _decode_ffmpeg(source, max_s)
     try:
         with soundfile.SoundFile(source.from_start()) as file:
             if file.frames == UNKNOWN_LENGTH:
@@ -70,6 +75,12 @@ def _decode(source: SoundSource, max_s: float) -> tuple[Floats, int]:
             )
             return found, found_hz
     return samples, rate
+
+
+def _is_mp3(source: SoundSource) -> bool:
+    """Whether it begins like MPEG audio: with a title (ID3), or with a frame of its third layer."""
+    head = source.from_start().read(3)
+    return head == b"ID3" or (len(head) == 3 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2)
 
 
 def _decode_ffmpeg(source: SoundSource, max_s: float) -> tuple[Floats, int]:
@@ -112,25 +123,32 @@ def _decoded(container: Any, stream: Any, source: SoundSource) -> Iterator[Float
 
     # Interleaved: PyAV reads past the end of planar frames of many channels.
     resampler = av.AudioResampler(format="flt", rate=stream.rate)
-    found = False
-    decoded = chain(container.decode(stream), [None])
+    found, damage = False, None
+    packets = chain(container.demux(stream), [None])
     while True:
         try:
-            frames = resampler.resample(next(decoded))
+            packet = next(packets)
+            decoded = [None] if packet is None else packet.decode()
+            frames = [each for frame in decoded for each in resampler.resample(frame)]
         except StopIteration:
-            return
-        except (av.FFmpegError, ValueError):
-            if not found:
-                raise
-            _warn_of_damage(source)
-            return
+            break
+        except av.FFmpegError as error:  # of one packet; the next may be whole
+            damage = damage or error
+            continue
+        except ValueError as error:  # the stream changes its layout midway
+            damage = damage or error
+            break
         for frame in frames:
             found = True
             yield frame.to_ndarray().reshape(-1, frame.layout.nb_channels).mean(axis=1)
+    if damage is not None:
+        if not found:
+            raise damage
+        _warn_of_damage(source)
 
 
 def _warn_of_damage(source: SoundSource) -> None:
-    log.warning("%s is damaged or cut: what comes before the damage is read", source.name)
+    log.warning("%s is damaged or cut: what can be read of it is used", source.name)
 
 
 def _collect(

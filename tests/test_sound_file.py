@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cosyrt.audio import Audio
 from cosyrt.errors import AudioError
@@ -21,6 +23,9 @@ RATE = 16_000
 
 def tone(seconds: float) -> Audio:
     return Audio(0.5 * np.sin(np.arange(int(RATE * seconds)) / 10).astype(np.float32), RATE)
+
+
+MP3 = tone(2.0).to_bytes("mp3")
 
 
 def wav(seconds: float, data_bytes: int, riff_bytes: int) -> bytes:
@@ -145,3 +150,37 @@ def test_a_pipe_is_a_recording(tmp_path: Path) -> None:
     writer.start()
     assert Audio.read(tmp_path / "p", max_s=30).seconds == 2
     writer.join()
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 15_000), st.integers(0, 255)), min_size=1, max_size=60),
+    cut=st.integers(0, 900),
+)
+def test_a_damaged_mp3_is_read_without_noise(
+    changes: list[tuple[int, int]], cut: int, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Whatever is damaged, the terminal gets nothing from a decoder, and what is whole is used."""
+    data = bytearray(MP3)
+    for place, value in changes:
+        data[place % len(data)] = value
+    del data[1_000 : 1_000 + cut]
+    (tmp_path / "a.mp3").write_bytes(data)
+    try:
+        found = Audio.read(tmp_path / "a.mp3", max_s=10)
+    except AudioError as error:
+        assert "\n" not in str(error)
+    else:
+        assert 0 < found.seconds < 3
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("loudest", [1e7, 1e30, -3e38, 1e20])
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+def test_samples_that_are_no_sound_are_refused(loudest: float, subtype: str, tmp_path: Path) -> None:
+    """One absurd sample of a float file is told, instead of warnings of what it overflows."""
+    samples = np.zeros(24_000)
+    samples[7] = loudest
+    soundfile.write(tmp_path / "a.wav", samples, 24_000, subtype=subtype)
+    with pytest.raises(AudioError, match="full scale is 1; export it again"):
+        Audio.read(tmp_path / "a.wav")

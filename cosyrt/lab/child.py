@@ -15,6 +15,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from types import TracebackType
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +24,7 @@ from cosyrt.units import MIB
 
 WATCH_S = 0.05  # how often the memory of a child is looked at
 GRACE_S = 3.0  # for a child that has answered, or is asked to leave, to clean up after itself
+PARENT_IS_GONE = 1  # exit code that nobody reads
 LONGEST_REASON = 240  # characters; compilers raise pages
 
 
@@ -90,7 +92,8 @@ def call_in_child(
 class Child:
     """A function that runs in a process of its own and sends what it returns, or each value that it yields.
 
-    The process never outlives the `with` block. Its temporary files have a folder that goes with it.
+    The process never outlives the `with` block, nor this process. Its temporary files have a folder that goes
+    with it.
     """
 
     def __init__(
@@ -167,6 +170,7 @@ def _answer(
     sender: Connection, folder: str, function: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> None:
     """Call the function, in the child, and send what comes of it."""
+    Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     os.environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder))
@@ -179,6 +183,14 @@ def _answer(
         known = error if isinstance(error, CosyrtError) else None
         reason = one_line(error) if known else kind_and_reason(error, LONGEST_REASON)
         sender.send(Message(failure=reason, error=known, peak_bytes=own_peak_bytes()))
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is gone: killed, it cannot end its children itself."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(PARENT_IS_GONE)
 
 
 def _resident_bytes(process: int | None) -> int:

@@ -15,7 +15,7 @@ import torch
 from cosyrt.units import MIB
 
 CACHE_SHARE = 0.25  # of what is free once a model is loaded
-KEPT_FREE_BYTES = 32 * MIB  # that freed memory may add to the process before it is given back
+KEPT_FREE_BYTES = 16 * MIB  # that freed memory may add to the process before it is given back
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 

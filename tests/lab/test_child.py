@@ -9,8 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cosyrt.lab.child import LONGEST_REASON, call_in_child, own_peak_bytes
@@ -149,3 +151,47 @@ def _greedy() -> None:
 
 def take_bytes(megabytes: int) -> bytearray:
     return bytearray(os.urandom(1024)) * 1024 * megabytes
+
+
+ORPHAN = """
+import sys, time
+from cosyrt.lab.child import call_in_child
+from tests.lab.test_child import tell_and_wait
+if __name__ == "__main__":
+    call_in_child(tell_and_wait, sys.argv[1], timeout_s=600)
+"""
+
+
+def tell_and_wait(path: str) -> None:
+    Path(path).write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_child_ends_with_its_killed_parent(tmp_path: Path) -> None:
+    """A parent that the system kills, for its memory or otherwise, leaves no process behind."""
+    (tmp_path / "main.py").write_text(ORPHAN)
+    told = tmp_path / "child"
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    parent = subprocess.Popen([sys.executable, tmp_path / "main.py", told], env=env)
+    wait_for(lambda: told.exists() and bool(told.read_text()))
+    child = int(told.read_text())
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not is_running(child))
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    """Wait until something has happened; fail after a minute."""
+    deadline = time.monotonic() + ENOUGH_S
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_running(process: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -76,15 +76,15 @@ def test_freed_memory_is_given_back_beyond_a_threshold() -> None:
     freed = memory.FreedMemory(lambda: process.held, process.trim)
     process.held = process.after_trim = 500 * MIB  # all of it in use
     freed.give_back()
-    process.held = 530 * MIB
+    process.held = 515 * MIB
     freed.give_back()
     assert process.trims == 1
-    process.held = 540 * MIB
+    process.held = 520 * MIB
     freed.give_back()
     assert process.trims == 2 and process.held == 500 * MIB
     process.held = process.after_trim = 100 * MIB  # a model was let go
     freed.give_back()
-    process.held = 140 * MIB
+    process.held = 120 * MIB
     freed.give_back()
     assert process.trims == 3
 
