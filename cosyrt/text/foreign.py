@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from cosyrt.text.scripts import has_han
+
 # Frequent words that are no English ones.
 _WORDS = {
     "German": "der die das und ist nicht ein eine einen mit auf für von dem den ich wir sie haben hat "
@@ -55,6 +57,14 @@ def is_foreign(text: str) -> bool:
     english = len(words & _ENGLISH - _BOTH)
     accents = sum(not word.isascii() for word in words)
     return any(_is_in(words, language, english, accents) for language in _LANGUAGES)
+
+
+def is_english_clause(text: str) -> bool:
+    """Whether a clause of a Chinese sentence is English: no hanzi, and words that only English has."""
+    if has_han(text) or not any(character.isdecimal() for character in text):
+        return False
+    words = [word.lower() for word in _WORD.findall(text) if len(word) > 1 or word == "I"]
+    return len(words) >= 3 and any(word in _ENGLISH for word in words)
 
 
 def _is_in(words: set[str], language: frozenset[str], english: int, accents: int) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator
-from itertools import chain, zip_longest
+from itertools import chain, groupby, zip_longest
 
 from cosyrt.errors import TextError
 from cosyrt.text import en, foreign, japanese, zh
@@ -48,7 +48,7 @@ _BLANK_LINE = re.compile(r"\n[ \t\r]*\n\s*\Z")
 _ALPHABETS = r"[!-~\u00a1-\u1fff\uac00-\ud7af]"
 _LOOSE_BLANK = re.compile(rf"(?<!{_ALPHABETS}) | (?!{_ALPHABETS})")
 _BLANK_BESIDE_MARK = re.compile(rf"(?<!{_ALPHABETS})(?<![{KANA}]) | (?!{_ALPHABETS})(?![{KANA}])")
-_CHINESE_ALONE = re.compile(r"\A\s*(?:\d+\s*\Z|.*[¥￥]|\+86|1[3-9]\d{9})|[。！？，；：、]")
+_CHINESE_ALONE = re.compile(r"\A\s*(?:\d+\s*\Z|.*[¥￥]|[（(]?\+86|1[3-9]\d{9})|[。！？，；：、]")
 # A number and the unit or letter beside it: no words that would tell a language.
 _WITH_UNIT = re.compile(
     r"\d[\d.,]*(?:[A-Za-zµ°%/²³]{1,8}(?![A-Za-z])"
@@ -60,6 +60,7 @@ _SAYABLE = re.compile(r"[^\W_]|[%‰$€£¥￥₹¢°&@=+×÷±√∞≈≠≥�
 _STOP = re.compile(r"\.(?![A-Za-z0-9])")
 _SILENT_BRACKETS = str.maketrans(dict.fromkeys("（）【】`"))
 _LATIN_FORMS = str.maketrans({"￥": "¥"})
+_CLAUSE = re.compile("[^，；：]+[，；：]*|[，；：]+")
 _LOOSE_MARK = re.compile(r" +(?=[,.!?;:](?!\w))")
 
 
@@ -259,9 +260,15 @@ def _spoken_han(text: str, language: str) -> str:
     # Japanese in kana alone is written in words; CosyVoice 3 was taught so.
     blank = _LOOSE_BLANK if has_han(text) or language != "ja" else _BLANK_BESIDE_MARK
     text = blank.sub("", text.replace(" - ", "，"))
-    text = japanese.in_words(text) if language == "ja" else zh.in_words(simplified(text))
+    text = japanese.in_words(text) if language == "ja" else _clauses(simplified(text))
     text = blank.sub("", text.translate(_SILENT_BRACKETS).replace("——", " "))
     return _STOP.sub("。", text)
+
+
+def _clauses(text: str) -> str:
+    """A Chinese sentence in words, its English clauses in English: both may have numbers."""
+    runs = groupby(_CLAUSE.findall(text), foreign.is_english_clause)
+    return "".join((en if is_english else zh).in_words("".join(run)) for is_english, run in runs)
 
 
 def _spoken_latin(text: str, language: str) -> str:

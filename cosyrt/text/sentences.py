@@ -29,7 +29,7 @@ _ABBREVIATIONS = {
         ("No no", rf"(?!{COUNTED_THINGS})\s*(?:\d|$)"),
         (
             "Nos nos Vol vol fig figs Sc sc Lv lv p pp ch Ch sec Sec Apt apt Ext ext Tel tel Art art Eq eq "
-            "Ed ed Ps Pss Ex Num Deut Isa Jer Matt Rom Cor Gal Eph Phil Thess Tim Heb Jas Pet",
+            "Bldg bldg vv Ed ed Ps Pss Ex Num Deut Isa Jer Matt Rom Cor Gal Eph Phil Thess Tim Heb Jas Pet",
             r"\s*(?:\(?\d|[IVX]+\b|$)",
         ),
         ("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec", r"\s*(?:\d|$)"),

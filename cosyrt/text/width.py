@@ -49,11 +49,14 @@ _MORE = {
 _TABLE = str.maketrans(
     {chr(code): chr(plain) for code, plain in _FULL_WIDTH.items() if chr(code) not in _CHINESE_MARKS}
     | {chr(code): unicodedata.normalize("NFKC", chr(code)) for code in range(0x3371, 0x33E0)}
-    | {chr(code): unicodedata.normalize("NFKC", chr(code)) + ", " for code in range(0x2460, 0x2474)}
+    | {chr(code): f", {unicodedata.normalize('NFKC', chr(code))}, " for code in range(0x2460, 0x2474)}
     | _DASHES | _TILDES | _SPACES | _SUBSCRIPTS | _UNITS | _MORE
 )  # fmt: skip
 _COLON = re.compile(r"(?<=\d)：(?=\d)")
 _POINT = re.compile(r"(?<=[A-Za-z0-9Ａ-Ｚａ-ｚ０-９])．(?=[A-Za-z0-9Ａ-Ｚａ-ｚ０-９])|．(?=\d)")
+# Exponents but for a lone square or cube, which have names.
+_EXPONENT = re.compile("(?<=[0-9A-Za-z)])(?:[⁺⁻][⁰¹²³⁴-⁹]{1,4}|[⁰¹²³⁴-⁹]{2,4}|[⁰¹⁴-⁹])")
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _NUMERO = re.compile(r"(?<=\b[Nn])[º°] ?(?=\d)")
 
 
@@ -61,6 +64,7 @@ def fold(text: str) -> str:
     """The text in ordinary characters."""
     if text.isascii():
         return text
+    text = _EXPONENT.sub(lambda found: "^" + found[0].translate(_RAISED), text)
     text = _POINT.sub(".", text).replace("．", "。").translate(_TABLE)
     text = _NUMERO.sub("o. ", _COLON.sub(":", text).replace("kW·h", "kWh"))
     return re.sub(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cosyrt.text.foreign import is_foreign
+from cosyrt.text.foreign import is_english_clause, is_foreign
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,19 @@ def test_other_languages_are_known(text: str) -> None:
 def test_english_with_foreign_names_is_english(text: str) -> None:
     """Names and single words make no other language."""
     assert not is_foreign(text)
+
+
+@pytest.mark.parametrize(
+    ("clause", "is_english"),
+    [
+        ("I have 5 cats.", True),
+        ("the year is 2024", True),
+        ("iPad Pro 11", False),
+        ("I have cats", False),
+        ("我有 5 cats and dogs", False),
+        ("a^2 + b^2 = c^2", False),
+    ],
+)
+def test_clauses_in_another_language(clause: str, is_english: bool) -> None:
+    """English words with a number of their own are read in English; names and formulas are not."""
+    assert is_english_clause(clause) is is_english

@@ -23,7 +23,7 @@ from cosyrt.text.width import fold
         ("㎡㎏㎝℃", "m²kgcm°C"),
         ("H₂O x² ½", "H2O x² ½"),
         ("3\u00a0km", "3 km"),
-        ("①", "1, "),
+        ("①", ", 1, "),
         ("№", "No."),
     ],
 )

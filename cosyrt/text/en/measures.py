@@ -120,6 +120,7 @@ MEASURES = rules(
         lambda f: _inches(f[1]),
     ),
     (rf"{_START}({_N}) ?[\"”″](?= ?{_AFTER_INCHES})", lambda f: _inches(f[1])),
+    (rf"{_START}(\d{{1,3}}\.\d) ?[\"”″](?= [a-z])", lambda f: f"{numbers.number(f[1])} inch"),
     (rf"{_SIGN}{_START}(?P<n>{_N}) ?(?P<unit>{_LENGTH})(?P<of>{_POWER}){_PER}{_END}", _area),
     (rf"{_START}(?P<n>{_N}) ?(?P<unit>{_UNIT})/(?P<per>{_LENGTH})(?P<power>{_POWER}){_END}", _per_volume),
     (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from cosyrt.text.en import numbers
+from cosyrt.text.en.units import PER
 from cosyrt.text.rules import any_of, rules
 
 _N = numbers.NUMBER
@@ -67,7 +68,8 @@ def _scientific(found: re.Match[str]) -> str:
 
 
 def _large(found: re.Match[str]) -> str:
-    return f"{numbers.number(found[1])} {_LARGE[found[2]]}"
+    per = f" per {PER.get(found[3], found[3])}" if found[3] else ""
+    return f"{numbers.number(found[1])} {_LARGE[found[2]]}{per}"
 
 
 def _fraction(found: re.Match[str]) -> str:
@@ -186,7 +188,7 @@ QUANTITIES = rules(
     (rf"(?:(?<![\w)\d])([-−+±]) ?)?(?<![\w.,])({_N}) ?([%‰])", _percent),
     (rf"(?<![\w.,])({_N})[eE]([-−+]?)(\d{{1,4}})(?!\w)", _scientific),
     (
-        r"(?<![\w.,])(\d+\.\d+|\d{1,3}(?:,\d{3})+|\d+(?=[kM]|bn|mn)) ?(k|K|M|B|T|bn|mn)(?![\w+#])",
+        r"(?<![\w.,])(\d+\.\d+|\d{1,3}(?:,\d{3})+|\d+(?=[kM]|bn|mn)) ?(k|K|M|B|T|bn|mn)(?:/(yr|year|mo|month|wk|week|day|hr|hour))?(?![\w+#])",
         _large,
     ),
     (rf"(?<![\w.,-])({_N})(?: ?[–—~] ?|-| - (?=\d+ [a-z]))({_N})(?![\w-]|\.\d)", _range),
@@ -194,6 +196,7 @@ QUANTITIES = rules(
     (rf"(?<![\w.,])({_N}) ?[xX](?![\w])(?! ?[-+=*/])", lambda f: numbers.number(f[1]) + " times"),
     (rf"(?<![\w.,:])({_N}):({_N})(?![\w:]|\.\d)", _range),
     (r"(?<!\w)#(?=\d)", "number "),
+    (r"(?<=\d(?:st|nd|rd|th)) ?[-–—~] ?(?=\d+(?:st|nd|rd|th)\b)", " to "),
     (
         r"(?<![\w.,])(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th)(?:(-)(?=[A-Za-z])|(?![A-Za-z]))",
         lambda f: numbers.ordinal(f[1].replace(",", "")) + (" " if f[2] else ""),

@@ -79,6 +79,9 @@ def _path(found: re.Match[str]) -> str:
 
 REFERENCES = rules(
     (EUROPEAN, plain_number),
+    (r"(?<![\w.,])1,?000s(?= of\b)", "thousands"),
+    (r"(?<![\w.,])100s(?= of\b)", "hundreds"),
+    (r"\b(Windows|Android|iOS|Python|Java|Office|[Gg]rades?) (\d{1,2})/(\d{1,2})(?![\w/])", r"\1 \2, \3"),
     (
         rf"(?<![\w.])(?:([123]) )?({any_of(_BOOKS)}|{any_of(list(_SHORT_BOOKS))}\.?) (\d{{1,3}}):(\d{{1,3}})"
         r"(?: ?[-–—] ?(\d{1,3}))?(?![\w:]|\.\d)",

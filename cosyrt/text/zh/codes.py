@@ -73,6 +73,7 @@ def _model(found: re.Match[str]) -> str:
 
 CODES = rules(
     (EUROPEAN, plain_number),
+    (r"((?:编号|编码|单号|工号|批号)[是为:：]?)N[oO]\. ?(?=\d)", r"\1"),
     (r"(?<![A-Za-z0-9.])\.(?=\d)", "0."),
     (r"(?<![A-Za-z0-9-])([A-Za-z]{1,2}\d{1,2})-(\d{3,5})([A-Z]{0,3})(?![A-Za-z0-9-])", _model),
     (

@@ -72,6 +72,15 @@ DATES = rules(
         rf"{_START}({_MONTH}) ?月 ?({_DAY}) ?([日号])?{_DASH}({_DAY}) ?([日号])",
         lambda f: f"{_date(None, f[1], f[2], f[3] or '')}到{cardinal(f[4])}{f[5]}",
     ),
+    (
+        rf"((?:[今明昨后前]天|日期|截止|截至|生日|时间|下周|本周)(?:[是为到在：:]|就是)?)({_MONTH})/({_DAY})(?![\d/.])",
+        lambda f: f[1] + _date(None, f[2], f[3]),
+    ),
+    (r"(?<=《)[12]\d{3}(?=》|[\u4e00-\u9fff])(?!年)", lambda f: digits(f[0])),
+    (
+        rf"{_START}({_YEAR})/(\d\d)(?= ?(?:赛季|学年|财年|年度))",
+        lambda f: f"{digits(f[1])}到{digits(f[2])}",
+    ),
     (rf"{_START}({_MONTH}) ?月 ?({_DAY}) ?([日号]?)(?![\d.])", lambda f: _date(None, f[1], f[2], f[3])),
     (
         rf"{_START}({_YEAR}) ?年?{_DASH}({_YEAR}|\d\d)(?= ?(?:年(?![前后])|学年|财年|赛季))",

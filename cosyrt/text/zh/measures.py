@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from cosyrt.text.rules import any_of, rules
-from cosyrt.text.zh.numbers import NUMBER, number
+from cosyrt.text.zh.numbers import NUMBER, digits, number
 from cosyrt.text.zh.units import PER, UNITS
 
 _SIGNS = {"-": "负", "−": "负", "+": "正", "±": "正负", "": ""}
@@ -46,6 +46,11 @@ def _sides(found: re.Match[str]) -> str:
 
 
 MEASURES = rules(
+    (
+        r"(?<![A-Za-z0-9.])([12]) ?米 ?(\d{2})(?![\d.]|厘米)",
+        lambda f: f"{number(f[1], counted=True)}米{digits(f[2])}",
+    ),
+    (r"(?<=\d)( ?[KMGT]B)/s(?![A-Za-z])", r"\1每秒"),
     (
         r"(\d ?V)(?: ?[/,，@] ?| )(\d+(?:\.\d+)?) ?A(?![A-Za-z])",
         lambda f: f"{f[1]}，{number(f[2], counted=True)}安",

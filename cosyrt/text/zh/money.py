@@ -49,7 +49,13 @@ def sized(written: str) -> str:
 def _sum(found: re.Match[str]) -> str:
     sign, currency, inner_sign, written, size, named = found.groups()
     minus = {"-": "负", "−": "负", "+": "加"}.get(sign or inner_sign or "", "")
-    return f"{minus}{sized(written)}{size}{named or _SIGNS[currency]}"
+    return f"{minus}{sized(_without_zeros(written))}{size}{named or _SIGNS[currency]}"
+
+
+def _without_zeros(written: str) -> str:
+    """A sum without a fraction of nothing but zeros."""
+    whole, _, fraction = written.partition(".")
+    return written if fraction.strip("0") else whole
 
 
 def _range(found: re.Match[str]) -> str:
