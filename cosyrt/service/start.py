@@ -33,6 +33,7 @@ from cosyrt.service.settings import Settings
 from cosyrt.service.shared_rates import SharedRates
 from cosyrt.service.state import Service
 from cosyrt.service.store import Store
+from cosyrt.service.store_figures import StoreFigures
 from cosyrt.service.tasks import tasks_of
 from cosyrt.service.voices import StoredVoices
 
@@ -91,6 +92,7 @@ def _assembled(
         labels=labels_of(settings),
         created=int(time.time()),
     )
+    service.metrics.registry.register(StoreFigures(journal, lambda: service.database))
     return service
 
 

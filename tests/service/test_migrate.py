@@ -109,6 +109,30 @@ def test_a_step_that_fails_changes_nothing(database: str, monkeypatch: pytest.Mo
     engine.dispose()
 
 
+KILLED = """
+import os, signal, sys
+from cosyrt.service import migrate
+from cosyrt.service.engines import parse_url
+real = migrate.upgrade_to
+def killed(connection, revision):
+    real(connection, revision)
+    os.kill(os.getpid(), signal.SIGKILL)
+migrate.upgrade_to = killed
+migrate.migrate(parse_url(sys.argv[1]))
+"""
+
+
+def test_a_process_that_is_killed_in_a_step_leaves_the_old_schema(database: str) -> None:
+    """After kill -9 before the commit nothing of the step is there, and the next start does it whole."""
+    process = subprocess.run([sys.executable, "-c", KILLED, database], check=False)
+    assert process.returncode == -9
+    engine = make_engine(parse_url(database), migrating=True)
+    assert inspect(engine).get_table_names() == []
+    engine.dispose()
+    with Store(database) as store:
+        assert names(store) == []
+
+
 def test_an_sqlite_file_is_copied_before_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file as it was is beside the new one, whole, and for its owner alone."""
     from cosyrt.service import migrate as module
