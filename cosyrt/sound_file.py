@@ -123,7 +123,8 @@ def _decoded(container: Any, stream: Any, source: SoundSource) -> Iterator[Float
 
     # Interleaved: PyAV reads past the end of planar frames of many channels.
     resampler = av.AudioResampler(format="flt", rate=stream.rate)
-    found, damage = False, None
+    found = False
+    damage: Exception | None = None
     packets = chain(container.demux(stream), [None])
     while True:
         try:
