@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from socket import AF_INET
 from typing import Any
 
+import psutil
 import pytest
 
 pytest.importorskip("playwright", reason="the package playwright is not installed")
@@ -250,6 +252,24 @@ def test_a_service_that_has_gone_is_told(open_page: Any, tiny: Pipeline) -> None
     open_page.close()
     assert all("ERR_CONNECTION_REFUSED" in problem for problem in open_page.problems)
     open_page.problems.clear()
+
+
+def test_it_works_on_a_plain_address(open_page: Any, tiny: Pipeline) -> None:
+    """On http and a local address, where browsers allow less, it speaks, and says what cannot be done."""
+    found = [each.address for all in psutil.net_if_addrs().values() for each in all if each.family == AF_INET]
+    address = next((each for each in found if not each.startswith("127.")), None)
+    if address is None:
+        pytest.skip("this machine has no address but its loopback")
+    with serving(tiny, host="0.0.0.0", open=True) as served:
+        page = open_page(f"http://{address}:{served.port}")
+        assert not page.evaluate("window.isSecureContext")
+        speak(page, "Hello.")
+        wait_for_state(page, "ended")
+        page.click("nav a[href='#voices']")
+        record = page.locator("#reference").get_by_role("button", name="Record")
+        expect(record).to_be_disabled()
+        expect(page.locator("#reference")).to_contain_text("choose a file instead")
+        open_page.close()
 
 
 def test_the_api_is_described(open_page: Any, served: Served) -> None:

@@ -103,6 +103,7 @@ async function onMake(event) {
     byId("make-key").reset();
     byId("new-key-text").textContent = made.key;
     byId("copy-key").textContent = t("copy");
+    byId("copy-key").hidden = !navigator.clipboard; // browsers have it only on https and localhost
     byId("new-key").hidden = false;
     byId("new-key-text").focus();
     await loadKeys();
