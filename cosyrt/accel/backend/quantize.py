@@ -1,8 +1,10 @@
 """int8 weights, and activations that are scaled to 8 bits as they come: torch's dynamic quantisation.
 
 Only linear layers of the language model: one token at a time, it waits for its weights to arrive from memory,
-and these are a quarter as many bytes. Convolutions in int8 are slower than in float32 on every CPU that was
-reported (reference: onnxruntime#12854, openvino#12964), so the flow and the vocoder have no such candidate.
+and these are a quarter as many bytes. Rows are stepped one by one: torch rounds all activations of a call to
+one range, and a row of a batch would depend on its neighbours. Convolutions in int8 are slower than in
+float32 on every CPU that was reported (reference: onnxruntime#12854, openvino#12964), so the flow and the
+vocoder have no such candidate.
 Source: FBGEMM (arXiv:2101.05615); symmetric weights with one scale a row.
 """
 
@@ -122,6 +124,6 @@ BACKENDS = (
         predicts=lambda device: 2.5,
         option="int8 language model",
         advice=advice,
-        rows=None,
+        rows=1,  # torch takes one range for all activations of a call, so neighbours would change a row
     ),
 )
