@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import cosyrt
@@ -15,6 +17,7 @@ from cosyrt.engine.request import Request
 from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
 from cosyrt.engine.ticket import Ticket, TicketState
 from tests.engine.pipelines import SHORT, TEXT, Counted, joined, other, prompted, same
+from tests.engine.quick import quick
 
 
 class Held:
@@ -188,3 +191,151 @@ def test_closing_cancels_what_is_left(tiny: Pipeline) -> None:
         with pytest.raises(cosyrt.Cancelled):
             joined(ticket)
     assert "cosyrt-scheduler" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_slow_writer_stalls_nobody(tiny: Pipeline) -> None:
+    """While one text is being written others are spoken to their end; then it is spoken, too."""
+    writing, asked = threading.Event(), threading.Event()
+
+    def chat() -> Iterator[str]:
+        yield f"{SHORT} "
+        asked.set()
+        assert writing.wait(60)
+        yield "Good bye."
+
+    with Scheduler(quick(tiny), SchedulerConfig(max_active=2)) as scheduler:
+        slow = scheduler.submit(Request(text=chat(), streamed=True))
+        assert asked.wait(60)
+        for seed in range(3):
+            assert joined(scheduler.submit(Request(text=SHORT, seed=seed))).size
+        assert not slow.ended
+        writing.set()
+        assert joined(slow).size
+        assert [piece.text.strip() for piece in slow.pieces] == [SHORT, "Good bye."]
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_text_on_an_event_loop(tiny: Pipeline, ends: bool) -> None:
+    """An asynchronous text is asked for on the loop it belongs to; cancelling does not wait for it."""
+
+    async def words() -> AsyncIterator[str]:
+        yield f"{SHORT} And"
+        if not ends:
+            await asyncio.Event().wait()
+
+    async def listen(scheduler: Scheduler) -> list[Audio]:
+        with scheduler.submit(Request(text=words(), streamed=True)) as ticket:
+            return [audio async for audio in ticket] if ends else [await anext(ticket)]
+
+    with Scheduler(quick(tiny)) as scheduler:
+        assert len(asyncio.run(listen(scheduler))) >= 1
+        assert scheduler.drain(60)
+
+
+def test_words_are_spoken_while_they_are_written(spelling: Pipeline) -> None:
+    """Interleaved text is read word by word, and sounds as it does alone."""
+    request = Request(text="Hello there, you two.", interleave=True, streamed=True, voice=prompted())
+    with Scheduler(spelling) as scheduler:
+        text = iter(["Hello the", "re, you", " two."])
+        one, two = scheduler.submit(replace(request, text=text)), scheduler.submit(request)
+        heard = [joined(one), joined(two)]
+
+    assert all(same(each, joined(spelling.run(request))) for each in heard)
+
+
+def test_an_error_of_the_writer_is_the_readers(tiny: Pipeline) -> None:
+    """Audio that was made before it is heard; a text that cannot be opened is an error at once."""
+
+    def chat() -> Iterator[str]:
+        yield f"{SHORT} "
+        raise KeyError("the writer failed")
+
+    with Scheduler(quick(tiny)) as scheduler:
+        for text, made in (chat(), 1), (iter(["!?"]), 0):
+            ticket = scheduler.submit(Request(text=text, streamed=True))
+            heard = []
+            with pytest.raises((KeyError, cosyrt.TextError)):
+                for audio in ticket:
+                    heard.append(audio)
+            assert len(heard) >= made and ticket.state is TicketState.FAILED
+
+
+@pytest.mark.parametrize("stage", ["step", "encode", "velocity", "vocode"])
+def test_nothing_more_is_run_for_a_request_that_is_cancelled(tiny: Pipeline, stage: str) -> None:
+    """The unit of work that is under way comes to its end, and no other begins."""
+    held = Held(getattr(quick(tiny).model.stages, stage))
+    counted = {
+        name: Counted(held if name == stage else getattr(quick(tiny).model.stages, name))
+        for name in ("prefill", "step", "encode", "velocity", "vocode")
+    }
+    with Scheduler(quick(tiny, **counted)) as scheduler:
+        ticket = scheduler.submit(Request(text=TEXT, streamed=True))
+        assert held.called.wait(60)
+        calls = {name: each.calls for name, each in counted.items()}
+        ticket.cancel()
+        held.go.set()
+        assert scheduler.drain(60)
+
+    assert {name: each.calls for name, each in counted.items()} == calls
+
+
+def test_a_refusal_costs_nothing(tiny: Pipeline, held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no room the request is not even looked at, so that it is refused at once."""
+    with Scheduler(other(tiny, step=held), SchedulerConfig(max_active=1, max_queue=0)) as scheduler:
+        scheduler.submit(Request(text=SHORT))
+        monkeypatch.setattr(Pipeline, "prepare", lambda *args: pytest.fail("the request was looked at"))
+        with pytest.raises(cosyrt.Busy):
+            scheduler.submit(Request(text=TEXT))
+        held.go.set()
+
+
+def test_whoever_has_waited_too_long_is_sent_away(tiny: Pipeline, held: Held) -> None:
+    """A request that is not let in after so long ends with the error that a full queue is told."""
+    config = SchedulerConfig(max_active=1, max_wait_s=0.01)
+    with Scheduler(other(tiny, step=held), config) as scheduler:
+        scheduler.submit(Request(text=SHORT))
+        waiting = scheduler.submit(Request(text=SHORT))
+        assert held.called.wait(60)
+        held.go.set()
+        with pytest.raises(cosyrt.Busy, match=r"has waited 0\.01 s; come back in") as refused:
+            joined(waiting)
+    assert refused.value.retry_after_s > 0
+
+
+def test_a_bug_of_ours_leaves_nobody_waiting(tiny: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should the worker break, every reader is told why, and nothing more is taken."""
+    monkeypatch.setattr(threading, "excepthook", lambda args: None)
+    scheduler = Scheduler(quick(tiny))
+    monkeypatch.setattr(scheduler._dispatcher, "choose", lambda *args: 1 / 0)
+    ticket = scheduler.submit(Request(text=SHORT))
+    with pytest.raises(ZeroDivisionError):
+        joined(ticket)
+    scheduler.close()
+    with pytest.raises(cosyrt.Busy):
+        scheduler.submit(Request(text=SHORT))
+
+
+def test_exact_requests_are_bit_for_bit_what_they_are_alone(tiny: Pipeline) -> None:
+    """In the middle of a crowd nothing of it is computed in a batch."""
+    exact = Request(text=TEXT, seed=7, voice=prompted(), streamed=True, exact=True)
+    with Scheduler(tiny) as scheduler:
+        crowd = [scheduler.submit(Request(text=SHORT, seed=seed, streamed=True)) for seed in range(3)]
+        heard = joined(scheduler.submit(exact))
+        for ticket in crowd:
+            ticket.cancel()
+
+    assert np.array_equal(heard, joined(tiny.run(exact)))
+
+
+def test_a_shared_model_is_not_changed_by_a_crowd(tiny: Pipeline) -> None:
+    """Random numbers belong to a request: whoever its neighbours are, a seed gives the same audio again."""
+    request = Request(text=SHORT, seed=5, streamed=True)
+    heard = []
+    for neighbours in (0, 1, 3):
+        with Scheduler(tiny) as scheduler:
+            others = [scheduler.submit(replace(request, seed=seed)) for seed in range(neighbours)]
+            heard.append(joined(scheduler.submit(request)))
+            for ticket in others:
+                ticket.cancel()
+
+    assert all(same(each, heard[0]) for each in heard)
