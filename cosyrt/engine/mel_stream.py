@@ -33,6 +33,7 @@ from cosyrt.voice.voice import Voice
 log = logging.getLogger(__name__)
 
 KEPT_VOICES = 64
+FORGETS = 0.99  # of the size that is usual, with each chunk of a smaller one
 PROMPT_CHUNKS = 4  # of a voice's prompt at once: a long one must not take all memory before it is cut back
 
 
@@ -42,6 +43,11 @@ class Streams:
     def __init__(self) -> None:
         self._known: WeakSet[MelStream] = WeakSet()
         self._lock = Lock()
+        self.usual_bytes = 0.0  # of the largest past there was lately
+
+    def note(self, size: int) -> None:
+        """Take notice of the size of a past in bytes."""
+        self.usual_bytes = max(float(size), FORGETS * self.usual_bytes)
 
     def add(self, stream: MelStream) -> None:
         """Count a stream that has a past, until it is collected."""
@@ -111,6 +117,10 @@ class Conditions:
         """Keep nothing of the voice of that content; what is speaking with it goes on."""
         with self._lock:
             self._known.pop(digest, None)
+
+    def has_room(self, streams: int) -> bool:
+        """Whether the pasts of so many streams, as large as they usually are, can all be kept."""
+        return streams * self._streams.usual_bytes <= self.cache_bytes
 
     @property
     def bytes(self) -> int:
@@ -186,6 +196,7 @@ class MelStream:
         if self.past is None:
             return
         size = self.past.bytes
+        self.condition.streams.note(size)
         self.condition.streams.shrink(self.condition.cache_bytes)
         if self.past.kept < self.config.solver.steps and not self.warned:
             self.warned = True

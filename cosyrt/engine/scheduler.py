@@ -263,11 +263,18 @@ class Scheduler:
     def _admit(self) -> None:
         """Let in what waits, as far as there is room, one key after another."""
         with self._lock:
-            while self._queue and len(self._active) < self.config.max_active:
+            while self._queue and self._has_room():
                 active = [each.ticket.key for each in self._active]
                 queued = self._queue.pop(admitted([each.ticket.key for each in self._queue], active))
                 queued.ticket.move(TicketState.ACTIVE)
                 self._active.append(Active(queued.ticket, queued.feed()))
+
+    def _has_room(self) -> bool:
+        """Whether one more may be served: there is a row, and memory for what its stream keeps."""
+        active = len(self._active)
+        if active >= self.config.max_active:
+            return False
+        return active == 0 or self.pipeline.conditions.has_room(active + 1)
 
     def _read_text(self, active: Active) -> None:
         """Make the utterance once its text has been opened, and give it what is there of that."""

@@ -339,3 +339,19 @@ def test_a_shared_model_is_not_changed_by_a_crowd(tiny: Pipeline) -> None:
                 ticket.cancel()
 
     assert all(same(each, heard[0]) for each in heard)
+
+
+def test_memory_is_a_term_of_admission(tiny: Pipeline) -> None:
+    """Where the pasts of two streams would not fit they are spoken one after another, and none forgets."""
+    tts = other(tiny)
+    with Scheduler(tts) as scheduler:
+        joined(scheduler.submit(Request(text=TEXT, streamed=True)))
+        usual = tts.conditions._streams.usual_bytes
+        tts.conditions.cache_bytes = int(1.5 * usual)
+        tickets = [scheduler.submit(Request(text=TEXT, seed=seed, streamed=True)) for seed in range(3)]
+        most = 0
+        for ticket in tickets:
+            for _ in ticket:
+                most = max(most, scheduler.load().active)
+
+    assert usual > 0 and most == 1
