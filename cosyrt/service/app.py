@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 import cosyrt
 from cosyrt.service import (
     consent_routes,
+    docs_page,
     health,
     key_routes,
     label_routes,
@@ -50,6 +51,7 @@ ROUTERS = (
     label_routes,
     lists,
     health,
+    docs_page,
     plan_routes,
     page,
 )
@@ -67,7 +69,12 @@ ABOUT = """Text to speech with OpenAI's API, and more. Send `Authorization: Bear
 def routes(service: Service) -> FastAPI:
     """All routes, without what stands before them."""
     app = FastAPI(
-        title="cosyrt", version=cosyrt.__version__, description=ABOUT, lifespan=_warm, redoc_url=None
+        title="cosyrt",
+        version=cosyrt.__version__,
+        description=ABOUT,
+        lifespan=_warm,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.service = service
     answer_errors(app)
