@@ -54,6 +54,7 @@ class Reading:
         self.sentences = 0  # that were begun
         self.audio_s = 0.0
         self.waits = True  # for text: nothing is being spoken
+        self.finished = False  # no text follows
         self._characters = 0
         self._cutter = PassageCutter()
         self._passages: asyncio.Queue[str | None] = asyncio.Queue()
@@ -80,6 +81,7 @@ class Reading:
     def finish(self) -> None:
         """Speak the rest; no text follows."""
         self.flush()
+        self.finished = True
         self._passages.put_nowait(None)
 
     def _queue(self, text: str, *, last: bool) -> None:

@@ -41,6 +41,7 @@ class StreamSocket(Conversation):
         self.body = SpeechBody(input=NO_TEXT, response_format="pcm")
         self.recording: bytes | None = None  # of whom the voice is to sound like
         self.utterance = 0
+        self.failed: Reading | None = None  # of whose text more may come, which nobody speaks
 
     async def on_event(self, event: Event) -> bool:
         """Take in text, or say how it is to be spoken.
@@ -57,10 +58,13 @@ class StreamSocket(Conversation):
                 self.reading.flush()
             case "input.done" if self.reading is not None:
                 self.reading.finish()
-            case "input.flush" | "input.done":
-                await self._nothing_said(event["type"])
+            case "input.flush":
+                pass
+            case "input.done":
+                await self._done(self.failed.sentences if self.failed else 0)
             case "input.cancel":
                 await self.stop()
+                self.failed = None
                 await self.send({"type": "session.cancelled", "utterance_index": self.utterance})
                 self.utterance += 1
             case "session.close":
@@ -88,6 +92,8 @@ class StreamSocket(Conversation):
         text = event.get("text")
         if not isinstance(text, str):
             raise BadRequest('input.text has no text; send {"type": "input.text", "text": "…"}', param="text")
+        if self.failed is not None:
+            return
         if self.reading is None:
             if self.speaking:
                 raise BadRequest("the last utterance is still spoken; wait for session.done, or cancel it")
@@ -95,21 +101,21 @@ class StreamSocket(Conversation):
         assert self.reading is not None
         self.reading.feed(text)
 
-    async def _nothing_said(self, what: str) -> None:
-        """An end of nothing ends at once, so that a client which waits for it goes on."""
-        if what == "input.done":
-            await self._done(0)
-
     async def _done(self, sentences: int) -> None:
+        """Say that an utterance is over, also one of which nothing was said."""
+        self.failed = None
         await self.send(
             {"type": "session.done", "utterance_index": self.utterance, "total_sentences": sentences}
         )
         self.utterance += 1
 
     async def told(self, reading: Reading, error: CosyrtError | None) -> None:
-        """Say that an utterance is over."""
+        """Say how an utterance ended; one that failed is over when its text is."""
         if error is not None:
             await self.refuse(error)
+            if not reading.finished:
+                self.failed = reading
+                return
         await self._done(reading.sentences)
 
     # As the listener of its reading:

@@ -65,7 +65,7 @@ def test_options_that_cannot_be_used(options: list[str], message: str) -> None:
 
 
 def test_an_open_address_without_keys(tmp_path: Path) -> None:
-    """It is refused before the model is loaded, and says how."""
+    """The address is refused before the model is loaded, with a line that says how."""
     code, output = served("--host", "0.0.0.0", COSYRT_SERVE_DATABASE=str(tmp_path / "service.db"))
 
     assert code == UsageError.exit_code

@@ -16,7 +16,7 @@ from tests.service.served import serving
 
 
 def test_nothing_is_left_of_a_service(tiny: Pipeline) -> None:
-    """Its threads have ended when it has, though it spoke."""
+    """Threads of a service have ended when it has, though it spoke."""
     before = set(threading.enumerate())
     with serving(tiny) as served:
         assert served.speak("Hi.").status == 200

@@ -169,6 +169,27 @@ def test_an_unknown_voice_ends_the_utterance(served: Served) -> None:
     assert (events[0]["error"]["code"], audio) == ("voice_not_found", b"")
 
 
+def test_the_rest_of_a_failed_text_is_not_spoken(served: Served) -> None:
+    """One error and one end come of an utterance, however much of its text follows; the next one is heard."""
+    with connected(served) as client:
+        send(client, "session.config", voice="nobody")
+        send(client, "input.text", text="Hi. And")
+        received(client, "error")
+        for part in (" more. And", " more."):
+            send(client, "input.text", text=part)
+        send(client, "input.flush")
+        send(client, "input.done")
+        events, audio = received(client, "session.done")
+        send(client, "session.config", voice="ann")
+        send(client, "input.text", text="Hi.")
+        send(client, "input.done")
+        after, heard = received(client, "session.done")
+
+    assert ([event["type"] for event in events], audio) == (["session.done"], b"")
+    assert [event["type"] for event in after] == ["audio.start", "audio.done", "session.done"]
+    assert (after[-1]["utterance_index"], after[-1]["total_sentences"], bool(heard)) == (1, 1, True)
+
+
 def test_silence_closes_the_socket(tiny: Pipeline) -> None:
     """A client that says nothing for long is let go; one that listens is not."""
     with serving(tiny, socket_idle_s=1) as served, connected(served) as client:
