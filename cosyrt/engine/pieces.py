@@ -16,7 +16,8 @@ from cosyrt.text.arriving import whole_words
 from cosyrt.text.arriving_markup import plain_words
 from cosyrt.text.normalize import check_speakable, is_speakable
 from cosyrt.text.passages import whole_passages
-from cosyrt.text.pauses import hide_pauses, is_mark, seconds_of, split_at_marks
+from cosyrt.text.pauses import hide_pauses, is_mark, seconds_of, split_at_marks, without_pauses
+from cosyrt.text.pronunciations import Pronunciations
 from cosyrt.text.split import Piece
 
 Count = Callable[[str], int]  # tokens of a text
@@ -81,14 +82,16 @@ def _as_written(
         yield Piece("", silence_s)
 
 
-def speakable_words(words: Iterator[str]) -> Iterator[str]:
-    """Pass on the words.
+def speakable_words(text: OpenedText, tags: Container[str]) -> Iterator[str]:
+    """Words of a text that interleaves, those of its lexicon as that says; a written pause is left out.
 
     Raises:
         TextError: after the last, if none of them could be spoken.
     """
+    pronunciations = Pronunciations(tags, text.request.lexicon)
     found, begun = False, ""
-    for word in words:
+    for written in text.parts:
+        word = pronunciations.show(pronunciations.look_up(pronunciations.hide(without_pauses(written))))
         found = found or is_speakable(word)
         if len(begun) < _SHOWN_CHARACTERS:
             begun += word

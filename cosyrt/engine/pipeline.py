@@ -283,7 +283,7 @@ class Pipeline(Voices):
             return self._source(request, "", encode, tokens, Kind.TOKENS)
         text = opened(request)
         if request.interleave:
-            words = speakable_words(text.parts)
+            words = speakable_words(text, self.tokenizer.tags)
             return self._source(text.request, text.first, encode, words, Kind.WORDS)
         pieces = self._pieces(text, lambda candidate: len(encode(candidate)))
         return self._source(text.request, text.first, encode, pieces, Kind.PIECES)

@@ -79,6 +79,8 @@ class Request:
         check_kind(self.style, SpeakingStyle, "the style", "give a SpeakingStyle")
         check_kind(self.pauses, Pauses, "the pauses", "give a Pauses")
         object.__setattr__(self, "lexicon", Lexicon.of(self.lexicon))
+        if self.interleave and self.pauses != NO_PAUSES:
+            raise UsageError("a text that interleaves is read word by word; leave out pauses or interleave")
         # NumPy's numbers become Python's, so that equal requests are equal.
         object.__setattr__(self, "speed", _checked_speed(self.speed))
         object.__setattr__(self, "seed", _checked_seed(self.seed))

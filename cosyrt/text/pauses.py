@@ -73,6 +73,11 @@ def hide_pauses(text: str) -> str:
     return _WRITTEN.sub(lambda found: pause_mark(_seconds(found[1], found[2])), text) if "[" in text else text
 
 
+def without_pauses(text: str) -> str:
+    """The text without the pauses that are written in it."""
+    return _WRITTEN.sub("", text)
+
+
 def split_at_marks(text: str) -> list[str]:
     """Split a text so that each mark stands alone; parts of blanks are left out."""
     return [part for part in _MARK.split(text) if part.strip()]

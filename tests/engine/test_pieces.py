@@ -10,6 +10,9 @@ from cosyrt.engine.pieces import opened, speakable_words, text_pieces
 from cosyrt.engine.prompts import END_OF_PROMPT
 from cosyrt.engine.request import Request
 from cosyrt.errors import TextError, UsageError
+from cosyrt.text.lexicon import Lexicon
+from cosyrt.text.pauses import Pauses
+from cosyrt.text.sounds import SOUND_TAGS
 from cosyrt.text.split import Piece
 
 TWO = "Hello there. How are you?"
@@ -73,12 +76,14 @@ def test_nothing_to_speak(text: str | list[str]) -> None:
     with pytest.raises(TextError):
         split(Request(text=text))
     with pytest.raises(TextError):
-        list(speakable_words(opened(Request(text=text, interleave=True)).parts))
+        list(speakable_words(opened(Request(text=text, interleave=True)), frozenset()))
 
 
 def test_words_of_an_interleaved_text() -> None:
     """Whole words come as soon as each has ended, however the text arrives."""
-    words = list(speakable_words(opened(Request(text=["Hel", "lo the", "re."], interleave=True)).parts))
+    words = list(
+        speakable_words(opened(Request(text=["Hel", "lo the", "re."], interleave=True)), frozenset())
+    )
 
     assert [word.strip() for word in words] == ["Hello", "there."]
 
@@ -88,3 +93,13 @@ def test_pauses_of_a_text_as_written() -> None:
     request = Request(text="It is 12:30.[pause:1s] Come![pause:2s]", as_written=True)
     found = list(text_pieces(opened(request), len, frozenset()))
     assert found == [Piece("It is 12:30."), Piece(" Come!", 1.0), Piece("", 2.0)]
+
+
+def test_words_of_the_lexicon_are_said_as_it_says() -> None:
+    """A text that interleaves is read word by word: its lexicon holds, its written pauses are left out."""
+    lexicon = Lexicon.of({"GIF": "jiff", "重庆": "chong2 qing4"})
+    request = Request(text="The GIF [pause:1s] of 重庆.", interleave=True, lexicon=lexicon)
+    spoken = "".join(speakable_words(opened(request), SOUND_TAGS))
+    assert spoken.split() == ["The", "jiff", "of", "[ch][óng][q][ìng]."]
+    with pytest.raises(UsageError, match="leave out pauses or interleave"):
+        Request(interleave=True, pauses=Pauses(sentence_s=1))

@@ -49,7 +49,7 @@ def read(pipeline: Pipeline, request: Request) -> None:
     """Ask for all that the model would be given of a text."""
     try:
         if request.interleave:
-            deque(speakable_words(opened(request).parts), maxlen=0)
+            deque(speakable_words(opened(request), frozenset()), maxlen=0)
         else:
             pipeline.read(request)
     except TextError:
