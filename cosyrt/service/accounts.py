@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from sqlalchemy import exists, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from cosyrt.service.audit import audit
@@ -124,7 +125,10 @@ class Accounts:
             audit(session, by, now, "key.add", key.id, account=account, scopes=sorted(scopes))
             return _facts(row, account)
 
-        facts = self._store.write(work)
+        try:
+            facts = self._store.write(work)
+        except IntegrityError:  # another process has just made the account: now it is there
+            facts = self._store.write(work)
         self._forget()
         return facts, key.text
 

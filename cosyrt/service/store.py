@@ -54,6 +54,9 @@ class Store:
         self._connections: WeakSet[Any] = WeakSet()
         event.listen(self.engine, "connect", lambda connection, _: self._note(connection))
         self._watch = CallWatch(LONGEST_S, self._hang_up)
+        # SQLite's readers see one state of the database as they are
+        snapshot = {} if is_sqlite(self.engine) else {"isolation_level": "REPEATABLE READ"}
+        self._reading = self.engine.execution_options(**snapshot)
         self._writing = self.engine.execution_options(**{WRITES: True})
         self._readers = _Threads("cosyrt-store-read")
         self._writers = _Threads("cosyrt-store-write")
@@ -64,7 +67,7 @@ class Store:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        with self._session(self.engine) as session:
+        with self._session(self._reading) as session:
             return work(session)
 
     def write(self, work: Callable[[Session], T]) -> T:

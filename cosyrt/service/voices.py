@@ -20,6 +20,7 @@ from cosyrt.service.errors import BadRequest, Conflict, Gone, NotFound
 from cosyrt.service.gone_voices import DELETED, end_voices
 from cosyrt.service.names import check_voice_name
 from cosyrt.service.schema import (
+    AccountRow,
     CurrentVoiceRow,
     Topic,
     VoiceDataRow,
@@ -97,12 +98,11 @@ class StoredVoices:
         """
         facts = None if asked is None else named(self._read_account(caller.account_id), asked)
         if asked is not None and facts is None and asked not in presets:
-            raise NotFound(
-                f"there is no voice {asked[:80]!r}; list them: GET /v1/audio/voices", param="voice"
-            )
+            raise _unknown(asked)
         now, chosen = self._store.now(), facts.id if facts is not None else asked
 
         def work(session: Session) -> None:
+            session.get(AccountRow, caller.account_id, with_for_update=True)  # one choice after another
             session.execute(delete(CurrentVoiceRow).where(CurrentVoiceRow.account_id == caller.account_id))
             if chosen is not None:
                 stored, preset = (chosen, None) if facts is not None else (None, chosen)
@@ -113,7 +113,10 @@ class StoredVoices:
                 )
             mark_changed(session, Topic.VOICES)
 
-        self._store.write(work)
+        try:
+            self._store.write(work)
+        except IntegrityError as error:  # the voice was deleted meanwhile
+            raise _unknown(chosen or "") from error
         self.forget()
         return chosen
 

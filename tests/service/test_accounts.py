@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,10 @@ def test_whoever_tries_keys_is_slowed_down(accounts: Accounts) -> None:
             await accounts.authenticate(new_key().text, "192.0.2.2")
 
     asyncio.run(main())
+
+
+def test_keys_of_a_new_account_may_be_made_at_once(accounts: Accounts) -> None:
+    """Programs that make the first keys of an account at the same moment all get one, of one account."""
+    with ThreadPoolExecutor(6) as threads:
+        made = list(threads.map(lambda number: accounts.add_key(f"k{number}", account="ann")[1], range(12)))
+    assert len({let_in(accounts, key).account_id for key in made}) == 1

@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cosyrt.service import store as store_module
 from cosyrt.service.errors import StoreUnavailable
-from cosyrt.service.schema import AccountRow, Topic
+from cosyrt.service.schema import AccountRow, Topic, VersionRow
 from cosyrt.service.store import Store, mark_changed
 from tests.service.writers import add_account, increment, names
 
@@ -73,6 +74,20 @@ def test_a_killed_process_loses_no_committed_row(database: str) -> None:
         with Store(database) as store:
             found = {int(name.partition("-")[2]) for name in names(store) if name.startswith(life)}
         assert found in (set(range(last + 1)), set(range(last + 2)))
+
+
+def test_a_reader_sees_one_state_of_the_database(store: Store) -> None:
+    """What another commits while a function reads is seen by the next one, not by this one."""
+
+    def twice(session: Session) -> list[int]:
+        query = select(VersionRow.number).where(VersionRow.topic == Topic.KEYS)
+        first = session.scalars(query).one()
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(store.write, increment).result()
+        return [first, session.scalars(query).one()]
+
+    assert store.read(twice) == [0, 0]
+    assert store.version(Topic.KEYS) == 1
 
 
 def test_a_change_is_seen_by_other_processes_through_its_number(store: Store, database: str) -> None:

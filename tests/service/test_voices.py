@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,15 @@ def test_a_current_voice_is_one_that_an_account_has(voices: StoredVoices, ann: C
     assert asyncio.run(voices.current(ann)) is None
     assert voices.choose(bob, None, presets=()) is None
     assert asyncio.run(voices.current(bob)) is None
+
+
+def test_choices_that_are_made_at_once_do_not_fail(voices: StoredVoices, ann: Caller) -> None:
+    """When an account makes many choices at the same moment each succeeds, and one is the last."""
+    presets = ("tom", "amy")
+    with ThreadPoolExecutor(6) as threads:
+        chosen = threads.map(lambda number: voices.choose(ann, presets[number % 2], presets), range(12))
+        assert list(chosen) == list(presets) * 6
+    assert asyncio.run(voices.current(ann)) in presets
 
 
 def test_the_current_voice_is_known_to_other_processes(
