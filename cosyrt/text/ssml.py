@@ -1,4 +1,4 @@
-"""Elements of SSML that say how words are read: `<sub>`, `<say-as>`, `<break>`; `<phoneme>` is refused.
+"""Elements of SSML that say how words are read: `<sub>`, `<say-as>`, `<break>`; not `<phoneme>`, which gives sounds.
 
 Source: Speech Synthesis Markup Language 1.1, W3C.
 """
@@ -26,7 +26,7 @@ def resolve(text: str) -> str:
     """The text with these elements put into words and pauses.
 
     Raises:
-        TextError: a `<phoneme>`, whose sounds would be lost.
+        TextError: a `<phoneme>` that does not end in its sentence, whose sounds would be lost.
     """
     if found := _PHONEME.search(text):
         raise TextError(
