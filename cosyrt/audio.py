@@ -131,9 +131,10 @@ class Audio:
         name, samples, rate = read_sound(cast("Openable", source), max_s)
         if not len(samples):
             raise AudioError(f"{name} holds no audio; give a recording that plays in a media player")
-        if not np.isfinite(samples).all():
-            raise AudioError(f"{name} holds NaN or infinite samples; export it again")
-        return cls(samples, rate)
+        try:
+            return cls(samples, rate)
+        except AudioError as error:
+            raise AudioError(str(error).replace("audio", name, 1)) from error
 
     def write(
         self,
