@@ -1,4 +1,4 @@
-"""Elements of SSML that say how words are read: `<sub>`, `<say-as>`, `<break>`; not `<phoneme>`, which gives sounds.
+"""Elements of SSML that say how words are read: `<sub>`, `<say-as>`, `<break>` (sounds: `pronunciations.py`).
 
 Source: Speech Synthesis Markup Language 1.1, W3C.
 """
