@@ -409,3 +409,28 @@ def test_a_voice_can_be_forgotten(stages: Stages) -> None:
     conditions.forget(who.digest)
     conditions.forget("of no voice")
     assert conditions.of(who) is not known
+
+
+def amid_others(stages: Stages, family: Any, schedule: int, others: int) -> Tensor:  # [1, 80, M]
+    """The mel of one stream that takes its steps with two others; the schedule says their lengths."""
+    random, waiting = np.random.default_rng(schedule), []
+    for number in range(3):
+        prompt, first, more = (int(n) for n in random.integers((0, 1, 1), (30, 3, 40)))
+        seed = 7 if number == schedule % 3 else others + number
+        tokens = np.random.default_rng(seed).integers(0, tiny.SPEECH_VOCABULARY, 120).tolist()
+        condition = Condition.of(voice(prompt), stages, CPU)
+        mels = MelStream(stages, family.FLOW, condition, chunked=True, rates=RATES)
+        boundary = next(CHUNKING.boundaries(prompt)) + 25 * (first - 1)
+        mels.until(tokens[: boundary + CHUNKING.lookahead_tokens], boundary)
+        waiting.append(mels.solving(tokens[: boundary + more], None))
+    return solved_together(stages.velocity, waiting)[schedule % 3]
+
+
+@pytest.mark.parametrize("family", [tiny, tiny3], ids=["cosyvoice2", "cosyvoice3"])
+def test_other_streams_of_a_call_change_nothing(family: Any) -> None:
+    """In calls of the same shapes, on one thread, a mel is the same to the last bit."""
+    flow = family.flow()
+    stages = eager(Networks(llm=tiny.language_model(), flow=flow, vocoder=tiny.vocoder()))
+    for schedule in range(3):
+        one, other = (amid_others(stages, family, schedule, others) for others in (100, 200))
+        assert torch.equal(one, other), schedule
