@@ -131,7 +131,7 @@ class Rows:
         again, one by one or with others.
         """
         found: dict[Row, Outcome] = dict.fromkeys(rows)
-        for together, logp in self._read_all(rows, most):
+        for together, logp in self._all_read(rows, most):
             ready = [row for row in together if not row.left]
             if ready:
                 found.update(zip(ready, self._spoken(ready, logp), strict=True))
@@ -141,13 +141,23 @@ class Rows:
         """Read all of the next input of each row; no token is picked."""
         found = {
             row: logp
-            for together, batch in self._read_all(rows, None)
+            for together, batch in self._all_read(rows, None)
             for row, logp in zip(together, batch, strict=True)
         }
         return torch.stack([found[row] for row in rows])
 
-    def _read_all(self, rows: Sequence[Row], most: int | None) -> Iterator[tuple[list[Row], Tensor]]:
-        """Read the next input of each row: rows that were read in one call, and their log-probabilities."""
+    def _all_read(self, rows: Sequence[Row], most: int | None) -> list[tuple[list[Row], Tensor]]:
+        """Read the next input of each row, or of none: where a call raises, nothing counts as read."""
+        before = [row.filled for row in rows]
+        try:
+            return list(self._reads(rows, most))
+        except BaseException:
+            for row, filled in zip(rows, before, strict=True):
+                row.filled = filled
+            raise
+
+    def _reads(self, rows: Sequence[Row], most: int | None) -> Iterator[tuple[list[Row], Tensor]]:
+        """Rows that are read in one call, and their log-probabilities."""
         parts = {row: row.next_part(most) for row in rows}
         steps = {row: part for row, part in parts.items() if isinstance(part, StepInput)}
         if steps:

@@ -254,6 +254,33 @@ def test_a_batch_that_failed_may_be_tried_again(model: Model) -> None:
         assert [found[number], again[number]] == alone(model, number)[1:3]
 
 
+def test_a_batch_may_fail_behind_its_steps(model: Model) -> None:
+    """Where a text cannot be read, rows that were stepped before it have spoken nothing, and lose nothing."""
+    rows, broken = rows_of(model), [True]
+
+    def prefill(text: Tensor, *rest: Any) -> Tensor:
+        logp = model.plain.prefill(text, *rest)
+        if broken and len(rows.taken) == 2:
+            raise ZeroDivisionError("a broken stage")
+        return logp
+
+    rows.stages = model.plain.replacing(prefill=prefill)
+    first = rows.join(said(model, 0), seeded(0))
+    spoken = rows.step([first])
+    second = rows.join(said(model, 1), seeded(1))
+    with pytest.raises(ZeroDivisionError):
+        rows.step([first, second])
+    assert first.left == 1 and second.left == second.decoder.next_input().end  # type: ignore[union-attr]
+    broken.clear()
+    spoken += rows.step([first])
+    others = rows.step([second])
+    for found, row in ((spoken, first), (others, second)):
+        found += rows.step([row])
+
+    assert spoken == alone(model, 0)[:3]
+    assert others == alone(model, 1)[:2]
+
+
 def test_bytes_are_known_before_a_row_is_taken(model: Model) -> None:
     """The cache is as large as was said, has room for its longest row, and is given back at the end."""
     rows, taken = rows_of(model, positions=64), []
