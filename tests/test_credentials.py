@@ -29,7 +29,7 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("name", sorted(SIGNABLE))
 def test_a_complete_file_is_signed(name: str, signer: tuple[Path, Path]) -> None:
-    """Its signature holds, its metadata label is still there, and its sound is what it was."""
+    """The signature holds, the label in the metadata is still there, and the sound is what it was."""
     label = LabelSettings(signer=Credentials(*signer)).label()
     data = SPEECH.to_bytes(name, label=label)
     finding = check_label(data)
