@@ -6,6 +6,7 @@ failure is an error, not None. A text without a word stays None.
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
 import time
@@ -35,6 +36,7 @@ from cosyrt.files import replace_file
 from cosyrt.voice.voice import Voice
 
 SHORT_CHARACTERS = 100  # below, speaking pieces side by side costs more than it brings
+CLEAN_ABOVE = 0.8  # of the device's memory; cleaning after every piece makes the next one wait
 SAMPLE_TEXT = (
     "这是一段测试语音，喂喂喂，你们听得到吗？让我看看啊别急"  # the transcript that the backend comes with
 )
@@ -187,7 +189,14 @@ class CosyvoiceRealTimeTTS:
         if not pieces:
             return None
         audio = Audio.join(self._spoken(pieces, voice, self._workers(text, max_workers)))
+        self._clean()
         return _normalised(audio.samples), audio.rate
+
+    def _clean(self) -> None:
+        """Give memory back to the device when little of it is free."""
+        if _memory_share(self.cosyvoice.tts.model.device) > CLEAN_ABOVE:
+            gc.collect()
+            torch.cuda.empty_cache()
 
     def _workers(self, text: str, asked: int | None) -> int:
         """How many pieces are spoken side by side: on a CPU one has all cores already."""
@@ -227,6 +236,14 @@ def _reference(path: str | Path | None) -> Tensor | None:  # [1, N] at 16 kHz
             log.warning("there is no reference audio at %s; the model's own voice will speak", path)
         return None
     return load_wav(path, ARRAY_HZ)
+
+
+def _memory_share(device: torch.device) -> float:
+    """How much of a GPU's memory torch holds; a CPU's is given back by itself."""
+    if device.type != "cuda":
+        return 0.0
+    total = torch.cuda.get_device_properties(device).total_memory
+    return torch.cuda.memory_reserved(device) / total
 
 
 def _mixed(

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyrt.audio import Audio
-from cosyrt.compat import CosyvoiceRealTimeTTS
+from cosyrt.compat import CosyvoiceRealTimeTTS, realtime
 from cosyrt.engine.request import Request
 from cosyrt.engine.ticket import Ticket
 from cosyrt.errors import AudioError, Busy, SpeechError, UsageError, VoiceError, VoiceNotFound
@@ -255,6 +255,19 @@ def test_a_failure_is_told_and_ends_the_work(
             backend.generate_audio(LONG, max_workers=2)
     generated(backend.generate_audio("Hello."))
     assert backend.scheduler.load().active == backend.scheduler.load().queued == 0
+
+
+@pytest.mark.parametrize(("share", "times"), [(0.5, 0), (0.9, 1)])
+def test_memory_is_cleaned_by_threshold(
+    backend: CosyvoiceRealTimeTTS, monkeypatch: pytest.MonkeyPatch, share: float, times: int
+) -> None:
+    """Once a text and only when memory is short, never after each piece."""
+    monkeypatch.setattr(realtime, "_memory_share", lambda _: share)
+    cleaned: list[int] = []
+    monkeypatch.setattr(realtime.gc, "collect", lambda: cleaned.append(1) or 0)
+    generated(backend.generate_audio("Hi。Ho。"))
+
+    assert len(cleaned) == times
 
 
 def test_many_callers_wait_for_each_other(spelling_folder: Path, clip: str) -> None:
