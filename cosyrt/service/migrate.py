@@ -80,7 +80,7 @@ def _upgrade(engine: Engine) -> None:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
         upgrade_to(connection, "head")
         _check_references(connection)
-    log.info("the database went from schema %s to %s", before, newest_revision())
+    log.info("the database has the schema %s now; before: %s", newest_revision(), before or "none")
 
 
 def _check_known(revision: str, url: URL) -> None:
