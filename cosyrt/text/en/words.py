@@ -75,7 +75,7 @@ ABBREVIATIONS = rules(
     (r"(?<![\w.])([Aa])pprox\. ?(?=\w)", r"\1pproximately "),
     (r"(?<![\w.])[Vv]s\b\.?(?= )", "versus"),
     (r"(?<![\w.])w/o(?!\w)", "without"),
-    (r"(?<![\w.])[Ww]/ ?(?=[a-z])", "with "),
+    (r"(?<![\w.])[Ww]/ ?(?=[A-Za-z])", "with "),
     (r"(?<!\w)(?:§|§§) ?(?=\d)", "section "),
     (r"(?<![\w%°])(?<!\d )[~≈] ?(?=[$€£¥]?\d)", "approximately "),
     (r"(?<=\d) ?[−] ?(?=[\d(])", " minus "),

@@ -50,6 +50,12 @@ MEASURES = rules(
         r"(?<![A-Za-z0-9.])([12]) ?米 ?(\d{2})(?![\d.]|厘米)",
         lambda f: f"{number(f[1], counted=True)}米{digits(f[2])}",
     ),
+    (
+        r"(身高)?(?<![\d°.])(\d{1,3})['′](\d{1,2}(?:\.\d+)?)(?:[\"″”]|'')",
+        lambda f: (
+            f"{f[1]}{number(f[2])}英尺{number(f[3])}英寸" if f[1] else f"{number(f[2])}分{number(f[3])}秒"
+        ),
+    ),
     (r"(?<=\d)( ?[KMGT]B)/s(?![A-Za-z])", r"\1每秒"),
     (
         r"(\d ?V)(?: ?[/,，@] ?| )(\d+(?:\.\d+)?) ?A(?![A-Za-z])",
