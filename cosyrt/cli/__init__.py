@@ -21,6 +21,7 @@ from cosyrt.cli.convert import convert
 from cosyrt.cli.device import device
 from cosyrt.cli.doctor import doctor
 from cosyrt.cli.export import export
+from cosyrt.cli.interrupts import LastingInterrupt
 from cosyrt.cli.keys import keys
 from cosyrt.cli.label import label
 from cosyrt.cli.options import is_verbose
@@ -52,7 +53,8 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; no exception but click's own leaves it."""
         try:
-            return super().invoke(ctx)
+            with LastingInterrupt():
+                return super().invoke(ctx)
         except CosyrtError as error:
             drop_output()
             _explain(ctx, str(error))
