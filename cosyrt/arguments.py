@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cosyrt.errors import AudioError, UsageError, one_line
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 LOUDEST = 1e6  # of a sample: whole numbers of 16 bits pass, what overflows when it is squared does not
@@ -99,6 +100,8 @@ def mono_floats(given: Any) -> NDArray[np.float32]:  # [N]
     Raises:
         AudioError: they are not one row of finite floats. UsageError: they are no numbers.
     """
+    import numpy as np  # the command line checks arguments, and its help comes without
+
     try:
         if hasattr(given, "detach"):
             given = given.detach().cpu()
