@@ -50,7 +50,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("as_module", [False, True])
 def test_a_program_runs_unmodified(spelling_folder: Path, clip: str, tmp_path: Path, as_module: bool) -> None:
-    """Its imports are ours, whatever lies beside it; arguments and its own modules are found."""
+    """The imports of a program are ours, whatever lies beside it; arguments and its own modules are found."""
     (tmp_path / "program.py").write_text(SCRIPT)
     (tmp_path / "helper.py").write_text("name = 'helped'")
     (tmp_path / "cosyvoice").mkdir()  # a checkout of upstream's

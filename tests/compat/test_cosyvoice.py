@@ -288,7 +288,7 @@ def test_voices_survive(own_folder: Path, clip: str, official: bool) -> None:
 
 
 def test_the_class_decides_between_descriptions(tiny1_folder: Path, own_folder: Path, clip: str) -> None:
-    """Of two descriptions that of the class is taken; AutoModel takes the first, as upstream."""
+    """Where there are two descriptions, that of the class is taken; AutoModel takes the first, as upstream."""
     shutil.copy(tiny1_folder / "cosyvoice.yaml", own_folder)
     assert samples(CosyVoice2(str(own_folder)).inference_cross_lingual("Hi.", clip))
     with pytest.raises(UsageError, match="is a cosyvoice model; open it with CosyVoice"):
@@ -300,7 +300,7 @@ def test_the_class_decides_between_descriptions(tiny1_folder: Path, own_folder: 
 
 
 def test_a_folder_of_before_2025_speaks(own_folder: Path, clip: str) -> None:
-    """Its description is called cosyvoice.yaml and says nothing of chunks."""
+    """An old description is called cosyvoice.yaml and says nothing of chunks."""
     text = (own_folder / "cosyvoice2.yaml").read_text()
     (own_folder / "cosyvoice2.yaml").unlink()
     text = re.sub(r"^ +(static_chunk_size|num_decoding_left_chunks): .*\n", "", text, flags=re.MULTILINE)

@@ -35,7 +35,7 @@ def test_silence_is_not_heard(silence: np.ndarray) -> None:
 
 
 def test_speech_must_be_as_long_as_its_text_needs() -> None:
-    """Of a long text more must be heard than a click."""
+    """More of a long text must be heard than a click."""
     given: list[np.ndarray] = []
     held = HeldBack(np.zeros(3, np.float32), given.append, least_frames=7)
     held.push(LOUD)

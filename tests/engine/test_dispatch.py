@@ -131,7 +131,7 @@ def test_a_batch_that_raises_is_run_one_by_one(tiny: Pipeline, caplog: pytest.Lo
 
 
 def test_an_error_that_stays_ends_its_own(tiny: Pipeline) -> None:
-    """Of a batch that raises only those fail that also fail alone."""
+    """When a batch raises, only those fail that also fail alone."""
 
     def velocity(inputs: FlowInputs, cache: Any) -> torch.Tensor:
         if inputs.mu.isnan().any():

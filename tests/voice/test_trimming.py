@@ -43,7 +43,7 @@ def test_long_silence_is_trimmed(before: float, after: float) -> None:
 
 
 def test_no_recording_becomes_too_long() -> None:
-    """Of one that is as long as is allowed, the end fades and nothing is added."""
+    """The end of a recording that is as long as is allowed fades and nothing is added."""
     assert trimmed(Audio(sound(3.0), RATE), 3.0).seconds == 3.0
     assert trimmed(Audio(sound(2.9), RATE), 3.0).seconds == 3.0
 
