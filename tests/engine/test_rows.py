@@ -29,7 +29,7 @@ from tests.engine.scripted import CONFIG
 CPU = torch.device("cpu")
 EXACT_FORMS = [name for name in FORMS if "half" not in name]
 TURNS = 10
-INTERLEAVINGS = 200
+INTERLEAVINGS = 200  # of all forms together
 
 
 Models = dict[str, Model]  # by family
@@ -151,12 +151,13 @@ def forced_crowd(
     return torch.stack(rows.seen[me])
 
 
+@pytest.mark.parametrize("count", [8, pytest.param(INTERLEAVINGS // len(FORMS), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("form", FORMS)
-def test_other_neighbours_change_nothing(form: str, models: Models) -> None:
+def test_other_neighbours_change_nothing(form: str, count: int, models: Models) -> None:
     """In calls of the same shapes an utterance is the same to the last bit, whoever is beside it."""
     family, make = FORMS[form]
     stages = make(models[family])
-    for schedule in range(INTERLEAVINGS // len(FORMS)):
+    for schedule in range(count):
         one, other = (
             forced_crowd(models[family], stages, schedule=schedule, neighbours=first) for first in (0, 5000)
         )
