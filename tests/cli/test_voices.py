@@ -30,7 +30,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VoiceLibrary:
 @pytest.fixture
 def loaded(tiny: cosyrt.Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands that load a model are given the one that is loaded."""
-    monkeypatch.setitem(vars(cosyrt), "load", lambda folder=None, *, device=None: tiny)
+    monkeypatch.setitem(vars(cosyrt), "load", lambda folder=None, **options: tiny)
 
 
 @pytest.fixture

@@ -288,7 +288,7 @@ def test_voices_survive(own_folder: Path, clip: str, official: bool) -> None:
 
 
 def test_the_class_decides_between_descriptions(tiny1_folder: Path, own_folder: Path, clip: str) -> None:
-    """Where there are two descriptions, that of the class is taken; AutoModel takes the first, as upstream."""
+    """Where there are two descriptions, that of the class is taken; AutoModel takes the first."""
     shutil.copy(tiny1_folder / "cosyvoice.yaml", own_folder)
     assert samples(CosyVoice2(str(own_folder)).inference_cross_lingual("Hi.", clip))
     with pytest.raises(UsageError, match="is a cosyvoice model; open it with CosyVoice"):

@@ -71,7 +71,7 @@ def test_an_utterance_in_a_crowd_is_what_it_is_alone(
 
 
 def test_a_crowd_of_cosyvoice1(tiny1: Pipeline) -> None:
-    """A flow of CosyVoice 1 looks both ways and takes one stream at a time; the language model reads all rows at once."""
+    """The flow of CosyVoice 1 takes one stream at a time; its language model reads all rows at once."""
     requests = [Request(text=SHORT, seed=seed, streamed=True) for seed in (1, 2)]
 
     for each, samples in zip(requests, spoken_together(begun(tiny1, requests)), strict=True):
