@@ -47,7 +47,7 @@ def test_a_model_id_is_found(home: Path, monkeypatch: pytest.MonkeyPatch, variab
 
 
 def test_the_snapshot_that_main_is(home: Path) -> None:
-    """Among several snapshots the one that `main` names is the model."""
+    """The snapshot that `main` names is the model, of several."""
     cached = home / ".cache/huggingface/hub/models--iic--CosyVoice2-0.5B"
     for name in ("one", "two", "three"):
         (cached / "snapshots" / name).mkdir(parents=True)
