@@ -30,7 +30,7 @@ class Work(Enum):
 
 
 # Seconds of each for a size of 1, until they are measured.
-SEEDS = {Work.PREFILL: 5e-4, Work.STEP: 0.01, Work.ENCODE: 2e-4, Work.SOLVE: 5e-4, Work.VOCODE: 2e-3}
+SEEDS = {Work.PREFILL: 2e-4, Work.STEP: 2e-3, Work.ENCODE: 2e-4, Work.SOLVE: 7e-4, Work.VOCODE: 1e-3}
 
 
 class Active:
