@@ -102,7 +102,7 @@ def test_every_mode_gives_speech(upstream2: CosyVoice2, clip: str) -> None:
 def test_the_modes_are_the_engines(upstream2: CosyVoice2, clip: str) -> None:
     """Each call is `say` or `convert` with the arguments that docs/from_upstream.md names."""
     tts = upstream2.tts
-    voice, wordless = tts.voice_from(clip, "My words."), tts.voice_from(clip, "")
+    voice, wordless = (tts.voice_from(clip, words, as_recorded=True) for words in ("My words.", ""))
     torch.manual_seed(3)
     seed = int(torch.randint(2**32, ()))
     for theirs, ours in (
@@ -177,7 +177,9 @@ def test_a_prompt_is_encoded_once(upstream2: CosyVoice2, tmp_path: Path, monkeyp
     noise(2, 1).write(path)
     made: list[str] = []
     monkeypatch.setattr(
-        upstream2.tts, "voice_from", lambda *args: made.append(args[1]) or upstream2.tts.voices["ann"]
+        upstream2.tts,
+        "voice_from",
+        lambda *args, **options: made.append(args[1]) or upstream2.tts.voices["ann"],
     )
     for _ in range(2):
         samples(upstream2.inference_zero_shot(TEXT, "My words.", str(path)))

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from cosyrt.audio import Audio
 from cosyrt.compat import CosyvoiceRealTimeTTS, realtime
 from cosyrt.engine.request import Request
-from cosyrt.engine.ticket import Ticket
+from cosyrt.engine.ticket import Ticket, TicketState
 from cosyrt.errors import AudioError, Busy, SpeechError, UsageError, VoiceError, VoiceNotFound
 
 LONG = "".join(f"Sentence {'o' * (20 - 4 * number)} {number}。" for number in range(3, 7)) + 80 * " "
@@ -96,7 +96,8 @@ def test_reference_and_transcript_may_be_assigned(spelling_folder: Path, clip: s
         timbre = generated(tts.generate_audio("Hello you."))
         tts.sample_text = "My words."
         words = generated(tts.generate_audio("Hello you."))
-        expected = tts.cosyvoice.tts.say("Hello you.", voice=tts.cosyvoice.tts.voice_from(clip, "My words."))
+        voice = tts.cosyvoice.tts.voice_from(clip, "My words.", as_recorded=True)
+        expected = tts.cosyvoice.tts.say("Hello you.", voice=voice)
         assert not np.array_equal(timbre, words)
         assert np.allclose(words, expected.samples / np.abs(expected.samples).max(), atol=1e-4)
         tts.ref_wav = torch.from_numpy(np.random.default_rng(5).uniform(-0.1, 0.1, (1, 40_000)).astype("f4"))
@@ -242,15 +243,16 @@ def test_a_failure_is_told_and_ends_the_work(
     backend: CosyvoiceRealTimeTTS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error of a piece comes out; nothing goes on behind it, and the next text is spoken."""
-    tts, run = backend.cosyvoice.tts, backend.cosyvoice.tts.run
+    submit = backend.scheduler.submit
 
-    def failing(request: Request, *args: Any) -> Iterator[Audio]:
+    def failing(request: Request) -> Ticket:
+        ticket = submit(request)
         if "5" in str(request.text):
-            raise SpeechError("no speech")
-        yield from run(request, *args)
+            ticket.end(TicketState.FAILED, SpeechError("no speech"))
+        return ticket
 
     with monkeypatch.context() as patched:
-        patched.setattr(tts, "run", failing)
+        patched.setattr(backend.scheduler, "submit", failing)
         with pytest.raises(SpeechError, match="no speech"):
             backend.generate_audio(LONG, max_workers=2)
     generated(backend.generate_audio("Hello."))
