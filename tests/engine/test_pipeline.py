@@ -133,7 +133,7 @@ def test_a_model_without_voices(tiny: Pipeline) -> None:
             r"'ada' has the speech token 4000",
         ),
         ({"speed": 0.2}, UsageError, "speed 0.2 is out of range; choose 0.25 to 4"),
-        ({"speed": 2.1}, UsageError, "speed 2.1 is out of range"),
+        ({"speed": 4.1}, UsageError, "speed 4.1 is out of range"),
         ({"speed": float("nan")}, UsageError, "speed nan is out of range"),
         ({"speed": "fast"}, UsageError, "speed 'fast' is out of range"),
         *(({"seed": s}, UsageError, "seed .* is out of range") for s in (-1, 2**64, 1.5, "a", None)),
@@ -162,7 +162,7 @@ def test_a_voice_from_a_recording(tiny: Pipeline, tmp_path: Path) -> None:
     read = tiny.voice_from(tmp_path / "me.wav", "My own words.")
 
     assert (voice.name, read.name) == ("me", "reference")
-    assert 40 <= len(voice.speech_tokens) == len(read.speech_tokens) <= 50
+    assert 50 <= len(voice.speech_tokens) == len(read.speech_tokens) <= 60  # 2 s, and quiet at the end
     assert same(joined(tiny.stream(SHORT, voice=voice)), tiny.say(SHORT, voice=voice, chunked=True).samples)
 
 
