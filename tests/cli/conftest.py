@@ -41,7 +41,9 @@ class TonePipeline:
             raise VoiceNotFound(f"no voice is called {name!r}; this model has {', '.join(self.voices)}")
         return self.voices[name]
 
-    def voice_from(self, audio: object, text: str, name: str = "reference", **options: object) -> SimpleNamespace:
+    def voice_from(
+        self, audio: object, text: str, name: str = "reference", **options: object
+    ) -> SimpleNamespace:
         return voice(name, None)
 
     def say(self, text, *, chunked=False, progress=None, **options) -> Audio:
