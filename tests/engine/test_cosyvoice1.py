@@ -109,7 +109,7 @@ def test_sizes_that_are_not_those_of_the_weights(folder: Path) -> None:
     )
 
     with pytest.raises(
-        WeightsError, match=r"llm: 'llm.encoders.0.feed_forward.w_1.weight' is \[48, 32\].*\[40, 32\]"
+        WeightsError, match=r"llm.pt: 'llm.encoders.0.feed_forward.w_1.weight' is \[48, 32\].*\[40, 32\]"
     ):
         build(ModelFolder.open(folder))
 
@@ -237,7 +237,7 @@ def test_text_is_read_whole(tiny1: Pipeline) -> None:
 def test_a_voice_from_a_recording(tiny1: Pipeline) -> None:
     """50 speech tokens and 86 mel frames a second, all of them; what is converted keeps its length."""
     noise = 0.1 * np.random.default_rng(0).standard_normal(48_000 * 3).astype(np.float32)
-    voice = tiny1.voice_from(Audio(noise, 48_000), "Good day.")
+    voice = tiny1.voice_from(Audio(noise, 48_000), "Good day.", as_recorded=True)
     said, converted = tiny1.say(SHORT, voice=voice), tiny1.convert(Audio(noise, 48_000), voice="英文男")
 
     assert (len(voice.speech_tokens), len(voice.mel)) == (150, 3 * 22_050 // 256)

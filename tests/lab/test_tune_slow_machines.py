@@ -81,7 +81,14 @@ def tuned(
     said: list[TuneProgress] = []
     monkeypatch.setattr(tuning, "call_in_child", machine.call)
     report = Tuning(
-        folder, "cpu", budget_s, ("exact", "half", "quantised"), None, said.append, clock=lambda: machine.now
+        folder,
+        "cpu",
+        budget_s,
+        ("exact", "half", "quantised"),
+        None,
+        1,
+        said.append,
+        clock=lambda: machine.now,
     ).run()
     return report, said
 
