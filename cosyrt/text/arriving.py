@@ -32,6 +32,7 @@ def whole_words(parts: Iterable[str], *, lines: bool = False) -> Iterator[str]:
         end = _OPEN_WORD.search(waiting, max(0, len(waiting) - LONGEST_WORD - 1))
         cut = end.start() if end and len(waiting) - end.start() <= LONGEST_WORD else len(waiting)
         if waiting[:cut].strip():
+            cut = len(waiting[:cut].rstrip())  # a line end belongs to the word behind it
             yield from _words(waiting[:cut], lines)
             waiting = waiting[cut:]
         elif cut:

@@ -18,7 +18,7 @@ _FENCE = re.compile(r"(?:```|~~~)\S*")
 _CELL = re.compile(r"\|+")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
 _LINK_END = re.compile(r"\]\([^()\s]*\)?")
-_OPEN_LINK = re.compile(r"^(\W*?)!?\[(?![^\]]*\])")
+_OPEN_LINK = re.compile(r"^([^0-9A-Za-z_]*?)!?\[(?![^\]]*\])")  # Chinese needs no blank before one
 _STARS = re.compile(r"(?<![0-9A-Za-z])\*{1,3}|\*{1,3}(?![0-9A-Za-z])|\*{2,3}")
 _UNDERSCORES = re.compile(r"(?<!\w)_{1,3}(?=\w)|(?<=\w)_{1,3}(?!\w)")
 _SILENT = re.compile("`+|~~")

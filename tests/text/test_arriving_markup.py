@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cosyrt.text.arriving import whole_words
@@ -40,6 +40,8 @@ def test_signs_are_silent(text: str, spoken: str) -> None:
     assert read([text]).strip() == spoken
 
 
+@example("**重点**：看[这里](http://a.b)。", [10])
+@example("- one\n* two\n  + three", [13])
 @given(st.sampled_from([text for text, _ in CASES]), st.lists(st.integers(0, 60), max_size=6))
 def test_the_cutting_changes_nothing(text: str, cuts: list[int]) -> None:
     """A text is read alike whatever the parts in which it comes."""
