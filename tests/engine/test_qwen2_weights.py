@@ -51,7 +51,7 @@ def test_neither_head_nor_embedding(folder: Path) -> None:
     del tensors[EMBEDDING]
     write_tensors(folder / "llm.safetensors", tensors)
 
-    with pytest.raises(WeightsError, match=rf"'backbone.embed_tokens.weight' \[{VOCABULARY}, 32\]"):
+    with pytest.raises(WeightsError, match=rf"'llm.model.model.embed_tokens.weight' \[{VOCABULARY}, 32\]"):
         build(ModelFolder.open(folder))
 
 
