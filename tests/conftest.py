@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 keep_quiet()  # a test may import what reports home
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads take longer to share a tiny model than to run it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in the background ignores it
 prepare_torch()  # a test machine may have other work; whatever imports torch first, it comes before
 
 

@@ -25,7 +25,7 @@ from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
 from cosyrt.engine.ticket import ENDS, Ticket, TicketState
 from tests.engine.quick import quick
 
-CONFIG = SchedulerConfig(max_active=3, max_queue=2, queued_audio_s=0.5)
+CONFIG = SchedulerConfig(max_active=3, max_queue=2, queued_audio_s=0.5, max_wait_s=0.3)
 PLACES = st.integers(0, 99)  # of a ticket, counted round: how many there are depends on time
 TEXTS = ["Hello there.", "Yes. No. Perhaps, but not today.", "It is late."]
 
@@ -76,7 +76,7 @@ class Crowd(RuleBasedStateMachine):
             assert next(ticket).seconds > 0
         except StopIteration:
             assert ticket.state is TicketState.DONE
-        except (cosyrt.Cancelled, cosyrt.DeadlineError, KeyError) as error:
+        except (cosyrt.Busy, cosyrt.Cancelled, cosyrt.DeadlineError, KeyError) as error:
             assert ticket.state is (
                 TicketState.CANCELLED if isinstance(error, cosyrt.Cancelled) else TicketState.FAILED
             )

@@ -107,6 +107,7 @@ def test_memory_and_load_are_of_a_process_of_its_own(alone: BenchReport) -> None
     assert way.peak_mb > 50
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ways")
 def test_a_slower_way_is_found_and_the_same_one_is_not(tiny_folder: Path) -> None:
     """Stages that rest are slower; the first way has no verdict."""
