@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -50,6 +51,15 @@ def builtin() -> Pipeline:
     import cosyrt
 
     return cosyrt.load(device="cpu", plan=False)
+
+
+@pytest.fixture(autouse=True)
+def own_log_level() -> Iterator[None]:
+    """What a test makes of the library's log level ends with it: -v and -q set it."""
+    logger = logging.getLogger("cosyrt")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

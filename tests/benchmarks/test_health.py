@@ -77,6 +77,7 @@ def test_the_texts_are_many_and_of_every_length():
     assert min(map(expected_s, texts)) < 0.8 < 3 < max(map(expected_s, texts))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)  # the first call reads the dictionaries
 @given(st.lists(st.sampled_from(["hello", "world", "你", "好吗"]), min_size=1, max_size=6))
 def test_more_text_takes_longer(parts):

@@ -24,6 +24,7 @@ def test_json_has_both_engines(tiny_folder: Path) -> None:
     assert found["machine"]["cpu"] and set(found["carried"]) == {"scheduler", "threads"}
 
 
+@pytest.mark.slow
 def test_the_table_and_the_picture(tiny_folder: Path, tmp_path: Path) -> None:
     """The last line says what each engine carries; the picture is drawn where matplotlib is."""
     pytest.importorskip("matplotlib")

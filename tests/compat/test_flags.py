@@ -130,6 +130,7 @@ def test_load_jit_may_point_at_archives(tiny_folder: Path, exported: dict[str, E
         assert fast.tts.model.stages.encode is not fast.tts.model.plain.encode
 
 
+@pytest.mark.slow
 def test_load_jit_of_cosyvoice1_runs_all_three(tmp_path: Path, clip: str) -> None:
     """Text encoder, language model and flow encoder run from their archives, and the speech is the same."""
     tiny1.write_model(tmp_path / "model")

@@ -79,6 +79,7 @@ def test_emoji_among_words(tiny: Pipeline) -> None:
     assert same(mixed.samples, plain.samples, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["word ", "词", "la"])
 def test_a_long_text_without_marks(tiny: Pipeline, word: str) -> None:
     """2,000 characters without any punctuation are cut into pieces and spoken."""

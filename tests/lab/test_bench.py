@@ -141,6 +141,7 @@ def test_nothing_to_measure_is_told(tiny_folder: Path) -> None:
         Bench(Model.open(tiny_folder, "cpu"), replace(QUICK, ways=("absent",)))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ways")
 def test_speakers_at_once(tiny_folder: Path) -> None:
     """1, 2 and 3 at once, all heard to the end."""

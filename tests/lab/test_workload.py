@@ -117,6 +117,7 @@ def test_memory_is_that_of_the_card_of_the_model(monkeypatch: pytest.MonkeyPatch
     model = SimpleNamespace(device=SECOND)
     speaking = SimpleNamespace(say=lambda *args, **options: None, model=model)
     monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda where=None: reserved[where])
-    monkeypatch.setattr(bench, "load", lambda *args, **options: speaking)
+    monkeypatch.setattr(bench, "Model", SimpleNamespace(open=lambda *args: model))
+    monkeypatch.setattr(bench, "Pipeline", lambda model: speaking)
 
     assert fresh_process("", "cuda:1", "eager", "Hello.", None).gpu_peak_mb == 3  # type: ignore[arg-type]

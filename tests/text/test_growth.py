@@ -63,6 +63,7 @@ def check_growth(pipeline: Pipeline, short: Request, long: Request) -> None:
     assert after <= MOST_GROWTH * max(before, least), f"{after / before:.1f} times: {str(short.text)[:40]!r}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["(", "「", "ж", "한", "a", " "])
 def test_runs_of_one_kind(builtin: Pipeline, unit: str) -> None:
     """Brackets, letters that the voice cannot read, digits or blanks, without any place to cut them."""

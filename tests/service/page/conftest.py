@@ -23,7 +23,7 @@ REFUSED = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must not outlive the module: other tests run their own
 def chromium() -> Iterator[Browser]:
     """The browser of this machine; where there is none the tests are skipped, but never in CI."""
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
