@@ -9,6 +9,7 @@ import pytest
 from cosyrt.accel import guard
 from cosyrt.accel.plan import Plan, Planned
 from cosyrt.engine.pipeline import Pipeline
+from cosyrt.service import start
 from cosyrt.service.accounts import Accounts
 from cosyrt.service.keys import Scope
 from tests.service.served import Served, serving
@@ -22,7 +23,7 @@ def planned(tiny: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S
     monkeypatch.setattr(guard, "_disabled", set())
     monkeypatch.setattr(guard, "events", type(guard.events)())
     plan = Plan(made_for={"model": MODEL}, parts={"vocode": Planned(backend="torchscript", speedup=1.5)})
-    monkeypatch.setattr("cosyrt.service.start.plan_of", lambda *_: plan)
+    monkeypatch.setattr(start, "plan_of", lambda *_: plan)
     with serving(tiny) as served:
         accounts = served.service.accounts
         assert isinstance(accounts, Accounts)
