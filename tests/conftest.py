@@ -38,10 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Plans and voices of the person who runs the tests have no say in them, and are left alone."""
+    """Plans, voices and terminal of the person who runs the tests have no say in them, and are left alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COSYRT_PLANS", str(tmp_path_factory.mktemp("plans")))
         patch.setenv("COSYRT_VOICES", str(tmp_path_factory.mktemp("voices")))
+        patch.setenv("COLUMNS", "120")  # as without a terminal
         yield
 
 

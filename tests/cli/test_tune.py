@@ -26,7 +26,7 @@ def plans(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_the_table_has_losers_and_reasons(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path) -> None:
     """Every candidate has its line, chosen or not, and the plan comes last."""
     acted(monkeypatch, 1.5)
-    done = CliRunner().invoke(main, ["tune", str(tiny_folder), "--device", "cpu", "--budget", "1h"])
+    done = CliRunner().invoke(main, ["tune", str(tiny_folder), "--device", "cpu"])
 
     assert done.exit_code == 0, done.output
     assert "llm 57%" in done.output
