@@ -48,7 +48,8 @@ class Ledger:
         part = _part(self.folder, entry)
         with part.open("wb") as file:
             file.write(data)
-            _to_disk(file.fileno())
+            file.flush()
+            os.fsync(file.fileno())
         _append(self._manifest, entry)
         _take_name(self.folder, entry)
         self.entries[entry["id"]] = entry
@@ -135,12 +136,7 @@ def _line(entry: Entry) -> str:
 def _append(file: TextIO, entry: Entry) -> None:
     file.write(_line(entry))
     file.flush()
-    _to_disk(file.fileno())
-
-
-def _to_disk(number: int) -> None:
-    """Wait until what was written is on the disk."""
-    os.fsync(number)
+    os.fsync(file.fileno())
 
 
 def _part(folder: Path, entry: Entry) -> Path:

@@ -100,19 +100,6 @@ def batch(
     yield from speak_all(preparing, Scheduler(pipeline, limits), items, Path(folder), at_once=2 * streams)
 
 
-class Prepared(Protocol):
-    """One request of a batch that was found good."""
-
-    digest: str
-    request: Request
-
-    def entry(self, item: Item, audio: Audio, data: bytes) -> dict[str, Any]:
-        """The line of the manifest about its recording."""
-
-    def encoded(self, audio: Audio) -> bytes:
-        """The recording as a file."""
-
-
 def speak_all(
     prepare: Callable[[Item], Prepared],
     speaker: Submits,
@@ -222,7 +209,7 @@ class Preparing:
         self.model = fingerprint(pipeline.model.folder)
         self._voices: dict[str, Voice] = {}
 
-    def __call__(self, item: Item) -> _Prepared:
+    def __call__(self, item: Item) -> Prepared:
         """Make the request of an item.
 
         Raises:
@@ -242,7 +229,7 @@ class Preparing:
             lexicon=config.lexicon,
             pauses=config.pauses,
         )
-        return _Prepared(request, config, self.model)
+        return Prepared(request, config, self.model)
 
     def _voice(self, item: Item) -> Voice:
         named = self.config.voice if item.voice is None else item.voice
@@ -258,7 +245,7 @@ class _WrongItem(CosyrtError):
     """A line of a list that says nothing which could be spoken."""
 
 
-class _Prepared:
+class Prepared:
     """A request, what identifies it, and what is written about it."""
 
     def __init__(self, request: Request, config: BatchConfig, model: str) -> None:

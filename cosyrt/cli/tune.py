@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 SECONDS_OF_UNIT = {"s": 1, "m": 60, "h": 3600}
 PRECISION_CLASSES = ("exact", "half", "quantised")
 APPROXIMATE = "approximate"
-CLOSENESS: tuple[Closeness, ...] = ("as close", "close", "audible")
 APPROXIMATIONS = (APPROXIMATE, f"{APPROXIMATE}:close", f"{APPROXIMATE}:audible")
 SOLVER_COLUMNS = ("steps of the solver", "calls", "distance", "closeness", "flow", "why")
 TUNE_COLUMNS = (
@@ -177,6 +176,8 @@ def _classes(allow: str) -> tuple[Any, ...]:
 
 def _closeness(allow: str) -> Closeness | None:
     """How close an approximation must be to win; None where none was allowed."""
+    from cosyrt.lab.approximate import CLOSENESS
+
     asked = [name for name in _names(allow) if name.startswith(APPROXIMATE)]
     if not asked:
         return None
