@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,7 +33,7 @@ from benchmarks.chain import (
     show_progress,
 )
 from benchmarks.distance import distance_db
-from benchmarks.judges import JudgeError, Whisper
+from benchmarks.judges import Whisper, opened
 from benchmarks.recogniser import Recogniser, interval, mistakes, words
 from benchmarks.report import machine, table, write_json
 from benchmarks.syllables import syllables
@@ -98,14 +98,10 @@ class Heard:
 
 def ears() -> tuple[list[Ear], list[str]]:
     """Open the recognisers that are installed, and say why the others are not there."""
-    found: list[Ear] = []
-    absent = []
-    for kind in (WhisperBase, Sphinx):
-        try:
-            found.append(kind())
-        except (ImportError, JudgeError) as error:
-            absent.append(f"words as {kind.name} hears them ({error})")
-    return found, absent
+    kinds: dict[str, Callable[[], Ear]] = {
+        f"words as {kind.name} hears them": kind for kind in (WhisperBase, Sphinx)
+    }
+    return opened(kinds)
 
 
 def listen(spoken: Spoken, language: str, judges: Iterable[Ear]) -> list[Heard]:

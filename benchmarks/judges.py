@@ -11,16 +11,18 @@ import hashlib
 import importlib.util
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cosyrt import Audio
+
+T = TypeVar("T")
 
 JUDGE_HZ = 16_000  # all three hear up to 8 kHz and nothing above
 LEVEL_DBFS = -23.0
@@ -46,6 +48,17 @@ Samples = NDArray[np.float32]
 
 class JudgeError(RuntimeError):
     """A judge is not installed, or is not the one it should be."""
+
+
+def opened(kinds: Mapping[str, Callable[[], T]]) -> tuple[list[T], list[str]]:
+    """Open what is installed of these, by what each is for, and say why the others are not there."""
+    found, absent = list[T](), list[str]()
+    for use, kind in kinds.items():
+        try:
+            found.append(kind())
+        except (ImportError, JudgeError) as error:
+            absent.append(f"{use} ({error})")
+    return found, absent
 
 
 def missing(*packages: str) -> list[str]:

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from benchmarks.chain import LANGUAGES, Bench, add_options, print_unjudged
-from benchmarks.judges import SHORTEST_S, DistillMos, DnsMos, JudgeError
+from benchmarks.judges import SHORTEST_S, DistillMos, DnsMos, opened
 from benchmarks.report import machine, table, write_json
 from cosyrt import Audio
 
@@ -37,14 +37,8 @@ class Judge(Protocol):
 
 def judges() -> tuple[list[Judge], list[str]]:
     """Open the judges that are installed, and say why the others are not there."""
-    found: list[Judge] = []
-    absent = []
-    for kind in (DistillMos, DnsMos):
-        try:
-            found.append(kind())
-        except (ImportError, JudgeError) as error:
-            absent.append(f"what {kind.name} says ({error})")
-    return found, absent
+    kinds: dict[str, Callable[[], Judge]] = {f"what {kind.name} says": kind for kind in (DistillMos, DnsMos)}
+    return opened(kinds)
 
 
 def scores(audio: Audio, panel: Iterable[Judge]) -> dict[str, float]:

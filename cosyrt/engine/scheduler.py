@@ -19,7 +19,6 @@ from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from types import TracebackType
 from typing import Self
 
 from cosyrt.engine.active import Active
@@ -165,12 +164,7 @@ class Scheduler:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def load(self) -> Load:

@@ -10,7 +10,7 @@ Shapes: S steps · B streams · V speech vocabulary with stops · M mel frames �
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -26,13 +26,14 @@ from cosyrt.lab.parity import Distances, Parity, sound_distance, whole_float32, 
 from cosyrt.lab.workload import (
     EULER_STEPS_TIMED,
     EXCITATION_SEED,
-    STEPS_TIMED,
     Length,
     StageCall,
     TimedStages,
     Workload,
     WorkloadUtterance,
     chunks_of,
+    even_mel,
+    language_calls,
     log_probabilities,
     mel_of,
     probabilities_together,
@@ -162,26 +163,10 @@ def calls_together(
 ) -> list[StageCall]:
     """Time the calls of one part while that many streams speak an utterance; of like calls only a few."""
     if part == "llm":
-        return list(_language_calls(model, stages, utterance, streams, clock))
+        return list(language_calls(model, stages, utterance, clock, streams))
     timed = TimedStages(stages, part, model.device, clock)
     if part == "vocode":
-        frames = model.settings.rates.frames(len(utterance.speech))
-        mel = torch.full((1, model.settings.flow.mel_bins, frames), -6.0, device=model.device)
-        samples_together(model, timed.stages, [mel] * streams)
+        samples_together(model, timed.stages, [even_mel(model, utterance)] * streams)
     else:
         mels_together(model, timed.stages, [utterance] * streams, EULER_STEPS_TIMED)
     return timed.calls
-
-
-def _language_calls(
-    model: Model,
-    stages: Stages,
-    utterance: WorkloadUtterance,
-    streams: int,
-    clock: Callable[[], float],
-) -> Iterator[StageCall]:
-    last = max(0, len(utterance.speech) - 1 - STEPS_TIMED)
-    for place in sorted({0, last // 2, last}):
-        timed = TimedStages(stages, "llm", model.device, clock)
-        probabilities_together(model, timed.stages, [utterance.after(place)] * streams, 1 + STEPS_TIMED)
-        yield from (call for call in timed.calls if not place or call.stage != "prefill")

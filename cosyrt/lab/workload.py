@@ -283,24 +283,33 @@ def stage_calls(
 ) -> list[StageCall]:
     """Time the calls of one part while an utterance is spoken; of like calls only a few."""
     if part == "llm":
-        return list(_language_calls(model, stages, utterance, clock))
+        return list(language_calls(model, stages, utterance, clock))
     timed = TimedStages(stages, part, model.device, clock)
     if part == "vocode":
-        frames = model.settings.rates.frames(len(utterance.speech))
-        mel = torch.full((1, model.settings.flow.mel_bins, frames), -6.0, device=model.device)
-        samples_of(model, timed.stages, mel)
+        samples_of(model, timed.stages, even_mel(model, utterance))
     else:
         mel_of(model, timed.stages, utterance, EULER_STEPS_TIMED)
     return timed.calls
 
 
-def _language_calls(
-    model: Model, stages: Stages, utterance: WorkloadUtterance, clock: Callable[[], float]
+def even_mel(model: Model, utterance: WorkloadUtterance) -> Tensor:  # [1, 80, M]
+    """A mel as long as an utterance, of one value: what is in it does not matter to the time."""
+    frames = model.settings.rates.frames(len(utterance.speech))
+    return torch.full((1, model.settings.flow.mel_bins, frames), -6.0, device=model.device)
+
+
+def language_calls(
+    model: Model,
+    stages: Stages,
+    utterance: WorkloadUtterance,
+    clock: Callable[[], float],
+    streams: int = 1,
 ) -> Iterator[StageCall]:
+    """Time a few steps at the beginning, in the middle and at the end, of so many streams in one batch."""
     last = max(0, len(utterance.speech) - 1 - STEPS_TIMED)
     for place in sorted({0, last // 2, last}):
         timed = TimedStages(stages, "llm", model.device, clock)
-        log_probabilities(model, timed.stages, utterance.after(place), 1 + STEPS_TIMED)
+        probabilities_together(model, timed.stages, [utterance.after(place)] * streams, 1 + STEPS_TIMED)
         yield from (call for call in timed.calls if not place or call.stage != "prefill")
 
 

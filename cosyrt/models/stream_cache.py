@@ -6,6 +6,7 @@ Shapes: B batch · T positions of a call · C channels · H heads · E head widt
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -137,7 +138,35 @@ class StreamCache:
         self._slots[slot] = tensor
 
 
-class PackedCache(StreamCache):
+class JointCache(StreamCache):
+    """Caches of several streams that take part in one call."""
+
+    def __init__(self, caches: Sequence[StreamCache]) -> None:
+        super().__init__()
+        self.caches = tuple(caches)
+
+    @property
+    def streams(self) -> tuple[StreamCache, ...]:
+        """Caches of single streams that this one is made of."""
+        return self.caches
+
+    def begin(self) -> Self:
+        """Start a forward pass of every stream."""
+        for cache in self.caches:
+            cache.begin()
+        return self
+
+    def slots(self) -> list[Tensor]:
+        """Filled part of each slot, stream by stream."""
+        return [slot for cache in self.caches for slot in cache.slots()]
+
+    @property
+    def bytes(self) -> int:
+        """Size in bytes."""
+        return sum(cache.bytes for cache in self.caches)
+
+
+class PackedCache(JointCache):
     """Caches of several streams whose positions lie one after another in one call.
 
     Convolutions and attention run stream by stream, everything else over all positions at once. Streams may
@@ -145,21 +174,9 @@ class PackedCache(StreamCache):
     """
 
     def __init__(self, caches: Sequence[StreamCache], lengths: Sequence[int], pasts: Sequence[int]) -> None:
-        super().__init__()
-        self.caches = tuple(caches)
+        super().__init__(caches)
         self.lengths = list(lengths)  # positions of each stream in this call
         self.pasts = list(pasts)  # positions of each stream before this call
-
-    @property
-    def streams(self) -> tuple[StreamCache, ...]:
-        """Caches of single streams that this one is made of."""
-        return self.caches
-
-    def begin(self) -> PackedCache:
-        """Start a forward pass of every stream."""
-        for cache in self.caches:
-            cache.begin()
-        return self
 
     def convolve(
         self,
@@ -211,34 +228,18 @@ class PackedCache(StreamCache):
         """Refuse: the streams have no common past."""
         raise AssertionError("packed streams attend one by one, by `attend`")
 
-    def slots(self) -> list[Tensor]:
-        """Filled part of each slot, stream by stream."""
-        return [slot for cache in self.caches for slot in cache.slots()]
 
-    @property
-    def bytes(self) -> int:
-        """Size in bytes."""
-        return sum(cache.bytes for cache in self.caches)
-
-
-class StackedCache(StreamCache):
+class StackedCache(JointCache):
     """Caches of several streams that are rows of one call, all of them of the same length."""
 
     def __init__(self, caches: Sequence[StreamCache]) -> None:
-        super().__init__()
-        self.caches = tuple(caches)
+        super().__init__(caches)
         self.empty = self.caches[0].empty
         assert all(cache.empty == self.empty for cache in self.caches)
 
-    @property
-    def streams(self) -> tuple[StreamCache, ...]:
-        """Caches of single streams that this one is made of."""
-        return self.caches
-
-    def begin(self) -> StackedCache:
+    def begin(self) -> Self:
         """Start a forward pass of every stream."""
-        for cache in self.caches:
-            cache.begin()
+        super().begin()
         self.empty = self.caches[0].empty
         return self
 
@@ -254,15 +255,6 @@ class StackedCache(StreamCache):
     def append(self, x: Tensor) -> Tensor:
         """Refuse: streams may have pasts of other lengths."""
         raise AssertionError("stacked streams have left contexts, and attend to no past")
-
-    def slots(self) -> list[Tensor]:
-        """Filled part of each slot, stream by stream."""
-        return [slot for cache in self.caches for slot in cache.slots()]
-
-    @property
-    def bytes(self) -> int:
-        """Size in bytes."""
-        return sum(cache.bytes for cache in self.caches)
 
 
 def attend(

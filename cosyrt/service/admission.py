@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from cosyrt.errors import Busy
 from cosyrt.service.errors import TooManyRequests
-from cosyrt.service.token_buckets import TokenBuckets
+from cosyrt.service.token_buckets import TokenBuckets, check_rate
 
 STOPPING_S = 10.0  # before a client of a service that ends may find another one
 AGAIN_S = 1.0  # before a caller with too many streams asks again: nobody knows when one ends
@@ -70,8 +70,5 @@ class Admission:
 
     def _take(self, caller: str) -> None:
         """Take one request out of the caller's bucket, which fills up again at a steady pace."""
-        if self.per_minute and (wait_s := self._buckets.take(caller)):
-            raise TooManyRequests(
-                f"this key may begin {self.per_minute} requests a minute; come back in {wait_s:.1f} s",
-                retry_after_s=wait_s,
-            )
+        if self.per_minute:
+            check_rate(self.per_minute, self._buckets.take(caller))

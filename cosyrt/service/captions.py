@@ -9,27 +9,15 @@ import json
 from collections.abc import Sequence
 
 from cosyrt.engine.audio_stream import SpokenPiece
+from cosyrt.text.captions import Caption, srt, vtt
 
 
 def file_of(pieces: Sequence[SpokenPiece], format: str) -> bytes:
     """The captions of the pieces that were spoken."""
-    return {"srt": as_srt, "vtt": as_vtt, "json": as_json}[format](pieces).encode()
-
-
-def as_srt(pieces: Sequence[SpokenPiece]) -> str:
-    """SubRip: numbered, with a comma before the thousandths."""
-    return "".join(
-        f"{number}\n{_clock(begin_s, ',')} --> {_clock(end_s, ',')}\n{text.strip()}\n\n"
-        for number, (text, begin_s, end_s) in enumerate(pieces, 1)
-    )
-
-
-def as_vtt(pieces: Sequence[SpokenPiece]) -> str:
-    """WebVTT, as browsers read it."""
-    return "WEBVTT\n\n" + "".join(
-        f"{_clock(begin_s, '.')} --> {_clock(end_s, '.')}\n{_escaped(text.strip())}\n\n"
-        for text, begin_s, end_s in pieces
-    )
+    if format == "json":
+        return as_json(pieces).encode()
+    captions = [Caption(begin_s, end_s, text) for text, begin_s, end_s in pieces]
+    return {"srt": srt, "vtt": vtt}[format](captions, shown=str.strip).encode()
 
 
 def as_json(pieces: Sequence[SpokenPiece]) -> str:
@@ -40,12 +28,3 @@ def as_json(pieces: Sequence[SpokenPiece]) -> str:
     ]
     duration = round(pieces[-1].end_s, 3) if pieces else 0.0
     return json.dumps({"duration": duration, "segments": segments}, ensure_ascii=False)
-
-
-def _clock(seconds: float, point: str) -> str:
-    whole, thousandths = divmod(round(seconds * 1000), 1000)
-    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{point}{thousandths:03}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

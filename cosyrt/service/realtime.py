@@ -53,9 +53,9 @@ class Realtime(Conversation):
         self.said = ""
         self.label = ""  # of synthetic speech, once there is some
 
-    async def greet(self) -> None:
-        """Say what the session is like."""
-        await self.send({"type": "session.created", "session": self._session()})
+    def greeting(self) -> Event:
+        """What the session is like."""
+        return {"type": "session.created", "session": self._session()}
 
     async def send(self, event: Event) -> None:
         """Send an event, with an id as every event of the API has one."""

@@ -13,8 +13,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from cosyrt.service.engines import is_sqlite
-from cosyrt.service.errors import StoreUnavailable, TooManyRequests
+from cosyrt.service.errors import StoreUnavailable
 from cosyrt.service.store import Store
+from cosyrt.service.token_buckets import check_rate
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +54,7 @@ class SharedRates:
         except (StoreUnavailable, TimeoutError):
             log.warning("the database does not answer at once: each process limits its own requests alone")
             return
-        if wait_s:
-            raise TooManyRequests(
-                f"this key may begin {self.per_minute} requests a minute; come back in {wait_s:.1f} s",
-                retry_after_s=wait_s,
-            )
+        check_rate(self.per_minute, wait_s)
 
     def wait_s(self, key: str) -> float:
         """Take one token; 0, or the seconds until there will be one and nothing was taken."""

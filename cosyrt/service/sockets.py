@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from abc import ABC, abstractmethod
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -26,7 +27,7 @@ GOING_AWAY, TOO_OLD, FAILED = 1001, 1008, 1011
 Event = dict[str, Any]
 
 
-class Conversation:
+class Conversation(ABC):
     """One socket: events come in, one reading at a time goes out.
 
     A subclass says what each event does, and tells the client what comes of its reading.
@@ -39,17 +40,17 @@ class Conversation:
         self.reading: Reading | None = None
         self._task: asyncio.Task[None] | None = None
 
+    @abstractmethod
     async def on_event(self, event: Event) -> bool:
         """Do what an event of the client asks for; whether the socket stays open.
 
         Raises:
             CosyrtError: it cannot be done.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     async def told(self, reading: Reading, error: CosyrtError | None) -> None:
         """Tell the client that a reading has ended, and of the error that ended it."""
-        raise NotImplementedError
 
     async def send(self, event: Event) -> None:
         """Send an event to the client."""
@@ -66,7 +67,8 @@ class Conversation:
         await self.socket.accept(subprotocol)
         try:
             async with asyncio.timeout(self.service.settings.socket_s):
-                await self.greet()
+                if (greeting := self.greeting()) is not None:
+                    await self.send(greeting)
                 await self._listen()
         except WebSocketDisconnect:
             pass
@@ -75,8 +77,9 @@ class Conversation:
         finally:
             await self.stop()
 
-    async def greet(self) -> None:
-        """Say hello, where the protocol has a greeting."""
+    def greeting(self) -> Event | None:
+        """The event that opens the conversation, where the protocol has one."""
+        return None
 
     async def _listen(self) -> None:
         idle_s = self.service.settings.socket_idle_s

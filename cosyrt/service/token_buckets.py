@@ -7,7 +7,22 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cosyrt.service.errors import TooManyRequests
+
 MOST = 10_000  # keys; the one that was used longest ago is forgotten, which is to its advantage
+
+
+def check_rate(per_minute: float, wait_s: float) -> None:
+    """Refuse a request for which a bucket had no token.
+
+    Raises:
+        TooManyRequests: there will be one in `wait_s` seconds; 0: it was taken.
+    """
+    if wait_s:
+        raise TooManyRequests(
+            f"this key may begin {per_minute} requests a minute; come back in {wait_s:.1f} s",
+            retry_after_s=wait_s,
+        )
 
 
 @dataclass(slots=True)

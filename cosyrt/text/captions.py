@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple, Protocol
 
@@ -52,18 +52,27 @@ def read_captions(text: str) -> list[Caption]:
     return found
 
 
-def srt(captions: Iterable[Caption]) -> str:
-    """Write captions as an SRT file."""
+def in_rows(text: str) -> str:
+    """A caption in two rows of about the same length, if it does not fit into one."""
+    text = " ".join(text.split())
+    if len(text) <= _ROW[has_han(text)]:
+        return text
+    cut = best_break(text, min(_ROW[has_han(text)], len(text) * 5 // 8))
+    return f"{text[:cut].strip()}\n{text[cut:].strip()}"
+
+
+def srt(captions: Iterable[Caption], *, shown: Callable[[str], str] = in_rows) -> str:
+    """Write captions as an SRT file; `shown` lays the words of one out."""
     return "".join(
-        f"{number}\n{_time(begin, ',')} --> {_time(end, ',')}\n{_in_rows(text)}\n\n"
+        f"{number}\n{_time(begin, ',')} --> {_time(end, ',')}\n{shown(text)}\n\n"
         for number, (begin, end, text) in enumerate(captions, 1)
     )
 
 
-def vtt(captions: Iterable[Caption]) -> str:
-    """Write captions as a WebVTT file."""
+def vtt(captions: Iterable[Caption], *, shown: Callable[[str], str] = in_rows) -> str:
+    """Write captions as a WebVTT file; `shown` lays the words of one out."""
     return "WEBVTT\n\n" + "".join(
-        f"{_time(begin, '.')} --> {_time(end, '.')}\n{html.escape(_in_rows(text), quote=False)}\n\n"
+        f"{_time(begin, '.')} --> {_time(end, '.')}\n{html.escape(shown(text), quote=False)}\n\n"
         for begin, end, text in captions
     )
 
@@ -152,12 +161,3 @@ def _time(seconds: float, point: str) -> str:
     milliseconds = round(seconds * 1000)
     minutes, rest = divmod(milliseconds, 60_000)
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{point}{rest % 1000:03}"
-
-
-def _in_rows(text: str) -> str:
-    """A caption in two rows of about the same length, if it does not fit into one."""
-    text = " ".join(text.split())
-    if len(text) <= _ROW[has_han(text)]:
-        return text
-    cut = best_break(text, min(_ROW[has_han(text)], len(text) * 5 // 8))
-    return f"{text[:cut].strip()}\n{text[cut:].strip()}"

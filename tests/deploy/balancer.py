@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+
+from tests.service.postgres import free_port
 
 FILE = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 START_S = 120.0
@@ -47,13 +48,6 @@ def configuration(folder: Path, front: int, one: int, two: int) -> Path:
     path = folder / "nginx.conf"
     path.write_text(MAIN.format(folder=folder))
     return path
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Replica:
