@@ -35,8 +35,15 @@ PYTHON_API = "import cosyrt, sys; assert 'torch' not in sys.modules; cosyrt.Pipe
 COMMAND = "import sys; sys.argv = ['cosyrt', 'device']; from cosyrt.cli import main; main()"
 
 
-@pytest.mark.parametrize(("given", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-@pytest.mark.parametrize("code", [PYTHON_API, COMMAND])
+@pytest.mark.parametrize(
+    ("code", "given", "policy"),
+    [
+        (PYTHON_API, None, "PASSIVE"),
+        (COMMAND, "ACTIVE", "ACTIVE"),
+        pytest.param(PYTHON_API, "ACTIVE", "ACTIVE", marks=pytest.mark.slow),
+        pytest.param(COMMAND, None, "PASSIVE", marks=pytest.mark.slow),
+    ],
+)
 def test_threads_sleep_while_they_wait(code: str, given: str | None, policy: str) -> None:
     """From Python and from the command line; a user's own setting is kept."""
     env = {key: value for key, value in os.environ.items() if key != VARIABLE}

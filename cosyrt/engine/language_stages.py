@@ -54,9 +54,8 @@ class LanguageStages(NamedTuple):
 
 
 def language_stages(llm: SpeechLanguageModel | TransformerLM, forward: Forward) -> LanguageStages:
-    """Stages that embed with the network and run the rest of it by `forward`."""
+    """Stages that embed with the network and run the rest of it by `forward`; without inference mode."""
 
-    @torch.inference_mode()
     def prefill(
         text: Tensor,
         speech: Tensor,
@@ -79,11 +78,9 @@ def language_stages(llm: SpeechLanguageModel | TransformerLM, forward: Forward) 
         mask = torch.arange(x.shape[1], device=x.device) <= positions[..., None]
         return forward(x, positions, mask[:, None], cache)
 
-    @torch.inference_mode()
     def step(token: Tensor, position: Tensor, mask: Tensor, cache: KeyValueCache) -> Tensor:
         return forward(llm.speech_embedding(token)[:, None], position[:, None], mask, cache)
 
-    @torch.inference_mode()
     def read(numbers: Tensor, kinds: Tensor, positions: Tensor, mask: Tensor, cache: KeyValueCache) -> Tensor:
         assert isinstance(llm, SpeechLanguageModel), "CosyVoice 1 reads its text whole"
         return forward(llm.mixed(numbers, kinds), positions, mask, cache)

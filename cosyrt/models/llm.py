@@ -118,7 +118,10 @@ class Attention(nn.Module):
             proj(x).unflatten(-1, (-1, self.config.head_width)).transpose(1, 2)
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
-        return rotate(q, *rope), rotate(k, *rope), v
+        heads = (self.config.heads, self.config.kv_heads)
+        # One rotation of both: for a single token each operation costs more to ask for than to do.
+        q, k = rotate(torch.cat([q, k], dim=1), *rope).split(heads, dim=1)
+        return q, k, v
 
     def forward(
         self,

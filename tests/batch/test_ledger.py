@@ -98,12 +98,13 @@ def finish_all(folder: Path, log: Path) -> None:
                 ledger.finish(entry(number, data), data)
 
 
-def test_killed_a_hundred_times_nothing_is_lost_or_made_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("most", [12, pytest.param(100, marks=pytest.mark.slow)])
+def test_killed_many_times_nothing_is_lost_or_made_twice(tmp_path: Path, most: int) -> None:
     """Kill -9 at any moment: each run goes on, and at the end all is there, each line once."""
     chance, folder, log = random.Random(0), tmp_path / "out", tmp_path / "begun"
     kills, known = 0, set[str]()
     for _ in range(400):
-        if kills == 100:
+        if kills == most:
             break
         child = os.fork()
         if not child:
@@ -123,7 +124,7 @@ def test_killed_a_hundred_times_nothing_is_lost_or_made_twice(tmp_path: Path) ->
             log.write_text("")
     finish_all(folder, log)
 
-    assert kills == 100
+    assert kills == most
     assert sorted(int(str(line["id"])) for line in lines(folder)) == list(range(COUNT))
     assert all(len((folder / str(line["path"])).read_bytes()) == line["bytes"] for line in lines(folder))
     assert not (folder / PARTS).exists()

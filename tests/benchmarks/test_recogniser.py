@@ -80,6 +80,7 @@ def test_the_recogniser_hears_words(speech: Audio) -> None:
     assert word_errors(words("she put the kettle on and opened the window"), heard) <= 2
 
 
+@pytest.mark.slow
 def test_what_was_heard_before_does_not_count(speech: Audio) -> None:
     """After loud noise and after silence a quiet sentence is scored as if it were the first."""
     noise = np.random.default_rng(0).standard_normal(2 * SAMPLE_HZ).astype(np.float32)

@@ -54,8 +54,15 @@ def test_the_first_command_speaks(run, tmp_path):
     assert "," in line.split(" · ")[0]
 
 
-@pytest.mark.parametrize("text", ["The train leaves at half past nine.", "火车九点半开。"])
-@pytest.mark.parametrize("how", [(), ("--stream",)])
+@pytest.mark.parametrize(
+    ("text", "how"),
+    [
+        ("The train leaves at half past nine.", ()),
+        ("火车九点半开。", ("--stream",)),
+        pytest.param("The train leaves at half past nine.", ("--stream",), marks=pytest.mark.slow),
+        pytest.param("火车九点半开。", (), marks=pytest.mark.slow),
+    ],
+)
 def test_text_becomes_speech(run, tmp_path, text, how):
     """One sentence of either language, whole or streamed, in a compressed file."""
     result = run("say", text, "-o", "a.mp3", "--json", *how)

@@ -48,7 +48,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("as_module", [False, True])
+@pytest.mark.parametrize("as_module", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_program_runs_unmodified(spelling_folder: Path, clip: str, tmp_path: Path, as_module: bool) -> None:
     """The imports of a program are ours, whatever lies beside it; arguments and its own modules are found."""
     (tmp_path / "program.py").write_text(SCRIPT)
@@ -62,7 +62,10 @@ def test_a_program_runs_unmodified(spelling_folder: Path, clip: str, tmp_path: P
     assert Audio.read(tmp_path / "out.wav").seconds > 0.1
 
 
-@pytest.mark.parametrize("arguments", [[], ["-m"], ["no.py"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], pytest.param(["-m"], marks=pytest.mark.slow), pytest.param(["no.py"], marks=pytest.mark.slow)],
+)
 def test_without_a_program(tmp_path: Path, arguments: list[str]) -> None:
     """One line that says how it is called."""
     done = run(tmp_path, *arguments)

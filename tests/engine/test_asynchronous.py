@@ -61,7 +61,15 @@ async def no_thread_is_left() -> None:
     raise AssertionError(threads())
 
 
-@pytest.mark.parametrize("text", [arriving, Words, lambda: iter(SENTENCES), lambda: SENTENCES])
+@pytest.mark.parametrize(
+    "text",
+    [
+        arriving,
+        lambda: SENTENCES,
+        pytest.param(Words, marks=pytest.mark.slow),
+        pytest.param(lambda: iter(SENTENCES), marks=pytest.mark.slow),
+    ],
+)
 def test_parts_that_are_none_are_passed_over(tiny: Pipeline, text: Callable[[], Any]) -> None:
     """Chat models give None; lists, iterators and asynchronous iterators with it are spoken as without."""
     whole = joined(tiny.stream([part for part in SENTENCES if part]))

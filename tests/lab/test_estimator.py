@@ -20,7 +20,7 @@ from cosyrt.models.layers import attention_mask
 from cosyrt.models.velocity import FlowInputs
 
 
-@pytest.mark.parametrize("family", ["1", "2", "3"])
+@pytest.mark.parametrize("family", [pytest.param("1", marks=pytest.mark.slow), "2", "3"])
 def test_the_file_is_upstreams(
     tiny1_folder: Path, tiny_folder: Path, tiny3_folder: Path, tmp_path: Path, family: str
 ) -> None:

@@ -91,7 +91,10 @@ def test_mixtures(builtin: Pipeline, seed: int) -> None:
         check_growth(builtin, short, long)
 
 
-@pytest.mark.parametrize("unit", [" ", "\n", "(", "word "])
+@pytest.mark.parametrize(
+    "unit",
+    [" ", "(", pytest.param("\n", marks=pytest.mark.slow), pytest.param("word ", marks=pytest.mark.slow)],
+)
 def test_text_that_is_spoken_while_it_arrives(spelling: Pipeline, unit: str) -> None:
     """Words that come character by character, from blanks alone to no blank at all."""
     short, long = (Request(text=list(unit * times), interleave=True) for times in (SHORT, 10 * SHORT))

@@ -31,6 +31,7 @@ def test_han_is_what_unicode_calls_so() -> None:
     assert matched == named
 
 
+@pytest.mark.slow
 def test_the_scripts_have_no_character_in_common() -> None:
     """A character is of one script at most."""
     scripts = [re.compile(f"[{script}]") for script in (HAN, KANA, HANGUL, LATIN)]

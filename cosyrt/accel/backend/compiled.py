@@ -85,8 +85,8 @@ def _language(networks: Networks, stages: Stages, compile: Compile) -> Stages:
         cache.write(positions, end, (new[0], new[1]))
         return logp
 
-    made = language_stages(llm, forward)._asdict()
-    return stages.replacing(new_cache=torch.inference_mode()(new_cache), **made)
+    made = language_stages(llm, forward)._asdict() | {"new_cache": new_cache}
+    return stages.replacing(**{name: torch.inference_mode()(stage) for name, stage in made.items()})
 
 
 def _language_example(llm: SpeechLanguageModel) -> tuple[Tensor, ...]:

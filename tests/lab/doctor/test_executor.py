@@ -122,6 +122,7 @@ def test_noise_is_no_finding() -> None:
     assert "loses nothing" in report_of(SHARE, ours, calls({"eager": 1, "upstream": 1.2}), 30).verdict
 
 
+@pytest.mark.slow
 def test_from_end_to_end(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the fuser forced on, on a tiny model: the cause is found, and our way has none of it."""
     monkeypatch.setattr(executor, "UNSEEN_LENGTHS", (5, 8, 11, 14))
