@@ -37,7 +37,7 @@ _HEADING = re.compile(r"\s*#{1,6}\s+(.*?)(?:\s+#+)?\s*")
 _BULLET = re.compile(r"\s*[-*+•·◦▪●○■□–—]\s+(?:\[[ xX]\]\s+)?")
 _LONG_BLANK = re.compile(r"[ \t]{3,}")
 _CELL = re.compile(r"^\s*\||(?<!\|)\|(?!\|).*(?<!\|)\|(?!\|)|\s\|\s")
-_NUMBER = re.compile(r"(\s*\**)(\d{1,3})[.)]\s*(?=\D)")
+_NUMBER = re.compile(r"(\s*\**)(?:\((?=\d{1,3}\)\s+[^\d\s]))?(\d{1,3})[.)]\s*(?=\D)")
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]{1,20}\]:?")
 _IMAGE_OR_LINK = re.compile(
     r"!?\[([^\[\]]*)\](?:\([^()\s]*(?:\([^()\s]*\)[^()\s]*)?(?:\s+[\"'][^\"']*[\"'])?\s*\)|\[\d*\])"
@@ -49,6 +49,7 @@ _TAG_IN_CODE = re.compile(r"</?([A-Za-z|][^<>\n]*?)/?>")
 _SIGN_IN_CODE = re.compile(r"[<>\[\]]")
 _CODE_TICKS = re.compile(r"`+")
 _STARS = re.compile(r"(?<!\d)\*+(?=\S)|(?<=\S)\*+(?!\d)|(?<!\S)\*+(?!\S)(?<! \*(?= \w))")
+_POWER = re.compile(r"(?<=[A-Za-z0-9)])\*\*(?=\d)")  # `x**2`
 _PRODUCT = re.compile(r"(?<=[A-Za-z0-9])\*(?=[A-Za-z0-9])")
 _MARKED = re.compile(r"==(?=\S)([^=\n]{1,300})(?<=\S)==")
 _RAISED = re.compile(r"(?<=\w)\^(\d{1,3}|[A-Za-z]{1,3})\^(?!\w)")
@@ -156,6 +157,8 @@ def _inline(line: str) -> str:
     line = _CODE_TICKS.sub("", _EMOJI_NAME.sub("", line) if ":" in line else line)
     if "==" in line or "^" in line or "~" in line:
         line = _LOWERED.sub(r"\1", _RAISED.sub(r"^\1", _MARKED.sub(r"\1", line)))
+    if line.count("**") == 1:
+        line = _POWER.sub("^", line)
     if "*" in line and not (line.count("*") == 1 and _PRODUCT.search(line)):
         line = _STARS.sub("", line)
     return _STRIKES.sub("", _UNDERSCORES.sub("", line))

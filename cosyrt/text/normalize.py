@@ -55,6 +55,7 @@ _WITH_UNIT = re.compile(
     r"| (?:°[CF]|km|kg|cm|mm|m|g|ml|mL|L|[MGT]B|kWh|mmHg|m/s)(?![A-Za-z]))?"
 )
 _WORDS = re.compile(f"[{LATIN}]")
+_LATIN_WORD = re.compile(f"[{LATIN}]+")
 # Letters, numbers and signs with a name; a line of other marks is silence.
 _SAYABLE = re.compile(r"[^\W_]|[%‰$€£¥￥₹¢°&@=+×÷±√∞≈≠≥≤§©]")
 _STOP = re.compile(r"\.(?![A-Za-z0-9])")
@@ -164,7 +165,7 @@ class Reader:
         if is_mark(line) and not self._unknown:
             yield line
             return
-        language = _reading_language(line)
+        language = _reading_language(line, self._language)
         if language is None and self._language is None:
             self._unknown.append((line, ended))
             return
@@ -240,16 +241,29 @@ def _is_quantity(text: str) -> bool:
     return not _WORDS.search(_WITH_UNIT.sub("", fold(text)))
 
 
+def _is_abbreviated(text: str) -> bool:
+    """Whether there are numbers, and all words beside them are units or abbreviations in capitals."""
+    words = _LATIN_WORD.findall(_WITH_UNIT.sub("", fold(text)))
+    return any(map(str.isdecimal, text)) and all(
+        word.isupper() and len(word) < 6 and word != "I" for word in words
+    )
+
+
 def _is_letterless(text: str) -> bool:
     return bool(text.strip()) and not any(character.isalpha() for character in text)
 
 
-def _reading_language(line: str) -> str | None:
-    """The language whose rules read a line; `other` has none, a line without a letter gives None."""
+def _reading_language(line: str, before: str | None) -> str | None:
+    """The language whose rules read a line; `other` has none, a line without a letter gives None.
+
+    `before` is the language of the text before it, in which abbreviations stay: `血常规：WBC 6.5`.
+    """
     language = language_of(line)
-    if language == "en" and _is_quantity(line):
+    if language == "zh" and foreign.is_mostly_english(line):
+        return "en"
+    if language == "en" and (_is_quantity(line) or (before == "zh" and _is_abbreviated(line))):
         return None
-    if language == "en" and foreign.is_foreign(line):
+    if language == "en" and foreign.is_foreign(line, goes_on=before == "other"):
         return "other"
     if language in ("ko", None):
         return None if _is_letterless(line) else "other"

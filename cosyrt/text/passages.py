@@ -170,7 +170,7 @@ class PassageCutter:
 
     def _is_inside_tag(self, at: int) -> bool:
         """Whether a tag, a pause or the address of a link has begun before and is still open."""
-        for opening, closing in (("<", ">"), ("](", ")"), ("[pause", "]")):
+        for opening, closing in (("<", ">"), ("](", ")"), ("[pause", "]"), ("[停顿", "]")):
             start = self._waiting.rfind(opening, max(0, at - _LONGEST_TAG), at)
             is_open = start >= 0 and self._waiting.find(closing, start, at) < 0
             if is_open and (opening != "<" or _TAG.match(self._waiting, start)):

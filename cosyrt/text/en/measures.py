@@ -42,7 +42,7 @@ def _sign(found: re.Match[str]) -> str:
 def _quantity(found: re.Match[str]) -> str:
     first, last, unit = found["first"], found["last"], found["unit"]
     spoken = f"{numbers.number(first)} to {numbers.number(last)}" if last else numbers.number(first)
-    names = (UNITS[unit][0],) * 2 if numbers.describes(found) else UNITS[unit]
+    names = (UNITS[unit][0],) * 2 if found["joined"] or numbers.describes(found) else UNITS[unit]
     return f"{_sign(found)}{spoken} {_plural(last or first, *names)}{_per(found)}{_stop(found)}"
 
 
@@ -124,7 +124,7 @@ MEASURES = rules(
     (rf"{_SIGN}{_START}(?P<n>{_N}) ?(?P<unit>{_LENGTH})(?P<of>{_POWER}){_PER}{_END}", _area),
     (rf"{_START}(?P<n>{_N}) ?(?P<unit>{_UNIT})/(?P<per>{_LENGTH})(?P<power>{_POWER}){_END}", _per_volume),
     (
-        rf"{_SIGN}{_START}(?P<first>{_N})(?: ?[-–—~] ?(?P<last>{_N}))?[ -]?(?P<unit>{_UNIT}){_PER}{_END}(?!['’]\w)",
+        rf"{_SIGN}{_START}(?P<first>{_N})(?: ?[-–—~] ?(?P<last>{_N}))?(?: ?|(?P<joined>-))(?P<unit>{_UNIT}){_PER}{_END}(?!['’]\w)",
         _quantity,
     ),
 )

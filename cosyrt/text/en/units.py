@@ -20,7 +20,7 @@ wk week; wks week; mo month; mos month; mph mile_per_hour miles_per_hour;
 kph kilometer_per_hour kilometers_per_hour;
 kmh kilometer_per_hour kilometers_per_hour; fps frame_per_second frames_per_second;
 rpm revolution_per_minute revolutions_per_minute; bpm beat_per_minute beats_per_minute;
-mpg mile_per_gallon miles_per_gallon;
+pts point; mpg mile_per_gallon miles_per_gallon;
 ppm part_per_million parts_per_million; ppb part_per_billion parts_per_billion;
 dpi dot_per_inch dots_per_inch;
 psi pound_per_square_inch pounds_per_square_inch; mmHg millimeter_of_mercury millimeters_of_mercury;

@@ -17,7 +17,7 @@ _DASH = r" ?[-–—~] ?"
 _POWER = r"\^?[23]|[²³]"
 # Letters that also number and name things (`12A`, `4K`) are no units after a number.
 _NAMING_LETTERS = ("A", "U", "N", "K")
-_UNIT = rf"(?:{any_of([unit for unit in UNITS if unit not in _NAMING_LETTERS])}|(?<=\.\d)A)"
+_UNIT = rf"(?:{any_of([unit for unit in UNITS if unit not in _NAMING_LETTERS])}|(?:(?<=\.\d)|(?<=\.\d\d)|(?<=\.\d\d\d))A)"
 _PER = rf"(?: ?/ ?(?P<per>{any_of(list(PER))})(?P<power>{_POWER})?)?"
 
 

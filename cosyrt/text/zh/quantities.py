@@ -121,6 +121,7 @@ POWERS = rules(
     (rf"(?<![A-Za-z0-9.,])({NUMBER})\^([-−]?\d+)", _power),
 )
 QUANTITIES = rules(
+    (r"(?<=\d) (?=\d)", "，"),
     (rf"(?<![A-Za-z0-9.,])({NUMBER})[wW](?![A-Za-z])", lambda f: number(f[1], counted=True) + "万"),
     (r"(?<![A-Za-z0-9.,])(\d{1,4}(?:\.\d{1,3})?)k(?![A-Za-z])", _thousands),
     (r"(?<![\d./])\d+(?:/\d+){2,}(?![\d/])", lambda f: f[0].replace("/", "、")),
