@@ -58,6 +58,7 @@ _WORDS = re.compile(f"[{LATIN}]")
 _LATIN_WORD = re.compile(f"[{LATIN}]+")
 # Letters, numbers and signs with a name; a line of other marks is silence.
 _SAYABLE = re.compile(r"[^\W_]|[%‰$€£¥￥₹¢°&@=+×÷±√∞≈≠≥≤§©]")
+_MOST_SIGNS = 100
 _STOP = re.compile(r"\.(?![A-Za-z0-9])")
 _SILENT_BRACKETS = str.maketrans(dict.fromkeys("（）【】`"))
 _LATIN_FORMS = str.maketrans({"￥": "¥"})
@@ -150,7 +151,7 @@ class Reader:
         for part, following in zip_longest(parts, parts[1:]):
             if is_mark(part):
                 yield from self._line(part, False)
-            elif _SAYABLE.search(cleaned := self._pronunciations.look_up(_clean(part))):
+            elif _is_sayable(cleaned := self._pronunciations.look_up(_clean(part))):
                 if self._paragraph_ended and self._begun:
                     yield from self._line(PARAGRAPH, False)
                 self._paragraph_ended = False
@@ -234,6 +235,11 @@ def check_speakable(spoken: str, text: str) -> None:
 
 def _clean(text: str) -> str:
     return " ".join(audible(fold(text)).split())
+
+
+def _is_sayable(text: str) -> bool:
+    """Whether there may be something to say; a long run of signs is none, even of signs with a name."""
+    return is_speakable(text) or (len(text) <= _MOST_SIGNS and _SAYABLE.search(text) is not None)
 
 
 def _is_quantity(text: str) -> bool:

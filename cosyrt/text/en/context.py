@@ -31,6 +31,7 @@ _UNIT_NAMES = {
 _PRODUCTS = {
     "J": "joule", "N": "newton", "W": "watt", "kW": "kilowatt", "Pa": "pascal", "A": "ampere", "V": "volt"
 }  # fmt: skip
+_ASSIGNED = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
 _STATUS = "(?:4[0-5][0-9]|50[0-9]|20[0-9]|30[0-9])"
 _OF_RATES = r"(?:%|\b(?:rates?|fees?|yields?|Fed|hikes?|spreads?|bonds?|basis|ECB|Treasur))"
 
@@ -209,4 +210,3 @@ CONTEXT = rules(
     ),
     (r"\((?=[A-Z])[^()]{0,120}\d['’′][^()]{0,120}\)", _without_primes),
 )
-_ASSIGNED = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}

@@ -90,7 +90,7 @@ def _pressure(found: re.Match[str]) -> str:
 
 MEASURES = rules(
     (r"(\d) ?[-–—~] ?(?=\d+(?:\.\d+)? ?°)", r"\1 to "),
-    (rf"({_N}) ?[xX] ?(?={_N} ?=)", r"\1 times "),
+    (rf"(?<![\d.,])({_N}) ?[xX] ?(?={_N} ?=)", r"\1 times "),
     (rf"(\d ?{_UNIT}) ?[-–—~] ?(?=\d[\d.]{{0,9}} ?{_UNIT})", r"\1 to "),
     (
         rf"(?<![\w/])(\d{{1,2}}/\d{{1,2}}|[½¼¾⅓⅔]) ?(?P<unit>{_UNIT}){_END}",
@@ -106,7 +106,10 @@ MEASURES = rules(
     (r"(?<=\bBP )(\d{2,3})/(\d{2,3})()(?![\w/])", _pressure),
     (r"(?<=pressure )(\d{2,3})/(\d{2,3})()(?![\w/])", _pressure),
     (r"(?<=pressure (?:is|of) )(\d{2,3})/(\d{2,3})()(?![\w/])", _pressure),
-    (rf"({_N})° ?(?:(\d{{1,2}}(?:\.\d+)?)['′’] ?(?:(\d{{1,2}}(?:\.\d+)?)[\"″”] ?)?)?([NSEW])\b", _coordinate),
+    (
+        rf"(?<![\d.,])({_N})° ?(?:(\d{{1,2}}(?:\.\d+)?)['′’] ?(?:(\d{{1,2}}(?:\.\d+)?)[\"″”] ?)?)?([NSEW])\b",
+        _coordinate,
+    ),
     (rf"{_SIGN}{_START}(?P<n>{_N}) ?[°º] ?(?P<scale>[CF])\b", _degrees),
     (rf"{_SIGN}{_START}(?P<n>\d{{2,3}}|\d{{1,3}}\.\d)(?P<scale>[CF])(?![\w+#-])", _degrees),
     (r"(?<=\d)['’′] ?(\d{1,2})(?:[\"”″]|'')", r" foot \1"),
