@@ -33,6 +33,7 @@ _RULE = re.compile(r"\s*(?:(?:\*\s*){3,}|(?:-\s*){3,}|(?:_\s*){3,}|={3,}|~{3,}|\
 _FENCE = re.compile(r"\s*(?:```|~~~)[\w+#.-]*\s*")
 _TABLE_RULE = re.compile(r"\s*\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?)?\s*")
 _QUOTE = re.compile(r"(?:\s*>)+ ?")
+_QUOTED_LINE = re.compile(r"\n(?:\s*>)+ ?")
 _HEADING = re.compile(r"\s*#{1,6}\s+(.*?)(?:\s+#+)?\s*")
 _BULLET = re.compile(r"\s*[-*+•·◦▪●○■□–—]\s+(?:\[[ xX]\]\s+)?")
 _LONG_BLANK = re.compile(r"[ \t]{3,}")
@@ -51,6 +52,7 @@ _CODE_TICKS = re.compile(r"`+")
 _STARS = re.compile(r"(?<!\d)\*+(?=\S)|(?<=\S)\*+(?!\d)|(?<!\S)\*+(?!\S)(?<! \*(?= \w))")
 _POWER = re.compile(r"(?<=[A-Za-z0-9)])\*\*(?=\d)")  # `x**2`
 _PRODUCT = re.compile(r"(?<=[A-Za-z0-9])\*(?=[A-Za-z0-9])")
+_MASKED = re.compile(r"(?<!\d)(\d{3,6})\*{3,12}(\d{3,6})(?!\d)")  # a telephone number that is hidden in part
 _MARKED = re.compile(r"==(?=\S)([^=\n]{1,300})(?<=\S)==")
 _RAISED = re.compile(r"(?<=\w)\^(\d{1,3}|[A-Za-z]{1,3})\^(?!\w)")
 _LOWERED = re.compile(r"(?<=\w)~(\w{1,20})~")
@@ -116,6 +118,8 @@ def _code_line(line: str) -> str:
 
 
 def _line(line: str, starts_line: bool) -> str:
+    if "\n" in line:
+        line = _QUOTED_LINE.sub("\n", line)
     if starts_line:
         if any(silent.fullmatch(line) for silent in (_RULE, _FENCE, _TABLE_RULE, _ADDRESS)):
             return ""
@@ -147,6 +151,8 @@ def _row(line: str) -> str:
 
 
 def _inline(line: str) -> str:
+    if "***" in line:
+        line = _MASKED.sub(lambda found: f"{' '.join(found[1])}, {' '.join(found[2])}", line)
     if "\\" in line:  # as entities, which become characters after all signs are gone
         line = _ESCAPE.sub(lambda escaped: f"&#{ord(escaped[1])};", line)
     if "[" in line or "]" in line:

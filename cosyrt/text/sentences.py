@@ -35,17 +35,17 @@ _ABBREVIATIONS = {
         ("St", rf"(?!\s+{STARTERS})"),
         ("No no", rf"(?!{COUNTED_THINGS})\s*(?:\d|$)"),
         (
-            "Nos nos ca Cat Vol vol fig figs Sc sc Lv lv p pp ch Ch sec Sec Apt apt Ext ext Tel tel Art "
-            "art Eq eq Bldg bldg vv Ed ed Op op Ps Pss Ex Num Deut Isa Jer Matt Rom Cor Gal Eph Phil Thess "
-            "Tim Heb Jas Pet",
+            "Nos nos ca Cat Fl Ste Rm Hwy Est est Pop pop Vol vol fig figs Sc sc Lv lv p pp ch Ch sec "
+            "Sec Apt apt Ext ext Tel tel Art art Eq eq Bldg bldg vv Ed ed Op op Ps Pss Ex Num Deut Isa "
+            "Jer Matt Rom Cor Gal Eph Phil Thess Tim Heb Jas Pet",
             r"\s*(?:\(?\d|[IVX]+\b|$)",
         ),
         ("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec", r"\s*(?:\d|[a-z]|$)"),
         (
             "Mon Tue Tues Wed Thu Thurs Fri Sat Sun",
-            rf",?\s*(?:\d|morning|afternoon|evening|night|{MONTH_DAY}|$)",
+            rf",?\s*(?:\d|thru\b|through\b|to\b|and\b|or\b|morning|afternoon|evening|night|{MONTH_DAY}|$)",
         ),
-        ("oz lb lbs ft in hr hrs min sec yd pt qt gal tsp tbsp sq a.m p.m", r",?\s*(?:[a-z\d(]|$)"),
+        ("mo wk yr oz lb lbs ft in hr hrs min sec yd pt qt gal tsp tbsp sq a.m p.m", r",?\s*(?:[a-z\d(]|$)"),
         ("Jr Sr Inc Ltd Co Corp Ave Blvd Rd Dept etc al", r"\s*(?:[a-z]|$)"),
     )
     for word in words.split()

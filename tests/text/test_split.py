@@ -182,7 +182,7 @@ def test_a_text_of_which_nothing_is_left_is_refused() -> None:
 
 @pytest.mark.parametrize("text", ["XY", "X! (Y), X?", "XYZ" * 10_000])
 def test_a_text_without_a_readable_letter_is_refused_at_once(text: str) -> None:
-    """Its letters decide, each looked at once; a digit, or a letter that can be read, lets it pass."""
+    """Letters decide, each looked at once; a digit, or a letter that can be read, lets a text pass."""
     with pytest.raises(TextError, match="cannot read the letters XY"):
         check_readable(text, capitals)
     for readable_text in (text + "a", text + "1", "", "!?"):

@@ -91,6 +91,30 @@ _RATED = {"req": "requests", "reqs": "requests", "msgs": "messages"}
 _EACH = {"min": "minute", "sec": "second", "s": "second", "hr": "hour", "h": "hour"}
 
 
+def _molar(found: re.Match[str]) -> str:
+    return " millimolar " if "m" in found[0] else " molar "
+
+
+def _lap(found: re.Match[str]) -> str:
+    """The time of a race: minutes, and seconds with a fraction."""
+    minutes = f"{found[1]} minute{'' if found[1] == '1' else 's'}"
+    return f"{minutes} {found[2].lstrip('0') or '0'}{found[3]} seconds"
+
+
+def _lap_of(found: re.Match[str]) -> str:
+    return f"{found[1]}{found[2]} minutes {found[3].lstrip('0') or '0'} seconds"
+
+
+def _military(found: re.Match[str]) -> str:
+    hour = f"oh {numbers.cardinal(found[1])}" if found[1][0] == "0" else numbers.cardinal(found[1])
+    minute = (
+        "hundred"
+        if found[2] == "00"
+        else f"{'oh ' if found[2][0] == '0' else ''}{numbers.cardinal(found[2])}"
+    )
+    return f"{hour} {minute} hours"
+
+
 def _short_month(found: re.Match[str]) -> str:
     ends = not re.match(r"[,;)]| [a-z\d(]", found.string[found.end() :])
     return f"{found[1]} {_SHORT_MONTHS[found[2]]}" + ("." if ends else "")
@@ -110,15 +134,32 @@ def _enumerated(found: re.Match[str]) -> str:
 
 
 CONTEXT = rules(
+    (r"[µμ]-(?=[Ll]aw\b)", "mu-"),
     # Marks of ten, of five stars, and whole ones; all others are fractions or dates.
     (r"(?<![\w/.$-])(\d{1,2}\.\d{1,2})/(5|10|100)(?![\w/.%])", _out_of),
-    (r"(?<![\w/.$-])(10|100)/(\1)(?![\w/%]|\.\d)", _out_of),
+    (r"(?<![\w/.$-])(?<!on )(?<!by )(?<!due )(5|10|100)/(\1)(?![\w/%]|\.\d)", _out_of),
+    (
+        r"\b([Dd]ay|[Ss]tep|[Pp]art|[Pp]age|[Ll]evel|[Ee]pisode|[Rr]ound|[Ll]esson|[Qq]uestion|[Ss]lide|[Ii]tem) "
+        r"(\d{1,4})/(\d{1,4})(?![\w/])",
+        r"\1 \2 of \3",
+    ),
     (r"(?<![\w/.$-])(\d{1,2})/(5|10)(?= stars?\b)", _out_of),
     (
         r"(?<![\w/.$-])(?<!on )(?<!by )(\d)/(10)(?=[!?]|[.,;)](?!\d)|$| (?:would|movie|film|game|for)\b)",
         _out_of,
     ),
-    # Days.
+    # Times and days.
+    (r"(?<![\w:.])(\d{1,2}:[0-5]\d) ?([ap])(?![\w.'’])", r"\1 \2m"),
+    (r"(?<![\w:])(\d{1,2}:[0-5]\d):00 ?(?=[AaPp]\.?[Mm])", r"\1 "),
+    (r"(?<![\w:.])(\d{1,2}):([0-5]\d)(\.\d{1,3})(?![\w:])", _lap),
+    (r"\b((?:in|of|time|clocked|at|ran) (?:a )?)(2[5-9]|[3-9]\d):([0-5]\d)(?![\w:.]\d)", _lap_of),
+    (r"(?<!\w)([01]\d|2[0-3])([0-5]\d) (?:hrs\b\.?|hours\b)", _military),
+    (r"(?<!\w)24/7/365(?![\w/])", "twenty four seven, three sixty five"),
+    (r"\((1[0-2]|0?[1-9])/(3[01]|2\d|1[3-9])\)", lambda f: f"({_MONTHS[int(f[1]) - 1]} {f[2]})"),
+    (r"(\d(?:st|nd|rd|th)) c\.(?= [a-z])", r"\1 century"),
+    (r"(\d(?:st|nd|rd|th)) c\.", r"\1 century."),
+    (r"\b[Ee]st\. (1[5-9]\d\d|20\d\d)\b", lambda f: f"established {numbers.year(f[1])}"),
+    (r"\b[Pp]op\. (?=\d)", "population "),
     (
         rf"(?<!\w)({_WEEKDAY})\.?,? (1[0-2]|0?[1-9])/(3[01]|[12]\d|0?[1-9])(?![\w/]|[.,]\d)",
         _month_day,
@@ -154,6 +195,7 @@ CONTEXT = rules(
     (r"(?<=\w)\+=", " plus equals"),
     (r"(?<=\d)#(?!\w)", " hash"),
     (r"(?<=\bSELECT )\*", "star"),
+    (r"⌘ ?\+? ?(?=\w)", "Command "),
     (r"(?<=[\])]) ?\* ?(?=[\w(])", " times "),
     (
         r"\b(CVE|RFC|ISO|IEC|GB|INV)-(\d{4})-(\d+)\b",
@@ -182,7 +224,25 @@ CONTEXT = rules(
         r"|over|about|only|another|than|is) )([2-9]0)s\b(?! (?:and|were|was|music|fashion|style|hits|kids)\b)",
         r"\1\2 seconds",
     ),
+    (r"\b([Ll]ine) (\d+):(\d+)\b", r"\1 \2, column \3"),
+    (r"\b([fgh])['’]\(", r"\1 prime ("),
+    (r"/ea\b\.?(?!\w)", " each"),
+    # Sports.
+    (r"(?<!\w)(\d)-(\d)\((\d{1,2})\)", r"\1-\2, \3"),
+    (r"(\d\+\d{1,2})['’′]", r"\1"),
+    (
+        r"\b(ran|run|runs|running|race|walk|walked|jog|jogged|hiked|cycled|swam) ((?:a|an|the|my|his|her) )?(\d{1,2})[kK]\b",
+        lambda f: f"{f[1]} {f[2] or ''}{numbers.cardinal(f[3])} K",
+    ),
+    (
+        r"(?<!\w)(\d{1,2})[kK](?= (?:run|race|walk|runner|time|PB|PR)\b)",
+        lambda f: f"{numbers.cardinal(f[1])} K",
+    ),
     # Numbers and units.
+    (r"(?<=\d)-(\d{1,4})B\b", r" \1 B"),
+    (r"(?<== )([A-Za-z]{1,3}) ?/ ?([A-Za-zα-ωΑ-Ω]{1,3})(?![\w/])", r"\1 over \2"),
+    (r"(?<=[A-Za-z0-9)])[·⋅](?=[A-Za-z0-9(])(?![smh]\b)", " times "),
+    (r"(?<=\d) m?M (?=(?:[A-Z][a-z]?){1,4}\d?(?:\b|OH)|solution\b|stock\b)", _molar),
     (r"(?<![\w.])(\d{1,2})h ?(\d{1,2})m(?:in)?(?!\w)", r"\1 h \2 min"),
     (
         r"(?<=[A-Za-z0-9])([²³]?)([⁺⁻])(?![⁰¹²³⁴-⁹])",

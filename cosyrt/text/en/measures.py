@@ -119,7 +119,7 @@ MEASURES = rules(
         _feet_inches,
     ),
     (
-        rf"{_START}({_N}) ?in(?:\.(?= [a-z\d,])|\b(?=[,;)]| {_AFTER_INCHES}|\.?$|\. ))",
+        rf"{_START}({_N}) ?in(?:\.(?=,| [a-z\d])|\b(?=[,;)]| {_AFTER_INCHES}|\.?$|\. ))",
         lambda f: _inches(f[1]),
     ),
     (rf"{_START}({_N}) ?[\"”″](?= ?{_AFTER_INCHES})", lambda f: _inches(f[1])),

@@ -99,7 +99,7 @@ _PER_WHAT = any_of(
     "L kWh GB ton tonne mile minute min ea each pack box bottle bag"
 )
 MONEY = rules(
-    (rf"(?<=\d)/({_PER_WHAT})\b", lambda f: f" per {_PER.get(f[1], f[1])}"),
+    (rf"(?<=\d)/({_PER_WHAT})\b(?:\.(?=,| [a-z\d(]))?", lambda f: f" per {_PER.get(f[1], f[1])}"),
     (rf"({_SIGN})({_N})-({any_of('thousand million billion trillion')})\b(?=[ -][a-z])", _adjective),
     (rf"({_SIGN}) ?({_N}){_SIZE}{_DASH}\1? ?({_N}){_SIZE}(?![\d-])", _range),
     (rf"(?:(?<![\w)])([-−+]))?(?<![A-Za-z])({_SIGN}) ?([-−+]?)({_N}){_SIZE}", _sign_first),

@@ -96,7 +96,7 @@ _NAMES = {
     "²": "squared", "³": "cubed", "−": "minus", "°": "degrees", "π": "pi", "µ": "micro", "∑": "sum",
     "∫": "integral",
     "△": "triangle", "∠": "angle", "⊥": "perpendicular to", "∥": "parallel to", "∴": "therefore",
-    "∵": "because", "∈": "in", "→": ",", "←": ",", "⇒": ",", "©": "copyright", "®": "registered", "™": "trademark", "€": "euros",
+    "∵": "because", "∈": "in", "↑": "", "↓": "", "⌘": "Command", "⌥": "Option", "⇧": "Shift", "→": ",", "←": ",", "⇒": ",", "©": "copyright", "®": "registered", "™": "trademark", "€": "euros",
     "£": "pounds", "¥": "yen",
     "₹": "rupees", "¢": "cents", "§": "section", "†": ",", "‡": ",",
 }  # fmt: skip

@@ -9,7 +9,7 @@ from cosyrt.text.scripts import HAN
 from cosyrt.text.zh.numbers import cardinal
 
 _WORDS = any_of(
-    "比分 比数 得分 总分 战胜 击败 大胜 负于 不敌 领先 落后 打平 战平 取胜 险胜 完胜 获胜 以 赢 输 淘汰 打成"
+    "比分 比数 得分 总分 战胜 击败 大胜 负于 不敌 领先 落后 打平 战平 取胜 险胜 完胜 获胜 以 赢 输 淘汰 打成 回合"
 )
 _VERBS = any_of(
     "战胜 击败 大胜 险胜 完胜 力克 逆转 淘汰 横扫 不敌 惜败 负于 战平 取胜 获胜 领先 落后 告负 轻取 拿下 打平 "
