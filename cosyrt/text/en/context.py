@@ -220,7 +220,7 @@ CONTEXT = rules(
         r"\1 second",
     ),
     (
-        r"\b((?:after|within|takes?|took|every|lasts?|lasted|waits?|waited|sleeps?|timeout of|for|in(?: under)?|under"
+        r"\b((?i:after|within|takes?|took|every|lasts?|lasted|waits?|waited|sleeps?|timeout of|for|in(?: under)?|under"
         r"|over|about|only|another|than|is) )([2-9]0)s\b(?! (?:and|were|was|music|fashion|style|hits|kids)\b)",
         r"\1\2 seconds",
     ),
