@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from cosyrt.startup import keep_quiet, prepare_torch
 
@@ -22,6 +23,10 @@ keep_quiet()  # a test may import what reports home
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads take longer to share a tiny model than to run it
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in the background ignores it
 prepare_torch()  # a test machine may have other work; whatever imports torch first, it comes before
+
+settings.register_profile("brief", max_examples=30, deadline=None)
+settings.register_profile("thorough", max_examples=500, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "brief"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
