@@ -8,9 +8,10 @@ Masks are tensors, never flags, so that an exported graph keeps them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
@@ -82,6 +83,10 @@ class Networks:
         """Move the networks to a device."""
         llm, flow, vocoder = self.llm.to(device), self.flow.to(device), self.vocoder.to(device)
         return replace(self, llm=llm, flow=flow, vocoder=vocoder)
+
+    def parameters(self) -> Iterator[Tensor]:
+        """All weights of all networks."""
+        return chain.from_iterable(each.parameters() for each in (self.llm, self.flow, self.vocoder))
 
 
 def tabulated(timed: Timed) -> Timed:

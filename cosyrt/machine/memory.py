@@ -46,10 +46,14 @@ class Ram(NamedTuple):
     available: int
 
 
-def cache_bytes(device: torch.device) -> int:
-    """Bytes that the caches of all streams may take on a device, and once more the prompts of all voices."""
+def cache_bytes(device: torch.device, unread_bytes: int = 0) -> int:
+    """Bytes that the caches of all streams may take on a device, and once more the prompts of all voices.
+
+    Weights that are mapped from their file count as free until they are read: what of them is still to come
+    is left out.
+    """
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else ram().available
-    return int(CACHE_SHARE * free)
+    return int(CACHE_SHARE * max(0, free - unread_bytes))
 
 
 class FreedMemory:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-GROWTH = 2  # a slot that is full grows by one part in this many more than it needs
+GROWTH = 8  # a slot that is full grows by one part in this many more than it needs
 
 
 class StreamCache:
@@ -37,6 +37,7 @@ class StreamCache:
         self._used: list[int] = []  # positions of each slot that are filled
         self._next_slot = 0
         self.empty = True  # whether nothing came before what is being computed now
+        self.keeps = True  # what is given to it; not in a last pass, after which nothing comes
 
     def begin(self) -> StreamCache:
         """Start a forward pass: the next call site is the first one."""
@@ -53,7 +54,8 @@ class StreamCache:
         slot = self._take_slot()
         past = self._slots[slot] if slot < len(self._slots) else x.new_zeros(*x.shape[:2], reach)
         joined = torch.cat([past, x], dim=2)
-        self._keep(slot, joined[:, :, joined.shape[2] - reach :].clone(), reach)
+        if self.keeps:
+            self._keep(slot, joined[:, :, joined.shape[2] - reach :].clone(), reach)
         return joined
 
     def append(
@@ -63,6 +65,8 @@ class StreamCache:
         """Append keys or values, and return all that this call site was ever given."""
         slot = self._take_slot()
         used = self._used[slot] if slot < len(self._slots) else 0
+        if not self.keeps:
+            return torch.cat([self._slots[slot][:, :, :used], x], dim=2) if used else x
         total = used + x.shape[2]
         if slot == len(self._slots) or total > self._slots[slot].shape[2]:
             spare = total // GROWTH if used else 0  # what is given once needs no more; what grows, grows on

@@ -18,11 +18,14 @@ def test_there_is_memory() -> None:
 
 
 def test_streams_take_a_share_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caches of streams have a quarter of the memory that is free, on a card of the card's."""
+    """The caches of streams have a quarter of what is free, of what weights will take nothing; on a card of
+    the card's memory."""
     monkeypatch.setattr(memory, "ram", lambda: memory.Ram(16_000_000_000, 8_000_000_000))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (400, 1_000))
 
     assert memory.cache_bytes(torch.device("cpu")) == 2_000_000_000
+    assert memory.cache_bytes(torch.device("cpu"), 4_000_000_000) == 1_000_000_000
+    assert memory.cache_bytes(torch.device("cpu"), 9_000_000_000) == 0
     assert memory.cache_bytes(torch.device("cuda")) == 100
 
 

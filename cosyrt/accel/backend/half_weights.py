@@ -22,12 +22,14 @@ from cosyrt.engine.language_stages import NewCache
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.machine.facts import Machine
+from cosyrt.machine.mapped import GivenBack
 from cosyrt.models.kv_cache import PlainCache
 from cosyrt.models.llm import SpeechLanguageModel
 from cosyrt.models.transformer_lm import TransformerLM
 from cosyrt.models.velocity import FlowInputs
 
 HEAD = "llm_decoder"  # 8 bits of mantissa are too coarse to tell likely tokens apart
+WORDS = "backbone.embed_tokens"  # a third of all weights, of which a text looks up a few rows
 
 
 class Float32Layer(nn.Module):
@@ -45,24 +47,50 @@ class Float32Layer(nn.Module):
         return out
 
 
-def narrowed(module: nn.Module, dtype: torch.dtype, wide: tuple[str, ...] = ()) -> nn.Module:
+class NarrowOutput(nn.Module):
+    """A table that stays as wide as it is; what is looked up is narrowed."""
+
+    def __init__(self, plain: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.plain, self.dtype = plain, dtype
+
+    def forward(
+        self,
+        number: Tensor,  # [B, T]
+    ) -> Tensor:  # [B, T, D]
+        out: Tensor = self.plain(number)
+        return out.to(self.dtype)
+
+
+def narrowed(
+    module: nn.Module, dtype: torch.dtype, wide: tuple[str, ...] = (), tables: tuple[str, ...] = ()
+) -> nn.Module:
     """A copy with weights of that type; buffers and the layers named `wide` stay, shared with the original.
 
-    Weights are converted while the copy is made, so that no second copy in float32 is ever in memory.
+    Of `tables` only what is looked up is narrowed. Weights are converted while the copy is made, and those
+    that are mapped from their file are given back, so that no checkpoint is in memory twice.
     """
-    kept = {id(p) for name in wide for p in module.get_submodule(name).parameters()}
+    kept = {id(p) for name in (*wide, *tables) for p in module.get_submodule(name).parameters()}
     memo: dict[int, Any] = {}
     memo.update((id(buffer), buffer) for buffer in module.buffers())  # the rates of rotary positions stay
-    for tensor in module.parameters():
-        if tensor.is_floating_point() and id(tensor) not in kept:
-            memo[id(tensor)] = nn.Parameter(tensor.detach().to(dtype), requires_grad=False)
-        else:
-            memo[id(tensor)] = tensor
+    with GivenBack() as read:
+        for tensor in module.parameters():
+            if tensor.is_floating_point() and id(tensor) not in kept:
+                memo[id(tensor)] = nn.Parameter(tensor.detach().to(dtype), requires_grad=False)
+                read.add(tensor)
+            else:
+                memo[id(tensor)] = tensor
     narrow = copy.deepcopy(module, memo)
     for name in wide:
-        parent, _, leaf = name.rpartition(".")
-        setattr(narrow.get_submodule(parent), leaf, Float32Layer(narrow.get_submodule(name)))
+        _replace(narrow, name, Float32Layer(narrow.get_submodule(name)))
+    for name in tables:
+        _replace(narrow, name, NarrowOutput(narrow.get_submodule(name), dtype))
     return narrow
+
+
+def _replace(module: nn.Module, name: str, layer: nn.Module) -> None:
+    parent, _, leaf = name.rpartition(".")
+    setattr(module.get_submodule(parent), leaf, layer)
 
 
 def cast(stage: Callable[..., Tensor], dtype: torch.dtype) -> Callable[..., Tensor]:
@@ -95,7 +123,10 @@ def narrow_cache(llm: SpeechLanguageModel | TransformerLM, dtype: torch.dtype) -
 def narrow_networks(part: Part, networks: Networks, dtype: torch.dtype) -> Networks:
     """Networks of which the one that the part runs has weights of that type."""
     if part == "llm":
-        llm: Any = narrowed(networks.llm, dtype, wide=(HEAD,))
+        # On a card the table would take twice the memory; on a processor it stays in its file.
+        on_cpu = networks.llm.llm_decoder.weight.device.type == "cpu"
+        tables = (WORDS,) if on_cpu and isinstance(networks.llm, SpeechLanguageModel) else ()
+        llm: Any = narrowed(networks.llm, dtype, wide=(HEAD,), tables=tables)
         return replace(networks, llm=llm)
     flow: Any = narrowed(networks.flow, dtype)
     return replace(networks, flow=flow)

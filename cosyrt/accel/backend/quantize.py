@@ -23,6 +23,7 @@ from cosyrt.accel.footprint import Footprint
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages, eager
 from cosyrt.machine.facts import Machine
+from cosyrt.machine.mapped import GivenBack
 
 LEVELS = 127
 
@@ -69,11 +70,16 @@ class Int8Linear(nn.Module):
 
 
 def with_int8(module: nn.Module, keep: tuple[str, ...] = ()) -> nn.Module:
-    """A copy whose linear layers are int8, but those named `keep`; all else is shared with the original."""
+    """A copy whose linear layers are int8, but those named `keep`; all else is shared with the original.
+
+    Weights that are mapped from their file are given back once they are rounded.
+    """
     memo: dict[int, Any] = {id(tensor): tensor for tensor in [*module.parameters(), *module.buffers()]}
-    for name, layer in module.named_modules():
-        if isinstance(layer, nn.Linear) and name not in keep:
-            memo[id(layer)] = Int8Linear(layer)
+    with GivenBack() as read:
+        for name, layer in module.named_modules():
+            if isinstance(layer, nn.Linear) and name not in keep:
+                memo[id(layer)] = Int8Linear(layer)
+                read.add(layer.weight)
     return copy.deepcopy(module, memo)
 
 
