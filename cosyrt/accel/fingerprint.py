@@ -26,7 +26,7 @@ from cosyrt.files import cache_folder, file_sha256, replace_file
 log = logging.getLogger(__name__)
 
 WEIGHTS: tuple[WeightsFile, ...] = ("llm", "flow", "hift")
-VERSIONED_PACKAGES = ("torch", "openvino", "onnx", "onnxruntime", "tensorrt", "numpy")
+VERSIONED_PACKAGES = ("torch", "openvino", "onnx", "onnxruntime", "tensorrt", "nncf", "numpy")
 
 Identity = tuple[str, int, int, int]  # of a file: path, bytes, time of change in ns, inode
 

@@ -12,6 +12,7 @@ from cosyrt.accel.contract import Backend, Part
 from cosyrt.accel.split_rows import at_most
 from cosyrt.errors import MissingDependency, UsageError
 from cosyrt.families import FAMILIES
+from cosyrt.machine.mapped import give_back
 
 if TYPE_CHECKING:
     from cosyrt.engine.model import Accelerate, Model
@@ -28,6 +29,7 @@ MODULES: Mapping[str, str] = {  # backend → its module in `cosyrt.accel.backen
     "openvino-bf16": "openvino",
     "openvino-int8": "openvino",
     "openvino-int4": "openvino",
+    "openvino-w8a8": "calibrated",
     "onnxruntime": "onnx",
     "inductor": "inductor",
     "torchscript": "torchscript",
@@ -94,6 +96,7 @@ def accelerated(names: dict[Part, str] | str) -> Accelerate:
                 if names is choice or len(refused) == len(chosen):
                     raise
                 log.warning("%s runs its plain stages: %s", part, error)
+        give_back(model.networks.parameters())  # read to make the fast stages; what is plain is read again
         return model.stages
 
     return accelerate
