@@ -1,10 +1,11 @@
 """Upstream's own code and ours, in turn, on the same random weights: how many times as fast?
 
     python -m benchmarks.against_upstream --upstream CHECKOUT [--upstream-python PYTHON] [--small]
-        [--way eager] [--rounds 3] [--threads N] [--stream-s 20] [--late-s 60] [--cache-gb N]
-        [--folder MODEL] [--json FILE]
+        [--family 3] [--ways eager,plan] [--rounds 3] [--threads N] [--stream-s 20] [--late-s 60]
+        [--cache-gb N] [--folder MODEL] [--json FILE]
 
-Each side is a process with its model loaded; they are asked in turn, and the order alternates. The prompt is
+Each side is a process with its model loaded, ours one for each way; they are asked in turn, and the order
+alternates. The prompt is
 3 s, the utterance 4 s, and both speak exactly as many tokens. PYTHON has upstream's requirements installed;
 torchaudio need not be among them. Chunks are those of each side's own schedule, and their cost is a second of
 their audio.
@@ -18,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from cosyrt.lab.timing import TimingConfig, interleaved, speedup
 
 TOKENS = 100  # 4 s
 FIRST_TOKENS = 40  # of the utterance whose first audio is waited for
-SIDES = ("upstream", "cosyrt")
+UPSTREAM = "upstream"
 EARLY_S = 2
 EARLY = f"chunk at {EARLY_S} s, per s of audio"
 ASKED: dict[str, tuple[str, int]] = {
@@ -43,14 +45,16 @@ ASKED: dict[str, tuple[str, int]] = {
 }
 STREAM = "stream, flow and vocoder"
 LATE = "chunk late, per s of audio"
-MEMORY = "peak memory, MB"
+WHOLE_MEMORY = "peak memory, one utterance, MB"
+MEMORY = "peak memory, streams too, MB"
 
 
 class Comparison:
-    """Two sides, and the seconds that they answered."""
+    """Upstream's side and ours, and the seconds that they answered."""
 
     def __init__(self, sides: dict[str, Side]) -> None:
         self.sides = sides
+        self.ways = [name for name in sides if name != UPSTREAM]
         self.answers: dict[str, dict[str, list[float]]] = {
             what: {name: [] for name in sides} for what in (*ASKED, STREAM, LATE)
         }
@@ -79,48 +83,69 @@ class Comparison:
         for name in self.sides:
             self.ask(what, name, request, seconds * TOKENS_PER_S)
 
-    def row(self, what: str, rounds: int) -> dict[str, Any]:
-        """Medians of both, and their ratio with its interval."""
-        before, after = (np.array([self.answers[what][name][-rounds:]]) for name in SIDES)
-        found = speedup(before, after)
-        medians = {f"{name} s": float(np.median(self.answers[what][name][-rounds:])) for name in SIDES}
-        return {"what": what, **medians, "times as fast": found.median, "low": found.low, "high": found.high}
+    def rows(self, what: str, rounds: int) -> list[dict[str, Any]]:
+        """Medians of upstream and of each of our ways, and their ratio with its interval."""
+        return [self._row(what, way, rounds) for way in self.ways]
 
-    def growth(self) -> dict[str, Any]:
+    def _row(self, what: str, way: str, rounds: int) -> dict[str, Any]:
+        before, after = (self.answers[what][name][-rounds:] for name in (UPSTREAM, way))
+        found = speedup(np.array([before]), np.array([after]))
+        seconds = {"upstream": float(np.median(before)), "ours": float(np.median(after))}
+        ratio = {"times as fast": found.median, "low": found.low, "high": found.high}
+        return {"what": what, "way": way} | seconds | ratio
+
+    def growth(self) -> list[dict[str, Any]]:
         """Ratio of the costs of a late and an early chunk."""
         times = {
-            f"{name} s": self.answers[LATE][name][-1] / float(np.median(self.answers[EARLY][name]))
-            for name in SIDES
+            name: self.answers[LATE][name][-1] / float(np.median(self.answers[EARLY][name]))
+            for name in self.sides
         }
-        return {"what": f"times as dear late as at {EARLY_S} s"} | times
+        what = f"times as dear late as at {EARLY_S} s"
+        return [
+            {"what": what, "way": way, "upstream": times[UPSTREAM], "ours": times[way]} for way in self.ways
+        ]
 
-    def memory(self) -> dict[str, Any]:
-        """Peak memory of either process so far."""
-        needed = {f"{name} s": self.sides[name].ask("memory_mb") for name in SIDES}
-        ratio = needed["upstream s"] / needed["cosyrt s"]
-        return {"what": MEMORY, **needed, "times as fast": ratio}
+    def memory(self, what: str = MEMORY) -> list[dict[str, Any]]:
+        """Peak memory of each process so far."""
+        needed = {name: self.sides[name].ask("memory_mb") for name in self.sides}
+        theirs = needed[UPSTREAM]
+        return [
+            {
+                "what": what,
+                "way": way,
+                "upstream": theirs,
+                "ours": needed[way],
+                "times as fast": theirs / needed[way],
+            }
+            for way in self.ways
+        ]
 
-    def difference(self, folder: Path) -> float:
-        """Largest difference of both mels of the same tokens: do both sides run the same model?"""
-        mels = []
-        for name in SIDES:
-            path = folder / f"{name}.npy"
+    def memory_of_one(self) -> list[dict[str, Any]]:
+        """Peak memory of each process that has loaded its model and spoken once."""
+        for name in self.sides:
+            self.sides[name].ask("utterance", TOKENS)
+        return self.memory(WHOLE_MEMORY)
+
+    def differences(self, folder: Path) -> dict[str, float]:
+        """Largest difference of our mels of the same tokens from upstream's: do all run the same model?"""
+        mels = {}
+        for number, name in enumerate(self.sides):
+            path = folder / f"{number}.npy"
             self.sides[name].ask("write_mel", TOKENS, str(path))
-            mels.append(np.load(path))
-        upstream, ours = mels
-        return float(np.abs(upstream - ours).max() / np.abs(upstream).max())
+            mels[name] = np.load(path)
+        theirs = mels[UPSTREAM]
+        return {way: float(np.abs(theirs - mels[way]).max() / np.abs(theirs).max()) for way in self.ways}
 
 
 @contextmanager
-def both(options: argparse.Namespace, folder: Path, logs: Path) -> Iterator[dict[str, Side]]:
-    """Run both sides as processes."""
+def all_sides(options: argparse.Namespace, folder: Path, logs: Path) -> Iterator[dict[str, Side]]:
+    """Run each side as a process."""
     threads = str(options.threads)
     theirs = [options.upstream_python, "-m", "benchmarks.upstream_side", str(options.upstream)]
-    ours = [sys.executable, "-m", "benchmarks.cosyrt_side", str(folder), options.way]
-    sides = {
-        "upstream": Side([*theirs, str(folder), threads], logs / "upstream.log"),
-        "cosyrt": Side([*ours, threads, str(options.cache_gb or "")], logs / "cosyrt.log"),
-    }
+    sides = {UPSTREAM: Side([*theirs, str(folder), threads], logs / "upstream.log")}
+    for way in options.ways.split(","):
+        ours = [sys.executable, "-m", "benchmarks.cosyrt_side", str(folder), way]
+        sides[way] = Side([*ours, threads, str(options.cache_gb or "")], logs / f"{way}.log")
     try:
         yield sides
     finally:
@@ -135,7 +160,10 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--upstream-python", default=sys.executable, help="with its requirements installed")
     parser.add_argument("--folder", type=Path, help="keep the random model there, or use the one that is")
     parser.add_argument("--small", action="store_true", help="a small model: is the comparison right?")
-    parser.add_argument("--way", default="eager", help="how ours is run: eager, plan, int8 …")
+    parser.add_argument("--family", type=int, default=2, choices=(2, 3), help="CosyVoice 2 or 3")
+    parser.add_argument(
+        "--ways", default="eager", help="how ours is run, by commas: eager, plan, plan-exact, int8 …"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--cache-gb", type=float, help="that a stream of ours may keep")
@@ -149,24 +177,27 @@ def once(comparison: Comparison, options: argparse.Namespace) -> Iterator[list[d
     """Measure what takes too long for every round."""
     if options.stream_s:
         comparison.measure_once(STREAM, "stream", options.stream_s)
-        yield [comparison.row(STREAM, 1)]
+        yield comparison.rows(STREAM, 1)
     if options.late_s:
         comparison.measure_once(LATE, "chunk", options.late_s)
-        yield [comparison.row(LATE, 1), comparison.growth()]
+        yield [*comparison.rows(LATE, 1), *comparison.growth()]
 
 
 def compare(options: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
-    """Measure every figure; exit where the two sides do not run the same model."""
+    """Measure every figure, and print how far the mels of the sides are apart: they run the same model."""
     folder = options.folder or work / "model"
     if not folder.exists():
-        random_model.write(folder, small=options.small)
-    with both(options, folder, work) as sides:
+        random_model.write(folder, small=options.small, family=options.family)
+    with all_sides(options, folder, work) as sides:
         comparison = Comparison(sides)
-        difference = comparison.difference(work)
-        print(f"both mels of the same tokens differ by {difference:.1e} of the largest value", flush=True)
+        one = comparison.memory_of_one()
+        for way, difference in comparison.differences(work).items():
+            print(
+                f"{way}: mels of the same tokens differ by {difference:.1e} of the largest value", flush=True
+            )
         rounds = comparison.measure(options.rounds)
-        rows = [comparison.row(what, rounds) for what in ASKED]
-        rows.append(comparison.memory())
+        rows = [*chain.from_iterable(comparison.rows(what, rounds) for what in ASKED), *one]
+        rows += comparison.memory()
         print(table(rows), flush=True)
         for found in once(comparison, options):
             print(table(found), flush=True)
@@ -180,13 +211,14 @@ def main() -> None:
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     size = "small" if options.small else "published size"
     print(
-        f"CosyVoice 2, {size}, random weights; ours: {options.way}; stream: {options.stream_s} s, "
-        f"late: {options.late_s} s"
+        f"CosyVoice {options.family}, {size}, random weights; ours: {options.ways}; "
+        f"stream: {options.stream_s} s, late: {options.late_s} s"
     )
     with tempfile.TemporaryDirectory() as work:
         rows = compare(options, Path(work))
     if options.json:
-        write_json(options.json, way=options.way, small=options.small, threads=options.threads, rows=rows)
+        told = {"family": options.family, "ways": options.ways, "small": options.small}
+        write_json(options.json, **told, threads=options.threads, rows=rows)
 
 
 if __name__ == "__main__":

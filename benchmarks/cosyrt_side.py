@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from itertools import chain, takewhile
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 
 from benchmarks.side import Given, Watch, hops, memory_mb, serve
+from cosyrt.accel.registry import PLAN
 from cosyrt.engine.audio_stream import AudioStream
 from cosyrt.engine.decoding import LanguageModelInput, complete
 from cosyrt.engine.mel_stream import MelStream
@@ -21,15 +23,18 @@ from cosyrt.engine.speech_tokens import speech_tokens
 from cosyrt.engine.token_stream import END
 from cosyrt.engine.turns import voiced
 from cosyrt.engine.vocoder_stream import VocoderStream
+from cosyrt.families import COSYVOICE3
 from cosyrt.lab.bench import run_by
 from cosyrt.voice.voice import Voice
+
+PLAN_EXACT = "plan-exact"  # the backends of a plan without what else was allowed
 
 
 class Ours:
     """Our pipeline, and the requests it answers; times are in seconds."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline, self.given = pipeline, Given()
+        self.pipeline, self.given = pipeline, Given(marked=pipeline.family == COSYVOICE3.name)
         self.voice = Voice(
             name="given",
             speaker=self.given.speaker,
@@ -56,8 +61,9 @@ class Ours:
         request = Request(voice=self.voice, streamed=stream)
         noise = torch.Generator().manual_seed(request.seed)
         audio = AudioStream(p.model, request, p.conditions.of(self.voice), noise)
-        made = voiced(audio, chain(self.tokens(count), [END]))
-        return (each for each in made if isinstance(each, np.ndarray))
+        with closing(audio):  # whose cache is large
+            made = voiced(audio, chain(self.tokens(count), [END]))
+            yield from (each for each in made if isinstance(each, np.ndarray))
 
     def mels(self, *, stream: bool) -> MelStream:
         """Make a stream from tokens to mel."""
@@ -148,10 +154,17 @@ class Ours:
         )
 
 
+def without_approximations(model: Model) -> Model:
+    """Take the model's own solver and whole pieces, whatever a plan says."""
+    flow = replace(model.settings.flow, approximation=None)
+    return replace(model, settings=replace(model.settings, flow=flow), chunked=False)
+
+
 def main(folder: str, name: str, threads: str, cache_gb: str = "") -> None:
     """Load the model, then answer requests."""
     torch.set_num_threads(int(threads))
-    side = Ours(Pipeline(run_by(name)(Model.open(folder, "cpu"))))
+    model = run_by(PLAN if name == PLAN_EXACT else name)(Model.open(folder, "cpu"))
+    side = Ours(Pipeline(without_approximations(model) if name == PLAN_EXACT else model))
     if cache_gb:
         side.pipeline.conditions.cache_bytes = int(float(cache_gb) * 1e9)
     names = ("llm", "flow", "vocoder", "utterance", "first_audio", "chunk", "stream", "write_mel")

@@ -68,7 +68,7 @@ def steps(options: argparse.Namespace) -> Iterator[Step]:
     yield Step(name="streams", command=[*bench, "--streams", streams, "--seconds", seconds], share=0.2)
     if options.upstream is not None:
         compare = [python, "-m", "benchmarks.against_upstream", "--upstream", str(options.upstream)]
-        compare += ["--upstream-python", options.upstream_python, "--folder", folder, "--way", "plan"]
+        compare += ["--upstream-python", options.upstream_python, "--folder", folder, "--ways", "eager,plan"]
         yield Step(name="upstream", command=[*compare, *["--small"] * options.small], share=0.3)
 
 

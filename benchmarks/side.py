@@ -27,16 +27,19 @@ SPEAKER_WIDTH = 192
 TOKENS_PER_S = 25
 FRAMES_PER_TOKEN = 2
 KINDS = 100  # of text and speech tokens: no model has fewer
+END_OF_PROMPT = 151_646  # which upstream's CosyVoice 3 asks for in every text
 
 
 class Given:
-    """One prompt, text and list of speech tokens, given to both sides."""
+    """One prompt, text and list of speech tokens, given to both sides; CosyVoice 3's has a mark in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, marked: bool = False) -> None:
         random = np.random.default_rng(0)
         self.prompt_speech = random.integers(0, KINDS, PROMPT_TOKENS)
         self.prompt_mel = random.normal(-6, 2, (FRAMES_PER_TOKEN * PROMPT_TOKENS, MELS)).astype(np.float32)
         self.prompt_text = random.integers(0, KINDS, PROMPT_TEXT_TOKENS)
+        if marked:
+            self.prompt_text[0] = END_OF_PROMPT
         self.text = random.integers(0, KINDS, TEXT_TOKENS)
         self.speaker = random.standard_normal(SPEAKER_WIDTH).astype(np.float32)
 

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.side import Given, Watch, hops, memory_mb, serve
+from benchmarks.side import FRAMES_PER_TOKEN, Given, Watch, hops, memory_mb, serve
 
 UNUSED = ("torchaudio", "torchaudio.compliance", "torchaudio.compliance.kaldi", "torchaudio.transforms")
 HOP, LONGEST_HOP = 25, 100
+HELD_BACK_FRAMES = 8  # by the vocoder of CosyVoice 3, of each chunk
 
 
 def stand_in(name: str, **names: Any) -> None:
@@ -34,7 +35,7 @@ def stand_in(name: str, **names: Any) -> None:
 
 
 def load(checkout: Path, folder: Path) -> Any:
-    """Upstream's CosyVoice2Model with the weights of a folder."""
+    """Upstream's CosyVoice2Model or CosyVoice3Model with the weights of a folder."""
     import transformers
 
     sys.path[:0] = [str(checkout), str(checkout / "third_party" / "Matcha-TTS")]
@@ -50,12 +51,14 @@ def load(checkout: Path, folder: Path) -> Any:
         return transformers.Qwen2ForCausalLM(config)
 
     transformers.Qwen2ForCausalLM.from_pretrained = from_config
-    from cosyvoice.cli.model import CosyVoice2Model
+    from cosyvoice.cli import model as models
     from hyperpyyaml import load_hyperpyyaml
 
-    with (folder / "cosyvoice2.yaml").open(encoding="utf-8") as file:
+    (description,) = folder.glob("cosyvoice[23].yaml")
+    with description.open(encoding="utf-8") as file:
         parts = load_hyperpyyaml(file)
-    model = CosyVoice2Model(parts["llm"], parts["flow"], parts["hift"])
+    kind = models.CosyVoice3Model if description.stem.endswith("3") else models.CosyVoice2Model
+    model = kind(parts["llm"], parts["flow"], parts["hift"])
     model.load(*(str(folder / f"{name}.pt") for name in ("llm", "flow", "hift")))
     return model
 
@@ -64,7 +67,8 @@ class Upstream:
     """Upstream's model, and the requests it answers; times are in seconds."""
 
     def __init__(self, model: Any) -> None:
-        self.model, given = model, Given()
+        self.is_3 = type(model).__name__ == "CosyVoice3Model"
+        self.model, given = model, Given(marked=self.is_3)
         self.given = given
         self.prompt_text, self.text = (
             torch.tensor(each)[None].int() for each in (given.prompt_text, given.text)
@@ -73,6 +77,19 @@ class Upstream:
         self.prompt_mel = torch.tensor(given.prompt_mel)[None]
         self.speaker = torch.tensor(given.speaker)[None]
         self.plain_inference = model.llm.inference
+        if self.is_3:
+            self.never_stop(model.llm)
+
+    @staticmethod
+    def never_stop(llm: Any) -> None:
+        """Keep a language model from its stop tokens, of which the random one of CosyVoice 3 has many."""
+        plain = llm.sampling_ids
+
+        def spoken(scores: torch.Tensor, *rest: Any, **named: Any) -> Any:
+            scores[llm.speech_token_size :] = -float("inf")
+            return plain(scores, *rest, **named)
+
+        llm.sampling_ids = spoken
 
     def speak_exactly(self, count: int) -> None:
         """Make the language model speak exactly that many tokens of the text."""
@@ -128,8 +145,9 @@ class Upstream:
     def vocoder(self, frames: int) -> float:
         """Time mel to samples."""
         mel = torch.tensor(self.given.mel(frames))[None]
+        rest = {"finalize": True} if self.is_3 else {"cache_source": torch.zeros(1, 1, 0)}
         watch = Watch()
-        self.model.hift.inference(speech_feat=mel, cache_source=torch.zeros(1, 1, 0))
+        self.model.hift.inference(speech_feat=mel, **rest)
         return watch.s
 
     def speech(self, count: int, *, stream: bool) -> Iterator[dict[str, torch.Tensor]]:
@@ -167,7 +185,8 @@ class Upstream:
     def chunk(self, at: int) -> tuple[float, float]:
         """(seconds, seconds of audio) of the chunk of a stream that has that token: flow and vocoder."""
         start, end = hops(_edges(), at)
-        self.model.hift_cache_dict["chunk"] = None if start == 0 else _joint(self.model)
+        joint = _all_mel(start) if self.is_3 else _joint(self.model)
+        self.model.hift_cache_dict["chunk"] = None if start == 0 else joint
         watch = Watch()
         self.sound(start, end + self.model.flow.pre_lookahead_len)
         return watch.s, (end - start) / HOP
@@ -209,6 +228,12 @@ def _edges() -> Iterator[int]:
         boundary += hop
         yield boundary
         hop = min(LONGEST_HOP, 2 * hop)
+
+
+def _all_mel(start: int) -> dict[str, Any]:
+    """What upstream's CosyVoice 3 keeps for its vocoder: all of the mel, which is decoded again each time."""
+    frames = FRAMES_PER_TOKEN * start
+    return {"mel": torch.full((1, 80, frames), -6.0), "speech_offset": 480 * (frames - HELD_BACK_FRAMES)}
 
 
 def _joint(model: Any) -> dict[str, torch.Tensor]:

@@ -18,11 +18,11 @@ from cosyrt.engine.mel_stream import MelStream
 from cosyrt.engine.pipeline import Pipeline
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small random model as both sides load it."""
+@pytest.fixture(scope="module", params=[2, 3])
+def folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A small random model of either family as both sides load it."""
     path = tmp_path_factory.mktemp("random") / "model"
-    random_model.write(path, small=True)
+    random_model.write(path, small=True, family=request.param)
     return path
 
 
@@ -74,11 +74,12 @@ def test_the_chunk_of_a_token() -> None:
     assert hops(iter((25, 75)), 0) == (0, 25)
 
 
-def test_the_published_size_is_described() -> None:
+@pytest.mark.parametrize(("family", "width"), [(2, "attention_head_dim: 64"), (3, "dim_head: 64")])
+def test_the_published_size_is_described(family: int, width: str) -> None:
     """Every setting that makes the small model small is replaced."""
-    text = random_model._description(small=False)
+    text = random_model.FAMILIES[family].description(small=False)
 
-    assert "llm_input_size: 896" in text and "base_channels: 512" in text
+    assert "llm_input_size: 896" in text and "base_channels: 512" in text and width in text
 
 
 def side(code: str, log: Path) -> Side:
@@ -102,23 +103,24 @@ def test_ratios_are_of_both_sides(tmp_path: Path) -> None:
     """A side that takes three times as long makes the other three times as fast; mels are compared."""
     sides = {
         "upstream": side(f"SPEED = 3; OFF = 0{ANSWERS}", tmp_path / "a"),
-        "cosyrt": side(f"SPEED = 1.0; OFF = 0.04{ANSWERS}", tmp_path / "b"),
+        "plan": side(f"SPEED = 1.0; OFF = 0.04{ANSWERS}", tmp_path / "b"),
     }
     try:
         comparison = Comparison(sides)
-        assert comparison.difference(tmp_path) == pytest.approx(0.01, rel=1e-3)
+        assert comparison.differences(tmp_path) == {"plan": pytest.approx(0.01, rel=1e-3)}
         rounds = comparison.measure(2)
-        row = comparison.row("vocoder, 4 s", rounds)
+        (row,) = comparison.rows("vocoder, 4 s", rounds)
         comparison.measure_once(STREAM, "stream", 20)
         comparison.measure_once(LATE, "chunk", 60)
-        assert comparison.row(STREAM, 1)["times as fast"] == pytest.approx(3)
-        assert comparison.growth()["cosyrt s"] == pytest.approx(1)
-        assert comparison.memory()["times as fast"] == 3
+        assert comparison.rows(STREAM, 1)[0]["times as fast"] == pytest.approx(3)
+        assert comparison.growth()[0]["ours"] == pytest.approx(1)
+        assert comparison.memory()[0]["times as fast"] == 3
+        assert comparison.memory_of_one()[0]["what"] != comparison.memory()[0]["what"]
     finally:
         for each in sides.values():
             each.close()
 
-    assert (row["upstream s"], row["cosyrt s"], row["times as fast"]) == pytest.approx((600, 200, 3))
+    assert (row["upstream"], row["ours"], row["times as fast"]) == pytest.approx((600, 200, 3))
     assert np.isfinite([row["low"], row["high"]]).all()
 
 
