@@ -27,7 +27,9 @@ from cosyrt.errors import UsageError
 from cosyrt.files import CACHE_VARIABLE, cache_folder, check_target, replace_file
 from cosyrt.models.solver import Solver
 
-FORMAT = 4  # of the file, of the parts, and of what a size means
+CallTable = dict[str, list[tuple[int, float]]]  # stage → (size, seconds) of its calls
+
+FORMAT = 5  # of the file, of the parts, and of what a size means
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,7 @@ class Planned:
 
     backend: str
     speedup: float
-    calls: dict[str, list[tuple[int, float]]] = field(default_factory=dict)  # stage → (size, seconds)
+    calls: CallTable = field(default_factory=dict)
     streams: int = 1  # utterances that were measured at once
 
 
@@ -67,6 +69,8 @@ class Plan:
     speedup: float = 1.0  # of a whole utterance
     made: str = ""  # day and time
     solver: PlannedSolver | None = None  # None: the model's own
+    calls: CallTable = field(default_factory=dict)  # of all stages, where they were timed together
+    chunked: bool = False  # whole speech is made as it is streamed, which somebody allowed
 
     def write(self, path: Path) -> None:
         """Write the plan; the file appears whole or not at all.
@@ -86,10 +90,7 @@ class Plan:
                 cast(Part, part): Planned(
                     backend=str(planned["backend"]),
                     speedup=float(planned["speedup"]),
-                    calls={
-                        str(stage): [(int(size), float(seconds)) for size, seconds in calls]
-                        for stage, calls in planned["calls"].items()
-                    },
+                    calls=_calls(planned["calls"]),
                     streams=int(planned["streams"]),
                 )
                 for part, planned in found["parts"].items()
@@ -103,6 +104,8 @@ class Plan:
                 speedup=float(found["speedup"]),
                 made=str(found["made"]),
                 solver=None if solver is None else _solver(solver),
+                calls=_calls(found["calls"]),
+                chunked=found["chunked"] is True,
             )
         except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
             return None
@@ -114,6 +117,12 @@ class Plan:
             if before != after:
                 return f"{key} was {before} and is {after}"
         return ""
+
+
+def _calls(found: Mapping[str, Any]) -> CallTable:
+    return {
+        str(stage): [(int(size), float(seconds)) for size, seconds in calls] for stage, calls in found.items()
+    }
 
 
 def _solver(found: Mapping[str, Any]) -> PlannedSolver:

@@ -7,6 +7,7 @@ takes Euler steps for many requests in one call.
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Generator
 from typing import NamedTuple
@@ -15,10 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cosyrt.engine.chunks import Chunking
 from cosyrt.engine.family import MelStreamLike
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.model import Model
 from cosyrt.engine.need import Need
+from cosyrt.engine.pace import Edges, StreamPace
 from cosyrt.engine.request import Request
 from cosyrt.engine.stretch import Stretch
 from cosyrt.engine.token_stream import END, TokenStream
@@ -76,6 +79,7 @@ class AudioStream:
         noise_rng: torch.Generator,
         begun: deque[Piece] | None = None,
         again: Callable[[str], TokenStream] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.model, self.request, self.condition = model, request, condition
         self.noise_rng, self.begun, self.again = noise_rng, begun, again
@@ -87,6 +91,7 @@ class AudioStream:
         self.chunk_tokens = 0  # of the next chunk, its look-ahead left out; 0: not known
         self.missing_tokens = 0  # until it can be made; 0: not known, or there is none
         self.retry: TokenStream | None = None
+        self.pace = StreamPace(condition.pace, clock)
         self._tokens: deque[int] = deque()
         self._ended = False  # no more tokens will be pushed
         self._steps = self._pieces()
@@ -195,17 +200,53 @@ class AudioStream:
         prompt_tokens = self.condition.tokens.shape[1]
         boundaries = chunking.boundaries(prompt_tokens) if self.request.streamed else iter(())
         spoken, done, boundary = list[int](), 0, next(boundaries, None)
+        early = self._early_boundary(prompt_tokens)
         self._expect(boundary, done, 0)
+        self.pace.begin()
         while (token := (yield from take())) != END:
+            self.pace.token(len(spoken))
             spoken.append(token)
             self.missing_tokens = max(0, self.missing_tokens - 1)
-            if boundary is not None and len(spoken) == boundary + chunking.lookahead_tokens:
+            there = len(spoken) - chunking.lookahead_tokens
+            if early and there == early and self._keeps_playing(piece, early):
+                self.chunk_tokens, self.missing_tokens = early, 0
+                yield from self._chunk(piece, spoken, early, give)
+                self.pace.first_chunk(early=True)
+                done = early
+                self._expect(boundary, done, len(spoken))
+            if boundary is not None and there == boundary:
                 yield from self._chunk(piece, spoken, boundary, give)
+                if done:
+                    self.pace.chunk(boundary - done)
+                else:
+                    self.pace.first_chunk(early=False)
                 done, boundary = boundary, next(boundaries, None)
                 self._expect(boundary, done, len(spoken))
         self.chunk_tokens, self.missing_tokens = len(spoken) - done, 0
         yield from self._chunk(piece, spoken, None, give)
         self.chunk_tokens = 0
+
+    def _early_boundary(self, prompt_tokens: int) -> int:
+        """An edge at which a stream may begin where all that follows is made in time; 0: there is none.
+
+        Whoever listens already gains nothing by one chunk more.
+        """
+        chunking, request = self.model.settings.chunking, self.request
+        if not isinstance(chunking, Chunking) or not request.streamed or self.samples or request.speed != 1:
+            return 0
+        return chunking.early_boundary(prompt_tokens)
+
+    def _keeps_playing(self, piece: _Piece, early: int) -> bool:
+        """Whether playback that begins with the chunk up to an early edge never waits."""
+        chunking, rates = self.model.settings.chunking, self.model.settings.rates
+        assert isinstance(chunking, Chunking)
+        edges = Edges(
+            chunking=chunking,
+            prompt_tokens=self.condition.tokens.shape[1],
+            token_s=1 / rates.token_hz,
+            withheld_s=piece.vocoder.withheld_frames * rates.samples_per_frame / rates.sample_hz,
+        )
+        return edges.keep_playing(early, self.pace)
 
     def _expect(self, boundary: int | None, done: int, spoken: int) -> None:
         """Note what the next chunk will need."""
@@ -215,8 +256,9 @@ class AudioStream:
 
     def _begin_piece(self) -> _Piece:
         stages, settings = self.model.stages, self.model.settings
+        chunked = self.request.chunked or self.model.chunked
         return _Piece(
-            settings.mel_stream(stages, settings.flow, self.condition, chunked=self.request.chunked),
+            settings.mel_stream(stages, settings.flow, self.condition, chunked=chunked),
             Stretch(self.request.speed),
             settings.vocoder_stream(stages, settings.vocoder, self.noise_rng),
         )

@@ -32,6 +32,10 @@ class Chunking:
         boundary = -prompt_tokens % self.chunk_tokens
         return boundary if boundary >= self.first_tokens else boundary + self.chunk_tokens
 
+    def early_boundary(self, prompt_tokens: int) -> int:
+        """The boundary before the first one, for those who make what follows in time; 0: there is none."""
+        return max(0, self.first_boundary(prompt_tokens) - self.chunk_tokens)
+
     def boundaries(self, prompt_tokens: int) -> Iterator[int]:
         """Ends of all chunks, in tokens after the prompt; endless."""
         boundary, hop = self.first_boundary(prompt_tokens), 1

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cosyrt.engine.pace import Pace
 from cosyrt.engine.past import Past, StepCache
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError
@@ -72,6 +73,7 @@ class Condition:
     cache_bytes: int = sys.maxsize  # that the pasts of all streams may take, and the prompt
     streams: Streams = field(default_factory=Streams)  # of all voices
     past: Past | None = None
+    pace: Pace = field(default_factory=Pace)  # of the streams of all voices
 
     @classmethod
     def of(cls, voice: Voice, stages: Stages, device: torch.device) -> Condition:
@@ -93,8 +95,11 @@ class Conditions:
     They are found by content: a voice that was read again, or came from another process, is the same.
     """
 
-    def __init__(self, stages: Stages, device: torch.device) -> None:
-        self.stages, self.device, self.cache_bytes = stages, device, cache_bytes(device)
+    def __init__(
+        self, stages: Stages, device: torch.device, pace: Pace | None = None, unread_bytes: int = 0
+    ) -> None:
+        self.stages, self.device, self.pace = stages, device, pace or Pace()
+        self.cache_bytes = cache_bytes(device, unread_bytes)
         self._known: dict[str, Condition] = {}  # by the voice's digest, last in order: used most lately
         self._streams = Streams()
         self._lock = Lock()  # utterances may begin in several threads
@@ -108,6 +113,7 @@ class Conditions:
             if len(self._known) > KEPT_VOICES:
                 del self._known[next(iter(self._known))]
             condition.cache_bytes, condition.streams = self.cache_bytes, self._streams
+            condition.pace = self.pace
             for other in list(self._known.values()):
                 if other is not condition and self.bytes > self.cache_bytes:
                     other.past = None
@@ -165,9 +171,11 @@ class MelStream:
         own = torch.tensor([tokens], dtype=torch.long, device=self.condition.tokens.device)
         every = torch.cat([self.condition.tokens, own], dim=1)
         prompt = self.condition.tokens.shape[1]
-        if self.past is None and boundary is not None and self.chunked and self.done_tokens == 0:
+        if self.past is None and self.chunked and self.done_tokens == 0:
             self.past = yield from self.past_of_prompt()
             self.condition.streams.add(self)
+        if self.past is not None and boundary is None:
+            self.past.keep_no_more()
         end = every.shape[1] if boundary is None else prompt + boundary
         start = 0 if self.past is None else self.past.tokens
         with self.keeping_past():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from os.path import isdir
 from pathlib import Path
@@ -14,13 +14,16 @@ import torch
 from cosyrt.arguments import check_kind, path_of
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.family import ModelSettings
+from cosyrt.engine.pace import Calls
 from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.errors import ModelNotFound, UsageError, one_line
 from cosyrt.families import FAMILIES
+from cosyrt.machine.mapped import unread_bytes
 from cosyrt.startup import check_surroundings
 
 log = logging.getLogger(__name__)
 
+WORDS = "embed_tokens"  # a table that speech looks up a few rows of
 BUILTIN = Path(__file__).parent.parent / "builtin"
 Builder = Callable[[ModelFolder], tuple[ModelSettings, Networks]]
 
@@ -35,6 +38,8 @@ class Model:
     plain: Stages  # the networks run by torch, operation by operation
     stages: Stages  # what speech is made with: the plain stages, or faster ones in place of some
     device: torch.device
+    calls: Calls = field(default_factory=dict)  # how long its stages take, where a plan has measured it
+    chunked: bool = False  # whole speech is made as it is streamed, because a plan says so
 
     @classmethod
     def open(
@@ -61,6 +66,20 @@ class Model:
             stages=plain,
             device=torch_device,
         )
+
+    @property
+    def unread_bytes(self) -> int:
+        """Memory that weights of plain stages will take once they are read, the table of words left out."""
+        networks, total = self.networks, 0
+        for stage, network in (
+            ("step", networks.llm),
+            ("velocity", networks.flow),
+            ("vocode", networks.vocoder),
+        ):
+            if getattr(self.stages, stage) is getattr(self.plain, stage):
+                weights = (each for name, each in network.named_parameters() if WORDS not in name)
+                total += unread_bytes(weights)
+        return total
 
 
 # An acceleration: a model → stages for it, which take the place of its own. `cosyrt.load` takes one.

@@ -94,6 +94,12 @@ class Past:
         """Copy for a stream of its own."""
         return Past(self.tokens, self.encoder.copy(), [cache.copy() for cache in self.velocity])
 
+    def keep_no_more(self) -> None:
+        """Take nothing more in: the chunk that comes is the last one."""
+        self.encoder.keeps = False
+        for cache in self.velocity:
+            cache.keeps = False
+
     def resume(self, step: int, new: FlowInputs) -> tuple[FlowInputs, StreamCache | None]:
         """Arguments of the velocity for the new frames at that Euler step."""
         return self.velocity[step].resume(new, self.mask)

@@ -27,6 +27,7 @@ from cosyrt.engine.audio_stream import OnPiece, SpokenPiece, ignore
 from cosyrt.engine.forked import check_usable, stay_usable_when_forked
 from cosyrt.engine.mel_stream import Conditions
 from cosyrt.engine.model import Model
+from cosyrt.engine.pace import Pace
 from cosyrt.engine.pieces import Count, OpenedText, opened, speakable_words, text_pieces
 from cosyrt.engine.prompts import EncodeText, prompt_of
 from cosyrt.engine.request import Request, SpeakingStyle, Text
@@ -38,7 +39,7 @@ from cosyrt.engine.voices import Recording, Voices, read_recording
 from cosyrt.errors import UsageError
 from cosyrt.text.lexicon import NO_LEXICON, Lexicon
 from cosyrt.text.pauses import NO_PAUSES, Pauses
-from cosyrt.text.split import BY_SENTENCE, Piece, check_readable, readable
+from cosyrt.text.split import BY_SENTENCE, Piece, readable
 from cosyrt.text.tokenizer import tokenizer_of
 from cosyrt.voice.conversion import recording_tokens
 from cosyrt.voice.voice import Voice
@@ -66,7 +67,8 @@ class Pipeline(Voices):
         self.tokenizer = tokenizer_of(model.folder, settings.pronunciation, settings.llm.text_vocabulary)
         # On a CPU the language model and the flow compete for the same cores and gain nothing side by side.
         self.overlap = model.device.type != "cpu"
-        self.conditions = Conditions(model.stages, model.device)
+        pace = Pace.measured(model.calls, settings)
+        self.conditions = Conditions(model.stages, model.device, pace, model.unread_bytes)
 
     @property
     def device(self) -> str:
@@ -358,8 +360,6 @@ class Pipeline(Voices):
         return list(self._pieces(opened(request), self.tokenizer.count))
 
     def _pieces(self, text: OpenedText, count: Count) -> Iterator[Piece]:
-        if isinstance(text.request.text, str):
-            check_readable(text.request.text, self.tokenizer.unread)
         limits = BY_SENTENCE if self.model.settings.pronunciation else None
         return readable(text_pieces(text, count, self.tokenizer.tags, limits), self.tokenizer.unread)
 

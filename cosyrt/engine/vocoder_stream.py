@@ -113,6 +113,11 @@ class VocoderStream(ABC):
         self.source: Tensor | None = None  # [1, 1, N] excitation, from the first of them on
         self.phase: Phase | None = None
 
+    @property
+    @abstractmethod
+    def withheld_frames(self) -> int:
+        """Frames at the end of what was pushed whose samples depend on frames that are still to come."""
+
     def push(
         self,
         mel: Tensor,  # [1, 80, M]
@@ -185,6 +190,11 @@ class OverlappingVocoderStream(VocoderStream):
         self.excited = 0  # frames whose excitation is known
         self.given = 0  # frames whose samples were given out
 
+    @property
+    def withheld_frames(self) -> int:
+        """Frames within reach of those whose pitch is not certain yet."""
+        return PITCH_REACH_FRAMES + 1 + self.reach
+
     def pushing(
         self,
         mel: Tensor,  # [1, 80, M]
@@ -234,6 +244,11 @@ class CausalVocoderStream(VocoderStream):
         self.lookahead: int = config.lookahead_frames
         self.excited = 0  # of the frames that are kept: those whose excitation is known
         self.pitch_cache, self.cache = StreamCache(), StreamCache()
+
+    @property
+    def withheld_frames(self) -> int:
+        """Frames that the first convolution looks ahead, or the pitch and the transform."""
+        return max(self.lookahead, PITCH_LOOKAHEAD_FRAMES + 1)
 
     def pushing(
         self,

@@ -17,7 +17,7 @@ import torch
 
 from cosyrt.accel.contract import PARTS, Part, Precision
 from cosyrt.accel.guard import guarded
-from cosyrt.accel.plan import Planned
+from cosyrt.accel.plan import CallTable, Planned
 from cosyrt.accel.registry import EAGER, accelerated, backend
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
@@ -47,7 +47,6 @@ EARNING_UTTERANCES = 20  # of a process, that must earn back what is built when 
 UNNOTICED_BUILD_S = 2.0  # a build that takes less is forgiven
 
 CandidateVerdict = Literal["chosen", "faster", "same", "slower", "wrong", "failed", "absent", "not tried"]
-CallTable = dict[str, list[tuple[int, float]]]  # stage → (size, seconds) of its calls
 # utterance → seconds that some parts take for it
 Measure = Callable[[WorkloadUtterance], float]
 
@@ -122,6 +121,10 @@ class TrialResult:
     def gain(self) -> float:
         """How many times cheaper than eager, lengths that are first seen included."""
         return 1.0 if self.timed is None else self.timed.plain_cost_s / self.timed.cost_s
+
+    def planned(self, streams: int) -> Planned:
+        """Reduce it to what the plan keeps."""
+        return Planned(backend=self.candidate, speedup=self.gain, calls=self.calls or {}, streams=streams)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,11 @@ takes here is estimated before it is begun (`trial_costs.py`), and what was foun
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -28,6 +28,8 @@ from cosyrt.errors import SpeechError, UsageError
 from cosyrt.families import FAMILIES
 from cosyrt.lab.approximate import Approximations, Closeness, approximations
 from cosyrt.lab.child import Outcome, call_in_child
+from cosyrt.lab.choice import best_of, found_parts, promise, proven_parts, speedup_of, with_rank
+from cosyrt.lab.chunked import ChunkedTrial, chunked_trial
 from cosyrt.lab.kept_trials import KeptTrials
 from cosyrt.lab.parity import ORDER
 from cosyrt.lab.trial import (
@@ -45,11 +47,11 @@ from cosyrt.lab.trial_costs import TrialCosts, cheapest_first
 from cosyrt.machine.memory import ram
 
 APPROXIMATIONS_SHARE = 0.25  # of the budget is kept for other solvers, where they are allowed
+CHUNKED_SHARE = 0.1  # of the budget, for speech in chunks
 PATIENCE, LEAST_PATIENCE_S = 4, 90.0  # times its estimate that a trial may take, and at least
 MEMORY_SHARE = 0.9  # of what is free may be taken by one candidate
 USUAL_BUDGET_S = 300.0  # where none is given; more if the machine needs more
 NO_TIME = "there was no time left for it; give a larger --budget"
-TOO_LONG = "it took too long"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,7 @@ class TuneReport:
     plan: Plan
     path: Path
     approximations: Approximations | None = None  # of the solver; None where they were not allowed
+    chunked: ChunkedTrial | None = None  # whole speech in chunks; None where that was not allowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,7 @@ def tune(
     budget_s: float | None = None,
     allow: tuple[Precision, ...] = ORDER,
     approximate: Closeness | None = None,
+    chunked: bool = False,
     streams: int = 1,
     progress: Callable[[TuneProgress], object] = lambda progress: None,
 ) -> TuneReport:
@@ -89,7 +93,8 @@ def tune(
     `budget_s` is about what it takes; None: what this machine needs for this model, as the first progress
     says. Interrupted, it leaves the plan that was there before, and the next tuning goes on from the trials
     that were over. `approximate` lets a solver with fewer steps win, if its mel is at least that close to the
-    converged one. With `streams` the plan is for so many utterances at once, and every trial runs as many.
+    converged one; `chunked` lets whole speech be made in chunks, as it is streamed. With `streams` the plan
+    is for so many utterances at once, and every trial runs as many.
     Trials run in processes of their own: a script calls this under `if __name__ == "__main__":`.
 
     Raises:
@@ -97,7 +102,7 @@ def tune(
         UsageError: no such device, no place for the plan, or a budget too small for anything.
         SpeechError: eager itself failed. OSError: the plan cannot be written in the end.
     """
-    return Tuning(folder, device, budget_s, allow, approximate, streams, progress).run()
+    return Tuning(folder, device, budget_s, allow, approximate, chunked, streams, progress).run()
 
 
 class Tuning:
@@ -110,6 +115,7 @@ class Tuning:
         budget_s: float | None,
         allow: tuple[Precision, ...],
         approximate: Closeness | None,
+        chunked: bool,
         streams: int,
         progress: Callable[[TuneProgress], object],
         clock: Callable[[], float] = time.monotonic,
@@ -119,7 +125,8 @@ class Tuning:
         self.budget_s = USUAL_BUDGET_S if budget_s is None else budget_s
         self.is_given = budget_s is not None
         self.needs_s: float | None = None
-        self.approximate, self.streams, self.clock, self.begin = approximate, streams, clock, clock()
+        self.approximate, self.allows_chunks, self.streams = approximate, chunked, streams
+        self.clock, self.begin = clock, clock()
         self.memory = free_bytes()
 
     def run(self) -> TuneReport:
@@ -137,18 +144,45 @@ class Tuning:
         whole = self.whole(best, shared) if best else None
         proven = proven_parts(best, whole, shared)
         rows = [with_rank(row, best, proven) for row in rows]
-        parts = {part: as_planned(row, self.streams) for part, row in proven.items()}
+        parts = {part: row.planned(self.streams) for part, row in proven.items()}
         tried = self.approximations(parts, shared)
+        solver = self.solver(tried)
+        chunked = self.chunked(parts, solver, shared) if self.allows_chunks else None
         plan = Plan(
             made_for=needs,
             parts=parts,
             speedup=speedup_of(proven, whole, shared),
             made=datetime.now().isoformat(timespec="seconds"),
-            solver=self.solver(tried),
+            solver=solver,
+            chunked=chunked is not None and chunked.wins,
+            calls=(whole.calls or {}) if whole is not None and whole.verdict == "chosen" else {},
         )
         plan.write(path)
         self.announce("done")
-        return TuneReport(shares=shared, rows=rows, whole=whole, plan=plan, path=path, approximations=tried)
+        return TuneReport(
+            shares=shared,
+            rows=rows,
+            whole=whole,
+            plan=plan,
+            path=path,
+            approximations=tried,
+            chunked=chunked,
+        )
+
+    def chunked(
+        self, parts: dict[Part, Planned], solver: PlannedSolver | None, shared: Shares
+    ) -> ChunkedTrial:
+        """Try whole speech in chunks, with the parts and the solver that were chosen."""
+        self.announce("speech in chunks")
+        names = {part: planned.backend for part, planned in parts.items()}
+        seconds = max(self.left(), CHUNKED_SHARE * self.budget_s)
+        known = names, None if solver is None else solver.solver, seconds, torch.get_num_threads()
+        path = str(self.opened.path)
+        outcome = self.child(chunked_trial, path, shared.device, *known, seconds=seconds)
+        if outcome.failure is not None:
+            return ChunkedTrial(why=outcome.failure)
+        found: ChunkedTrial = outcome.value
+        return found
 
     def approximations(self, parts: dict[Part, Planned], shared: Shares) -> Approximations | None:
         """Try other solvers with the parts that were chosen, if that is allowed."""
@@ -319,80 +353,6 @@ class Tuning:
         self.progress(
             TuneProgress(doing=doing, spent_s=self.spent_s(), budget_s=self.budget_s, needs_s=self.needs_s)
         )
-
-
-def promise(row: TrialResult, rows: list[TrialResult], shared: Shares) -> float:
-    """Share of an utterance's time that a candidate should save, by the book, beyond the best so far."""
-    part = cast(Part, row.part)
-    found = max(
-        (1 - 1 / each.gain for each in rows if each.part == part and each.verdict == "faster"), default=0.0
-    )
-    return 1 - 1 / row.predicted - shared.share(part) * found
-
-
-def best_of(rows: list[TrialResult], part: Part) -> TrialResult | None:
-    """Choose the candidate that makes a part cheapest; of two within the noise, the more exact."""
-    faster = [row for row in rows if row.part == part and row.verdict == "faster"]
-    if not faster:
-        return None
-    top = max(faster, key=lambda row: row.gain)
-    assert top.timed is not None
-    near = [row for row in faster if row.gain * top.timed.floor >= top.gain]
-    return min(near, key=lambda row: (ORDER.index(row.precision), -row.gain))
-
-
-def found_parts(rows: Iterable[TrialResult]) -> set[Part]:
-    """Parts for which something faster was found."""
-    return {cast(Part, row.part) for row in rows if row.verdict == "faster"}
-
-
-def saved_share(part: Part, row: TrialResult, shared: Shares) -> float:
-    """Share of an utterance's time that a part saves."""
-    return shared.share(part) * (1 - 1 / row.gain)
-
-
-def proven_parts(
-    best: dict[Part, TrialResult], whole: TrialResult | None, shared: Shares
-) -> dict[Part, TrialResult]:
-    """The parts of the plan: all that won together, else the one that saves most, proven by its own trial.
-
-    One part alone is dropped where the whole utterance was timed with it and did not become faster.
-    """
-    if not best or whole is None or whole.verdict == "chosen":
-        return best
-    untimed = whole.verdict == "not tried" or whole.why == TOO_LONG
-    if len(best) == 1 and not untimed:
-        return {}
-    part = max(best, key=lambda part: saved_share(part, best[part], shared))
-    return {part: best[part]}
-
-
-def speedup_of(proven: dict[Part, TrialResult], whole: TrialResult | None, shared: Shares) -> float:
-    """How many times as fast an utterance is: as timed, else by the share of the part that is faster."""
-    if whole is not None and whole.verdict == "chosen" and whole.timed is not None:
-        return whole.timed.speedup.median
-    return 1 / (1 - sum(saved_share(part, row, shared) for part, row in proven.items()))
-
-
-def with_rank(
-    row: TrialResult, best: dict[Part, TrialResult], proven: dict[Part, TrialResult]
-) -> TrialResult:
-    """Mark a faster candidate as chosen, or say why it is not."""
-    if row.verdict != "faster":
-        return row
-    part = cast(Part, row.part)
-    first = best[part]
-    if first.candidate != row.candidate:
-        reason = "as fast and more exact" if first.gain <= row.gain else "faster still"
-        return replace(row, why=f"{first.candidate} is {reason}")
-    if part in proven:
-        return replace(row, verdict="chosen")
-    return replace(row, why="the plan as a whole did not win, and another part saves more")
-
-
-def as_planned(row: TrialResult, streams: int) -> Planned:
-    """Reduce a row to what the plan keeps."""
-    return Planned(backend=row.candidate, speedup=row.gain, calls=row.calls or {}, streams=streams)
 
 
 def free_bytes() -> int:

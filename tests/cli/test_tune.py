@@ -45,6 +45,19 @@ def test_json_is_one_object(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path) 
     assert Path(found["file"]).is_file()
 
 
+def test_speech_in_chunks_has_a_line_where_it_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, tiny_folder: Path
+) -> None:
+    """The line says what is gained and how far it is from the whole piece; so does JSON."""
+    acted(monkeypatch, 1.5)
+    command = ["tune", str(tiny_folder), "--device", "cpu", "--allow", "exact,half,chunked"]
+    told = " ".join(CliRunner().invoke(main, command).output.split())
+    found = json.loads(CliRunner().invoke(main, [*command, "--json"]).stdout)
+
+    assert "Whole speech in chunks" in told and "2.00 dB from that of the whole piece: chosen" in told
+    assert found["chunked"]["distance_db"] == 2.0 and found["plan"]["chunked"] is True
+
+
 def test_streams_are_tuned_for_beside_a_single_one(
     monkeypatch: pytest.MonkeyPatch, tiny_folder: Path
 ) -> None:

@@ -151,6 +151,27 @@ def test_nothing_is_computed_twice(stages: Stages) -> None:
     assert counted.tokens == [25, 50, 25, 30, 50, 25, 30]
 
 
+@pytest.mark.parametrize("prompt_tokens", PROMPTS)
+def test_speech_in_one_go_begins_behind_the_prompt(
+    stages: Stages, networks: Networks, prompt_tokens: int
+) -> None:
+    """With the chunk mask the prompt of a voice is computed once; what comes last is not kept."""
+    tokens, encoded = speech(60), Encoded(stages)
+    first = stream_of(encoded.stages, prompt_tokens, chunked=True)
+    mel = first.until(tokens, None)
+    condition, count = first.condition, len(encoded.tokens)
+    second = MelStream(encoded.stages, tiny.FLOW, condition, chunked=True, rates=RATES)
+    again = second.until(tokens, None)
+    alone = max(0, prompt_tokens - CHUNKING.lookahead_tokens) // 25 * 25
+
+    twin = one_pass(networks, prompt_tokens, tokens, chunk=25)
+    torch.testing.assert_close(mel, twin, atol=1e-4, rtol=0)
+    torch.testing.assert_close(again, mel, atol=0, rtol=0)
+    assert encoded.tokens[count:] == [prompt_tokens - alone + 60]
+    assert condition.past is not None and second.past is not None
+    assert second.past.encoder.bytes == condition.past.encoder.bytes
+
+
 def test_streams_of_one_voice_do_not_meet(stages: Stages, networks: Networks) -> None:
     """Two streams that go on from the same kept prompt in turn are what each is alone."""
     conditions = Conditions(stages, CPU)

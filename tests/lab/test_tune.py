@@ -16,9 +16,12 @@ from cosyrt.accel.plan import Plan
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.errors import ModelError, UsageError
 from cosyrt.lab.child import Outcome
+from cosyrt.lab.choice import best_of, with_rank
+from cosyrt.lab.chunked import ChunkedTrial
 from cosyrt.lab.parity import Distances, Parity
+from cosyrt.lab.timing import Speedup
 from cosyrt.lab.trial import Job, Measurement, Shares, TrialResult, amdahl
-from cosyrt.lab.tune import best_of, tune, with_rank
+from cosyrt.lab.tune import tune
 from tests.lab.test_trial import timed
 
 TRIED = ("bf16", "int8")
@@ -29,6 +32,8 @@ SHARES = Shares(
     load_s=0.1,
     device="cpu",
 )
+
+IN_CHUNKS = ChunkedTrial(flow=Speedup(median=1.4, low=1.3, high=1.5), floor=1.1, distance_db=2.0)
 
 
 def row(name: str, cost_s: float, precision: str = "half") -> TrialResult:
@@ -57,6 +62,8 @@ def acted(monkeypatch: pytest.MonkeyPatch, whole_low: float) -> list[Job]:
     def child(function: object, *arguments: object, **limits: object) -> Outcome:
         if function is tuning.shares:
             return Outcome(value=SHARES)
+        if function is tuning.chunked_trial:
+            return Outcome(value=IN_CHUNKS)
         (job,) = arguments
         assert isinstance(job, Job)
         jobs.append(job)
@@ -83,6 +90,19 @@ def test_the_best_of_each_part_make_the_plan(
     assert all("of the work" in r.why for r in report.rows if r.part == "encode" and r.candidate == "bf16")
     assert Plan.read(report.path) == report.plan
     assert report.plan.parts["llm"].calls == {"step": [(1, 0.1)]}
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_speech_in_chunks_must_be_allowed(
+    monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path, allowed: bool
+) -> None:
+    """Chunks give other samples than the whole piece: nobody gets them who did not ask."""
+    acted(monkeypatch, 1.5)
+    report = tune(tiny_folder, device="cpu", chunked=allowed)
+
+    assert report.chunked == (IN_CHUNKS if allowed else None)
+    assert report.plan.chunked is allowed and report.plan.calls == {"step": [(1, 0.1)]}
+    assert Plan.read(report.path) == report.plan
 
 
 def test_several_streams_have_a_plan_of_their_own(

@@ -15,10 +15,11 @@ from cosyrt.accel.contract import PARTS, Availability, Part
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.errors import UsageError
 from cosyrt.lab.child import Outcome
+from cosyrt.lab.choice import TOO_LONG
 from cosyrt.lab.parity import Distances, Parity
 from cosyrt.lab.trial import EAGER_WAYS, LEAST_PASSES, MOST_PASSES, Job, Measurement, Shares
 from cosyrt.lab.trial_costs import TrialCosts, _tokens
-from cosyrt.lab.tune import TOO_LONG, TuneProgress, TuneReport, Tuning
+from cosyrt.lab.tune import TuneProgress, TuneReport, Tuning
 from cosyrt.lab.workload import TIMED_LENGTHS
 from tests.lab.test_trial import timed
 
@@ -86,6 +87,7 @@ def tuned(
         budget_s,
         ("exact", "half", "quantised"),
         None,
+        False,
         1,
         said.append,
         clock=lambda: machine.now,

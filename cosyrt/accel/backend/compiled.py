@@ -139,9 +139,9 @@ class _Velocity:
             return one_by_one(self, inputs, cache)
         positions = self.module.positions(inputs.past, inputs.past + inputs.frames)
         inputs = inputs._replace(t=self.module.timed(inputs.t))
-        if cache is None and self.whole is not None:
-            return self.whole(*inputs, *positions)[0]
         slots = [] if cache is None else cache.slots()
+        if self.whole is not None and not slots and (cache is None or not cache.keeps):
+            return self.whole(*inputs, *positions)[0]
         if not slots and self.looks_back:
             inputs, slots = inputs._replace(mask=F.pad(inputs.mask, (UNSEEN, 0))), self.blank(UNSEEN)
         out, *new = self.resuming(*inputs, *positions, *slots)
