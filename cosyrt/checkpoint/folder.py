@@ -105,10 +105,15 @@ class ModelFolder:
         paths = [self.path / f"{stem}{suffix}" for suffix in (".safetensors", ".pt")]
         found = next((path for path in paths if isfile(path)), None)
         if found is None and stem != name:
-            others = {path.name.split(".")[1] for path in self.path.glob("llm.*.*")} - {"text_encoder", "llm"}
-            advice = f"give {' or '.join(sorted(others))}, or leave it out" if others else "leave it out"
+            others = self.variants()
+            advice = f"give {' or '.join(others)}, or leave it out" if others else "leave it out"
             raise ModelNotFound(f"{self.path} has no weights {self.variant!r} ({stem}.pt); {advice}")
         return found or self.file(f"{name}.pt")
+
+    def variants(self) -> list[str]:
+        """The names of further weights of the language model: `rl` where there is `llm.rl.pt`."""
+        files = (path for path in self.path.glob("llm.*.*") if path.suffix in (".safetensors", ".pt"))
+        return sorted({path.stem.removeprefix("llm.") for path in files} - {"text_encoder", "llm"})
 
     def tensors(self, name: WeightsFile) -> dict[str, torch.Tensor]:
         """The tensors of a weights file, as `read_tensors` gives them.

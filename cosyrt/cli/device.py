@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import click
 from cosyrt.cli.options import verbose_option
 from cosyrt.cli.paths import UserPath
 from cosyrt.cli.terminal import table
+from cosyrt.errors import UsageError
 
 if TYPE_CHECKING:
     from cosyrt.lab.advice import OptionAdvice
@@ -34,20 +36,28 @@ PRECISION_TITLES = {
     type=UserPath(),
     help="Answer for the machine in a description (JSON), as --json prints it.",
 )
+@click.option(
+    "--model", metavar="FOLDER", type=UserPath(), help="Tell also what this model folder speaks with."
+)
+@click.option(
+    "--weights", metavar="NAME", default="", help="Of several language models in it: rl for llm.rl.pt."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @verbose_option
-def device(described: Path | None, as_json: bool) -> None:
+def device(described: Path | None, model: Path | None, weights: str, as_json: bool) -> None:
     """Show what this machine can do for speech: hardware, memory against need, and advice with reasons.
 
     \b
     cosyrt device
     cosyrt device --json > machine.json
     cosyrt device --as machine.json
+    cosyrt device --model Fun-CosyVoice3-0.5B --weights rl
     """
     from cosyrt.lab.advice import advise, measured_here
     from cosyrt.machine.facts import Machine
     from cosyrt.machine.probe import this_machine
 
+    loaded = _loaded(model, weights)
     if described:
         machine = Machine.read(described)
         advice = advise(machine)
@@ -55,27 +65,59 @@ def device(described: Path | None, as_json: bool) -> None:
         machine = this_machine()
         advice = advise(machine, measured=measured_here())
     click.echo(
-        json.dumps(_as_data(machine, advice), ensure_ascii=False) if as_json else _as_text(machine, advice)
+        json.dumps(_as_data(machine, advice, loaded), ensure_ascii=False)
+        if as_json
+        else _as_text(machine, advice, loaded)
     )
 
 
-def _as_data(machine: Machine, advice: list[OptionAdvice]) -> dict[str, Any]:
+def _loaded(model: Path | None, weights: str) -> dict[str, Any]:
+    """What a model folder speaks with: its family, and which weights of the language model.
+
+    Raises:
+        ModelError: there is no such folder, or no such weights in it. UsageError: weights without a folder.
+    """
+    from cosyrt.checkpoint.folder import ModelFolder
+
+    if model is None:
+        if weights:
+            raise UsageError("--weights chooses within a model folder; give it with --model")
+        return {}
+    folder = ModelFolder.open(model, variant=weights)
+    facts = {
+        "folder": str(folder.path),
+        "family": folder.family,
+        "language_model": folder.weights("llm").name,
+    }
+    return facts | {"other_weights": [name for name in folder.variants() if name != weights]}
+
+
+def _as_data(machine: Machine, advice: list[OptionAdvice], loaded: dict[str, Any]) -> dict[str, Any]:
     from cosyrt.accel.footprint import PUBLISHED
     from cosyrt.lab.advice import memory_needs
 
     needs = [
         {"model": model.name} | need._asdict() for model in PUBLISHED for need in memory_needs(machine, model)
     ]
-    return {"machine": machine.as_data(), "memory": needs, "advice": [asdict(each) for each in advice]}
+    found = {"machine": machine.as_data(), "memory": needs, "advice": [asdict(each) for each in advice]}
+    return found | ({"model": loaded} if loaded else {})
 
 
-def _as_text(machine: Machine, advice: list[OptionAdvice]) -> str:
+def _as_text(machine: Machine, advice: list[OptionAdvice], loaded: dict[str, Any]) -> str:
     parts = [
-        table(("", ""), list(_facts(machine)), wrapped=True),
+        table(("", ""), [*_facts(machine), *_model_facts(loaded)], wrapped=True),
         _memory(machine),
         table(("option", "verdict", "basis", "why"), [_row(each) for each in advice], wrapped=True),
     ]
     return "\n\n".join(parts)
+
+
+def _model_facts(loaded: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if loaded:
+        others = ", ".join(f"--weights {name}" for name in loaded["other_weights"])
+        there = f"; there is also {others}" if others else ""
+        yield "model", f"{loaded['folder']} ({loaded['family']})"
+        yield "weights", f"{loaded['language_model']}{there}"
 
 
 def _row(each: OptionAdvice) -> tuple[str, str, str, str]:

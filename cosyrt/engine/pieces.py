@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from itertools import chain
@@ -16,9 +17,11 @@ from cosyrt.text.arriving import whole_words
 from cosyrt.text.arriving_markup import plain_words
 from cosyrt.text.normalize import check_speakable, is_speakable
 from cosyrt.text.passages import whole_passages
-from cosyrt.text.pauses import hide_pauses, is_mark, seconds_of, split_at_marks, without_pauses
+from cosyrt.text.pauses import hide_pauses, is_mark, seconds_of, split_at_marks, whole_pauses, without_pauses
 from cosyrt.text.pronunciations import Pronunciations
 from cosyrt.text.split import Piece
+
+log = logging.getLogger(__name__)
 
 Count = Callable[[str], int]  # tokens of a text
 _SHOWN_CHARACTERS = 100  # of a text that cannot be spoken, and a few more
@@ -36,7 +39,8 @@ def opened(request: Request) -> OpenedText:
     """Read the beginning of a request's text, and take an instruction that stands there into the style."""
     parts, style = split_arriving_instruction(external(request.text_parts()), request.style)
     if request.interleave:
-        parts = whole_words(parts) if request.as_written else plain_words(whole_words(parts, lines=True))
+        words = whole_pauses(whole_words(parts, lines=not request.as_written))
+        parts = words if request.as_written else plain_words(words)
     elif not isinstance(request.text, str):
         parts = whole_passages(parts)
     first, style = split_instruction(next(parts, ""), style)
@@ -83,15 +87,21 @@ def _as_written(
 
 
 def speakable_words(text: OpenedText, tags: Container[str]) -> Iterator[str]:
-    """Words of a text that interleaves, those of its lexicon as that says; a written pause is left out.
+    """Words of a text that interleaves, those of its lexicon as that says; written pauses are left out.
 
     Raises:
         TextError: after the last, if none of them could be spoken.
     """
     pronunciations = Pronunciations(tags, text.request.lexicon)
-    found, begun = False, ""
+    found, begun, warned = False, "", False
     for written in text.parts:
-        word = pronunciations.show(pronunciations.look_up(pronunciations.hide(without_pauses(written))))
+        spoken = without_pauses(written)
+        if spoken != written and not warned:
+            warned = True
+            log.warning(
+                "text that interleaves has no pauses: %s and others are left out", written.strip()[:40]
+            )
+        word = pronunciations.show(pronunciations.look_up(pronunciations.hide(spoken)))
         found = found or is_speakable(word)
         if len(begun) < _SHOWN_CHARACTERS:
             begun += word

@@ -39,7 +39,7 @@ from cosyrt.engine.voices import Recording, Voices, read_recording
 from cosyrt.errors import UsageError
 from cosyrt.text.lexicon import NO_LEXICON, Lexicon
 from cosyrt.text.pauses import NO_PAUSES, Pauses
-from cosyrt.text.split import BY_SENTENCE, Piece, readable
+from cosyrt.text.split import BY_SENTENCE, Piece, check_readable, readable
 from cosyrt.text.tokenizer import tokenizer_of
 from cosyrt.voice.conversion import recording_tokens
 from cosyrt.voice.voice import Voice
@@ -360,6 +360,8 @@ class Pipeline(Voices):
         return list(self._pieces(opened(request), self.tokenizer.count))
 
     def _pieces(self, text: OpenedText, count: Count) -> Iterator[Piece]:
+        if isinstance(text.request.text, str):
+            check_readable(text.request.text, self.tokenizer.unread)
         limits = BY_SENTENCE if self.model.settings.pronunciation else None
         return readable(text_pieces(text, count, self.tokenizer.tags, limits), self.tokenizer.unread)
 

@@ -31,7 +31,7 @@ _BEFORE_LETTERS = frozenset(
     "an answer appendix block category class exhibit gate grade group hall hepatitis letter level option "
     "part plan point question row section series side step team the tier type vitamin".split()
 )
-ENGLISH_WORD = "[A-Za-z']*[A-Za-z][A-Za-z']*"
+ENGLISH_WORD = "(?<!')'*[A-Za-z][A-Za-z']*"
 _TOKEN = re.compile(rf"{ENGLISH_WORD}|[,.?!\"“”«»„/]|[{HAN}]")
 _NEXT_WORD = re.compile(" ([A-Za-z])")
 

@@ -33,11 +33,12 @@ _RULE = re.compile(r"\s*(?:(?:\*\s*){3,}|(?:-\s*){3,}|(?:_\s*){3,}|={3,}|~{3,}|\
 _FENCE = re.compile(r"\s*(?:```|~~~)[\w+#.-]*\s*")
 _TABLE_RULE = re.compile(r"\s*\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?)?\s*")
 _QUOTE = re.compile(r"(?:\s*>)+ ?")
+_QUOTED_LINE = re.compile(r"\n(?:\s*>)+ ?")
 _HEADING = re.compile(r"\s*#{1,6}\s+(.*?)(?:\s+#+)?\s*")
 _BULLET = re.compile(r"\s*[-*+•·◦▪●○■□–—]\s+(?:\[[ xX]\]\s+)?")
 _LONG_BLANK = re.compile(r"[ \t]{3,}")
 _CELL = re.compile(r"^\s*\||(?<!\|)\|(?!\|).*(?<!\|)\|(?!\|)|\s\|\s")
-_NUMBER = re.compile(r"(\s*\**)(\d{1,3})[.)]\s*(?=\D)")
+_NUMBER = re.compile(r"(\s*\**)(?:\((?=\d{1,3}\)\s+[^\d\s]))?(\d{1,3})[.)]\s*(?=\D)")
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]{1,20}\]:?")
 _IMAGE_OR_LINK = re.compile(
     r"!?\[([^\[\]]*)\](?:\([^()\s]*(?:\([^()\s]*\)[^()\s]*)?(?:\s+[\"'][^\"']*[\"'])?\s*\)|\[\d*\])"
@@ -49,7 +50,9 @@ _TAG_IN_CODE = re.compile(r"</?([A-Za-z|][^<>\n]*?)/?>")
 _SIGN_IN_CODE = re.compile(r"[<>\[\]]")
 _CODE_TICKS = re.compile(r"`+")
 _STARS = re.compile(r"(?<!\d)\*+(?=\S)|(?<=\S)\*+(?!\d)|(?<!\S)\*+(?!\S)(?<! \*(?= \w))")
+_POWER = re.compile(r"(?<=[A-Za-z0-9)])\*\*(?=\d)")  # `x**2`
 _PRODUCT = re.compile(r"(?<=[A-Za-z0-9])\*(?=[A-Za-z0-9])")
+_MASKED = re.compile(r"(?<!\d)(\d{3,6})\*{3,12}(\d{3,6})(?!\d)")  # a telephone number that is hidden in part
 _MARKED = re.compile(r"==(?=\S)([^=\n]{1,300})(?<=\S)==")
 _RAISED = re.compile(r"(?<=\w)\^(\d{1,3}|[A-Za-z]{1,3})\^(?!\w)")
 _LOWERED = re.compile(r"(?<=\w)~(\w{1,20})~")
@@ -115,6 +118,8 @@ def _code_line(line: str) -> str:
 
 
 def _line(line: str, starts_line: bool) -> str:
+    if "\n" in line:
+        line = _QUOTED_LINE.sub("\n", line)
     if starts_line:
         if any(silent.fullmatch(line) for silent in (_RULE, _FENCE, _TABLE_RULE, _ADDRESS)):
             return ""
@@ -146,6 +151,8 @@ def _row(line: str) -> str:
 
 
 def _inline(line: str) -> str:
+    if "***" in line:
+        line = _MASKED.sub(lambda found: f"{' '.join(found[1])}, {' '.join(found[2])}", line)
     if "\\" in line:  # as entities, which become characters after all signs are gone
         line = _ESCAPE.sub(lambda escaped: f"&#{ord(escaped[1])};", line)
     if "[" in line or "]" in line:
@@ -156,6 +163,8 @@ def _inline(line: str) -> str:
     line = _CODE_TICKS.sub("", _EMOJI_NAME.sub("", line) if ":" in line else line)
     if "==" in line or "^" in line or "~" in line:
         line = _LOWERED.sub(r"\1", _RAISED.sub(r"^\1", _MARKED.sub(r"\1", line)))
+    if line.count("**") == 1:
+        line = _POWER.sub("^", line)
     if "*" in line and not (line.count("*") == 1 and _PRODUCT.search(line)):
         line = _STARS.sub("", line)
     return _STRIKES.sub("", _UNDERSCORES.sub("", line))

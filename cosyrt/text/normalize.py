@@ -55,8 +55,10 @@ _WITH_UNIT = re.compile(
     r"| (?:°[CF]|km|kg|cm|mm|m|g|ml|mL|L|[MGT]B|kWh|mmHg|m/s)(?![A-Za-z]))?"
 )
 _WORDS = re.compile(f"[{LATIN}]")
+_LATIN_WORD = re.compile(f"[{LATIN}]+")
 # Letters, numbers and signs with a name; a line of other marks is silence.
 _SAYABLE = re.compile(r"[^\W_]|[%‰$€£¥￥₹¢°&@=+×÷±√∞≈≠≥≤§©]")
+_MOST_SIGNS = 100
 _STOP = re.compile(r"\.(?![A-Za-z0-9])")
 _SILENT_BRACKETS = str.maketrans(dict.fromkeys("（）【】`"))
 _LATIN_FORMS = str.maketrans({"￥": "¥"})
@@ -149,7 +151,7 @@ class Reader:
         for part, following in zip_longest(parts, parts[1:]):
             if is_mark(part):
                 yield from self._line(part, False)
-            elif _SAYABLE.search(cleaned := self._pronunciations.look_up(_clean(part))):
+            elif _is_sayable(cleaned := self._pronunciations.look_up(_clean(part))):
                 if self._paragraph_ended and self._begun:
                     yield from self._line(PARAGRAPH, False)
                 self._paragraph_ended = False
@@ -164,7 +166,7 @@ class Reader:
         if is_mark(line) and not self._unknown:
             yield line
             return
-        language = _reading_language(line)
+        language = _reading_language(line, self._language)
         if language is None and self._language is None:
             self._unknown.append((line, ended))
             return
@@ -235,21 +237,39 @@ def _clean(text: str) -> str:
     return " ".join(audible(fold(text)).split())
 
 
+def _is_sayable(text: str) -> bool:
+    """Whether there may be something to say; a long run of signs is none, even of signs with a name."""
+    return is_speakable(text) or (len(text) <= _MOST_SIGNS and _SAYABLE.search(text) is not None)
+
+
 def _is_quantity(text: str) -> bool:
     """Whether all letters belong to units or stand at a number: `5kg`, `705A`."""
     return not _WORDS.search(_WITH_UNIT.sub("", fold(text)))
+
+
+def _is_abbreviated(text: str) -> bool:
+    """Whether there are numbers, and all words beside them are units or abbreviations in capitals."""
+    words = _LATIN_WORD.findall(_WITH_UNIT.sub("", fold(text)))
+    return any(map(str.isdecimal, text)) and all(
+        word.isupper() and len(word) < 6 and word != "I" for word in words
+    )
 
 
 def _is_letterless(text: str) -> bool:
     return bool(text.strip()) and not any(character.isalpha() for character in text)
 
 
-def _reading_language(line: str) -> str | None:
-    """The language whose rules read a line; `other` has none, a line without a letter gives None."""
+def _reading_language(line: str, before: str | None) -> str | None:
+    """The language whose rules read a line; `other` has none, a line without a letter gives None.
+
+    `before` is the language of the text before it, in which abbreviations stay: `血常规：WBC 6.5`.
+    """
     language = language_of(line)
-    if language == "en" and _is_quantity(line):
+    if language == "zh" and foreign.is_mostly_english(line):
+        return "en"
+    if language == "en" and (_is_quantity(line) or (before == "zh" and _is_abbreviated(line))):
         return None
-    if language == "en" and foreign.is_foreign(line):
+    if language == "en" and foreign.is_foreign(line, goes_on=before == "other"):
         return "other"
     if language in ("ko", None):
         return None if _is_letterless(line) else "other"

@@ -34,6 +34,7 @@ _MARKER = re.compile(
     r"[一二三四五六七八九十]{1,3}、|>|\||```|~~~|-{3}|={3}|\*{3}|_{3}|[A-Z][\w ]{0,11}:"
 )
 _BLOCK = re.compile(r"\s*(?:#{1,6}\s|\||```|~~~|-{3}|={3}|\*{3}\s|_{3}\s)")
+_QUOTE = re.compile(r"\s*>\s*(?=\w)")
 _FENCE = re.compile(r"\s*(?:```|~~~)")
 _LIST_NUMBER = re.compile(r"[-*+>#\s]*\d{1,3}\.")
 # Behind a colon: a code, which belongs to what stands before it, and a word that may yet become one.
@@ -160,6 +161,8 @@ class PassageCutter:
             return True
         if len(follows) < _LOOKAHEAD and "\n" not in follows and not last:
             return None
+        if _QUOTE.match(self._line_head + line):  # a quotation that is wrapped goes on behind its sign
+            follows = _QUOTE.sub("", follows, count=1) or follows
         if _MARKER.match(follows):
             return True
         if _OPEN_END.search(line):
@@ -170,7 +173,7 @@ class PassageCutter:
 
     def _is_inside_tag(self, at: int) -> bool:
         """Whether a tag, a pause or the address of a link has begun before and is still open."""
-        for opening, closing in (("<", ">"), ("](", ")"), ("[pause", "]")):
+        for opening, closing in (("<", ">"), ("](", ")"), ("[pause", "]"), ("[停顿", "]")):
             start = self._waiting.rfind(opening, max(0, at - _LONGEST_TAG), at)
             is_open = start >= 0 and self._waiting.find(closing, start, at) < 0
             if is_open and (opening != "<" or _TAG.match(self._waiting, start)):

@@ -6,6 +6,7 @@ A written pause passes the rules as one private character, a mark, which no rule
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from numbers import Real
 
@@ -21,9 +22,23 @@ _STEPS_PER_S = 100
 _LAST_MARK = _FIRST_MARK + round(LONGEST_PAUSE_S * _STEPS_PER_S)
 _MARK = re.compile(f"([{PARAGRAPH}{chr(_FIRST_MARK)}-{chr(_LAST_MARK)}])")
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
-_WRITTEN = re.compile(
-    r"\[\s*pause\s*[:= ]\s*(\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})\s*(ms|s|sec|seconds?)?\s*\]", re.I
-)
+DEFAULT_PAUSE_S = 0.5  # of a pause that is written without a length
+_UNITS_S = {
+    "ms": 0.001,
+    "msec": 0.001,
+    "millisecond": 0.001,
+    "毫秒": 0.001,
+    "s": 1,
+    "sec": 1,
+    "second": 1,
+    "秒": 1,
+}
+_NAME, _LENGTH = r"(?:pause|停顿)", r"\d{1,9}(?:\.\d{1,9})?|\.\d{1,9}"
+_UNIT = "|".join(sorted(_UNITS_S, key=len, reverse=True))
+_WRITTEN = re.compile(rf"\[\s*{_NAME}\s*(?:[:=：＝]?\s*({_LENGTH})\s*({_UNIT})?s?)?\s*\]", re.I)
+# The beginning of one, as far as it has arrived.
+_OPEN_LENGTH = rf"(?:{_LENGTH})\s*[a-z毫秒]{{0,12}}\s*"
+_OPEN = re.compile(rf"\[\s*(?:停|{_NAME}\s*(?:[:=：＝]?\s*(?:{_OPEN_LENGTH})?)?)?$", re.I)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +79,8 @@ def pause_mark(seconds: float) -> str:
 def hide_pauses(text: str) -> str:
     """Replace each written pause of a text by its mark; a number without a unit is in milliseconds.
 
+    Without a number it is half a second.
+
     Private characters that the text has itself are left out: they would be taken for marks.
 
     Raises:
@@ -76,6 +93,18 @@ def hide_pauses(text: str) -> str:
 def without_pauses(text: str) -> str:
     """The text without the pauses that are written in it."""
     return _WRITTEN.sub("", text)
+
+
+def whole_pauses(words: Iterable[str]) -> Iterator[str]:
+    """Join the words of a text that belong to one written pause: `[pause:`, `1` and `s]`."""
+    waiting = ""
+    for word in words:
+        waiting += word
+        if "[" not in waiting or not _OPEN.search(waiting):
+            yield waiting
+            waiting = ""
+    if waiting:
+        yield waiting
 
 
 def split_at_marks(text: str) -> list[str]:
@@ -98,5 +127,7 @@ def written_pause(seconds: float) -> str:
     return f"[pause:{round(seconds * 1000)}ms]"
 
 
-def _seconds(number: str, unit: str | None) -> float:
-    return float(number) / (1000 if unit is None or unit.lower() == "ms" else 1)
+def _seconds(number: str | None, unit: str | None) -> float:
+    if number is None:
+        return DEFAULT_PAUSE_S
+    return float(number) * _UNITS_S[(unit or "ms").lower()]

@@ -14,6 +14,13 @@ STARTERS = (
 # A number of things, after which `no.` is an answer: `He said no. 5 people left.`
 COUNTED_THINGS = r"\s*\d[\d,.]*\s+(?:people|men|women|children|(?!(?:is|was|has|as|this|its)\b)[a-z]+s)\b"
 MONTH_DAY = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)[a-z]*\.? ?\d"
+# The day of a month as German writes it, whose stop ends nothing.
+_GERMAN_DAY = re.compile(
+    r"(?<!\w)(?:[Aa]m|[Dd]en|[Dd]em|[Vv]om|[Zz]um|[Dd]er|[Dd]es|[Bb]is|[Aa]b|[Ss]eit) \d{1,2}$"
+)
+_GERMAN_MONTH = re.compile(
+    r"\s+(?:Januar|Jänner|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jahrhundert)"
+)
 _SHORT_WORD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{1,7}$")
 # Abbreviations whose stop is theirs, and what must follow for it (`$`: what follows is not there yet).
 _ABBREVIATIONS = {
@@ -28,16 +35,17 @@ _ABBREVIATIONS = {
         ("St", rf"(?!\s+{STARTERS})"),
         ("No no", rf"(?!{COUNTED_THINGS})\s*(?:\d|$)"),
         (
-            "Nos nos Vol vol fig figs Sc sc Lv lv p pp ch Ch sec Sec Apt apt Ext ext Tel tel Art art Eq eq "
-            "Bldg bldg vv Ed ed Ps Pss Ex Num Deut Isa Jer Matt Rom Cor Gal Eph Phil Thess Tim Heb Jas Pet",
+            "Nos nos ca Cat Fl Ste Rm Hwy Est est Pop pop Vol vol fig figs Sc sc Lv lv p pp ch Ch sec "
+            "Sec Apt apt Ext ext Tel tel Art art Eq eq Bldg bldg vv Ed ed Op op Ps Pss Ex Num Deut Isa "
+            "Jer Matt Rom Cor Gal Eph Phil Thess Tim Heb Jas Pet",
             r"\s*(?:\(?\d|[IVX]+\b|$)",
         ),
-        ("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec", r"\s*(?:\d|$)"),
+        ("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec", r"\s*(?:\d|[a-z]|$)"),
         (
             "Mon Tue Tues Wed Thu Thurs Fri Sat Sun",
-            rf",?\s*(?:\d|morning|afternoon|evening|night|{MONTH_DAY}|$)",
+            rf",?\s*(?:\d|thru\b|through\b|to\b|and\b|or\b|morning|afternoon|evening|night|{MONTH_DAY}|$)",
         ),
-        ("oz lb lbs ft in hr hrs min sec yd pt qt gal tsp tbsp sq a.m p.m", r",?\s*(?:[a-z\d(]|$)"),
+        ("mo wk yr oz lb lbs ft in hr hrs min sec yd pt qt gal tsp tbsp sq a.m p.m", r",?\s*(?:[a-z\d(]|$)"),
         ("Jr Sr Inc Ltd Co Corp Ave Blvd Rd Dept etc al", r"\s*(?:[a-z]|$)"),
     )
     for word in words.split()
@@ -75,14 +83,17 @@ def is_finished(text: str) -> bool:
 def may_be_spelling(text: str, at: int) -> bool:
     """Whether the lone stop there follows a letter or an abbreviation, so that what follows decides."""
     word = _SHORT_WORD.search(text, max(0, at - 8), at)
-    return word is not None and (len(word[0]) == 1 or word[0] in _ABBREVIATIONS)
+    if word is None:
+        return _GERMAN_DAY.search(text, max(0, at - 8), at) is not None
+    return len(word[0]) == 1 or word[0] in _ABBREVIATIONS
 
 
 def is_spelling(text: str, at: int) -> bool:
     """Whether a full stop belongs to the word before it: `J. Smith`, `i.e.`, `Dr.`, `etc. and`."""
     word = _SHORT_WORD.search(text, max(0, at - 8), at)
     if word is None:
-        return False
+        is_day = _GERMAN_DAY.search(text, max(0, at - 8), at)
+        return is_day is not None and _GERMAN_MONTH.match(text, at + 1) is not None
     if len(word[0]) == 1:
         return word[0] != "I"
     what_follows = _ABBREVIATIONS.get(word[0])

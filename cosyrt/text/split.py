@@ -12,6 +12,7 @@ from typing import NamedTuple
 from cosyrt.errors import TextError
 from cosyrt.text.lexicon import NO_LEXICON, Lexicon
 from cosyrt.text.normalize import Reader, check_speakable, is_speakable
+from cosyrt.text.passages import LONGEST_PASSAGE
 from cosyrt.text.pauses import NO_PAUSES, PARAGRAPH, Pauses, is_mark, seconds_of
 from cosyrt.text.pronunciations import Pronunciations
 from cosyrt.text.scripts import has_han
@@ -164,8 +165,9 @@ def as_written(
     text = pronunciations.show(text)
     check_speakable(text, text)
     limits = limits or Limits()
-    whole = limits is not BY_SENTENCE and count(text) <= limits.most
-    yield from [text] if whole else split(text, count, limits)
+    is_short = len(text) <= limits.most * _CHARACTERS_PER_TOKEN
+    whole = limits is not BY_SENTENCE and is_short and count(text) <= limits.most
+    yield from [text] if whole else _grouped(_shortened(sentences(text)), count, limits)
 
 
 def split(text: str, count: Callable[[str], int], limits: Limits | None = None) -> list[str]:
@@ -174,6 +176,19 @@ def split(text: str, count: Callable[[str], int], limits: Limits | None = None) 
     Source: upstream `split_paragraph` (cosyvoice/utils/frontend_utils.py); a long sentence it passes whole.
     """
     return list(_grouped(sentences(text), count, limits or Limits()))
+
+
+def check_readable(text: str, unread: Callable[[str], str]) -> None:
+    """Refuse a text of which no letter and no digit can be pronounced, before any of it is read.
+
+    `unread` gives the letters for which the model has no sound.
+
+    Raises:
+        TextError: the model cannot read any of the text.
+    """
+    letters = "".join(dict.fromkeys(character for character in text if character.isalnum()))
+    if letters and len(lost := unread(" ".join(letters))) == len(letters):
+        raise _unreadable(lost)
 
 
 def readable(pieces: Iterable[Piece], unread: Callable[[str], str]) -> Iterator[Piece]:
@@ -192,15 +207,24 @@ def readable(pieces: Iterable[Piece], unread: Callable[[str], str]) -> Iterator[
         found = found or sounds
         if found and lost and not warned:
             warned = True
-            log.warning("this voice cannot read the letters %s: they are left out", _listed(lost))
+            log.warning("this voice cannot read the letters %s: they are left out", _listed("".join(lost)))
         if sounds or not text:
             yield Piece(text, skipped_s + silence_s)
         skipped_s = 0.0 if sounds else skipped_s + silence_s
     if lost and not found:
-        raise TextError(
-            f"this voice cannot read the letters {_listed(lost)}; "
-            "give it English or Chinese text, or use an official CosyVoice model"
-        )
+        raise _unreadable("".join(lost))
+
+
+def _shortened(parts: Iterator[str]) -> Iterator[str]:
+    """Cut sentences of more characters than a passage has: what is done with one may not take long."""
+    for part in parts:
+        start = 0
+        while len(part) - start > LONGEST_PASSAGE:
+            ahead = part[start : start + LONGEST_PASSAGE + 1]
+            cut = best_break(ahead, LONGEST_PASSAGE)
+            yield ahead[:cut]
+            start += cut
+        yield part[start:]
 
 
 def _speakable(parts: Iterator[str], count: Callable[[str], int], limits: Limits) -> Iterator[str]:
@@ -248,5 +272,12 @@ def _longest(text: str, size: Callable[[str], int], limit: int) -> int:
     return max(1, bisect_right(lengths, limit, key=lambda length: size(text[:length])))
 
 
-def _listed(letters: dict[str, None]) -> str:
-    return "".join(list(letters)[:_LETTERS_SHOWN]) + ("…" if len(letters) > _LETTERS_SHOWN else "")
+def _unreadable(letters: str) -> TextError:
+    return TextError(
+        f"this voice cannot read the letters {_listed(letters)}; "
+        "give it English or Chinese text, or use an official CosyVoice model"
+    )
+
+
+def _listed(letters: str) -> str:
+    return letters[:_LETTERS_SHOWN] + ("…" if len(letters) > _LETTERS_SHOWN else "")

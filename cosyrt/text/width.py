@@ -56,6 +56,8 @@ _COLON = re.compile(r"(?<=\d)：(?=\d)")
 _POINT = re.compile(r"(?<=[A-Za-z0-9Ａ-Ｚａ-ｚ０-９])．(?=[A-Za-z0-9Ａ-Ｚａ-ｚ０-９])|．(?=\d)")
 # Exponents but for a lone square or cube, which have names.
 _EXPONENT = re.compile("(?<=[0-9A-Za-z)])(?:[⁺⁻][⁰¹²³⁴-⁹]{1,4}|[⁰¹²³⁴-⁹]{2,4}|[⁰¹⁴-⁹])")
+# Behind a power of ten they are exponents: `1.2×10³`.
+_EXPONENT_OF_TEN = re.compile("(?:(?<=[×*]10)|(?<=[×*] 10))[²³](?![⁰¹²³⁴-⁹])")
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _NUMERO = re.compile(r"(?<=\b[Nn])[º°] ?(?=\d)")
 
@@ -64,6 +66,7 @@ def fold(text: str) -> str:
     """The text in ordinary characters."""
     if text.isascii():
         return text
+    text = _EXPONENT_OF_TEN.sub(lambda found: "^" + found[0].translate(_RAISED), text)
     text = _EXPONENT.sub(lambda found: "^" + found[0].translate(_RAISED), text)
     text = _POINT.sub(".", text).replace("．", "。").translate(_TABLE)
     text = _NUMERO.sub("o. ", _COLON.sub(":", text).replace("kW·h", "kWh"))

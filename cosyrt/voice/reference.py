@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +15,11 @@ from numpy.typing import NDArray
 from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.checkpoint.hyperyaml import Tagged
-from cosyrt.checkpoint.onnx_graph import check_graph
-from cosyrt.errors import AudioError, ConfigError, WeightsError, one_line
+from cosyrt.errors import AudioError, ConfigError, WeightsError
 from cosyrt.families import FAMILIES
 from cosyrt.mel import whisper_log_mel
-from cosyrt.startup import runtime
 from cosyrt.units import MelSpec
+from cosyrt.voice.first_run import encoded
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +34,6 @@ MIN_SOUND_S = 0.5
 SILENCE_DB = -50.0
 CLIPPED_AT = 0.999
 MAX_CLIPPED = 0.01
-MAX_OUTPUT = 10_000  # numbers: thirty seconds are 1500 speech tokens
 DIGEST_BLOCKS, DIGEST_BLOCK_BYTES = 64, 65_536
 
 
@@ -115,7 +110,7 @@ def speech_tokens(
     """
     mel = whisper_log_mel(samples)[None]
     path = folder.file(FAMILIES[folder.family].speech_tokenizer)
-    return _run(path, mel, np.array([mel.shape[2]], np.int32)).ravel().astype(np.int64)
+    return encoded(path, mel, np.array([mel.shape[2]], np.int32)).ravel().astype(np.int64)
 
 
 def speaker_vector(
@@ -129,7 +124,7 @@ def speaker_vector(
         WeightsError: the file cannot be used.
     """
     features = speaker_features(samples)[None]
-    return _run(folder.file("campplus.onnx"), features).ravel().astype(np.float32)
+    return encoded(folder.file("campplus.onnx"), features).ravel().astype(np.float32)
 
 
 def speaker_features(
@@ -189,38 +184,3 @@ def _sound_s(audio: Audio) -> float:
     frames = audio.samples[: len(audio.samples) // width * width].reshape(-1, width)
     power = np.var(frames, axis=1, dtype=np.float64)
     return float(np.count_nonzero(power > 10 ** (SILENCE_DB / 10))) * width / audio.rate
-
-
-def _run(path: Path, *inputs: NDArray[Any]) -> NDArray[Any]:
-    """Run an ONNX model on inputs by position and take its first output."""
-    session = _session(str(path), path.stat().st_mtime_ns, os.getpid())
-    names = [argument.name for argument in session.get_inputs()]
-    try:
-        outputs = session.run(None, dict(zip(names, inputs, strict=True)))
-    except Exception as error:  # onnxruntime's exceptions have no common class
-        raise WeightsError(f"{path} cannot be run: {one_line(error, 200)}; download it again") from error
-    output = outputs[0] if outputs else None
-    if not isinstance(output, np.ndarray) or output.dtype.kind not in "iuf" or output.size > MAX_OUTPUT:
-        raise WeightsError(f"{path} gives no numbers of the size that an encoder gives; download it again")
-    if not np.isfinite(output).all():
-        raise WeightsError(f"{path} gives numbers that are not finite; download it again")
-    return output
-
-
-@lru_cache(maxsize=8)
-def _session(path: str, changed_ns: int, process: int) -> Any:
-    """Open a session once for each version of a file: for a speech tokenizer it takes seconds and 500 MB.
-
-    A process that was forked opens its own: it has not the threads of another's, and cannot close that.
-    """
-    check_graph(Path(path))
-    onnxruntime = runtime("onnxruntime")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 2
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as in cosyrt.startup
-    options.log_severity_level = 4  # errors come as exceptions, not on the terminal
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # as above
-        raise WeightsError(f"{path} cannot be opened: {one_line(error, 200)}; download it again") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -68,3 +69,31 @@ def test_nothing_is_claimed_that_cosyrt_cannot_do(tmp_path: Path) -> None:
     assert "batcher" not in large
     assert "leave" in of_card and "cosyrt does not run it" in of_card
     assert "leave" in of_cpu and "builds for CPUs" in of_cpu
+
+
+def test_a_model_folder_is_told_of_with_the_weights_that_speak(tmp_path: Path) -> None:
+    """The family, the file of the language model that --weights chooses, and what else there is to choose."""
+    (tmp_path / "cosyvoice3.yaml").write_text("llm: !new:cosyvoice.llm.llm.CosyVoice3LM\n")
+    for name in ("llm.pt", "llm.rl.pt", "llm.text_encoder.fp32.zip"):
+        (tmp_path / name).touch()
+    run = partial(CliRunner().invoke, main, env={"COLUMNS": "200"})
+    plain = run(["device", "--model", str(tmp_path)]).stdout.splitlines()
+    chosen = run(["device", "--model", str(tmp_path), "--weights", "rl"]).stdout.splitlines()
+    data = json.loads(run(["device", "--json", "--model", str(tmp_path), "--weights", "rl"]).stdout)
+
+    assert f"model         {tmp_path} (cosyvoice3)" in plain
+    assert "weights       llm.pt; there is also --weights rl" in plain
+    assert "weights       llm.rl.pt" in chosen
+    assert data["model"]["language_model"] == "llm.rl.pt" and data["model"]["other_weights"] == []
+
+
+def test_weights_that_are_not_there_are_told(tmp_path: Path) -> None:
+    """A name without a folder is a wrong use; weights that a folder lacks are named with those it has."""
+    (tmp_path / "cosyvoice3.yaml").write_text("llm: !new:cosyvoice.llm.llm.CosyVoice3LM\n")
+    for name in ("llm.pt", "llm.sft.safetensors"):
+        (tmp_path / name).touch()
+    alone = CliRunner().invoke(main, ["device", "--weights", "rl"])
+    absent = CliRunner().invoke(main, ["device", "--model", str(tmp_path), "--weights", "rl"])
+
+    assert alone.exit_code == 2 and "give it with --model" in alone.stderr
+    assert absent.exit_code == 3 and "has no weights 'rl' (llm.rl.pt); give sft, or" in absent.stderr

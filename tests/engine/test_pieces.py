@@ -103,3 +103,18 @@ def test_words_of_the_lexicon_are_said_as_it_says() -> None:
     assert spoken.split() == ["The", "jiff", "of", "[ch][óng][q][ìng]."]
     with pytest.raises(UsageError, match="leave out pauses or interleave"):
         Request(interleave=True, pauses=Pauses(sentence_s=1))
+
+
+@pytest.mark.parametrize("cut", [1, 4, 1_000])
+@pytest.mark.parametrize("as_written", [False, True])
+def test_pauses_with_blanks_are_left_out_with_one_warning(
+    cut: int, as_written: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However the text is cut on its way, none of the words of a pause is spoken."""
+    text = "Wait [pause: 1 s] for [ pause 500 ms ] me.[pause] 等[停顿：1 秒]我。"
+    parts = [text[at : at + cut] for at in range(0, len(text), cut)]
+    request = Request(text=parts, interleave=True, as_written=as_written)
+    spoken = "".join(speakable_words(opened(request), frozenset()))
+
+    assert spoken.split() == ["Wait", "for", "me.", "等我。"]
+    assert caplog.text.count("has no pauses") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -69,6 +70,22 @@ def test_runs_of_one_kind(builtin: Pipeline, unit: str) -> None:
     """Brackets, letters that the voice cannot read, digits or blanks, without any place to cut them."""
     for short, long in zip(requests(unit * SHORT), requests(unit * 10 * SHORT), strict=True):
         check_growth(builtin, short, long)
+
+
+def read_first(pipeline: Pipeline, request: Request) -> None:
+    """Ask for the first piece of a text alone."""
+    with suppress(TextError):  # nothing in it can be spoken
+        next(pipeline._pieces(opened(request), pipeline.tokenizer.count), None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_first_piece_does_not_wait_for_the_end(builtin: Pipeline, unit: str) -> None:
+    """The first piece of 100,000 characters, or the refusal, is at most as much work as a page read whole."""
+    page = work_of(partial(read, builtin, Request(text=repeated(["Good words. "], 10 * SHORT))))
+    for as_written in (False, True):
+        long = Request(text=repeated([unit], 50 * SHORT), as_written=as_written)
+        assert work_of(partial(read_first, builtin, long)) <= page
 
 
 @pytest.mark.slow

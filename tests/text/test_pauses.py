@@ -15,6 +15,7 @@ from cosyrt.text.pauses import (
     pause_mark,
     seconds_of,
     split_at_marks,
+    whole_pauses,
     written_pause,
 )
 
@@ -34,6 +35,13 @@ def test_a_mark_says_how_long_the_pause_is(hundredths: int) -> None:
         ("[pause: 1.5 s]", 1.5),
         ("[PAUSE=2S]", 2.0),
         ("[pause 3 seconds]", 3.0),
+        ("[ Pause : 1 sec ]", 1.0),
+        ("[pause=2 s]", 2.0),
+        ("[pause]", 0.5),
+        ("[pause：800 milliseconds]", 0.8),
+        ("[停顿:1秒]", 1.0),
+        ("[停顿 300 毫秒]", 0.3),
+        ("[停顿]", 0.5),
         ("[pause:.5s]", 0.5),
     ],
 )
@@ -42,7 +50,7 @@ def test_ways_to_write_a_pause(written: str, seconds: float) -> None:
     assert split_at_marks(hide_pauses(f"a {written} b")) == ["a ", pause_mark(seconds), " b"]
 
 
-@pytest.mark.parametrize("text", ["[pause]", "[pause:soon]", "pause: 5", "[5]", "[paused:5]"])
+@pytest.mark.parametrize("text", ["[pause:soon]", "[pauses]", "pause: 5", "[5]", "[paused:5]"])
 def test_what_is_no_pause(text: str) -> None:
     """Text that only looks like a pause is left alone."""
     assert hide_pauses(text) == text
@@ -64,3 +72,19 @@ def test_gaps_out_of_range_are_refused(value: object) -> None:
     """A gap is a number of seconds, within the range of a pause."""
     with pytest.raises(UsageError, match=r"paragraph_s is .*; give a pause of 0 to 20 seconds"):
         Pauses(paragraph_s=value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "pause", ["[pause: 1 s]", "[ pause 500 ms ]", "[pause=2 seconds]", "[停顿: 1 秒]", "[pause]"]
+)
+def test_a_pause_with_blanks_is_one_word(pause: str) -> None:
+    """The words of a pause come together, however many there are; other brackets wait for nothing more."""
+    words = [*"Wait here".split(" "), *pause.split(" "), "then [see", "note]", "["]
+
+    assert list(whole_pauses(words)) == [
+        *"Wait here".split(" "),
+        pause.replace(" ", ""),
+        "then [see",
+        "note]",
+        "[",
+    ]

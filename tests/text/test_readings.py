@@ -63,7 +63,17 @@ def english_number(spoken: str) -> float:
     sign = -1 if re.match(r"(?:negative|minus) ", spoken) else 1
     whole, _, fraction = re.sub(r"^(?:negative|minus|plus) ", "", spoken).partition(" point ")
     decimals = "".join(str(_ENGLISH_SMALL.index(word)) for word in fraction.split())
-    return sign * float(f"{w2n.word_to_num(whole)}.{decimals}")
+    return sign * float(f"{_whole(whole)}.{decimals}")
+
+
+def _whole(spoken: str) -> int:
+    """A whole number in words, group by group: word2number loses `thousand` behind `million` at the end."""
+    value = 0
+    for size, name in ((10**9, "billion"), (10**6, "million"), (10**3, "thousand")):
+        group, found, rest = spoken.rpartition(f" {name}")
+        if found:
+            value, spoken = value + size * w2n.word_to_num(group), rest.removeprefix(" and").strip()
+    return value + (w2n.word_to_num(spoken) if spoken else 0)
 
 
 def between(spoken: str, before: str, after: str) -> str:

@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from cosyrt.errors import TextError
 from cosyrt.text.passages import whole_passages
 from cosyrt.text.pauses import Pauses
-from cosyrt.text.split import Limits, Piece, arriving_pieces, as_written, iter_pieces, pieces, readable, split
+from cosyrt.text.split import (
+    Limits,
+    Piece,
+    arriving_pieces,
+    as_written,
+    check_readable,
+    iter_pieces,
+    pieces,
+    readable,
+    split,
+)
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "text.json").read_text())
 
@@ -168,6 +178,27 @@ def test_a_text_of_which_nothing_is_left_is_refused() -> None:
     with pytest.raises(TextError, match="cannot read the letters XY; give it English") as caught:
         list(readable(map(Piece, ["XY!", " X."]), capitals))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["XY", "X! (Y), X?", "XYZ" * 10_000])
+def test_a_text_without_a_readable_letter_is_refused_at_once(text: str) -> None:
+    """Letters decide, each looked at once; a digit, or a letter that can be read, lets a text pass."""
+    with pytest.raises(TextError, match="cannot read the letters XY"):
+        check_readable(text, capitals)
+    for readable_text in (text + "a", text + "1", "", "!?"):
+        check_readable(readable_text, capitals)
+
+
+def test_a_sentence_as_written_is_cut_before_it_is_counted() -> None:
+    """A word of 100,000 letters is not given to the counter whole."""
+    counted: list[int] = []
+
+    def count(text: str) -> int:
+        counted.append(len(text))
+        return len(text)
+
+    first = next(as_written("x" * 100_000, count))
+    assert 0 < len(first) <= max(counted) <= 1_000
 
 
 def test_silence_of_a_piece_that_is_left_out_is_kept() -> None:

@@ -19,7 +19,7 @@ from cosyrt.text.ssml import resolve
         ('<say-as interpret-as="digits">123</say-as> is it', "one two three is it."),
         ('<say-as interpret-as="characters">ab1</say-as> is it', "A B one is it."),
         ('the <say-as interpret-as="ordinal">4</say-as> one', "the fourth one."),
-        ('第一是<say-as interpret-as="telephone">110</say-as>吗', "第一是一一零吗。"),
+        ('第一是<say-as interpret-as="telephone">110</say-as>吗', "第一是幺幺零吗。"),
         ("<prosody rate='slow'>Slow 5</prosody>", "Slow five."),
     ],
 )

@@ -74,7 +74,8 @@ def _groups_of(written: str) -> str:
 
 def spelled(code: str) -> str:
     """A code sign by sign: digits have their names, letters are capitals of their own."""
-    return " ".join(numbers.digits(sign) if sign.isdecimal() else sign.upper() for sign in code)
+    runs = re.findall(r"[A-Z]{4,}(?=\d*$)|.", code)  # `SAVE20`: letters that are a word stay one
+    return " ".join(numbers.digits(run) if run.isdecimal() else run.upper() for run in runs)
 
 
 def _spelled_groups(found: re.Match[str]) -> str:

@@ -42,7 +42,7 @@ def _sign(found: re.Match[str]) -> str:
 def _quantity(found: re.Match[str]) -> str:
     first, last, unit = found["first"], found["last"], found["unit"]
     spoken = f"{numbers.number(first)} to {numbers.number(last)}" if last else numbers.number(first)
-    names = (UNITS[unit][0],) * 2 if numbers.describes(found) else UNITS[unit]
+    names = (UNITS[unit][0],) * 2 if found["joined"] or numbers.describes(found) else UNITS[unit]
     return f"{_sign(found)}{spoken} {_plural(last or first, *names)}{_per(found)}{_stop(found)}"
 
 
@@ -90,7 +90,7 @@ def _pressure(found: re.Match[str]) -> str:
 
 MEASURES = rules(
     (r"(\d) ?[-–—~] ?(?=\d+(?:\.\d+)? ?°)", r"\1 to "),
-    (rf"({_N}) ?[xX] ?(?={_N} ?=)", r"\1 times "),
+    (rf"(?<![\d.,])({_N}) ?[xX] ?(?={_N} ?=)", r"\1 times "),
     (rf"(\d ?{_UNIT}) ?[-–—~] ?(?=\d[\d.]{{0,9}} ?{_UNIT})", r"\1 to "),
     (
         rf"(?<![\w/])(\d{{1,2}}/\d{{1,2}}|[½¼¾⅓⅔]) ?(?P<unit>{_UNIT}){_END}",
@@ -106,7 +106,10 @@ MEASURES = rules(
     (r"(?<=\bBP )(\d{2,3})/(\d{2,3})()(?![\w/])", _pressure),
     (r"(?<=pressure )(\d{2,3})/(\d{2,3})()(?![\w/])", _pressure),
     (r"(?<=pressure (?:is|of) )(\d{2,3})/(\d{2,3})()(?![\w/])", _pressure),
-    (rf"({_N})° ?(?:(\d{{1,2}}(?:\.\d+)?)['′’] ?(?:(\d{{1,2}}(?:\.\d+)?)[\"″”] ?)?)?([NSEW])\b", _coordinate),
+    (
+        rf"(?<![\d.,])({_N})° ?(?:(\d{{1,2}}(?:\.\d+)?)['′’] ?(?:(\d{{1,2}}(?:\.\d+)?)[\"″”] ?)?)?([NSEW])\b",
+        _coordinate,
+    ),
     (rf"{_SIGN}{_START}(?P<n>{_N}) ?[°º] ?(?P<scale>[CF])\b", _degrees),
     (rf"{_SIGN}{_START}(?P<n>\d{{2,3}}|\d{{1,3}}\.\d)(?P<scale>[CF])(?![\w+#-])", _degrees),
     (r"(?<=\d)['’′] ?(\d{1,2})(?:[\"”″]|'')", r" foot \1"),
@@ -116,7 +119,7 @@ MEASURES = rules(
         _feet_inches,
     ),
     (
-        rf"{_START}({_N}) ?in(?:\.(?= [a-z\d,])|\b(?=[,;)]| {_AFTER_INCHES}|\.?$|\. ))",
+        rf"{_START}({_N}) ?in(?:\.(?=,| [a-z\d])|\b(?=[,;)]| {_AFTER_INCHES}|\.?$|\. ))",
         lambda f: _inches(f[1]),
     ),
     (rf"{_START}({_N}) ?[\"”″](?= ?{_AFTER_INCHES})", lambda f: _inches(f[1])),
@@ -124,7 +127,7 @@ MEASURES = rules(
     (rf"{_SIGN}{_START}(?P<n>{_N}) ?(?P<unit>{_LENGTH})(?P<of>{_POWER}){_PER}{_END}", _area),
     (rf"{_START}(?P<n>{_N}) ?(?P<unit>{_UNIT})/(?P<per>{_LENGTH})(?P<power>{_POWER}){_END}", _per_volume),
     (
-        rf"{_SIGN}{_START}(?P<first>{_N})(?: ?[-–—~] ?(?P<last>{_N}))?[ -]?(?P<unit>{_UNIT}){_PER}{_END}(?!['’]\w)",
+        rf"{_SIGN}{_START}(?P<first>{_N})(?: ?[-–—~] ?(?P<last>{_N}))?(?: ?|(?P<joined>-))(?P<unit>{_UNIT}){_PER}{_END}(?!['’]\w)",
         _quantity,
     ),
 )

@@ -90,12 +90,16 @@ def _adjective(found: re.Match[str]) -> str:
     return f"{numbers.amount(found[2])}-{_LARGE[found[3]]}-{_CURRENCIES[found[1]][0]}"
 
 
-_PER = {"mo": "month", "yr": "year", "hr": "hour", "wk": "week"}
+_PER = {
+    "mo": "month", "yr": "year", "hr": "hour", "wk": "week", "bbl": "barrel", "kg": "kilogram", "lb": "pound", "oz": "ounce",
+    "sqft": "square foot", "sq ft": "square foot", "g": "gram", "L": "liter", "kWh": "kilowatt hour", "GB": "gigabyte",
+}  # fmt: skip
 _PER_WHAT = any_of(
-    "month year day week hour night person mo yr hr wk kg lb oz unit piece head gallon barrel share user seat"
+    "month year day week hour night person mo yr hr wk kg lb oz unit piece head gallon barrel share user seat sqft bbl "
+    "L kWh GB ton tonne mile minute min ea each pack box bottle bag"
 )
 MONEY = rules(
-    (rf"(?<=\d)/({_PER_WHAT})\b", lambda f: f" per {_PER.get(f[1], f[1])}"),
+    (rf"(?<=\d)/({_PER_WHAT})\b(?:\.(?=,| [a-z\d(]))?", lambda f: f" per {_PER.get(f[1], f[1])}"),
     (rf"({_SIGN})({_N})-({any_of('thousand million billion trillion')})\b(?=[ -][a-z])", _adjective),
     (rf"({_SIGN}) ?({_N}){_SIZE}{_DASH}\1? ?({_N}){_SIZE}(?![\d-])", _range),
     (rf"(?:(?<![\w)])([-−+]))?(?<![A-Za-z])({_SIGN}) ?([-−+]?)({_N}){_SIZE}", _sign_first),

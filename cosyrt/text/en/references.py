@@ -95,5 +95,10 @@ REFERENCES = rules(
     ),
     (r"(?<![\w/:.])(?:~|\.{1,2})?(?:/[A-Za-z_.][\w.@+-]{0,80}){2,}/?(?!\w)", _path),
     (r"(?<![\w/:.])~(?:/[\w.@+-]{1,80})+/?(?!\w)", _path),
+    (
+        r"(?<![\w/:.@-])[A-Za-z_][\w-]{0,40}(?:/[\w.-]{1,40}){1,8}\.(?:py|js|ts|json|md|txt|toml|ya?ml|cfg|ini|html|css"
+        r"|csv|xml|sh|c|h|cpp|rs|go|java|pdf|png|jpg|wav|mp3|tsv)(?!\w)",
+        _path,
+    ),
     (r"\b[A-Z]:(?:\\[\w.-]{1,80})+", _path),
 )

@@ -55,7 +55,7 @@ _STREET = "|".join(_STREETS)
 
 ABBREVIATIONS = rules(
     (
-        rf"(?<![\w.])(\d+ (?:[NSEW]\.? )?(?:[A-Z][a-z]+ |\d+(?:st|nd|rd|th) ){{1,3}})({_STREET})\b(?:\.(?=,| [a-z\d])|(?=[,.;]|$| [a-z]|\n))",
+        rf"(?<![\w.])(\d+ (?:[NSEW]\.? )?(?:[A-Z][a-z]+(?:['’]s)? |\d+(?:st|nd|rd|th) ){{1,3}})({_STREET})\b(?:\.(?=,| [a-z\d])|(?=[,.;]|$| [a-z]|\n))",
         lambda f: f[1] + _STREETS[f[2]],
     ),
     (rf"\b([A-Z][a-z]+ )Dr\.(?=\s*$| {STARTERS})", r"\1Drive."),
@@ -75,7 +75,7 @@ ABBREVIATIONS = rules(
     (r"(?<![\w.])([Aa])pprox\. ?(?=\w)", r"\1pproximately "),
     (r"(?<![\w.])[Vv]s\b\.?(?= )", "versus"),
     (r"(?<![\w.])w/o(?!\w)", "without"),
-    (r"(?<![\w.])[Ww]/ ?(?=[A-Za-z])", "with "),
+    (r"(?<![\w.])[Ww]/ ?(?=[A-Za-z]{2}|\d|a )", "with "),
     (r"(?<!\w)(?:§|§§) ?(?=\d)", "section "),
     (r"(?<![\w%°])(?<!\d )[~≈] ?(?=[$€£¥]?\d)", "approximately "),
     (r"(?<=\d) ?[−] ?(?=[\d(])", " minus "),
@@ -95,7 +95,8 @@ _NAMES = {
     "≈": "approximately", "≠": "not equal to", "≥": "greater than or equal to", "≤": "less than or equal to",
     "²": "squared", "³": "cubed", "−": "minus", "°": "degrees", "π": "pi", "µ": "micro", "∑": "sum",
     "∫": "integral",
-    "→": ",", "←": ",", "⇒": ",", "©": "copyright", "®": "registered", "™": "trademark", "€": "euros",
+    "△": "triangle", "∠": "angle", "⊥": "perpendicular to", "∥": "parallel to", "∴": "therefore",
+    "∵": "because", "∈": "in", "↑": "", "↓": "", "⌘": "Command", "⌥": "Option", "⇧": "Shift", "→": ",", "←": ",", "⇒": ",", "©": "copyright", "®": "registered", "™": "trademark", "€": "euros",
     "£": "pounds", "¥": "yen",
     "₹": "rupees", "¢": "cents", "§": "section", "†": ",", "‡": ",",
 }  # fmt: skip

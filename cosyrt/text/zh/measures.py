@@ -17,7 +17,7 @@ _DASH = r" ?[-–—~] ?"
 _POWER = r"\^?[23]|[²³]"
 # Letters that also number and name things (`12A`, `4K`) are no units after a number.
 _NAMING_LETTERS = ("A", "U", "N", "K")
-_UNIT = rf"(?:{any_of([unit for unit in UNITS if unit not in _NAMING_LETTERS])}|(?<=\.\d)A)"
+_UNIT = rf"(?:{any_of([unit for unit in UNITS if unit not in _NAMING_LETTERS])}|(?:(?<=\.\d)|(?<=\.\d\d)|(?<=\.\d\d\d))A)"
 _PER = rf"(?: ?/ ?(?P<per>{any_of(list(PER))})(?P<power>{_POWER})?)?"
 
 
@@ -62,7 +62,7 @@ MEASURES = rules(
         lambda f: f"{f[1]}，{number(f[2], counted=True)}安",
     ),
     (
-        rf"({NUMBER})° ?(\d{{1,2}}(?:\.\d+)?)['′’](?: ?(\d{{1,2}}(?:\.\d+)?)(?:[\"″”]|''))?",
+        rf"(?<![\d.,])({NUMBER})° ?(\d{{1,2}}(?:\.\d+)?)['′’](?: ?(\d{{1,2}}(?:\.\d+)?)(?:[\"″”]|''))?",
         lambda f: f"{number(f[1])}度{number(f[2])}分" + (f"{number(f[3])}秒" if f[3] else ""),
     ),
     (rf"(\d ?{_UNIT}) ?[-–—~] ?(?=\d[\d.]{{0,9}} ?{_UNIT})", r"\1到"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
-from cosyrt.text.rules import apply
+from cosyrt.text.elements import GREEK_LETTER, greek
+from cosyrt.text.rules import apply, rules
 from cosyrt.text.scripts import HAN
 from cosyrt.text.zh.codes import CODES
+from cosyrt.text.zh.context import BRACKETS, CONTEXT
 from cosyrt.text.zh.dates import DATES
 from cosyrt.text.zh.measures import MEASURES
 from cosyrt.text.zh.money import MONEY
@@ -14,8 +16,9 @@ from cosyrt.text.zh.quantities import POWERS, QUANTITIES
 from cosyrt.text.zh.scores import SCORES
 from cosyrt.text.zh.words import SIGNS, TITLES
 
-_WITH_DIGITS = (*CODES, *SCORES, *DATES, *MONEY, *POWERS, *MEASURES, *QUANTITIES)
-_DIGIT = re.compile(r"[\d½¼¾⅓⅔⅛⅜⅝⅞⅕⅖⅗⅘@/]")
+_GREEK = rules((GREEK_LETTER, lambda f: greek(f[0], chinese=True)))
+_WITH_DIGITS = (*CODES, *BRACKETS, *SCORES, *DATES, *MONEY, *POWERS, *MEASURES, *QUANTITIES)
+_DIGIT = re.compile(r"[\d½¼¾⅓⅔⅛⅜⅝⅞⅕⅖⅗⅘@/⁰¹²³⁴-⁹⁺⁻\\&]")
 _NEEDS_RULES = re.compile(rf"[^{HAN}，。！？；：、“”‘’（）《》…— ]")
 
 
@@ -23,7 +26,7 @@ def in_words(text: str) -> str:
     """A Chinese sentence with every number and sign in words."""
     if not _NEEDS_RULES.search(text):
         return text
-    text = apply(TITLES, text)
+    text = apply(CONTEXT, apply(TITLES, text))
     if _DIGIT.search(text):
         text = apply(_WITH_DIGITS, text)
-    return apply(SIGNS, text)
+    return apply(SIGNS, apply(_GREEK, text))

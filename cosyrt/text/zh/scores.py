@@ -9,7 +9,7 @@ from cosyrt.text.scripts import HAN
 from cosyrt.text.zh.numbers import cardinal
 
 _WORDS = any_of(
-    "比分 比数 得分 总分 战胜 击败 大胜 负于 不敌 领先 落后 打平 战平 取胜 险胜 完胜 获胜 以 赢 输 淘汰 打成"
+    "比分 比数 得分 总分 战胜 击败 大胜 负于 不敌 领先 落后 打平 战平 取胜 险胜 完胜 获胜 以 赢 输 淘汰 打成 回合"
 )
 _VERBS = any_of(
     "战胜 击败 大胜 险胜 完胜 力克 逆转 淘汰 横扫 不敌 惜败 负于 战平 取胜 获胜 领先 落后 告负 轻取 拿下 打平 "
@@ -34,11 +34,17 @@ def _scores(found: re.Match[str]) -> str:
     return re.sub(r"(\d{1,3}) ?[-–—:：比] ?(\d{1,3})", _score, found[0])
 
 
+def _score_lists(found: re.Match[str]) -> str:
+    """The results of several games in a row: `11-9、8-11、13-11`."""
+    return re.sub(rf"(?<![\d.:-]){_SCORE}(?:[、，,] ?{_SCORE})+{_END}", _scores, found[0])
+
+
 def _score(found: re.Match[str]) -> str:
     return f"{cardinal(found[1])}比{cardinal(found[2])}"
 
 
 SCORES = rules(
+    (rf"(?s)^(?=.*(?:{_VERBS}|比分|局分|对阵)).*$", _score_lists),
     (rf"{_WORDS}[^\d。！？\n]{{0,6}}{_SCORE}(?:(?:[、，,和及/； ])+{_SCORE})*{_END}", _scores),
     (rf"(?<![\d.:-]){_SCORE}(?= ?{_VERBS})", _scores),
     (rf"{_TEAM} ?{_SCORE}(?= ?(?:{_TEAM}|[，。；！、)）]|$))", _scores),

@@ -14,7 +14,7 @@ KWh 千瓦时; kwh 千瓦时; Wh 瓦时; MWh 兆瓦时; J 焦; kJ 千焦;
 cal 卡; kcal 千卡; N 牛; kN 千牛; Pa 帕; kPa 千帕; hPa 百帕; MPa 兆帕; bar 巴; atm 个大气压; hp 马力;
 dB 分贝; Ω 欧姆; kΩ 千欧; mol 摩尔; mmol 毫摩尔; µmol 微摩尔; umol 微摩尔;
 nmol 纳摩尔; IU 国际单位; U 单位; px 像素; ft 英尺; mi 英里; yd 码; °C 摄氏度; °F 华氏度; ° 度; ″ 英寸;
-cd 坎德拉; lx 勒克斯; lm 流明; mSv 毫西弗; K 开; fps 帧每秒; bp 个基点; Mbps 兆比特每秒; Gbps 吉比特每秒;
+cd 坎德拉; lx 勒克斯; lm 流明; mSv 毫西弗; K 开; fps 帧每秒; bp 个基点; BP 个基点; Mbps 兆比特每秒; Gbps 吉比特每秒;
 kbps 千比特每秒
 """
 UNITS: dict[str, str] = dict(entry.replace("\n", " ").split() for entry in _TABLE.split(";"))
