@@ -104,9 +104,9 @@ _ENGLISH = frozenset(
         "thank won lost win beat scored percent million billion thousand hundred one two three four five "
         "six seven eight nine ten january february march april may june july august september october "
         "november december monday tuesday wednesday thursday friday saturday sunday off per way work works "
-        "worked live lives lived play played plays run ran runs ate eat times drink drank add mix bake cook "
-        "serve turn press click read write wrote meet met join send sent buy sell died inch inches feet "
-        "foot pounds dollars dollar"
+        "worked live lives lived play played plays run ran runs ate eat flight train bus gate route times "
+        "drink drank add mix bake cook serve turn press click read write wrote meet met join send sent buy "
+        "sell died inch inches feet foot pounds dollars dollar"
     ).split()
 )  # fmt: skip
 # Of a single letter, a part of names, or spelled as an English word: no proof of either.
@@ -133,15 +133,21 @@ def is_foreign(text: str, *, goes_on: bool = False) -> bool:
 
     `goes_on` says that the text before it was: without an English word it stays so.
     """
-    words = {word.lower() for word in _WORD.findall(text) if word.isalpha()}
-    letters = sum(map(len, words))
-    if letters and sum(len(_LATIN.findall(word)) for word in words) * 2 < letters:
+    found = [word for word in _WORD.findall(text) if word.isalpha()]
+    letters = sum(map(len, found))
+    if letters and sum(len(_LATIN.findall(word)) for word in found) * 2 < letters:
         return True
+    words = {word.lower() for word in found if not _is_code(word, text)}
     english = len(words & _ENGLISH - _BOTH)
     if goes_on and words and not english:
         return True
     marks = sum(not word.isascii() for word in words) + len(_SPANISH_MARKS.findall(text))
     return any(_is_in(words, language, english, marks) for language in _LANGUAGES)
+
+
+def _is_code(word: str, text: str) -> bool:
+    """Whether a word is a few capitals among small letters: `LHR`, which is no word of any language."""
+    return len(word) <= 4 and word.isupper() and not text.isupper()
 
 
 def is_english_clause(text: str) -> bool:

@@ -40,6 +40,7 @@ _LIST_NUMBER = re.compile(r"[-*+>#\s]*\d{1,3}\.")
 # Behind a colon: a code, which belongs to what stands before it, and a word that may yet become one.
 _CODE = re.compile(r"[A-Za-z]{0,8}-?\d")
 _OPEN_WORD = re.compile(r"[A-Za-z]{1,8}-?")
+_LONGEST_ENTITY = 33
 _ENTITY = re.compile(r"&#?\w{1,31};$")
 _TAG = re.compile(r"<[A-Za-z/!?]")
 
@@ -148,11 +149,9 @@ class PassageCutter:
             return False
         if _OPEN_WORD.fullmatch(follows) and not last:
             return None
-        before = self._waiting[: run.start()].rstrip()[-1:]
-        is_entity = run["marks"] == ";" and _ENTITY.search(
-            self._waiting, max(0, run.start() - 33), run.start() + 1
-        )
-        return follows[0].isalpha() and before.isalpha() and not is_entity
+        behind = self._waiting[max(0, run.start() - _LONGEST_ENTITY) : run.start() + 1]
+        is_entity = run["marks"] == ";" and _ENTITY.search(behind)
+        return follows[0].isalpha() and behind[:-1].rstrip()[-1:].isalpha() and not is_entity
 
     def _ends_line(self, run: re.Match[str], last: bool) -> bool | None:
         """A blank line, a list, a heading and a line of Chinese end there; wrapped English prose goes on."""
@@ -173,10 +172,11 @@ class PassageCutter:
 
     def _is_inside_tag(self, at: int) -> bool:
         """Whether a tag, a pause or the address of a link has begun before and is still open."""
+        behind = self._waiting[max(0, at - _LONGEST_TAG) : at + 1]
         for opening, closing in (("<", ">"), ("](", ")"), ("[pause", "]"), ("[停顿", "]")):
-            start = self._waiting.rfind(opening, max(0, at - _LONGEST_TAG), at)
-            is_open = start >= 0 and self._waiting.find(closing, start, at) < 0
-            if is_open and (opening != "<" or _TAG.match(self._waiting, start)):
+            start = behind.rfind(opening, 0, -1)
+            is_open = start >= 0 and closing not in behind[start:-1]
+            if is_open and (opening != "<" or _TAG.match(behind, start)):
                 return True
         return False
 

@@ -23,7 +23,7 @@ _WEB = rf"(?<![\w@])(?:(?:https?|ftp)://[\w\-.:@]{{1,200}}{_URL_TAIL}|www\.[\w\-
 _MAIL = r"(?<![\w.])[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,5}(?![\w@])"
 # Nouns after which a number is a name: it is said digit by digit.
 _NAMED = any_of(
-    "PIN ID account zip extension ext order invoice tracking serial card SSN ticket confirmation "
+    "PIN CVV ID account zip extension ext order invoice tracking serial card SSN ticket confirmation "
     "verification password passcode OTP code phone telephone tel mobile cell fax hotline postcode postal "
     "licence license passport reference ref booking reservation case docket patent permit "
     "member customer employee registration plate lot batch SKU ISBN ISSN IMEI VIN model"
@@ -96,7 +96,9 @@ def _place(found: re.Match[str]) -> str:
     """The number of a room or a road: round ones whole, others of three digits or more one by one."""
     written = found[2]
     whole = written.endswith("00") or len(written) < 3
-    return found[1] + (numbers.cardinal(written) if whole else numbers.digits(written))
+    return found[1].replace("#", "number ") + (
+        numbers.cardinal(written) if whole else numbers.digits(written)
+    )
 
 
 def _section(found: re.Match[str]) -> str:

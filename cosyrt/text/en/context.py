@@ -87,8 +87,15 @@ _SHORT_MONTHS = {"Jan": "January", "Feb": "February", "Aug": "August", "Sept": "
 _PLACES = {"Rm": "room", "Apt": "apartment", "Bldg": "building", "Ste": "suite", "Fl": "floor", "Hwy": "Highway",
            "Cat": "category"}  # fmt: skip
 _CHARGED = {"": "", "²": " two", "³": " three"}
-_RATED = {"req": "requests", "reqs": "requests", "msgs": "messages"}
+_RATED = {"hrs": "hours", "mins": "minutes", "req": "requests", "reqs": "requests", "msgs": "messages"}
 _EACH = {"min": "minute", "sec": "second", "s": "second", "hr": "hour", "h": "hour"}
+
+
+def _military_clock(hour: str, minute: str) -> str:
+    hours = f"oh {numbers.cardinal(hour)}" if hour[0] == "0" else numbers.cardinal(hour)
+    if minute == "00":
+        return f"{hours} hundred"
+    return f"{hours} {'oh ' if minute[0] == '0' else ''}{numbers.cardinal(minute)}"
 
 
 def _molar(found: re.Match[str]) -> str:
@@ -106,13 +113,7 @@ def _lap_of(found: re.Match[str]) -> str:
 
 
 def _military(found: re.Match[str]) -> str:
-    hour = f"oh {numbers.cardinal(found[1])}" if found[1][0] == "0" else numbers.cardinal(found[1])
-    minute = (
-        "hundred"
-        if found[2] == "00"
-        else f"{'oh ' if found[2][0] == '0' else ''}{numbers.cardinal(found[2])}"
-    )
-    return f"{hour} {minute} hours"
+    return f"{_military_clock(found[1], found[2])} hours"
 
 
 def _short_month(found: re.Match[str]) -> str:
@@ -136,7 +137,7 @@ def _enumerated(found: re.Match[str]) -> str:
 CONTEXT = rules(
     (r"[µμ]-(?=[Ll]aw\b)", "mu-"),
     # Marks of ten, of five stars, and whole ones; all others are fractions or dates.
-    (r"(?<![\w/.$-])(\d{1,2}\.\d{1,2})/(5|10|100)(?![\w/.%])", _out_of),
+    (r"(?<![\w/.$-])(\d{1,2}\.\d{1,2})/(4\.0|5\.0|10\.0|5|10|100)(?![\w/%]|\.\d)", _out_of),
     (r"(?<![\w/.$-])(?<!on )(?<!by )(?<!due )(5|10|100)/(\1)(?![\w/%]|\.\d)", _out_of),
     (
         r"\b([Dd]ay|[Ss]tep|[Pp]art|[Pp]age|[Ll]evel|[Ee]pisode|[Rr]ound|[Ll]esson|[Qq]uestion|[Ss]lide|[Ii]tem) "
@@ -154,6 +155,15 @@ CONTEXT = rules(
     (r"(?<![\w:.])(\d{1,2}):([0-5]\d)(\.\d{1,3})(?![\w:])", _lap),
     (r"\b((?:in|of|time|clocked|at|ran) (?:a )?)(2[5-9]|[3-9]\d):([0-5]\d)(?![\w:.]\d)", _lap_of),
     (r"(?<!\w)([01]\d|2[0-3])([0-5]\d) (?:hrs\b\.?|hours\b)", _military),
+    (
+        r"\b([Aa]t|[Bb]y|[Uu]ntil|[Ff]rom|[Aa]round|[Bb]efore|[Aa]fter) (0\d|1\d|2[0-3])([0-5]\d)(?=[.,;!?](?!\d)| (?:a|on|for|and|to)\b|$)"
+        r"(?<= 0\d\d\d)",
+        lambda f: f"{f[1]} " + _military_clock(f[2], f[3]),
+    ),
+    (
+        r"\b([Ee]xp(?:\.|ires|iry|iration)?:?) (0[1-9]|1[0-2])/(\d\d)(?![\w/])",
+        lambda f: f"{f[1]} {_MONTHS[int(f[2]) - 1]} {numbers.year('20' + f[3])}",
+    ),
     (r"(?<!\w)24/7/365(?![\w/])", "twenty four seven, three sixty five"),
     (r"\((1[0-2]|0?[1-9])/(3[01]|2\d|1[3-9])\)", lambda f: f"({_MONTHS[int(f[1]) - 1]} {f[2]})"),
     (r"(\d(?:st|nd|rd|th)) c\.(?= [a-z])", r"\1 century"),
@@ -224,6 +234,13 @@ CONTEXT = rules(
         r"|over|about|only|another|than|is) )([2-9]0)s\b(?! (?:and|were|was|music|fashion|style|hits|kids)\b)",
         r"\1\2 seconds",
     ),
+    (r"(?<!\w)f/(?=\d)", "f "),
+    (r"(?<!\w)[µμ](?![A-Za-z])", "mu"),
+    (r"(?<=\()–(?=[\d.])", "-"),
+    (r"(?<![A-Za-z)]\d)(?<=[\d%CF°]) ?→ ?(?=[\d$€£+-])", " to "),
+    (r"(?<![\w.])(\d{1,2})! ?= ?(?=\d)", r"\1 factorial equals "),
+    (r"(?<!\w)(\d{1,2}/\d{1,2}) ?[\"”″](?= ?[a-z])", r"\1 inch"),
+    (r"(\d(?:st|nd|rd|th)) fl\.(?=,| [a-z])", r"\1 floor"),
     (r"\b([Ll]ine) (\d+):(\d+)\b", r"\1 \2, column \3"),
     (r"\b([fgh])['’]\(", r"\1 prime ("),
     (r"/ea\b\.?(?!\w)", " each"),
@@ -257,7 +274,7 @@ CONTEXT = rules(
         _powered,
     ),
     (
-        r"\b(reqs?|requests|calls|words|beats|steps|frames|tokens|messages|msgs|queries|users|items|pages|lines|clicks)"
+        r"\b(reqs?|requests|calls|words|beats|steps|frames|tokens|messages|msgs|queries|hrs|hours|mins|minutes|miles|cups|times|users|items|pages|lines|clicks)"
         r"/(min|sec|s|hr|h|minute|second|hour|day|week|month|year|user|person)\b",
         lambda f: f"{_RATED.get(f[1], f[1])} per {_EACH.get(f[2], f[2])}",
     ),

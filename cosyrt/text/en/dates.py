@@ -93,9 +93,14 @@ def _clock(written: str) -> str:
     return f"{hours} {'oh ' if minute.startswith('0') else ''}{numbers.cardinal(minute)}"
 
 
+_ZONES = r"(?:[ECMP][SD]?T|GMT|UTC|BST|CEST|CET|IST|JST|AEST|AEDT)\b"
+
+
 def _half(written: str, follows: str) -> str:
     """AM or PM; its last stop is kept where it also ends the sentence."""
-    ends = written.endswith(".") and (not follows.strip() or bool(re.match(r'["”’)]*\s+["“]?[A-Z]', follows)))
+    ends = written.endswith(".") and (
+        not follows.strip() or bool(re.match(rf'["”’)]*\s+(?!{_ZONES})["“]?[A-Z]', follows))
+    )
     return ("AM" if written[0] in "aA" else "PM") + ("." if ends else "")
 
 

@@ -188,7 +188,7 @@ QUANTITIES = rules(
     (rf"(?:(?<![\w)\d])([-−+±]) ?)?(?<![\w.,])({_N}) ?([%‰])", _percent),
     (rf"(?<![\w.,])({_N})[eE]([-−+]?)(\d{{1,4}})(?!\w)", _scientific),
     (
-        r"(?<![\w.,])(\d+\.\d+|\d{1,3}(?:,\d{3})+|\d+(?=[kM]|bn|mn)) ?(k|K|M|B|T|bn|mn)(?:/(yr|year|mo|month|wk|week|day|hr|hour))?(?![\w+#])",
+        r"(?<![\w.,])(\d+\.\d+|\d{1,3}(?:,\d{3})+|\d+(?=[kM]|bn|mn)) ?(k|K|M|B|T|bn|mn)(?:/(yr|year|mo|month|wk|week|day|hr|hour))?(?![\w#]|\+\w)",
         _large,
     ),
     (rf"(?<![\w.,-])({_N})(?: ?[–—~] ?|-| - (?=\d+ [a-z]))({_N})(?![\w-]|\.\d)", _range),

@@ -26,7 +26,7 @@ def in_words(text: str) -> str:
     """A Chinese sentence with every number and sign in words."""
     if not _NEEDS_RULES.search(text):
         return text
-    text = apply(CONTEXT, apply(TITLES, text))
+    text = apply(TITLES, apply(CONTEXT, text))
     if _DIGIT.search(text):
         text = apply(_WITH_DIGITS, text)
     return apply(SIGNS, apply(_GREEK, text))
