@@ -104,9 +104,9 @@ _ENGLISH = frozenset(
         "thank won lost win beat scored percent million billion thousand hundred one two three four five "
         "six seven eight nine ten january february march april may june july august september october "
         "november december monday tuesday wednesday thursday friday saturday sunday off per way work works "
-        "worked live lives lived play played plays run ran runs ate eat flight train bus gate route times "
-        "drink drank add mix bake cook serve turn press click read write wrote meet met join send sent buy "
-        "sell died inch inches feet foot pounds dollars dollar"
+        "worked live lives lived play played plays run ran runs ate eat flight done train bus gate route "
+        "times drink drank add mix bake cook serve turn press click read write wrote meet met join send "
+        "sent buy sell died inch inches feet foot pounds dollars dollar"
     ).split()
 )  # fmt: skip
 # Of a single letter, a part of names, or spelled as an English word: no proof of either.
@@ -114,12 +114,12 @@ _BOTH = frozenset(
     (
         "la los las el le il lo les des a i in is no on an me die as or so was to by de had son pour den "
         "plus am e o y z w do per van del della di da en ton mars part train page bus minutes band acht "
-        "sang que mes era mil mis sin come once main bien mayo march grad fire v timer for at et hai ai var "
-        "ben con ma mi tu su sei dos tres das na nos nas se ou us you it min more dove due es im kilo kilos "
-        "kinder mit der von um euro euros pesos arrive sept cent entre encore du est mon rue prix sans elle "
-        "pendant hay favor buenos julio domingo soy diez vive vivo llama yo cane chili al che ho stanza non "
-        "nato ore mia mila com os eu met op ale roku barn till med som vi tack er ve lira jam dan lima "
-        "agosto reunion"
+        "sang que mes era mil mis sin come once main bien mayo march grad fire todo v timer for at et hai "
+        "ai var ben con ma mi tu su sei dos tres das na nos nas se ou us you it min more dove due es im "
+        "kilo kilos kinder mit der von um euro euros pesos arrive sept cent entre encore du est mon rue "
+        "prix sans elle pendant hay favor buenos julio domingo soy diez vive vivo llama yo cane chili al "
+        "che ho stanza non nato ore mia mila com os eu met op ale roku barn till med som vi tack er ve lira "
+        "jam dan lima agosto reunion"
     ).split()
 )  # fmt: skip
 _WORD = re.compile(r"(?<![\w])[^\W\d_]+(?![\w])")

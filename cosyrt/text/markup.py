@@ -25,7 +25,12 @@ _INLINE = frozenset(
     "w token col colgroup".split()
 )
 _CELLS = frozenset(["td", "th", "rt"])
-_COMMENT = re.compile(r"<!--.*?-->|<!\[CDATA\[|\]\]>|<!DOCTYPE[^<>]*>|<\?[^<>]*\?>", re.S)
+# What is no text: comments, programs, styles, and the pronunciation beside a character.
+_COMMENT = re.compile(
+    r"<!--.*?-->|<(script|style|rt|rp)\b[^<>]*>.*?</\1\s*>|<!\[CDATA\[|\]\]>|<!DOCTYPE[^<>]*>|<\?[^<>]*\?>",
+    re.S | re.I,
+)
+_RAISED_TAG = re.compile(r"(?<=\w)<sup>\s*([-−]?\d{1,3}|[a-z])\s*</sup>", re.I)
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:.-]{0,40})((?:\s+[^<>]*)?)(/?)>")
 _AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^<>\s]{1,500}|[\w.+-]+@[\w.-]+)>")
 
@@ -39,7 +44,9 @@ _BULLET = re.compile(r"\s*[-*+•·◦▪●○■□–—]\s+(?:\[[ xX]\]\s+)?
 _LONG_BLANK = re.compile(r"[ \t]{3,}")
 _CELL = re.compile(r"^\s*\||(?<!\|)\|(?!\|).*(?<!\|)\|(?!\|)|\s\|\s")
 _NUMBER = re.compile(r"(\s*\**)(?:\((?=\d{1,3}\)\s+[^\d\s]))?(\d{1,3})[.)]\s*(?=\D)")
-_FOOTNOTE = re.compile(r"\[\^[^\]\s]{1,20}\]:?")
+_FOOTNOTE = re.compile(r"^\s*\[\^[^\]\s]{1,20}\]:?|\[\^[^\]\s]{1,20}\]")
+# Numbers of sources behind a sentence or a quotation: `”[1][2]`.
+_SOURCES = re.compile(r"(?<=[.,;:!?\"”’)。，；！？」』])(?:\[\d{1,3}\])+")
 _IMAGE_OR_LINK = re.compile(
     r"!?\[([^\[\]]*)\](?:\([^()\s]*(?:\([^()\s]*\)[^()\s]*)?(?:\s+[\"'][^\"']*[\"'])?\s*\)|\[\d*\])"
 )
@@ -83,7 +90,8 @@ def plain_lines(
     text = _LONG_BLANK.sub("  ", text)
     if "<" in text:
         text = ssml.resolve(text)
-        text = _AUTOLINK.sub(r"\1", _COMMENT.sub(" ", text))
+        text = _RAISED_TAG.sub(r"^\1", _COMMENT.sub(lambda found: "" if found[1] else " ", text))
+        text = _AUTOLINK.sub(r"\1", text)
         text = _TAG.sub(lambda tag: _without_tag(tag, unknown_tag), text)
     lines = text.split(ssml.LINE_END)
     lines = [
@@ -156,7 +164,7 @@ def _inline(line: str) -> str:
     if "\\" in line:  # as entities, which become characters after all signs are gone
         line = _ESCAPE.sub(lambda escaped: f"&#{ord(escaped[1])};", line)
     if "[" in line or "]" in line:
-        line = _FOOTNOTE.sub("", line)
+        line = _SOURCES.sub("", _FOOTNOTE.sub("", line))
         line = _LINK_END.sub("", _IMAGE_OR_LINK.sub(r"\1", line))
         if line.count("[") != line.count("]"):
             line = re.sub(r"!?\[(?![^\[\]]*\])", "", line)

@@ -42,7 +42,9 @@ def _said_as(found: re.Match[str]) -> str:
     if kind in _SPELLED:
         return " ".join(sign.upper() for sign in words if not sign.isspace())
     if kind == "ordinal" and words.strip().isdecimal():
-        return f"第{words.strip()}" if has_han(found.string) else f"{words.strip()}th"
+        follows_sign = found.string[: found.start()].endswith("第")
+        sign = "" if follows_sign else "第"
+        return f"{sign}{words.strip()}" if has_han(found.string) else f"{words.strip()}th"
     return words
 
 

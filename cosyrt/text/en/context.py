@@ -165,6 +165,14 @@ CONTEXT = rules(
         lambda f: f"{f[1]} {_MONTHS[int(f[2]) - 1]} {numbers.year('20' + f[3])}",
     ),
     (r"(?<!\w)24/7/365(?![\w/])", "twenty four seven, three sixty five"),
+    (
+        r"(?<![\w/.$-])((?:[Ee]nds|[Ss]tarts|[Oo]pens|[Cc]loses|[Bb]egins|[Pp]osted|[Uu]pdated) )(1[0-2]|0?[1-9])/(3[01]|[12]\d|0?[1-9])(?![\w/]|\.\d)",
+        lambda f: f"{f[1]}{_MONTHS[int(f[2]) - 1]} {f[3]}",
+    ),
+    (
+        r"(?<![\w/.$-])(1[0-2]|0?[1-9])/(3[01]|[12]\d|0?[1-9])(?= ?(?:@|at) ?\d)",
+        lambda f: f"{_MONTHS[int(f[1]) - 1]} {f[2]}",
+    ),
     (r"\((1[0-2]|0?[1-9])/(3[01]|2\d|1[3-9])\)", lambda f: f"({_MONTHS[int(f[1]) - 1]} {f[2]})"),
     (r"(\d(?:st|nd|rd|th)) c\.(?= [a-z])", r"\1 century"),
     (r"(\d(?:st|nd|rd|th)) c\.", r"\1 century."),
