@@ -20,37 +20,38 @@ _WORDS = {
         "sieben acht neun zehn um kann können müssen muss seite kapitel band zug bus zimmer nummer telefon "
         "personen geboren uns alt",
     "French":
-        "les une du est pas dans sur avec nous vous il ils elle elles sont étaient était été aux ce cet "
-        "cette ces ans heures heure minutes jours jour semaines mois année années euros euro coûte coûtent "
-        "je tu mon ma mes ton ta tes ses leur leurs qui que quoi mais où ou ai as avons avez ont suis "
-        "sommes êtes y deux trois quatre cinq sept huit neuf dix chats chiens enfants personnes gens kilos "
-        "mètres pour cent numéro rue page chapitre bonjour merci oui très bien aussi encore toujours jamais "
-        "hier demain prix vers entre sans chez depuis pendant rendez appelez habite habitons train part "
-        "départ arrive janvier février mars avril juin juillet août septembre octobre novembre décembre "
-        "lundi mardi mercredi jeudi vendredi samedi dimanche beaucoup moins environ plus votre notre à "
-        "voudrais",
+        "reste restent degrés fait acheté gagné vol porte chapitre les une du est pas dans sur avec nous "
+        "vous il ils elle elles sont étaient était été aux ce cet cette ces ans heures heure minutes jours "
+        "jour semaines mois année années euros euro coûte coûtent je tu mon ma mes ton ta tes ses leur "
+        "leurs qui que quoi mais où ou ai as avons avez ont suis sommes êtes y deux trois quatre cinq sept "
+        "huit neuf dix chats chiens enfants personnes gens kilos mètres pour cent numéro rue page bonjour "
+        "merci oui très bien aussi encore toujours jamais hier demain prix vers entre sans chez depuis "
+        "pendant rendez appelez habite habitons train part départ arrive janvier février mars avril juin "
+        "juillet août septembre octobre novembre décembre lundi mardi mercredi jeudi vendredi samedi "
+        "dimanche beaucoup moins environ plus votre notre à voudrais",
     "Spanish":
-        "el una unos unas es está están en por para con que del se tiene tienen tengo tienes tenemos años "
-        "año euros euro pesos dólares cuesta cuestan hay este esta estos estas más pero como yo tú él ella "
-        "ellos nosotros mi tu su mis tus sus horas hora minutos minuto segundos días día semanas semana "
-        "meses mes personas niños hijos hermanos hermanas gatos gato perros perro cervezas kilos metros "
-        "quiero quiere queremos vivo vive vivimos soy eres somos fue era estoy estamos estaba gracias hola "
-        "tarde noche nada todo buenos buenas favor sí también muy bien ahora hoy mañana ayer desde hasta "
-        "entre sin sobre cuando donde porque cuántos cuántas cuánto número calle página capítulo precio dos "
-        "tres cuatro cinco seis siete ocho nueve diez veces vez ciento millones mil enero febrero abril "
-        "mayo junio julio agosto septiembre octubre noviembre diciembre lunes martes miércoles jueves "
-        "viernes sábado domingo reunión habitación llama llámame compré vendió llegó nació usted ustedes "
-        "les nos las los tomates compra llegada",
+        "quedan entradas hubo ganaron ganamos grados temperatura vuelo puerta el una unos unas es está "
+        "están en por para con que del se tiene tienen tengo tienes tenemos años año euros euro pesos "
+        "dólares cuesta cuestan hay este esta estos estas más pero como yo tú él ella ellos nosotros mi tu "
+        "su mis tus sus horas hora minutos minuto segundos días día semanas semana meses mes personas niños "
+        "hijos hermanos hermanas gatos gato perros perro cervezas kilos metros quiero quiere queremos vivo "
+        "vive vivimos soy eres somos fue era estoy estamos estaba gracias hola tarde noche nada todo buenos "
+        "buenas favor sí también muy bien ahora hoy mañana ayer desde hasta entre sin sobre cuando donde "
+        "porque cuántos cuántas cuánto número calle página capítulo precio dos tres cuatro cinco seis siete "
+        "ocho nueve diez veces vez ciento millones mil enero febrero abril mayo junio julio agosto "
+        "septiembre octubre noviembre diciembre lunes martes miércoles jueves viernes sábado domingo "
+        "reunión habitación llama llámame compré vendió llegó nació usted ustedes les nos las los tomates "
+        "compra llegada",
     "Italian":
-        "abbiamo siamo hanno ho hai questo questa questi gli una è sono non di per con che della dei delle "
-        "degli nel nella nei al alla ai alle dal dalla sul sulla anni anno euro costa costano ci più ma "
-        "come mio mia tuo tua suo sua ore ora minuti minuto giorni giorno settimane settimana mesi mese "
-        "persone bambini figli fratelli gatti gatto cani cane chili metri vorrei voglio vuole abito abita "
-        "grazie ciao buongiorno anche molto bene oggi domani ieri fino tra senza quando dove perché quanti "
-        "quante quanto numero pagina capitolo prezzo tre cinque sei sette otto nove dieci volte volta cento "
-        "mila milioni gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre "
-        "dicembre lunedì martedì mercoledì giovedì venerdì sabato domenica treno parte stanza stato stata "
-        "nato nata",
+        "comprato vinto chiamami gradi mancano ci volo abbiamo siamo hanno ho hai questo questa questi gli "
+        "una è sono non di per con che della dei delle degli nel nella nei al alla ai alle dal dalla sul "
+        "sulla anni anno euro costa costano più ma come mio mia tuo tua suo sua ore ora minuti minuto "
+        "giorni giorno settimane settimana mesi mese persone bambini figli fratelli gatti gatto cani cane "
+        "chili metri vorrei voglio vuole abito abita grazie ciao buongiorno anche molto bene oggi domani "
+        "ieri fino tra senza quando dove perché quanti quante quanto numero pagina capitolo prezzo tre "
+        "cinque sei sette otto nove dieci volte volta cento mila milioni gennaio febbraio marzo aprile "
+        "maggio giugno luglio agosto settembre ottobre novembre dicembre lunedì martedì mercoledì giovedì "
+        "venerdì sabato domenica treno parte stanza stato stata nato nata",
     "Portuguese":
         "os uma uns umas é são está estão em por para que da dos das no na nos nas com tem têm tenho temos "
         "anos ano euros reais custa custam mais mas eu ele ela nós vocês você meu minha seu sua às horas "
@@ -81,10 +82,17 @@ _WORDS = {
         "ve bir bu için değil ile var yaşında lira saat çok ben iki üç dört beş kedi gün dakika kişi "
         "merhaba teşekkürler",
     "Vietnamese":
-        "và là của không có một cho được tôi với này năm hai ba bốn con người ngày giờ phút đồng",
+        "tuổi anh ấy tôi và là của không có một cho được với này năm hai ba bốn con người ngày giờ phút "
+        "đồng",
     "Indonesian":
         "yang dan di ini itu dengan untuk tidak saya kami kita anda dari pada adalah akan tahun hari jam "
         "menit orang rupiah dua tiga empat lima kucing selamat terima kasih sudah belum",
+    "Hungarian":
+        "ez az és nem van egy év éves forint ember perc óra most már csak vagy hogy mint",
+    "Finnish":
+        "minulla sinulla hänellä ei ja oli vuotta vuoden kissaa euroa kello minuuttia tuntia on se mutta",
+    "Romanian":
+        "și este ani nu lei sunt am are cu pentru din care ore minute luni anul",
     "Czech":
         "není na v se že to má mám roků korun stojí a hodin minut dnů dva tři čtyři pět dobrý den děkuji "
         "jsem jsou byl koček",
@@ -112,14 +120,15 @@ _ENGLISH = frozenset(
 # Of a single letter, a part of names, or spelled as an English word: no proof of either.
 _BOTH = frozenset(
     (
+        "reste vol porte se care are minute luni ani cu din van most mint ez az perc ja fait puerta am über "
         "la los las el le il lo les des a i in is no on an me die as or so was to by de had son pour den "
-        "plus am e o y z w do per van del della di da en ton mars part train page bus minutes band acht "
-        "sang que mes era mil mis sin come once main bien mayo march grad fire todo v timer for at et hai "
-        "ai var ben con ma mi tu su sei dos tres das na nos nas se ou us you it min more dove due es im "
-        "kilo kilos kinder mit der von um euro euros pesos arrive sept cent entre encore du est mon rue "
-        "prix sans elle pendant hay favor buenos julio domingo soy diez vive vivo llama yo cane chili al "
-        "che ho stanza non nato ore mia mila com os eu met op ale roku barn till med som vi tack er ve lira "
-        "jam dan lima agosto reunion"
+        "plus e o y z w do per del della di da en ton mars part train page bus minutes band acht sang que "
+        "mes era mil mis sin come once main bien mayo march grad fire todo v timer for at et hai ai var ben "
+        "con ma mi tu su sei dos tres das na nos nas ou us you it min more dove due es im kilo kilos kinder "
+        "mit der von um euro euros pesos arrive sept cent entre encore du est mon rue prix sans elle "
+        "pendant hay favor buenos julio domingo soy diez vive vivo llama yo cane chili al che ho stanza non "
+        "nato ore mia mila com os eu met op ale roku barn till med som vi tack er ve lira jam dan lima "
+        "agosto reunion"
     ).split()
 )  # fmt: skip
 _WORD = re.compile(r"(?<![\w])[^\W\d_]+(?![\w])")
@@ -162,16 +171,18 @@ def is_mostly_english(text: str) -> bool:
     """Whether a sentence with hanzi is an English one that quotes them: `He said 我爱你 3 times.`"""
     words = [word.lower() for word in _WORD.findall(text) if word.isascii()]
     han = sum(map(has_han, text))
-    return len(words) >= 3 and len(words) > han and sum(word in _ENGLISH for word in words) * 2 >= len(words)
+    return len(words) >= 3 and len(words) >= han and sum(word in _ENGLISH for word in words) * 2 >= len(words)
 
 
 def _is_in(words: set[str], language: frozenset[str], english: int, marks: int) -> bool:
     """Whether enough of the words are of a language, and more than are English.
 
-    One word is enough among few, or beside others that several languages have; a letter with an accent counts
-    as a further word.
+    One word is enough among few, or beside others that several languages have; of those alone three are. A
+    letter with an accent counts as a further word.
     """
     strong, weak = len(words & language - _BOTH), len(words & language & _BOTH)
+    if not english and weak >= (2 if marks else 3):
+        return True
     if strong and marks:
         strong += 1
     if strong <= english:
