@@ -171,7 +171,7 @@ def is_mostly_english(text: str) -> bool:
     """Whether a sentence with hanzi is an English one that quotes them: `He said 我爱你 3 times.`"""
     words = [word.lower() for word in _WORD.findall(text) if word.isascii()]
     han = sum(map(has_han, text))
-    return len(words) >= 3 and len(words) >= han and sum(word in _ENGLISH for word in words) * 2 >= len(words)
+    return len(words) >= 3 and len(words) > han and sum(word in _ENGLISH for word in words) * 2 >= len(words)
 
 
 def _is_in(words: set[str], language: frozenset[str], english: int, marks: int) -> bool:

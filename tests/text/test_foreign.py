@@ -142,7 +142,7 @@ def test_a_text_stays_in_its_language() -> None:
 @pytest.mark.parametrize(
     ("text", "is_english"),
     [
-        ("He said 我爱你 3 times.", True),
+        ("He said 我爱你 only 3 times.", True),
         ("The word 银行 has 2 characters.", True),
         ("我说 I love you 3次", False),
         ("我用 iPhone 15 Pro Max 拍了", False),
