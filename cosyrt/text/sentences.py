@@ -35,9 +35,9 @@ _ABBREVIATIONS = {
         ("St", rf"(?!\s+{STARTERS})"),
         ("No no", rf"(?!{COUNTED_THINGS})\s*(?:\d|$)"),
         (
-            "Nos nos ca Cat Fl Ste Rm Hwy Est est Pop pop exp Exp Vol vol fig figs Sc sc Lv lv p pp ch "
-            "Ch sec Sec Apt apt Ext ext Tel tel Art art Eq eq Bldg bldg vv Ed ed Op op Ps Pss Ex Num "
-            "Deut Isa Jer Matt Rom Cor Gal Eph Phil Thess Tim Heb Jas Pet",
+            "Nos nos ca Cat Fl Ste Rm Rt Rte Hwy Est est Pop pop exp Exp Vol vol fig figs Sc sc Lv lv p "
+            "pp ch Ch sec Sec Apt apt Ext ext Tel tel Art art Eq eq Bldg bldg vv Ed ed Op op Ps Pss Ex "
+            "Num Deut Isa Jer Matt Rom Cor Gal Eph Phil Thess Tim Heb Jas Pet",
             r"\s*(?:\(?\d|[IVX]+\b|$)",
         ),
         ("Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec", r"\s*(?:\d|[a-z]|$)"),

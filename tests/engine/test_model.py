@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine import cosyvoice2
-from cosyrt.engine.model import build
+from cosyrt.engine.model import Model, build
 from cosyrt.errors import ConfigError, WeightsError
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.vocoder import Vocoder
@@ -127,3 +129,16 @@ def test_weights_are_named_as_in_their_file(tmp_path: Path) -> None:
 
     with pytest.raises(WeightsError, match=r"llm\.safetensors lacks 'llm\.model\.model\.layers\.1\.mlp\."):
         build(ModelFolder.open(tmp_path / "model"))
+
+
+@pytest.mark.parametrize(("variant", "file"), [("", "llm.safetensors"), ("rl", "llm.rl.safetensors")])
+def test_the_weights_that_speak_are_told(
+    variant: str, file: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Loading says which file of the language model was taken, for -v to print."""
+    tiny.write_model(tmp_path / "model")
+    shutil.copy(tmp_path / "model" / "llm.safetensors", tmp_path / "model" / "llm.rl.safetensors")
+    with caplog.at_level(logging.INFO, "cosyrt"):
+        Model.open(ModelFolder.open(tmp_path / "model", variant=variant), "cpu")
+
+    assert f"language model: {file}" in caplog.messages

@@ -84,7 +84,7 @@ def _status(found: re.Match[str]) -> str:
 
 _SHORT_MONTHS = {"Jan": "January", "Feb": "February", "Aug": "August", "Sept": "September", "Sep": "September",
                  "Oct": "October", "Nov": "November", "Dec": "December"}  # fmt: skip
-_PLACES = {"Rm": "room", "Apt": "apartment", "Bldg": "building", "Ste": "suite", "Fl": "floor", "Hwy": "Highway",
+_PLACES = {"Rm": "room", "Apt": "apartment", "Bldg": "building", "Ste": "suite", "Fl": "floor", "Hwy": "Highway", "Rt": "Route", "Rte": "Route",
            "Cat": "category"}  # fmt: skip
 _CHARGED = {"": "", "²": " two", "³": " three"}
 _RATED = {"hrs": "hours", "mins": "minutes", "req": "requests", "reqs": "requests", "msgs": "messages"}
@@ -100,6 +100,11 @@ def _military_clock(hour: str, minute: str) -> str:
 
 def _molar(found: re.Match[str]) -> str:
     return " millimolar " if "m" in found[0] else " molar "
+
+
+def _spoonful(found: re.Match[str]) -> str:
+    name = {"c": "cup", "T": "tablespoon"}[found[2]]
+    return f"{found[1]} {name}{'s' if found[1].isdecimal() and found[1] != '1' else ''} "
 
 
 def _lap(found: re.Match[str]) -> str:
@@ -135,6 +140,16 @@ def _enumerated(found: re.Match[str]) -> str:
 
 
 CONTEXT = rules(
+    (
+        r"\b((?:[Cc]ode|OTP|[Pp]asscode|PIN)(?: is)?:? )(\d{3}) (\d{3,4})(?![\w,]|\.\d)",
+        lambda f: f"{f[1]}{numbers.digits(f[2])}, {numbers.digits(f[3])}",
+    ),
+    (r"(?<![\w.])(\d{1,2}|[½¼¾⅓⅔]) ([cT])\. (?=[a-z])", _spoonful),
+    (r"(?<=\d)-oz\.(?=[)\]])", "-oz"),
+    (r"(?<![\w-])(7[0-8]7)-(\d{1,3})(?![\w-])", lambda f: f"{numbers.digits(f[1])} {numbers.number(f[2])}"),
+    (r"(?<=[A-Za-z] )(\d{1,3}) [-–] (\d{1,3})(?= [A-Z])", r"\1 to \2"),
+    (r"(?<![\w-])([A-D])-(?= (?:in|on|grade|average|for)\b|[.,;!?]|$)", r"\1 minus"),
+    (r"(?<![\w.])(\d{1,2}/\d{1,2})[\"”″](?!\w)", r"\1 inch"),
     (r"[µμ]-(?=[Ll]aw\b)", "mu-"),
     # Marks of ten, of five stars, and whole ones; all others are fractions or dates.
     (r"(?<![\w/.$-])(\d{1,2}\.\d{1,2})/(4\.0|5\.0|10\.0|5|10|100)(?![\w/%]|\.\d)", _out_of),

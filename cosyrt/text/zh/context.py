@@ -43,6 +43,14 @@ _PATH_SIGNS = {"/": "斜杠", "\\": "反斜杠", ":": "冒号", ".": "点", "-":
 _CHARGES = {"⁺": "正", "⁻": "负"}
 
 
+_COMPASS = {"N": "北纬", "S": "南纬", "E": "东经", "W": "西经"}
+
+
+def _known_day(found: re.Match[str]) -> str:
+    """A day that is known by its numbers: `9·11`, and 十一 for the first of October."""
+    return "十一" if found[0] == "10·1" else digits(found[1] + found[2])
+
+
 def _path(found: re.Match[str]) -> str:
     return "".join(_PATH_SIGNS.get(sign, sign) for sign in re.sub(r"\d+", lambda n: number(n[0]), found[0]))
 
@@ -56,6 +64,17 @@ def _powered_unit(found: re.Match[str]) -> str:
 
 
 CONTEXT = rules(
+    (r"(?<![\d·])(\d{1,2})·(\d{1,2})(?![\d·=])", _known_day),
+    (
+        r"(?<![\d.])(\d{1,3}(?:\.\d{1,6})?)° ?([NSEW])(?![A-Za-z])",
+        lambda f: f"{_COMPASS[f[2]]}{number(f[1])}度",
+    ),
+    (r"(?<=%)\+(?=\d)", "加"),
+    (r"([图表])(\d{1,2})-(\d{1,2})(?![\d%])", r"\1\2杠\3"),
+    (
+        r"(明治|大正|昭和|平成|令和|民国|康熙|雍正|乾隆|嘉庆|道光|咸丰|同治|光绪|贞观|开元|洪武|永乐|嘉靖|万历|崇祯)(\d{1,3})(?=年)",
+        lambda f: f[1] + number(f[2]),
+    ),
     (
         r"(?<![A-Za-z0-9.])([12])m(\d{2})(?![\d.A-Za-z])",
         lambda f: f"{number(f[1], counted=True)}米{digits(f[2])}",
