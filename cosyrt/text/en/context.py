@@ -107,6 +107,11 @@ def _spoonful(found: re.Match[str]) -> str:
     return f"{found[1]} {name}{'s' if found[1].isdecimal() and found[1] != '1' else ''} "
 
 
+def _cells(found: re.Match[str]) -> str:
+    """A range of cells, `A1:B20`; names such as `O157:H7` are no range."""
+    return f"{found[1]}{' to' if found[1][0] <= found[2][0] else ''} {found[2]}"
+
+
 def _lap(found: re.Match[str]) -> str:
     """The time of a race: minutes, and seconds with a fraction."""
     minutes = f"{found[1]} minute{'' if found[1] == '1' else 's'}"
@@ -217,7 +222,10 @@ CONTEXT = rules(
     # Telephones, handles and commands.
     (r"(\d{3}[ .-]\d{4}),? (?:x|[Ee]xt\.?) ?(\d{2,6})(?!\w)#?", r"\1, extension \2"),
     (r"(?<!\w)@([A-Za-z]\w*(?:[.-]\w+)+)", _handle),
-    (r"(?<!\w)T-(?=\d+(?: ?(?:s|sec|min|h|hours?|minutes?|seconds?|days?)\b|:\d\d|[!.,;]|$))", "T minus "),
+    (
+        r"(?<!\w)T-(?=\d+(?: ?(?:s|sec|min|h|hours?|minutes?|seconds?|days?)\b|:\d\d))|(?<=\bat )T-(?=\d)",
+        "T minus ",
+    ),
     (rf"\bHTTP/(\d(?:\.\d)?),? ({_STATUS})\b", _status),
     (
         rf"(?<![\w.,$])({_STATUS})(?= (?:errors?|page|status|response|[Nn]ot [Ff]ound|Bad Gateway|Service "
@@ -243,7 +251,7 @@ CONTEXT = rules(
         lambda f: f"{f[1]} {numbers.digits(f[2])}",
     ),
     (r"(?s)^(?=.*(?<!\w)1\) .*(?<!\w)2\) ).*$", _enumerated),
-    (r"\b([A-Z]\d+):([A-Z]\d+)\b", r"\1 \2"),
+    (r"\b([A-Z]\d+):([A-Z]\d+)\b", _cells),
     # Seconds that look like decades.
     (r"(?<=[=:<>~≤≥])( ?)(\d0)s\b", r"\1\2 seconds"),
     (r"(?<![\w.,'’])10s\b(?! of\b)", "10 seconds"),
