@@ -1,11 +1,12 @@
 """Watches the stages of a plan while they speak: a part that fails, or becomes slow, becomes plain again.
 
-A stage that raises, or gives values that are not finite, is called once more in its plain form, from the
-state that it found: the utterance goes on as if nothing had been. Values that are not finite in the plain
-form either are no fault of the part: an utterance that gives them ends by itself, and its neighbours in a
-batch keep their plan. A stage that does not come back ends its utterance with an error, for its thread may
-still write. One that is many times slower than its plan says is right, but replaced. In every other case the
-part stays plain for the rest of the process, and the event is logged and counted.
+A stage that raises, or gives values that are not finite, or that a spot check finds wrong, is called once
+more in its plain form, from the state that it found: the utterance goes on as if nothing had been. Values
+that are not finite in the plain form either are no fault of the part: an utterance that gives them ends by
+itself, and its neighbours in a batch keep their plan. A stage that does not come back ends its utterance with
+an error, for its thread may still write. One that is many times slower than its plan says is right, but
+replaced. In every other case the part stays plain for the rest of the process, and the event is logged and
+counted.
 
 A stream cache is put back to what it was. A key/value cache needs no copy: a stage writes at the positions of
 its call alone, and the plain call writes them again.
@@ -29,6 +30,7 @@ from torch import Tensor
 
 from cosyrt.accel.contract import PARTS, Part, first_tensor, size_of
 from cosyrt.accel.plan import Planned
+from cosyrt.accel.spot_check import Slots, SpotCheck, precision_of
 from cosyrt.engine.language_stages import NewCache
 from cosyrt.engine.stages import Stages
 from cosyrt.errors import SpeechError, kind_and_reason, one_line
@@ -46,6 +48,7 @@ class GuardConfig:
     window: int = 8
     hangs_s: float = 60.0  # a call that takes longer, and longer than `hangs` times its plan, does not return
     hangs: float = 50.0
+    checked: float = 0.0  # share of its time for comparing calls with the plain ones; 0: none is
 
 
 class Event(NamedTuple):
@@ -54,7 +57,7 @@ class Event(NamedTuple):
     model: str
     part: Part
     backend: str
-    kind: str  # raised, not finite, hung, slow, rolled back
+    kind: str  # raised, not finite, wrong, hung, slow, rolled back
 
 
 events: Counter[Event] = Counter()  # of this process
@@ -116,6 +119,11 @@ class Watch:
         self.event, self.planned, self.config, self.workers = event, planned, config, workers
         self.clock = clock
         self.slowness: deque[float] = deque(maxlen=config.window)
+        self.took_s = 0.0  # the last call
+        self.spot_check: SpotCheck | None = None
+        if config.checked:
+            precision = precision_of(planned.backend)
+            self.spot_check = SpotCheck(precision=precision, share=config.checked, clock=clock)
 
     @property
     def disabled(self) -> bool:
@@ -132,14 +140,19 @@ class Watch:
                 return plainly(plain, name, args)
             caches = [cache for cache in args if isinstance(cache, StreamCache)]
             kept = [(stream, stream.slots()) for cache in caches for stream in cache.streams]
-            out = self.tried(name, fast, args)
+            out, why = self.tried(name, fast, args), ""
             if out is not None and bool(torch.isfinite(out).all()):
-                return out
+                why = self.objection(name, plain, args, kept, out)
+                if not why:
+                    return out
+                self.disable("wrong", why)
             for stream, slots in kept:
                 stream.restore(slots)
                 stream.begin()
             again = plainly(plain, name, args)
-            if out is not None and bool((torch.isfinite(again) & ~torch.isfinite(out)).any()):
+            if out is None or why:
+                return again
+            if bool((torch.isfinite(again) & ~torch.isfinite(out)).any()):
                 self.disable("not finite", f"values of {name} are not finite")
             return again
 
@@ -183,8 +196,16 @@ class Watch:
         self.timed(name, self.clock() - begin, expected)
         return out
 
+    def objection(self, name: str, plain: Stages, args: tuple[Any, ...], before: Slots, out: Tensor) -> str:
+        """Why a call is wrong, if it is one of those that are looked at; else nothing."""
+        check = self.spot_check
+        if check is None or not check.is_due(name, self.took_s):
+            return ""
+        return check.objection(name, plain, args, before, out)
+
     def timed(self, name: str, seconds: float, expected: float | None) -> None:
         """Note how long a call took; disable the part when most of the last ones took much too long."""
+        self.took_s = seconds
         if expected is None:
             return
         self.slowness.append(seconds / expected)

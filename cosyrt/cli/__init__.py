@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from cosyrt import __version__
+from cosyrt.cli.accounts import accounts
 from cosyrt.cli.batch import batch
 from cosyrt.cli.bench import bench
 from cosyrt.cli.convert import convert
@@ -92,6 +93,7 @@ def main() -> None:
     logging.basicConfig(format="cosyrt: %(message)s")
 
 
+main.add_command(accounts)
 main.add_command(batch)
 main.add_command(bench)
 main.add_command(device)

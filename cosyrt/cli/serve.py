@@ -28,7 +28,7 @@ NEEDED = "fastapi", "uvicorn", "websockets", "python_multipart", "prometheus_cli
 @click.option("--voice", metavar="NAME", help="Who speaks where a request names nobody.")
 @click.option("--open", is_flag=True, default=None, help="Listen to other machines without keys.")
 @click.option("--log", metavar="KIND", help="How requests are logged: text or json.  [default: text]")
-@click.option("--watch-plan", is_flag=True, default=None, help="Give a slow part of the plan up sooner.")
+@click.option("--watch-plan", is_flag=True, default=None, help="Give up slow or wrong parts of the plan.")
 @click.option(
     "--config",
     metavar="FILE",

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import uuid4
 
-from sqlalchemy import exists, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -129,7 +129,7 @@ class Accounts:
             facts = self._store.write(work)
         except IntegrityError:  # another process has just made the account: now it is there
             facts = self._store.write(work)
-        self._forget()
+        self.forget()
         return facts, key.text
 
     def caller_named(self, account: str) -> Caller:
@@ -168,7 +168,7 @@ class Accounts:
             return _facts(row, session.get_one(AccountRow, row.account_id).name)
 
         facts = self._store.write(work)
-        self._forget()
+        self.forget()
         return facts
 
     def _count_failure(self, peer: str) -> None:
@@ -199,9 +199,10 @@ class Accounts:
         )
 
     def _any_key(self, _: None) -> bool:
-        return bool(self._store.read(lambda session: session.scalar(select(exists(select(KeyRow.id))))))
+        return self._store.version(Topic.KEYS) > 0  # grows with each key and outlives accounts
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Read everything again: this process has changed it."""
         self._keys.clear()
         self._closed.clear()
 

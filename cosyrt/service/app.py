@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 import cosyrt
 from cosyrt.service import (
+    account_routes,
     consent_routes,
     docs_page,
     health,
@@ -34,6 +35,7 @@ from cosyrt.service import (
     voice_routes,
 )
 from cosyrt.service.access import Gate, words
+from cosyrt.service.examples import complete
 from cosyrt.service.limits import BodyLimit
 from cosyrt.service.refusals import answer_errors
 from cosyrt.service.request_log import RequestLog
@@ -48,6 +50,7 @@ ROUTERS = (
     voice_routes,
     consent_routes,
     key_routes,
+    account_routes,
     label_routes,
     lists,
     health,
@@ -75,11 +78,14 @@ def routes(service: Service) -> FastAPI:
         lifespan=_warm,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect is made of the Host header, which anybody writes
     )
     app.state.service = service
     answer_errors(app)
     for each in ROUTERS:
         app.include_router(each.router)
+    plain = app.openapi  # makes the document once and keeps it
+    app.openapi = lambda: complete(plain())  # type: ignore[method-assign]
     return app
 
 

@@ -13,6 +13,7 @@ from cosyrt.service.access import caller_of
 from cosyrt.service.consents import LISTED, MAX_LISTED, MAX_STATEMENT, ConsentFacts, NewConsent
 from cosyrt.service.decoding import decode
 from cosyrt.service.errors import BadRequest
+from cosyrt.service.idempotency import GivenKey
 from cosyrt.service.keys import Scope
 from cosyrt.service.state import service_of
 from cosyrt.service.tasks import forget_gone_voices
@@ -41,13 +42,12 @@ async def create_consent(
     expires_at: Annotated[
         int | None, Form(ge=0, lt=1 << 53, description="Seconds since 1970; then the voice is gone.")
     ] = None,
+    idempotency_key: GivenKey = None,
 ) -> dict[str, Any]:
     """Keep the recording in which a speaker agrees that a voice is made of their speech."""
     caller, service = caller_of(http.scope), service_of(http)
     caller.require(Scope.VOICES)
     data = await read_upload(recording, "recording")
-    async with service.encoding:
-        await asyncio.to_thread(_check_sound, data)
     given = NewConsent(
         name=name,
         language=language,
@@ -56,7 +56,15 @@ async def create_consent(
         statement=statement,
         expires_at=expires_at,
     )
-    return _entry(await service.store.change(service.consents.add, caller, given))
+    fields = name, language, statement, repr(expires_at)
+    attempt = service.idempotency.attempt(caller, idempotency_key, "consent", *fields, data)
+
+    async def make() -> dict[str, Any]:
+        async with service.encoding:
+            await asyncio.to_thread(_check_sound, data)
+        return _entry(await service.store.change(service.consents.add, caller, given, also=attempt.note))
+
+    return await service.idempotency.once(attempt, make, lambda made: retrieve_consent(http, made))
 
 
 @router.get("")

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
 from sqlalchemy import Select, delete, or_, select, tuple_
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from cosyrt.service.audit import audit
 from cosyrt.service.callers import LOCAL_CALLER, Caller
-from cosyrt.service.errors import BadRequest, NotFound
+from cosyrt.service.errors import BadRequest, Conflict, NotFound
 from cosyrt.service.gone_voices import CONSENT_EXPIRED, CONSENT_REVOKED, end_voices
 from cosyrt.service.names import check_label
 from cosyrt.service.schema import ConsentRecordingRow, ConsentRow, VoiceRow
@@ -60,11 +62,20 @@ class Consents:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def add(self, caller: Caller, given: NewConsent) -> ConsentFacts:
+    def add(
+        self,
+        caller: Caller,
+        given: NewConsent,
+        *,
+        also: Callable[[Session, str], object] = lambda session, identifier: None,
+    ) -> ConsentFacts:
         """Keep a consent for the caller's account.
+
+        `also` is told its id; what it writes is kept with the consent, or neither is.
 
         Raises:
             BadRequest: a name, language, statement or end that cannot be used.
+            Conflict: what `also` writes is there already.
         """
         row = _checked_row(caller.account_id, given, now := self._store.now())
 
@@ -77,10 +88,14 @@ class Consents:
                         consent_id=row.id, media_type=given.media_type[:40], data=given.recording
                     )
                 )
+            also(session, row.id)
             audit(session, caller, now, "consent.add", row.id, name=row.name, sha256=row.recording_sha256)
             return _facts(row)
 
-        return self._store.write(work)
+        try:
+            return self._store.write(work)
+        except IntegrityError as error:
+            raise Conflict("the same consent is being given at this moment; try again") from error
 
     def get(self, caller: Caller, identifier: str) -> ConsentFacts:
         """One consent of the caller's account.

@@ -100,7 +100,9 @@ def _limit() -> None:
         (resource.RLIMIT_FSIZE, FILE_BYTES),
         (resource.RLIMIT_CORE, 0),
     ):
-        resource.setrlimit(kind, (most, most))
+        _, hard = resource.getrlimit(kind)
+        allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)  # none may be raised
+        resource.setrlimit(kind, (allowed, allowed))
 
 
 if __name__ == "__main__":

@@ -27,10 +27,10 @@ async def health() -> dict[str, str]:
 async def ready(http: Request) -> Response:
     """Requests are answered at full speed: 200; else 503 and the reason."""
     service = service_of(http)
-    load = service.scheduler.load()
+    load, problem = service.scheduler.load(), service.problem
     state: dict[str, Any] = {
-        "ready": not service.not_ready,
-        "reason": service.not_ready,
+        "ready": not problem,
+        "reason": problem,
         "model": service.model,
         "device": service.pipeline.device,
         "plan": service.backends,
@@ -39,7 +39,7 @@ async def ready(http: Request) -> Response:
         "queued": load.queued,
         "database": service.database or "ok",
     }
-    return JSONResponse(state, 503 if service.not_ready else 200)
+    return JSONResponse(state, 503 if problem else 200)
 
 
 @router.get("/metrics", response_class=Response)

@@ -39,7 +39,7 @@ class NewKeyBody(BaseModel):
 @router.get("")
 async def list_keys(http: Request) -> dict[str, Any]:
     """All keys of the service, without the keys themselves."""
-    accounts, _ = _allowed(http)
+    accounts, _ = allowed(http)
     facts = await asyncio.to_thread(accounts.list_keys)
     return {"object": "list", "data": [_entry(each) for each in facts], "has_more": False}
 
@@ -47,7 +47,7 @@ async def list_keys(http: Request) -> dict[str, Any]:
 @router.post("")
 async def create_key(http: Request, body: NewKeyBody) -> dict[str, Any]:
     """Make a key. The answer is the only place where it stands."""
-    accounts, caller = _allowed(http)
+    accounts, caller = allowed(http)
     facts, key = await asyncio.to_thread(
         accounts.add_key,
         body.name,
@@ -62,11 +62,11 @@ async def create_key(http: Request, body: NewKeyBody) -> dict[str, Any]:
 @router.delete("/{identifier}")
 async def revoke_key(http: Request, identifier: str) -> dict[str, Any]:
     """Revoke a key; programs that send it are refused from then on."""
-    accounts, caller = _allowed(http)
+    accounts, caller = allowed(http)
     return _entry(await asyncio.to_thread(accounts.revoke_key, identifier, by=caller))
 
 
-def _allowed(http: Request) -> tuple[Accounts, Caller]:
+def allowed(http: Request) -> tuple[Accounts, Caller]:
     """The accounts of the service, for a caller who may change them.
 
     Raises:

@@ -35,7 +35,7 @@ def _import(store: Store, voices: StoredVoices, library: VoiceLibrary, name: str
         if voice is None or not _is_new(store, voice):
             return False
         marker = ImportedVoiceRow(name=voice.name, digest=voice.digest, imported_at=store.now())
-        voices.add(LOCAL_CALLER, voice, shared=True, also=lambda session: session.add(marker))
+        voices.add(LOCAL_CALLER, voice, shared=True, also=lambda session, _: session.add(marker))
     except CosyrtError as error:
         log.warning("the voice %r was not taken over from the library: %s", name, error)
         return False

@@ -73,12 +73,12 @@ class Realtime(Conversation):
                 await self.send({"type": "session.updated", "session": self._session()})
             case "conversation.item.create":
                 item = _table(event, "item")
-                self.waiting += _texts([item])
+                self._take(item)
                 added = {"id": f"item_{token_hex(10)}", "status": "completed", **item}
                 await self.send({"type": "conversation.item.added", "item": added})
                 await self.send({"type": "conversation.item.done", "item": added})
             case "response.create":
-                await self._respond(event.get("response") or {})
+                await self._respond(_table(event, "response"))
             case "response.cancel":
                 await self._cancel()
             case other:
@@ -95,6 +95,17 @@ class Realtime(Conversation):
             return SpeechBody.model_validate(self.body.model_dump(exclude_none=True) | given)
         except ValidationError as error:
             raise answer_to_fields(error) from error
+
+    def _take(self, item: dict[str, Any]) -> None:
+        """Keep the words of an item until they are to be spoken.
+
+        Raises:
+            BadRequest: more wait than one response may have.
+        """
+        texts, most = [*self.waiting, *_texts([item])], self.service.settings.max_text
+        if sum(map(len, texts)) > most or len(texts) > most:
+            raise BadRequest(f"more than {most} characters wait; send response.create", param="item")
+        self.waiting = texts
 
     async def _respond(self, response: dict[str, Any]) -> None:
         if self.speaking:

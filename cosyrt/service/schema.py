@@ -196,6 +196,18 @@ class VersionRow(Base):
     number: Mapped[int] = mapped_column(BigInteger)
 
 
+class IdempotencyRow(Base):
+    """What a request with an Idempotency-Key has made, for when it comes again."""
+
+    __tablename__ = "idempotency_keys"
+
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    request_sha256: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(ID)  # the id of the voice or consent
+    at: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
 class BucketRow(Base):
     """A token bucket that several processes share."""
 

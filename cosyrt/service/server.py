@@ -122,6 +122,13 @@ class HttpConnection(_Deadlines, H11Protocol):
         else:
             self._arrived()
 
+    def send_400_response(self, message: str) -> None:
+        """Refuse what is no HTTP; nobody hears what the application might still answer."""
+        super().send_400_response(message)
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Leave the connection to the protocol that takes over."""
         self._arrived()

@@ -106,7 +106,7 @@ class Settings:
     keep_audit_days: int = _setting(400, "days for which the audit is kept; 0: for ever", 0)
     plan: bool = _setting(True, "the plan that `cosyrt tune` made for this model and machine is used")
     watch_plan: bool = _setting(
-        False, "a part of the plan is given up when twice as slow as planned, not only when four times"
+        False, "a part of the plan is given up when twice as slow as planned, or found wrong by spot checks"
     )
 
     def __post_init__(self) -> None:

@@ -74,6 +74,7 @@ class SharedCache(Generic[K, V]):
         with self._lock:
             self._values.clear()
             self._version = None  # what is being read meanwhile is not kept
+            self._asked = self._confirmed = float("-inf")  # what is read next is, and so outlives an outage
 
     def _confirm(self) -> None:
         """Ask for the number; while the database does not answer, what is kept stays as it is."""

@@ -54,7 +54,7 @@ class Conversation(ABC):
 
     async def send(self, event: Event) -> None:
         """Send an event to the client."""
-        await self.socket.send_text(json.dumps(event, ensure_ascii=False, separators=(",", ":")))
+        await self.socket.send_text(json.dumps(event, separators=(",", ":")))  # half a character, too
 
     async def run(self, subprotocol: str | None = None) -> None:
         """Serve the socket until either side has had enough."""

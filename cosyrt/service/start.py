@@ -25,9 +25,11 @@ from cosyrt.service.catalogue import Catalogue
 from cosyrt.service.consents import Consents
 from cosyrt.service.engines import default_url
 from cosyrt.service.housekeeping import Housekeeper
+from cosyrt.service.idempotency import IdempotencyKeys
 from cosyrt.service.journal import Journal
 from cosyrt.service.library_import import import_library
 from cosyrt.service.metrics import Metrics
+from cosyrt.service.progress import Progress
 from cosyrt.service.server import Server, configured, listening
 from cosyrt.service.settings import Settings
 from cosyrt.service.shared_rates import SharedRates
@@ -38,6 +40,7 @@ from cosyrt.service.tasks import tasks_of
 from cosyrt.service.voices import StoredVoices
 
 WATCHED_SLOWER = 2.0  # times what the plan says
+WATCHED_SHARE = 0.02  # of the time of its calls, for comparing some with the plain ones
 
 
 @contextmanager
@@ -83,11 +86,13 @@ def _assembled(
         store=store,
         voices=voices,
         consents=Consents(store),
+        idempotency=IdempotencyKeys(store),
         rates=SharedRates(store, settings.requests_per_minute),
         journal=journal,
         catalogue=Catalogue(pipeline, settings, voices),
         admission=Admission(streams=settings.streams_per_key, per_minute=settings.requests_per_minute),
-        metrics=Metrics(scheduler.load, lambda: not service.not_ready, pipeline.model.device, plan),
+        metrics=Metrics(scheduler.load, lambda: not service.problem, pipeline.model.device, plan),
+        progress=Progress(scheduler.load),
         plan=plan,
         labels=labels_of(settings),
         created=int(time.time()),
@@ -125,12 +130,12 @@ def loaded(settings: Settings) -> Pipeline:
     Raises:
         ModelError: the folder cannot be used. UsageError: no such device.
     """
-    watch = GuardConfig(slower=WATCHED_SLOWER) if settings.watch_plan else GuardConfig()
+    watched = GuardConfig(slower=WATCHED_SLOWER, checked=WATCHED_SHARE)
     return load(
         settings.model or None,
         device=settings.device or None,
         plan=settings.plan,
-        watch=watch,
+        watch=watched if settings.watch_plan else GuardConfig(),
         streams=_scheduling(settings).max_active,
     )
 
@@ -163,13 +168,17 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def serve(settings: Settings, announce: Callable[[Service, str], None]) -> None:
+def serve(
+    settings: Settings, announce: Callable[[Service, str], None], pipeline: Pipeline | None = None
+) -> None:
     """Serve until a signal comes; `announce` is told the service and its address once the port is open.
+
+    A model that was loaded already may be given.
 
     Raises:
         CosyrtError: the model, the port or a setting cannot be used.
     """
-    with opened(settings) as service, listening(settings) as listener:
+    with opened(settings, pipeline) as service, listening(settings) as listener:
         host, port = listener.getsockname()[:2]
         announce(service, f"http://{f'[{host}]' if ':' in host else host}:{port}")
         config = configured(create_app(service), settings)

@@ -20,8 +20,10 @@ from cosyrt.service.access import KnowsCallers
 from cosyrt.service.admission import Admission
 from cosyrt.service.catalogue import Catalogue
 from cosyrt.service.consents import Consents
+from cosyrt.service.idempotency import IdempotencyKeys
 from cosyrt.service.journal import Journal
 from cosyrt.service.metrics import Metrics
+from cosyrt.service.progress import Progress
 from cosyrt.service.settings import Settings
 from cosyrt.service.shared_rates import SharedRates
 from cosyrt.service.store import Store
@@ -43,17 +45,24 @@ class Service:
     store: Store
     voices: StoredVoices
     consents: Consents
+    idempotency: IdempotencyKeys
     rates: SharedRates
     journal: Journal
     catalogue: Catalogue
     admission: Admission
     metrics: Metrics
+    progress: Progress
     plan: Plan | None = None  # that the model is run by
     labels: LabelSettings = LabelSettings()
     database: str = ""  # why nothing can be kept; empty when all is well
     created: int = 0  # seconds since 1970, when the model was loaded
     not_ready: str = "the model is being warmed up"  # why requests would be slow or fail; empty when ready
     encoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))  # of reference audio
+
+    @property
+    def problem(self) -> str:
+        """Why requests would be slow or fail; empty when the service is ready."""
+        return self.not_ready or self.progress.problem()
 
     @property
     def model(self) -> str:

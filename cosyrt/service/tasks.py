@@ -22,6 +22,7 @@ def tasks_of(service: Service) -> dict[str, Callable[[], object]]:
         "forgetting voices": partial(forget_gone_voices, service),
         "taking over voices": partial(import_library, store, service.voices, library),
         "forgetting rates": service.rates.forget_stale,
+        "forgetting idempotency keys": service.idempotency.forget_old,
         "deleting requests": partial(delete_old, store, RequestRow, settings.keep_requests_days),
         "deleting audits": partial(delete_old, store, AuditRow, settings.keep_audit_days),
     }

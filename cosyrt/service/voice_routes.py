@@ -10,7 +10,8 @@ from cosyrt.errors import AudioError
 from cosyrt.service.access import caller_of
 from cosyrt.service.callers import Caller
 from cosyrt.service.catalogue import stored_fields
-from cosyrt.service.errors import BadRequest, Conflict, NotFound
+from cosyrt.service.errors import BadRequest, Conflict
+from cosyrt.service.idempotency import GivenKey
 from cosyrt.service.keys import Scope
 from cosyrt.service.references import reference_voice
 from cosyrt.service.state import Service, service_of
@@ -38,24 +39,35 @@ async def create_voice(
     license: Text = "",
     shared: Annotated[bool, Form(description="With every account; an admin's key may do this.")] = False,
     type: Annotated[str, Form(max_length=40)] = "audio_sample",
+    idempotency_key: GivenKey = None,
 ) -> dict[str, Any]:
     """Make a voice of a recording and keep it under a name; it can be spoken with at once."""
     caller, service = caller_of(http.scope), service_of(http)
     caller.require(Scope.VOICES)
     if type != "audio_sample" or audio_sample is None:
         raise _no_sample(type)
-    await _check(service, caller, name, consent)
     recording = await read_upload(audio_sample, "audio_sample")
-    voice = await _encoded(service, recording, ref_text, name, license, consent)
-    facts = await service.store.change(
-        service.voices.add,
-        caller,
-        voice,
-        consent_id=consent or None,
-        description=speaker_description,
-        shared=shared,
-    )
-    return _entry(facts)
+    fields = name, consent, ref_text, speaker_description, license, repr(shared)
+    attempt = service.idempotency.attempt(caller, idempotency_key, "voice", *fields, recording)
+
+    async def make() -> dict[str, Any]:
+        await _check(service, caller, name, consent)
+        voice = await _encoded(service, recording, ref_text, name, license, consent)
+        facts = await service.store.change(
+            service.voices.add,
+            caller,
+            voice,
+            consent_id=consent or None,
+            description=speaker_description,
+            shared=shared,
+            also=attempt.note,
+        )
+        return _entry(facts)
+
+    async def find(made: str) -> dict[str, Any]:
+        return _entry(await service.voices.facts(caller, made))
+
+    return await service.idempotency.once(attempt, make, find)
 
 
 @router.get("/v1/audio/voices/{identifier}")
@@ -63,11 +75,7 @@ async def retrieve_voice(http: Request, identifier: str) -> dict[str, Any]:
     """One stored voice that the caller may speak with."""
     caller, service = caller_of(http.scope), service_of(http)
     caller.require(Scope.SPEECH)
-    for facts in await service.voices.listed(caller):
-        if facts.id == identifier:
-            return _entry(facts)
-    await service.voices.find(caller, identifier)  # says so if it is gone
-    raise NotFound(f"there is no voice {identifier[:80]!r}; see /v1/audio/voices", param="voice")
+    return _entry(await service.voices.facts(caller, identifier))
 
 
 @router.delete("/v1/audio/voices/{identifier}")

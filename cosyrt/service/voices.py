@@ -74,15 +74,35 @@ class StoredVoices:
             Gone: the voice of that id was deleted, or its consent has ended.
             StoreUnavailable: the database does not answer.
         """
-        found, now = await self._of_account(caller.account_id), self._store.now()
-        facts = named(found, asked)
-        if facts is None or is_over(facts, now):
-            if asked.startswith(PREFIX):
-                await self._store.run(self._explain, caller, asked)
+        facts = await self._named(caller, asked)
+        if facts is None:
             return None
         self._spoken[facts.id] = facts.digest
         known = self._voices.fresh(facts.id)
         return known if known is not None else await self._store.run(self._voices.get, facts.id)
+
+    async def facts(self, caller: Caller, identifier: str) -> VoiceFacts:
+        """What is shown of the voice of that id, to those who may speak with it.
+
+        Raises:
+            NotFound: there is none. Gone: it was deleted, or its consent has ended.
+        """
+        facts = await self._named(caller, identifier)
+        if facts is None or facts.id != identifier:
+            raise _unknown(identifier)
+        return facts
+
+    async def _named(self, caller: Caller, asked: str) -> VoiceFacts | None:
+        """The voice of that name or id; one of an id unknown here may just have been made elsewhere."""
+        now = self._store.now()
+        facts = named(await self._of_account(caller.account_id), asked)
+        if facts is None and asked.startswith(PREFIX):
+            facts = named(await self._store.run(self._read_account, caller.account_id), asked)
+        if facts is not None and not is_over(facts, now):
+            return facts
+        if asked.startswith(PREFIX):
+            await self._store.run(self._explain, caller, asked)
+        return None
 
     async def current(self, caller: Caller) -> str | None:
         """The id or name of the voice that an account speaks with where a request names none."""
@@ -139,11 +159,11 @@ class StoredVoices:
         consent_id: str | None = None,
         description: str = "",
         shared: bool = False,
-        also: Callable[[Session], object] = lambda session: None,
+        also: Callable[[Session, str], object] = lambda session, identifier: None,
     ) -> VoiceFacts:
         """Keep a voice under its name; sharing it with every account is an admin's.
 
-        What `also` writes is kept with the voice, or neither is.
+        `also` is told the id of the voice; what it writes is kept with the voice, or neither is.
 
         Raises:
             BadRequest, Conflict: the name or description cannot be used, or there are too many voices.
@@ -164,7 +184,7 @@ class StoredVoices:
             session.add(row)
             session.flush()
             session.add(VoiceDataRow(voice_id=row.id, data=replace(voice, name=name).to_bytes()))
-            also(session)
+            also(session, row.id)
             mark_changed(session, Topic.VOICES)
             audit(session, caller, now, "voice.add", row.id, name=name, digest=row.digest, consent=consent_id)
 

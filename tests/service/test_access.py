@@ -101,6 +101,15 @@ def test_a_key_lets_in(closed: tuple[Served, str]) -> None:
     )  # as SillyTavern without a key
 
 
+@pytest.mark.parametrize("path", ["/v1/models/", "/admin/keys/", "/v1/audio/speech/"])
+def test_nothing_is_redirected(closed: tuple[Served, str], path: str) -> None:
+    """A path with a slash too many is none: a redirect would lead wherever the Host header says."""
+    served, key = closed
+    answer = served.ask("GET", path, Authorization=f"Bearer {key}", Host="evil.example")
+
+    assert answer.status == 404 and "location" not in answer.headers
+
+
 def test_a_key_may_do_what_its_scopes_say(tiny: Pipeline, tmp_path: Path) -> None:
     """A key without the scope of speech is known, and refused."""
     from cosyrt.service.keys import Scope

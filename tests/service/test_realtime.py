@@ -135,3 +135,41 @@ def test_the_openai_package_speaks_realtime(served: Served, tiny: Pipeline) -> N
 
     assert status == "completed"
     assert audio == said(tiny, "Hi.")
+
+
+@pytest.mark.parametrize("field", ["response", "session", "item"])
+@pytest.mark.parametrize("value", ["text", [1], 5, True])
+def test_what_is_no_object_is_refused(served: Served, field: str, value: object) -> None:
+    """A field of another kind than an object gets an error event, and the socket goes on."""
+    kinds = {"response": "response.create", "session": "session.update", "item": "conversation.item.create"}
+    with connected(served, PATH) as client:
+        send(client, kinds[field], **{field: value})
+        refused, _ = received(client, "error")
+        send(client, "response.create", response={"input": [message("Hi.")]})
+        received(client, "response.done")
+
+    assert refused[-1]["error"]["param"] == field
+
+
+def test_half_a_character_comes_back(served: Served) -> None:
+    """An item is echoed whatever its texts hold; no event is too odd to be sent."""
+    with connected(served, PATH) as client:
+        client.send('{"type": "conversation.item.create", "item": {"note": "\\ud800"}}')
+        events, _ = received(client, "conversation.item.done")
+
+    assert events[-1]["item"]["note"] == "\ud800"
+
+
+def test_items_do_not_gather_for_ever(served: Served) -> None:
+    """More text than one response may have is refused when it is added; what was there stays."""
+    most = served.service.settings.max_text
+    with connected(served, PATH) as client:
+        send(client, "conversation.item.create", item=message("Hi."))
+        received(client, "conversation.item.done")
+        send(client, "conversation.item.create", item=message("x" * most))
+        refused, _ = received(client, "error")
+        send(client, "response.create")
+        events, _ = received(client, "response.done")
+
+    assert refused[-1]["error"]["param"] == "item"
+    assert events[-1]["response"]["status"] == "completed"

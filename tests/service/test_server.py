@@ -119,13 +119,16 @@ def test_a_slow_request_does_not_hurt_others(tiny: Pipeline) -> None:
     ],
     ids=["no request", "no host", "negative length", "endless header", "no chunk"],
 )
-def test_what_is_no_http_is_refused(served: Served, request_: bytes) -> None:
-    """Bytes that are no request get a 4xx and the connection is closed; the service goes on."""
+def test_what_is_no_http_is_refused(
+    served: Served, request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Bytes that are no request get a 4xx and the connection is closed; the log gets no error of it."""
     with socket.create_connection(("127.0.0.1", served.port), timeout=30) as raw:
         raw.sendall(request_)
         answer = answered(raw)
     assert answer.startswith(b"HTTP/1.1 4") or (answer == b"" and len(request_) > 16_384)
     assert served.ask("GET", "/health").status == 200
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_a_port_that_is_taken() -> None:

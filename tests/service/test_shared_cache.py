@@ -94,6 +94,18 @@ def test_a_change_of_this_process_is_known_at_once(cache: SharedCache[str, int],
     assert (cache.fresh("a"), cache.get("a")) == (None, 2)
 
 
+def test_what_is_read_after_a_change_outlives_the_database(
+    cache: SharedCache[str, int], reads: Reads, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change of this process does not keep what is read next from being remembered, not for a moment."""
+    assert cache.get("a") == 1
+    reads.value = 2
+    cache.clear()
+    assert cache.get("a") == 2
+    break_off(store, monkeypatch)
+    assert cache.get("a") == 2
+
+
 def test_a_value_that_is_read_while_it_changes_is_not_kept(store: Store, time: Time) -> None:
     """A reading that began before a change is given out once, and never again."""
 

@@ -46,6 +46,15 @@ def test_a_voice_is_kept_and_spoken_with(voices: StoredVoices, ann: Caller) -> N
     assert asyncio.run(voices.find(ann, "another")) is None
 
 
+def test_a_voice_that_another_process_has_just_made(voices: StoredVoices, ann: Caller, store: Store) -> None:
+    """The id is known at once, though what this process remembers of the account is older."""
+    assert names(voices, ann) == []
+    made = StoredVoices(store, "cosyvoice2").add(ann, voice(name="new"))
+
+    assert asyncio.run(voices.facts(ann, made.id)) == made
+    assert asyncio.run(voices.find(ann, made.id)) is not None
+
+
 def test_an_account_sees_its_own_and_the_shared_voices(
     voices: StoredVoices, ann: Caller, bob: Caller
 ) -> None:

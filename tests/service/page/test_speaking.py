@@ -280,6 +280,8 @@ def test_the_api_is_described(open_page: Any, served: Served) -> None:
     expect(page.locator("#api-list li")).to_have_count(sum(map(len, described.values())))
     example = page.locator("#api-list li", has_text="POST /v1/audio/speech").locator("pre").first
     expect(example).to_contain_text(f"curl {served.url}/v1/audio/speech")
+    form = page.locator("#api-list li", has_text="POST /v1/audio/voices").locator("pre").first
+    expect(form).to_contain_text("-F 'audio_sample=@ann.wav'")
 
 
 def test_a_plan_that_failed_is_shown(open_page: Any, tiny: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

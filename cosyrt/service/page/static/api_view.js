@@ -38,8 +38,8 @@ function rows([path, operations]) {
         make("p", { className: "muted", lang: "en" }, ...marked(operation.description ?? operation.summary ?? "")),
       ),
     );
-    const example = exampleOf(operation);
-    if (example) item.append(make("pre", { tabIndex: 0, textContent: curl(method, path, example) }));
+    const body = exampleOf(operation);
+    if (body) item.append(make("pre", { tabIndex: 0, textContent: curl(method, path, body) }));
     return item;
   });
 }
@@ -49,9 +49,14 @@ function marked(text) {
   return text.split("`").map((words, at) => (at % 2 ? make("code", { textContent: words }) : words));
 }
 
+/** Options of curl that send the example of a route, of JSON or of a form; nothing where it takes no body. */
 function exampleOf(operation) {
-  const schema = operation.requestBody?.content?.["application/json"]?.schema;
-  return (named(schema) ?? schema)?.examples?.[0];
+  const content = operation.requestBody?.content ?? {};
+  const { schema, example } = content["application/json"] ?? {};
+  const json = example ?? (named(schema) ?? schema)?.examples?.[0];
+  if (json) return `-H 'Content-Type: application/json' -d ${quoted(JSON.stringify(json))}`;
+  const form = Object.entries(content["multipart/form-data"]?.example ?? {});
+  return form.map(([name, value]) => `-F ${quoted(`${name}=${value}`)}`).join(" ");
 }
 
 function named(schema) {
@@ -59,8 +64,11 @@ function named(schema) {
   return name && description.components?.schemas?.[name];
 }
 
-function curl(method, path, example) {
-  const body = JSON.stringify(example).replaceAll("'", "'\\''");
+function quoted(words) {
+  return `'${words.replaceAll("'", "'\\''")}'`;
+}
+
+function curl(method, path, body) {
   const verb = method === "post" ? "" : ` -X ${method.toUpperCase()}`;
-  return `curl${verb} ${location.origin}${path} -H 'Content-Type: application/json' -d '${body}'`;
+  return `curl${verb} ${location.origin}${path} ${body}`;
 }
