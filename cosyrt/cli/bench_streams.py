@@ -31,6 +31,7 @@ HEAD = (
     "audio s per s",
     "refusal ms p95",
     "served on return",
+    "wait told / true",
 )
 
 
@@ -85,6 +86,7 @@ def _row(each: StreamsResult) -> tuple[object, ...]:
         each.audio_s_per_s,
         _ms(each.refusal_s, "p95"),
         None if each.came_back is None else f"{each.came_back:.0%}",
+        each.told_over_true,
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum
+from statistics import median
 
 from cosyrt.audio import Audio
 from cosyrt.engine.audio_stream import SpokenPiece
 from cosyrt.engine.feed import Feed
+from cosyrt.engine.model import Model
 from cosyrt.engine.need import Need
 from cosyrt.engine.rows import Row
 from cosyrt.engine.schedule import PATIENCE_S, Claim, Costs, Playback
@@ -31,6 +33,31 @@ class Work(Enum):
 
 # Seconds of each for a size of 1, until they are measured.
 SEEDS = {Work.PREFILL: 2e-4, Work.STEP: 2e-3, Work.ENCODE: 2e-4, Work.SOLVE: 7e-4, Work.VOCODE: 1e-3}
+STAGES = {
+    Work.PREFILL: "prefill",
+    Work.STEP: "step",
+    Work.ENCODE: "encode",
+    Work.SOLVE: "velocity",
+    Work.VOCODE: "vocode",
+}
+
+
+def seeds_of(model: Model) -> dict[Work, float]:
+    """Seconds of each kind of work for a size of 1: as measured with the plan of the model, else a guess."""
+    flow, rates = model.settings.flow, model.settings.rates
+    units = {  # of a call's size, in one of the work's
+        Work.PREFILL: 1.0,
+        Work.ENCODE: 1 / rates.frames(1),
+        Work.SOLVE: flow.branches * flow.mel_bins,
+        Work.VOCODE: flow.mel_bins,
+    }
+    seeds = dict(SEEDS)
+    for work, stage in STAGES.items():
+        calls = model.calls.get(stage, ())
+        each_s = [seconds if work is Work.STEP else seconds * units[work] / size for size, seconds in calls]
+        if each_s:
+            seeds[work] = median(each_s)
+    return seeds
 
 
 class Active:
@@ -41,6 +68,7 @@ class Active:
         self.utterance: Utterance | None = None
         self.playback = Playback()
         self.served_s = ticket.submitted  # when it last had new audio
+        self.left = 0  # positions that its row has to read next, when it was last looked at
 
     @property
     def exact(self) -> bool:
@@ -69,12 +97,18 @@ class Active:
     def row(self) -> Row | None:
         """The row of the language model that it reads, unless its tokens are far ahead of its audio."""
         tokens = None if self.utterance is None else self.utterance.tokens
-        reads = isinstance(tokens, TokenStream) and tokens.need is Need.READ
-        return (
-            tokens.row
-            if isinstance(tokens, TokenStream) and reads and len(tokens.made) < AHEAD_TOKENS
-            else None
-        )
+        if not isinstance(tokens, TokenStream) or len(tokens.made) >= AHEAD_TOKENS:
+            return None
+        return tokens.row if tokens.need is Need.READ else None
+
+    def look(self) -> None:
+        """Note what its row has to read; not while any row is read, for that changes it."""
+        self.left = 0 if self.row is None else self.row.left
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a turn of its audio is under way."""
+        return self.utterance is not None and self.utterance.at_work
 
     def settle(self, now_s: float) -> float:
         """Give what was made to the reader; return how many seconds of audio that is."""
@@ -89,7 +123,7 @@ class Active:
             self.playback.give(audio.seconds, now_s)
             self.ticket.give(audio, self.playback.gap_s)
             self.served_s, made_s = now_s, made_s + audio.seconds
-        if self.utterance.need is Need.NOTHING:
+        if not self.at_work and self.utterance.need is Need.NOTHING:
             self.ticket.end(TicketState.DONE)
         return made_s
 
@@ -117,16 +151,16 @@ class Active:
     def work_s(self, costs: Costs[Work]) -> float:
         """Seconds of work for it alone until its next audio."""
         assert self.utterance is not None
-        audio, need, frames = self.utterance.audio, self.utterance.need, self.frames
+        need, frames, state = self.utterance.need, self.frames, self.utterance.audio.state
         work_s = costs.predict(Work.VOCODE, frames)
         if need is not Need.VOCODE:
             steps = self.utterance.model.settings.flow.solver.steps
-            left = steps if audio.state is None else steps - audio.state.step
+            left = steps if state is None else steps - state.step
             work_s += left * costs.predict(Work.SOLVE, frames)
         if need in (Need.ENCODE, Need.READ):
             work_s += costs.predict(Work.ENCODE, frames)
-        if need is Need.READ and self.row is not None and self.row.left > 1:
-            work_s += costs.predict(Work.PREFILL, self.row.left)
+        if need is Need.READ and self.left > 1:
+            work_s += costs.predict(Work.PREFILL, self.left)
         return work_s
 
     @property

@@ -23,6 +23,7 @@ from cosyrt.engine.model import Model
 from cosyrt.engine.need import Need
 from cosyrt.engine.pace import Edges, StreamPace
 from cosyrt.engine.request import Request
+from cosyrt.engine.rows import Outcome
 from cosyrt.engine.stretch import Stretch
 from cosyrt.engine.token_stream import END, TokenStream
 from cosyrt.engine.vocoder_stream import Pushing, VocodeCall, VocoderStream
@@ -67,8 +68,8 @@ class AudioStream:
     """Audio of one request; `made` holds what nobody has taken yet.
 
     With `begun`, the pieces that the tokens belong to, each is led by its silence and must be heard. Where it
-    is not, it is made of the speech tokens that `again` gives: while it needs a turn of the language model,
-    it is the row of `retry` that is to be read.
+    is not, it is made of the speech tokens that `again` gives: while it needs a piece read again, it is the
+    row of `retry` that is to be read.
     """
 
     def __init__(
@@ -116,6 +117,16 @@ class AudioStream:
             self.need = next(self._steps)
         except StopIteration:
             self.need = Need.NOTHING
+
+    def accept(self, outcome: Outcome) -> None:
+        """Take what came of reading the row of `retry`.
+
+        Raises:
+            SpeechError: no token could be picked, or as `advance`.
+        """
+        assert self.retry is not None
+        self.retry.accept(outcome)
+        self.advance()
 
     def close(self) -> None:
         """Drop all state; nothing more will be made."""
@@ -191,7 +202,7 @@ class AudioStream:
     def _take_again(self) -> Taken:
         assert self.retry is not None
         while not self.retry.made:
-            yield Need.READ
+            yield Need.READ_AGAIN
         return self.retry.made.popleft()
 
     def _piece(self, take: Callable[[], Taken], give: Give) -> Steps:

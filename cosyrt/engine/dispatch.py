@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 
 from cosyrt.engine.active import SEEDS, Active, Work
 from cosyrt.engine.need import Need
 from cosyrt.engine.schedule import Claim, Costs, in_time, urgent
-from cosyrt.engine.turns import Failures, take_turn
+from cosyrt.engine.turns import Came, settle, work
 from cosyrt.engine.utterance import Utterance
 
 PART_POSITIONS = 64  # of a text that are read in one turn, so that a long one stalls nobody
@@ -33,36 +34,111 @@ class Turn:
     members: list[Active]
     most: int | None = None  # positions of a text that are read of each; None: all
 
+    @property
+    def utterances(self) -> list[Utterance]:
+        """Utterances of its members."""
+        return [each.utterance for each in self.members if each.utterance is not None]
+
+
+class Done(NamedTuple):
+    """What a turn that was run has brought."""
+
+    came: list[Came]  # for each member
+    sizes: dict[Work, int]  # how much work of each kind it was
+    took_s: float | None  # None: it failed, and was run one by one
+
 
 class Dispatcher:
-    """Chooses turns and runs them; learns what they cost."""
+    """Chooses turns and runs them, one at a time or one in each of several workers; learns what they cost.
 
-    def __init__(self, *, groups_vocoder: bool = False) -> None:
+    `run` may be called by any worker. All else is called by one at a time.
+    """
+
+    def __init__(
+        self, *, groups_vocoder: bool = False, workers: int = 1, seeds: Mapping[Work, float] = SEEDS
+    ) -> None:
         self.groups_vocoder = groups_vocoder  # whose calls are alike; a processor gains nothing by it
-        self.costs: Costs[Work] = Costs(SEEDS)
+        self.workers = workers
+        self.under_way: list[Turn] = []
+        self.costs: Costs[Work] = Costs(seeds)
         self._most = 2**31  # members of a turn
         self._fewer_until_s = 0.0
 
+    @property
+    def reads(self) -> bool:
+        """Whether rows are being read: no other may be read, join or leave meanwhile."""
+        return any(turn.need is Need.READ for turn in self.under_way)
+
     def choose(self, ready: Sequence[Active], now_s: float) -> Turn | None:
-        """The next turn of these; None where there is nothing to do."""
+        """The next turn of these; None where there is nothing to do, or others are at it."""
+        if not self.reads:
+            for each in ready:
+                each.look()
+        if len(ready) == 1 and self._may_begin(ready[0]) and ready[0].utterance is not None:
+            return Turn(ready[0].utterance.need, list(ready))  # nobody to reckon with
         readers = max(1, sum(map(_steps, ready)))
-        claims = [each.claim(self.costs, readers) for each in ready]
-        place = urgent(claims, now_s)
+        claims = [replace(each.claim(self.costs, readers), ready=self._may_begin(each)) for each in ready]
+        place = urgent(claims, now_s, self.workers)
         if place is None:
-            return None
-        lead, crowd = ready[place], _Crowd(list(zip(ready, claims, strict=True)), place, now_s)
+            return self._ahead(ready, now_s)
+        lead = ready[place]
         assert lead.utterance is not None
+        crowd = _Crowd(list(zip(ready, claims, strict=True)), place, now_s, self.workers)
         need = lead.utterance.need
         members = [lead, *([] if lead.exact else self._companions(lead, need, crowd))]
         in_parts = len(ready) > 1 and not lead.exact
         return Turn(need, members[: self._limit(now_s)], PART_POSITIONS if in_parts else None)
+
+    def _may_begin(self, active: Active) -> bool:
+        """Whether a worker may do what the audio of a request needs next."""
+        if active.at_work or active.utterance is None:
+            return False
+        return not (active.utterance.need is Need.READ and self.reads)
+
+    def _ahead(self, ready: Sequence[Active], now_s: float) -> Turn | None:
+        """Speech tokens for later, while others are at all audio; not before every stream has begun."""
+        rows = [each for each in ready if each.left and not each.exact]
+        waits = any(each.ticket.request.streamed and each.playback.began_s is None for each in ready)
+        if self.reads or waits or not rows:
+            return None
+        members = [each for each in rows if each.left == 1] or rows[:1]
+        return Turn(Need.READ, members[: self._limit(now_s)], PART_POSITIONS)
+
+    def is_free(self, active: Active) -> bool:
+        """Whether all state of a request may be dropped: no worker is at it, or at the rows."""
+        return not (active.at_work or self.reads)
+
+    def abandon(self) -> None:
+        """Forget what was under way: no worker is left."""
+        for turn in self.under_way:
+            for utterance in turn.utterances:
+                utterance.at_work = False
+        self.under_way = []
+
+    def start(self, turn: Turn) -> None:
+        """Note that a worker is about to run a turn."""
+        self.under_way.append(turn)
+        if turn.need is not Need.READ:
+            for utterance in turn.utterances:
+                utterance.at_work = True
+
+    def finish(self, turn: Turn, done: Done) -> dict[Active, Exception]:
+        """Let all go on whose turn was run; returned are the errors of those that failed."""
+        self.under_way = [each for each in self.under_way if each is not turn]
+        if turn.need is not Need.READ:
+            for utterance in turn.utterances:
+                utterance.at_work = False
+        if done.took_s is not None:
+            self._learn(done.sizes, done.took_s)
+        failures = settle(turn.need, turn.utterances, done.came)
+        return {each: failures[each.utterance] for each in turn.members if each.utterance in failures}
 
     def _companions(self, lead: Active, need: Need, crowd: _Crowd) -> Iterable[Active]:
         """Who shares the call of the lead."""
         assert lead.utterance is not None
         others = [each for each in crowd.others if not each.exact]
         match need:
-            case Need.READ if lead.row is not None and lead.utterance.audio.retry is None:
+            case Need.READ if lead.row is not None:
                 yield from filter(_steps, others)
                 yield from self._text_of_another(others, crowd)
             case Need.ENCODE | Need.SOLVE if lead.utterance.packs:
@@ -73,39 +149,33 @@ class Dispatcher:
     def _text_of_another(self, others: Sequence[Active], crowd: _Crowd) -> Iterable[Active]:
         """One whose text is read, so that it speaks with the others soon; where there is time for it."""
         for each in others:
-            if each.row is not None and each.row.left > 1 and not _is_retrying(each):
-                part_s = self.costs.predict(Work.PREFILL, min(each.row.left, PART_POSITIONS))
+            if each.left > 1:
+                part_s = self.costs.predict(Work.PREFILL, min(each.left, PART_POSITIONS))
                 if crowd.has_time(part_s):
                     yield each
                 return
 
-    def run(self, turn: Turn) -> dict[Active, Exception]:
-        """Run a turn; returned are the errors of those that failed.
-
-        A batch that raises is run again one by one, once. Where memory ran out batches stay small a while.
-        """
-        active = {each.utterance: each for each in turn.members if each.utterance is not None}
+    def run(self, turn: Turn) -> Done:
+        """Do the work of a turn. A batch that raises is run again one by one, once."""
         sizes, began_s = _sizes(turn), time.monotonic()
         try:
-            failures = take_turn(turn.need, list(active), turn.most)
+            came = work(turn.need, turn.utterances, turn.most)
         except Exception as error:
-            self._note(error, len(active))
-            failures = self._one_by_one(turn, list(active), error)
-        else:
-            self._learn(sizes, time.monotonic() - began_s)
-        return {active[utterance]: error for utterance, error in failures.items()}
+            self._note(error, len(turn.members))
+            return Done(self._one_by_one(turn, error), sizes, None)
+        return Done(came, sizes, time.monotonic() - began_s)
 
-    def _one_by_one(self, turn: Turn, utterances: Sequence[Utterance], error: Exception) -> Failures:
-        if len(utterances) == 1:
-            return {utterances[0]: error}
-        log.warning("a batch of %d failed, it is run one by one: %r", len(utterances), error)
-        failures = Failures()
-        for utterance in utterances:
-            try:
-                failures |= take_turn(turn.need, [utterance], turn.most)
-            except Exception as own:
-                failures[utterance] = own
-        return failures
+    def _one_by_one(self, turn: Turn, error: Exception) -> list[Came]:
+        if len(turn.members) == 1:
+            return [error]
+        log.warning("a batch of %d failed, it is run one by one: %r", len(turn.members), error)
+        return [self._own(turn, utterance) for utterance in turn.utterances]
+
+    def _own(self, turn: Turn, utterance: Utterance) -> Came:
+        try:
+            return work(turn.need, [utterance], turn.most)[0]
+        except Exception as error:
+            return error
 
     def _note(self, error: Exception, members: int) -> None:
         """Halve the batch for a while where memory ran out."""
@@ -120,15 +190,15 @@ class Dispatcher:
         """Note what a turn took; of a text that was read beside rows that spoke, what is beyond those."""
         if Work.PREFILL in sizes and Work.STEP in sizes:
             took_s = max(0.0, took_s - self.costs.predict(Work.STEP, sizes.pop(Work.STEP)))
-        for work, size in sizes.items():
-            self.costs.add(work, size, took_s)
+        for kind, size in sizes.items():
+            self.costs.add(kind, size, took_s)
 
 
 class _Crowd:
     """All that are ready, and how much time the turn of one of them has."""
 
-    def __init__(self, ready: list[tuple[Active, Claim]], lead: int, now_s: float) -> None:
-        self.ready, self.now_s = ready, now_s
+    def __init__(self, ready: list[tuple[Active, Claim]], lead: int, now_s: float, workers: int) -> None:
+        self.ready, self.now_s, self.workers = ready, now_s, workers
         self.spent = ready[lead][1]  # with the companions so far
         self.others = [active for place, (active, _) in enumerate(ready) if place != lead]
         self.begun = sorted(
@@ -143,7 +213,7 @@ class _Crowd:
     def has_time(self, work_s: float) -> bool:
         """Whether all that have begun come in time after so much work more, the lead among them."""
         spent = replace(self.spent, work_s=self.spent.work_s + work_s)
-        return in_time([spent, *self.begun], self.now_s)
+        return in_time([spent, *self.begun], self.now_s, workers=self.workers)
 
     def as_time_allows(self, candidates: Iterable[Active]) -> Iterable[Active]:
         """The most urgent of these, as long as nobody who has begun comes late."""
@@ -163,21 +233,16 @@ class _Crowd:
 
 def _steps(active: Active) -> bool:
     """Whether its row can take a step in a batch."""
-    return active.row is not None and active.row.left == 1 and not (active.exact or _is_retrying(active))
-
-
-def _is_retrying(active: Active) -> bool:
-    """Whether it reads a piece again, in a cache of its own."""
-    return active.utterance is not None and active.utterance.audio.need is Need.READ
+    return active.left == 1 and not active.exact
 
 
 def _needs(active: Active, need: Need) -> bool:
-    return active.utterance is not None and active.utterance.need is need
+    return active.utterance is not None and not active.at_work and active.utterance.need is need
 
 
 def _fits_call(active: Active, lead: Utterance) -> bool:
     """Whether its vocoder call has the sizes of the lead's."""
-    call = None if active.utterance is None else active.utterance.audio.call
+    call = None if active.utterance is None or active.at_work else active.utterance.audio.call
     return call is not None and lead.audio.call is not None and call.is_like(lead.audio.call)
 
 
@@ -187,9 +252,11 @@ def _sizes(turn: Turn) -> dict[Work, int]:
         left = [each.row.left if each.row is not None else 1 for each in turn.members]
         text = sum(min(each, turn.most or each) for each in left if each > 1)
         sizes = {Work.STEP: sum(each == 1 for each in left), Work.PREFILL: text}
-        return {work: size for work, size in sizes.items() if size}
-    work = {Need.ENCODE: Work.ENCODE, Need.SOLVE: Work.SOLVE, Need.VOCODE: Work.VOCODE}[turn.need]
-    return {work: sum(each.frames for each in turn.members)}
+        return {kind: size for kind, size in sizes.items() if size}
+    if turn.need is Need.READ_AGAIN:
+        return {Work.STEP: len(turn.members)}
+    kind = {Need.ENCODE: Work.ENCODE, Need.SOLVE: Work.SOLVE, Need.VOCODE: Work.VOCODE}[turn.need]
+    return {kind: sum(each.frames for each in turn.members)}
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -124,9 +124,9 @@ class Conditions:
         with self._lock:
             self._known.pop(digest, None)
 
-    def has_room(self, streams: int) -> bool:
-        """Whether the pasts of so many streams, as large as they usually are, can all be kept."""
-        return streams * self._streams.usual_bytes <= self.cache_bytes
+    def has_room(self, streams: int, beside_bytes: int = 0) -> bool:
+        """Whether the pasts of so many streams, as large as they usually are, fit beside so many bytes."""
+        return beside_bytes + streams * self._streams.usual_bytes <= self.cache_bytes
 
     @property
     def bytes(self) -> int:

@@ -11,6 +11,7 @@ class Need(Enum):
     TEXT = "more of its text, or the end of it"
     TOKENS = "speech tokens"
     READ = "a turn of the language model"
+    READ_AGAIN = "a turn of the language model for a piece that could not be heard"
     ENCODE = "the encoding of its next chunk"
     SOLVE = "an Euler step of the flow"
     VOCODE = "samples of the mel that was solved"

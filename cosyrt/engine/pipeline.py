@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterator, Mapping, Sized
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -23,7 +24,8 @@ import numpy as np
 from cosyrt.arguments import check_kind
 from cosyrt.audio import Audio
 from cosyrt.engine.asynchronous import Arriving, in_thread
-from cosyrt.engine.audio_stream import OnPiece, SpokenPiece, ignore
+from cosyrt.engine.audio_stream import Made, OnPiece, SpokenPiece, ignore
+from cosyrt.engine.callers import Callers
 from cosyrt.engine.forked import check_usable, stay_usable_when_forked
 from cosyrt.engine.mel_stream import Conditions
 from cosyrt.engine.model import Model
@@ -69,6 +71,7 @@ class Pipeline(Voices):
         self.overlap = model.device.type != "cpu"
         pace = Pace.measured(model.calls, settings)
         self.conditions = Conditions(model.stages, model.device, pace, model.unread_bytes)
+        self._callers, self._ahead = Callers(model), threading.Lock()
 
     @property
     def device(self) -> str:
@@ -302,13 +305,26 @@ class Pipeline(Voices):
 
     def speak(self, source: Source, on_piece: OnPiece = ignore) -> Generator[Audio, None, None]:
         """Audio of what was opened, in the caller's thread; closing the generator stops all work."""
-        made = alone(self.utterance(source), overlap=self.overlap)
-        with contextlib.closing(made):
+        with contextlib.closing(self._made(source)) as made:
             for each in made:
                 if isinstance(each, SpokenPiece):
                     on_piece(each)
                 else:
                     yield Audio(each, self.sample_rate)
+
+    def _made(self, source: Source) -> Generator[Made, None, None]:
+        """Turns of one utterance, which are shared with all that other threads speak at the same time.
+
+        Where the language model runs ahead, the first of them does not share: it has a thread for that.
+        """
+        if self.overlap and self._ahead.acquire(blocking=False):
+            try:
+                yield from alone(self.utterance(source), overlap=True)
+            finally:
+                self._ahead.release()
+            return
+        rows = None if source.request.exact else self._callers.rows
+        yield from self._callers.speak(self.utterance(source, rows))
 
     def check(self, request: Request) -> None:
         """Refuse a request that cannot be spoken, before any model runs; a text that arrives is not read.

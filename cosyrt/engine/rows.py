@@ -70,10 +70,10 @@ class Row:
 
 
 class Rows:
-    """The rows of one cache, which is there as long as any row is taken.
+    """The rows of one cache, at most `capacity`, which is there as long as any row is taken.
 
-    It is made with room for `positions`, or for all that the first row may use. When a row needs more, all
-    rows get more.
+    It is made with room for one row, of `positions` or of all that this row may use. When a row needs more
+    positions, all rows get more; when more rows are taken, there are twice as many.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Rows:
     ) -> None:
         self.stages, self.config, self.device = stages, config, device
         self.capacity, self.positions = capacity, positions
+        self.longest = 1  # positions that any row has wanted so far
         self.taken: list[Row] = []  # by index
         self.cache: KeyValueCache | None = None
 
@@ -100,17 +101,18 @@ class Rows:
         """Size of the cache in bytes; 0 while no row is taken."""
         return 0 if self.cache is None else self.cache.bytes
 
-    def bytes_with(self, decoder: Decoder) -> int:
-        """Size of the cache in bytes once that utterance has joined."""
-        cache = self.cache or self.stages.new_cache(self.capacity, 1)
-        return cache.bytes * self._positions_for(decoder.cache_positions) // cache.positions
+    def bytes_for(self, rows: int) -> int:
+        """Size of the cache in bytes once so many rows are taken, none longer than the longest so far."""
+        cache = self.cache or self.stages.new_cache(1, 1)
+        positions = self._rows_for(rows) * self._positions_for(self.longest)
+        return cache.bytes * positions // (cache.rows * cache.positions)
 
     def join(self, decoder: Decoder, rng: torch.Generator) -> Row:
         """Take a row for an utterance, with room for all that it may use, as far as that is known."""
         assert self.free, "every row is taken"
         window = self.config.sampling.window
         row = Row(decoder, rng, deque([NOTHING] * window, window), len(self.taken))
-        self._with_room(decoder.cache_positions)
+        self._with_room(decoder.cache_positions, len(self.taken) + 1)
         self.taken.append(row)
         return row
 
@@ -213,14 +215,23 @@ class Rows:
         tokens = pick(chances, uniforms([row.rng for row in rows], self.device)).tolist()
         return [_accepted(row, token) for row, token in zip(rows, tokens, strict=True)]
 
-    def _with_room(self, positions: int) -> KeyValueCache:
-        """The cache, made or grown so that it has room for that many positions of each row."""
-        room = self._positions_for(positions)
+    def _with_room(self, positions: int, rows: int = 1) -> KeyValueCache:
+        """The cache, made or grown so that it has room for so many rows of that many positions."""
+        self.longest = max(self.longest, positions)
+        length, rows = self._positions_for(positions), self._rows_for(rows)
         if self.cache is None:
-            self.cache = self.stages.new_cache(self.capacity, room)
-        elif room > self.cache.positions:
-            self.cache = self.cache.grown(room)
+            self.cache = self.stages.new_cache(rows, length)
+        elif rows > self.cache.rows:
+            self.cache = self._copied(self.cache, self.stages.new_cache(rows, length))
+        elif length > self.cache.positions:
+            self.cache = self.cache.grown(length)
         return self.cache
+
+    def _copied(self, cache: KeyValueCache, larger: KeyValueCache) -> KeyValueCache:
+        """The larger cache, with what the rows that are taken have in the other one."""
+        for row in self.taken:
+            larger.row(row.index).copy_from(cache.row(row.index), row.filled)
+        return larger
 
     def _positions_for(self, wanted: int) -> int:
         """Positions of the cache once a row wants so many: it doubles, so that it seldom grows."""
@@ -228,6 +239,11 @@ class Rows:
             return max(self.positions, wanted)
         there = self.cache.positions
         return there if wanted <= there else max(2 * there, wanted)
+
+    def _rows_for(self, wanted: int) -> int:
+        """Rows of the cache once so many are taken: they double, too."""
+        there = 0 if self.cache is None else self.cache.rows
+        return there if wanted <= there else min(max(2 * there, wanted), self.capacity)
 
     def _bring_to_front(self, rows: Collection[Row]) -> None:
         """Make these rows the first ones; those that are in their way change places with them."""

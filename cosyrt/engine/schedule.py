@@ -97,21 +97,22 @@ class Claim:
     shared_s: float = 0.0  # before that, in calls that go on for all others at the same time
     deadline_s: float | None = None  # of its next audio; None: it has not begun
     key: str = ""  # those with the same key share a turn
+    ready: bool = True  # to be served now; False: a worker is at it
 
 
-def urgent(claims: Sequence[Claim], now_s: float) -> int | None:
-    """The place of the claim that is served next; None where there is none."""
+def urgent(claims: Sequence[Claim], now_s: float, workers: int = 1) -> int | None:
+    """The place of the claim that a worker serves next; None where none is ready."""
     numbered = list(enumerate(claims))
     begun = sorted((each for each in numbered if each[1].deadline_s is not None), key=_by_deadline)
     keys = Counter(claim.key for _, claim in begun)
     waiting = min(
-        (each for each in numbered if each[1].deadline_s is None),
+        (each for each in numbered if each[1].deadline_s is None and each[1].ready),
         key=lambda each: (keys[each[1].key], each[1].arrived_s),
         default=None,
     )
-    if waiting is not None and in_time([claim for _, claim in begun], now_s, before=waiting[1]):
+    if waiting is not None and in_time([claim for _, claim in begun], now_s, waiting[1], workers):
         return waiting[0]
-    return begun[0][0] if begun else None
+    return next((place for place, claim in begun if claim.ready), None)
 
 
 def _by_deadline(numbered: tuple[int, Claim]) -> float:
@@ -120,16 +121,19 @@ def _by_deadline(numbered: tuple[int, Claim]) -> float:
     return deadline_s
 
 
-def in_time(begun: Sequence[Claim], now_s: float, before: Claim | None = None) -> bool:
-    """Whether all of these, served one after another behind another claim, come before their deadlines.
+def in_time(begun: Sequence[Claim], now_s: float, before: Claim | None = None, workers: int = 1) -> bool:
+    """Whether all of these, served in this order behind another claim, come before their deadlines.
 
-    Shared work is done once: what it takes for the longest of them, it takes for all.
+    A claim is begun once the workers are done with those before it, and is one worker's to its end. Shared
+    work is done once: what it takes for the longest of them, it takes for all.
     """
-    own_s, shared_s = (0.0, 0.0) if before is None else (before.work_s, before.shared_s)
+    before_s, shared_s = (0.0, 0.0) if before is None else (before.work_s, before.shared_s)
     for claim in begun:
-        own_s, shared_s = own_s + claim.work_s, max(shared_s, claim.shared_s)
-        if claim.deadline_s is not None and now_s + own_s + shared_s > claim.deadline_s:
+        shared_s = max(shared_s, claim.shared_s)
+        ends_s = now_s + before_s / workers + claim.work_s + shared_s
+        if claim.deadline_s is not None and ends_s > claim.deadline_s:
             return False
+        before_s += claim.work_s
     return True
 
 

@@ -1,11 +1,11 @@
-"""Many requests on one model: one thread owns the device, admits what it can serve, and refuses the rest.
+"""Many requests on one model: what can be served is admitted and takes turns, the rest is refused.
 
     submit → queue → active → a turn for one, or for several in one call → audio for their readers
 
-A turn of the worker: let go of what has ended, let in what waits, give out text that has arrived, choose
-(schedule.py, dispatch.py), run (turns.py), and give the audio to the readers (ticket.py). Requests join and
-leave between turns only. The worker waits for nobody: not for a reader, whose stream is parked when it has
-enough, and not for a writer, whose text a thread reads (feed.py).
+A turn of a worker (workers.py): let go of what has ended, let in what waits, give out text that has arrived,
+choose (schedule.py, dispatch.py), run (turns.py), and give the audio to the readers (ticket.py). Requests
+join and leave between turns only. No worker waits for anybody: not for a reader, whose stream is parked when
+it has enough, and not for a writer, whose text a thread reads (feed.py).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from functools import partial
 from math import inf
 from typing import Self
 
-from cosyrt.engine.active import Active
+from cosyrt.engine.active import Active, seeds_of
 from cosyrt.engine.asynchronous import Arriving
-from cosyrt.engine.dispatch import Dispatcher
+from cosyrt.engine.dispatch import Dispatcher, Done, Turn
 from cosyrt.engine.feed import Feed, OpenFeed, ThreadFeed
 from cosyrt.engine.need import Need
 from cosyrt.engine.pipeline import Pipeline
@@ -32,6 +32,7 @@ from cosyrt.engine.rows import Rows
 from cosyrt.engine.schedule import Rate, admitted
 from cosyrt.engine.ticket import Ticket, TicketState
 from cosyrt.engine.utterance import Kind
+from cosyrt.engine.workers import Workers, workers_on
 from cosyrt.errors import Busy, Cancelled, DeadlineError
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class SchedulerConfig:
     max_active: int = 16
     max_queue: int = 10
     max_wait_s: float = 30.0  # in the queue; then a request ends with `Busy`
+    workers: int | None = None  # turns that are run at once; None: as suits the device
     queued_audio_s: float = 30.0  # audio that a ticket may hold unread before its stream is parked
 
 
@@ -83,7 +85,7 @@ class _Queued:
 class Scheduler:
     """Serves the requests of many at once; a context manager that cancels what is left.
 
-    Only its thread runs the model while there are requests.
+    Only its workers run the model while there are requests.
     """
 
     def __init__(self, pipeline: Pipeline, config: SchedulerConfig = SchedulerConfig()) -> None:
@@ -92,19 +94,22 @@ class Scheduler:
         self._rows = Rows(
             model.stages, model.settings.decoding, model.device, capacity=max(1, config.max_active)
         )
-        self._dispatcher = Dispatcher(groups_vocoder=model.device.type != "cpu")
+        workers = config.workers or workers_on(model.device)
+        self._dispatcher = Dispatcher(
+            groups_vocoder=model.device.type != "cpu", workers=workers, seeds=seeds_of(model)
+        )
         self._rate = Rate()
         self._lock = threading.Lock()  # of the queue, the list of active ones and the counts
-        self._woken, self._idle = threading.Event(), threading.Event()
+        self._idle = threading.Event()
         self._queue: list[_Queued] = []
-        self._active: list[Active] = []  # changed by the worker alone
-        self._draining = self._closed = False
+        self._active: list[Active] = []  # changed by the workers alone, one at a time
+        self._draining = False
         self._counts = Counter[TicketState]()
         self._refused = self._turns = 0
         self._audio_s = self._busy_s = self._unpaid_s = 0.0
+        self._busy_since_s = 0.0  # or since time was last counted
         self._idle.set()
-        self._worker = threading.Thread(target=self._run, name="cosyrt-scheduler", daemon=True)
-        self._worker.start()
+        self._workers = Workers(self, workers)
 
     def submit(self, request: Request, *, key: str = "") -> Ticket:
         """Take a request in, from any thread; those with another key are served in turn.
@@ -117,12 +122,12 @@ class Scheduler:
         """
         self._refuse_if_full()  # before the work of checking
         feed = self._feed(request)
-        ticket = Ticket(request, key, self._woken.set)
+        ticket = Ticket(request, key, self._workers.wake)
         with self._lock:
             self._refuse_if_full()
             self._queue.append(_Queued(ticket, feed))
             self._idle.clear()
-        self._woken.set()
+        self._workers.wake()
         return ticket
 
     def _feed(self, request: Request) -> Callable[[], Feed]:
@@ -131,12 +136,12 @@ class Scheduler:
         if source is not None and source.kind is not Kind.TOKENS:
             return partial(OpenFeed, source)
         if source is not None:
-            return partial(ThreadFeed, lambda: source, self._woken.set)
+            return partial(ThreadFeed, lambda: source, self._workers.wake)
         text, arriving = request.text, None
         if isinstance(text, AsyncIterable) and (loop := _running_loop()) is not None:
             arriving = Arriving(text, loop)
             request = replace(request, text=arriving)
-        return partial(ThreadFeed, partial(self.pipeline.open, request), self._woken.set, arriving)
+        return partial(ThreadFeed, partial(self.pipeline.open, request), self._workers.wake, arriving)
 
     def _refuse_if_full(self) -> None:
         config, active, queued = self.config, len(self._active), len(self._queue)
@@ -157,9 +162,8 @@ class Scheduler:
     def close(self) -> None:
         """Admit nothing more, cancel what was admitted, and wait for the worker to end."""
         with self._lock:
-            self._draining = self._closed = True
-        self._woken.set()
-        self._worker.join()
+            self._draining = True
+        self._workers.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -202,51 +206,70 @@ class Scheduler:
         characters = len(request.text) if isinstance(request.text, str) else UNKNOWN_CHARACTERS
         return self._rate.audio_s(characters, request.speed)
 
-    # The worker's thread:
+    # The workers, one at a time but for `run`:
 
-    def _run(self) -> None:
-        try:
-            while not self._closed:
-                self._woken.clear()
-                self._settle()
-                self._admit()
-                for each in self._active:
-                    self._read_text(each)
-                if not self._turn():
-                    self._woken.wait(self._until_deadline())
-        except BaseException as error:  # ours: it must not leave readers waiting
-            self._end_all(TicketState.FAILED, error)
-            raise
-        self._end_all(TicketState.CANCELLED, Cancelled("the request was cancelled: the scheduler was closed"))
-
-    def _end_all(self, state: TicketState, error: BaseException) -> None:
-        with self._lock:
-            self._draining = True
-        for ticket in self._tickets():
-            ticket.end(state, error)
+    def next_turn(self) -> Turn | None:
+        """Let go of what has ended, let in what waits, give out text, and choose."""
         self._settle()
-
-    def _turn(self) -> bool:
-        """Take one turn; whether there was anything to do."""
+        self._admit()
+        if not self._dispatcher.reads:
+            for each in self._active:
+                self._read_text(each)
         ready = [
             each
             for each in self._active
             if not each.ticket.ended and each.may_run(self.config.queued_audio_s)
         ]
-        began_s = time.monotonic()
-        turn = self._dispatcher.choose(ready, began_s)
-        if turn is None:
-            return False
-        failed = self._dispatcher.run(turn)
-        for each, error in failed.items():
+        now_s = time.monotonic()
+        turn = self._dispatcher.choose(ready, now_s) if ready else None
+        if turn is not None:
+            if not self._dispatcher.under_way:
+                self._busy_since_s = now_s
+            self._dispatcher.start(turn)
+        return turn
+
+    def leaves_more(self, turn: Turn) -> bool:
+        """Whether another turn may be run at once: of another request, or tokens of this one for later."""
+        return len(self._active) > 1 or turn.need is not Need.READ
+
+    def run(self, turn: Turn) -> Done:
+        """Run a turn; different ones at once."""
+        return self._dispatcher.run(turn)
+
+    def finish(self, turn: Turn, done: Done) -> None:
+        """Let all go on whose turn was run, and give the audio to their readers."""
+        for each, error in self._dispatcher.finish(turn, done).items():
             each.ticket.end(TicketState.FAILED, error)
-        ended_s = time.monotonic()
+        now_s = time.monotonic()
         self._turns += 1
-        self._pay(ended_s - began_s, sum(each.settle(ended_s) for each in turn.members))
-        return True
+        self._pay(now_s - self._busy_since_s, sum(each.settle(now_s) for each in turn.members))
+        self._busy_since_s = now_s
+
+    def rest_s(self) -> float | None:
+        """Seconds until time ends a request; None: no request has such a time."""
+        ends_s = [
+            min(
+                _due_s(each),
+                each.submitted + self.config.max_wait_s if each.state is TicketState.QUEUED else inf,
+            )
+            for each in self._tickets()
+            if not each.ended
+        ]
+        return None if min(ends_s, default=inf) == inf else max(0.0, min(ends_s) - time.monotonic())
+
+    def ended(self, error: BaseException | None) -> None:
+        """End all that is left: cancelled, or failed by an error of ours."""
+        with self._lock:
+            self._draining = True
+        closed = Cancelled("the request was cancelled: the scheduler was closed")
+        state = TicketState.CANCELLED if error is None else TicketState.FAILED
+        for ticket in self._tickets():
+            ticket.end(state, error or closed)
+        self._dispatcher.abandon()
+        self._settle()
 
     def _pay(self, took_s: float, made_s: float) -> None:
-        """Count time and the audio that came of it; learn how much work a second of audio is."""
+        """Count time and the audio that came of it; learn how much time a second of audio takes."""
         self._busy_s += took_s
         self._unpaid_s += took_s
         if made_s:
@@ -264,11 +287,11 @@ class Scheduler:
                 self._active.append(Active(queued.ticket, queued.feed()))
 
     def _has_room(self) -> bool:
-        """Whether one more may be served: there is a row, and memory for what its stream keeps."""
-        active = len(self._active)
-        if active >= self.config.max_active:
+        """Whether one more may be served: there is memory for its row, and for what its stream keeps."""
+        count = len(self._active) + 1
+        if count > self.config.max_active:
             return False
-        return active == 0 or self.pipeline.conditions.has_room(active + 1)
+        return count == 1 or self.pipeline.conditions.has_room(count, self._rows.bytes_for(count))
 
     def _read_text(self, active: Active) -> None:
         """Make the utterance once its text has been opened, and give it what is there of that."""
@@ -291,8 +314,8 @@ class Scheduler:
         """Let go of all requests that have ended."""
         self._end_late_ones()
         with self._lock:
-            over = [each for each in self._active if each.ticket.ended]
-            self._active = [each for each in self._active if not each.ticket.ended]
+            over = [each for each in self._active if each.ticket.ended and self._dispatcher.is_free(each)]
+            self._active = [each for each in self._active if each not in over]
             left = [each for each in self._queue if each.ticket.ended]
             self._queue = [each for each in self._queue if not each.ticket.ended]
             self._counts.update(each.ticket.state for each in over)
@@ -324,17 +347,6 @@ class Scheduler:
         """All that have not been let go, active ones first."""
         with self._lock:
             return [*(each.ticket for each in self._active), *(each.ticket for each in self._queue)]
-
-    def _until_deadline(self) -> float | None:
-        """Seconds until time ends a request; None: no request has such a time."""
-        ends_s = [
-            min(
-                _due_s(each),
-                each.submitted + self.config.max_wait_s if each.state is TicketState.QUEUED else inf,
-            )
-            for each in self._tickets()
-        ]
-        return None if min(ends_s, default=inf) == inf else max(0.0, min(ends_s) - time.monotonic())
 
 
 def _due_s(ticket: Ticket) -> float:

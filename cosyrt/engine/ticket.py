@@ -47,6 +47,7 @@ class Ticket:
         self.id = uuid4().hex
         self.request, self.key = request, key
         self.submitted = time.monotonic()
+        self.waited_s: float | None = None  # in the queue; None: it waits
         self.first_audio_s: float | None = None  # from submitting to the first audio
         self.audio_s = 0.0  # made so far
         self.gap_s = 0.0  # longest, for a listener who plays it from the first audio on
@@ -119,6 +120,8 @@ class Ticket:
         """Note that a request which has not ended is active, or parked."""
         with self._changed:
             if not self.ended:
+                if self._state is TicketState.QUEUED:
+                    self.waited_s = time.monotonic() - self.submitted
                 self._state = state
 
     def give(self, audio: Audio, gap_s: float = 0.0) -> None:

@@ -20,35 +20,65 @@ from cosyrt.models.solver import step
 
 PREFETCHED_TOKENS = 500  # 20 s of speech tokens may wait for the flow
 
+Came = Outcome | Exception  # of a turn, for one of its utterances
 Failures = dict[Utterance, Exception]
 
 
 def take_turn(need: Need, utterances: Sequence[Utterance], most: int | None = None) -> Failures:
-    """Do what all of these need, in one call of a stage where that can be.
+    """Do what all of these need, in one call of a stage where that can be, and let them go on.
 
     The language model reads at most that many positions of a text. Returned are the errors of single
     utterances; one of the call itself is raised, and the same turn may be taken again one by one.
     """
-    settle = [utterance.advance for utterance in utterances]
+    return settle(need, utterances, work(need, utterances, most))
+
+
+def work(need: Need, utterances: Sequence[Utterance], most: int | None = None) -> list[Came]:
+    """Do what all of these need; returned is what came of it for each, which `settle` is to be told.
+
+    A turn that reads changes nothing but the rows that are read, any other nothing but the audio halves of
+    its utterances: what it leaves alone may be changed meanwhile, in another thread.
+    """
+    audio = [utterance.audio for utterance in utterances]
     match need:
         case Need.READ:
-            outcomes = read([utterance.reading for utterance in utterances], most)
-            settle = [partial(each.accept, came) for each, came in zip(utterances, outcomes, strict=True)]
+            return list(read([_reading(utterance) for utterance in utterances], most))
+        case Need.READ_AGAIN:
+            again = read([each.retry for each in audio if each.retry is not None])
+            return [_error_of(partial(each.accept, came)) for each, came in zip(audio, again, strict=True)]
         case Need.SOLVE:
-            solve([utterance.audio for utterance in utterances])
+            solve(audio)
         case Need.VOCODE:
-            vocode([utterance.audio for utterance in utterances])
-    return _failures(utterances, settle)
+            vocode(audio)
+    return [_error_of(each.advance) for each in audio]
 
 
-def _failures(utterances: Sequence[Utterance], settle: Sequence[Callable[[], None]]) -> Failures:
+def settle(need: Need, utterances: Sequence[Utterance], came: Sequence[Came]) -> Failures:
+    """Let utterances go on after a turn of which that has come; returned are the errors of single ones."""
     failed = Failures()
-    for utterance, go_on in zip(utterances, settle, strict=True):
-        try:
-            go_on()
-        except Exception as error:
-            failed[utterance] = error
+    for utterance, outcome in zip(utterances, came, strict=True):
+        if need is Need.READ and not isinstance(outcome, Exception):
+            outcome = _error_of(partial(_reading(utterance).accept, outcome))
+        if not isinstance(outcome, Exception):
+            outcome = _error_of(utterance.pass_on)
+        if isinstance(outcome, Exception):
+            failed[utterance] = outcome
     return failed
+
+
+def _error_of(go_on: Callable[[], None]) -> Exception | None:
+    """Let an utterance go on; the error that ends it alone."""
+    try:
+        go_on()
+    except Exception as error:
+        return error
+    return None
+
+
+def _reading(utterance: Utterance) -> TokenStream:
+    """Where the language model reads the text of an utterance."""
+    assert isinstance(utterance.tokens, TokenStream)
+    return utterance.tokens
 
 
 def read(streams: Sequence[TokenStream], most: int | None = None) -> list[Outcome]:
@@ -113,10 +143,9 @@ def voiced(audio: AudioStream, tokens: Iterator[int]) -> Generator[Made, None, N
         match audio.need:
             case Need.TOKENS:
                 audio.push(next(tokens, None))
-            case Need.READ:
+            case Need.READ_AGAIN:
                 assert audio.retry is not None
-                audio.retry.accept(read([audio.retry])[0])
-                audio.advance()
+                audio.accept(read([audio.retry])[0])
             case Need.SOLVE:
                 solve([audio])
                 audio.advance()

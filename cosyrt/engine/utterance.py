@@ -26,7 +26,7 @@ from cosyrt.engine.model import Model
 from cosyrt.engine.need import Need
 from cosyrt.engine.prompts import EncodeText, Prompt, prompt_of
 from cosyrt.engine.request import Request
-from cosyrt.engine.rows import Outcome, Rows
+from cosyrt.engine.rows import Rows
 from cosyrt.engine.token_stream import GivenTokens, Item, TokenStream
 from cosyrt.text.split import Piece
 from cosyrt.voice.voice import Voice
@@ -61,6 +61,7 @@ class Utterance:
 
     def __init__(self, model: Model, source: Source, condition: Condition, rows: Rows | None = None) -> None:
         self.model, self.source = model, source
+        self.at_work = False  # a turn of its audio is under way, and nothing of that may be touched
         request = source.request
         noise_rng = torch.Generator().manual_seed(request.seed)
         if source.kind is Kind.TOKENS:
@@ -77,13 +78,6 @@ class Utterance:
         return self.tokens.need if self.audio.need is Need.TOKENS else self.audio.need
 
     @property
-    def reading(self) -> TokenStream:
-        """Where the language model is to be read: the text, or a piece that was not heard."""
-        reading = self.audio.retry if self.audio.need is Need.READ else self.tokens
-        assert isinstance(reading, TokenStream)
-        return reading
-
-    @property
     def packs(self) -> bool:
         """Whether others' chunks may be solved in its call; a flow that looks both ways takes one."""
         return self.model.plain.regulate is None
@@ -96,37 +90,16 @@ class Utterance:
     def push(self, item: Item | None) -> None:
         """Give it more of its text, or of the tokens of its recording; None: there is no more."""
         self.tokens.push(item)
-        self._pass_on()
-
-    def accept(self, outcome: Outcome) -> None:
-        """Take what came of reading the row of `reading`.
-
-        Raises:
-            SpeechError: no token could be picked.
-        """
-        reading = self.reading
-        reading.accept(outcome)
-        if reading is self.audio.retry:
-            self.audio.advance()
-        self._pass_on()
-
-    def advance(self) -> None:
-        """Do what its audio needs; an Euler step was taken before.
-
-        Raises:
-            SpeechError: the samples are not finite, or nothing can be heard of a piece, twice.
-        """
-        self.audio.advance()
-        self._pass_on()
+        self.pass_on()
 
     def close(self) -> None:
         """Give back its row and drop all state; nothing more will be made."""
         self.tokens.close()
         self.audio.close()
 
-    def _pass_on(self) -> None:
+    def pass_on(self) -> None:
         """Give the speech tokens that were made to the audio, as far as it needs them."""
-        while self.audio.need is Need.TOKENS:
+        while not self.at_work and self.audio.need is Need.TOKENS:
             if self.tokens.made:
                 self.audio.push(self.tokens.made.popleft())
             elif self.tokens.need is Need.NOTHING:

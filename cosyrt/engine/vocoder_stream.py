@@ -23,6 +23,7 @@ from cosyrt.models.stream_cache import StackedCache, StreamCache
 from cosyrt.models.vocoder import VocoderConfig
 
 PITCH_REACH_FRAMES = 5  # five convolutions of width three
+DRAWN_TOGETHER = 16  # normal numbers: as many whole groups are the same in one draw or in several
 OUTER_REACH = 3  # the first and the last convolution are seven wide
 
 
@@ -163,12 +164,14 @@ class VocoderStream(ABC):
         self.source = source if self.source is None else torch.cat([self.source, source], dim=2)
 
     def noise(self, frames: int) -> Tensor | None:  # [1, N, H]
-        """Noise of the frames, one frame at a time so that it is the same however the stream is cut."""
+        """Noise of the frames, drawn frame by frame so that it is the same however the stream is cut."""
         if self.generator is None:
             return None
         assert self.mel is not None
-        size = (1, self.config.samples_per_frame, self.config.harmonics)
-        noise = [type(self).noise_of(size, generator=self.generator) for _ in range(frames)]
+        samples, harmonics = self.config.samples_per_frame, self.config.harmonics
+        at_once = frames if samples * harmonics % DRAWN_TOGETHER == 0 else 1
+        size = (1, at_once * samples, harmonics)
+        noise = [type(self).noise_of(size, generator=self.generator) for _ in range(frames // at_once)]
         return torch.cat(noise, dim=1).to(self.mel)
 
     def drop(self, frames: int) -> None:

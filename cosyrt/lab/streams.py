@@ -13,18 +13,23 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from functools import partial
+from typing import Literal, NamedTuple, get_args
 
 from cosyrt.audio import Audio
+from cosyrt.engine.audio_stream import SpokenPiece
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request
 from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
+from cosyrt.engine.ticket import Ticket
+from cosyrt.engine.turns import alone
 from cosyrt.errors import Busy
 from cosyrt.lab.bench import stream_times
 from cosyrt.lab.texts import TEXTS
 from cosyrt.lab.timing import Summary
 
 GAP_S = 0.1  # of silence in the middle of a stream: from here on it is heard as one
+BROKEN = 0.5  # share of streams without a gap, below which an engine is far beyond what it carries
 LENGTH = "medium"  # of the texts
 MOST_LISTENERS = 1_000  # of one run
 
@@ -52,8 +57,18 @@ class Listener:
     audio_s: float = 0.0
     first_audio_s: float = 0.0
     longest_gap_s: float = 0.0
-    refusal_s: float | None = None  # until it was told; None: it was served at once
-    came_back: bool | None = None  # whether it was served when it came back as it was told to
+    admitted_at_s: float = 0.0  # on the clock of the run
+    waited_s: float | None = None  # in the queue of the scheduler
+    refusal: Refusal | None = None  # None: it was admitted at once
+    came_back: bool | None = None  # whether it was admitted when it came back as it was told to
+
+
+class Refusal(NamedTuple):
+    """One refusal: when it came, after how long, and the wait that was told."""
+
+    at_s: float  # on the clock of the run
+    took_s: float
+    told_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,31 +85,45 @@ class StreamsResult:
     longest_gap_s: float
     first_audio_s: Summary | None  # None: nobody was served
     refusal_s: Summary | None  # None: nobody was refused
-    came_back: float | None  # share of those refused who were served when they came back
+    came_back: float | None  # share of those refused who were admitted when they came back
+    told_over_true: float | None  # wait that was told, over the one until the queue of then was let in
 
 
 def streams_of(
     pipeline: Pipeline, config: StreamsConfig, on_step: OnStep = lambda step, share: None
 ) -> Iterator[StreamsResult]:
-    """Measure each number of streams with each engine, by turns."""
+    """Measure each number of streams with each engine, by turns; one that breaks down is given no more."""
     texts = [text.words for text in TEXTS if text.length == LENGTH]
     seconds = sum(pipeline.say(text, chunked=True).seconds for text in texts) / len(texts)  # and warm
+    broken_at: dict[Engine, int] = {}
     for at, streams in enumerate(config.streams):
         moments = arrivals(streams / seconds, config.seconds, config.seed + streams)
         for engine in config.engines[:: -1 if at % 2 else 1]:
+            if streams > broken_at.get(engine, MOST_LISTENERS):
+                continue
             on_step(f"{streams} streams, {engine}", at / len(config.streams))
             with serving(engine, pipeline, config.scheduler) as submit:
-                yield measured(engine, submit, streams, moments, texts)
+                found = measured(engine, submit, streams, moments, texts)
+            if found.gapless < BROKEN:
+                broken_at[engine] = streams
+            yield found
 
 
 @contextmanager
 def serving(engine: Engine, pipeline: Pipeline, config: SchedulerConfig) -> Iterator[Submit]:
     """Serve requests by the scheduler, or by a thread for each listener."""
     if engine == "threads":
-        yield pipeline.run
+        yield partial(in_own_thread, pipeline)
         return
     with Scheduler(pipeline, config) as scheduler:
         yield scheduler.submit
+
+
+def in_own_thread(pipeline: Pipeline, request: Request) -> Iterator[Audio]:
+    """Speak a request in the thread of its listener, who shares nothing with the others."""
+    for made in alone(pipeline.utterance(pipeline.open(request)), overlap=pipeline.overlap):
+        if not isinstance(made, SpokenPiece):
+            yield Audio(made, pipeline.sample_rate)
 
 
 def arrivals(rate: float, seconds: float, seed: int) -> list[float]:
@@ -132,12 +161,13 @@ def listened(submit: Submit, request: Request) -> Listener:
     try:
         return heard_of(submit, request)
     except Busy as busy:
-        refusal_s = time.perf_counter() - begin
+        at_s = time.perf_counter()
+        refusal = Refusal(at_s, at_s - begin, busy.retry_after_s)
         time.sleep(busy.retry_after_s)
     try:
-        return replace(heard_of(submit, request), refusal_s=refusal_s, came_back=True)
+        return replace(heard_of(submit, request), refusal=refusal, came_back=True)
     except Busy:
-        return Listener(refusal_s=refusal_s, came_back=False)
+        return Listener(refusal=refusal, came_back=False)
 
 
 def heard_of(submit: Submit, request: Request) -> Listener:
@@ -148,33 +178,47 @@ def heard_of(submit: Submit, request: Request) -> Listener:
     """
     begin = time.perf_counter()
     chunks = submit(request)
-    admitted_s = time.perf_counter() - begin
+    admitted_at_s = time.perf_counter()
     times = stream_times(chunks)
     return Listener(
         audio_s=times.audio_s,
-        first_audio_s=admitted_s + times.first_chunk_s,
+        first_audio_s=admitted_at_s - begin + times.first_chunk_s,
         longest_gap_s=times.longest_silence_s,
+        admitted_at_s=admitted_at_s,
+        waited_s=chunks.waited_s if isinstance(chunks, Ticket) else None,
     )
 
 
 def summary(engine: Engine, streams: int, heard: list[Listener], seconds: float) -> StreamsResult:
     """Count what all listeners heard in those seconds."""
     served = [each for each in heard if each.audio_s]
-    refused = [each for each in heard if each.refusal_s is not None]
+    refusals = [each.refusal for each in heard if each.refusal is not None]
     gapless = sum(each.longest_gap_s <= GAP_S for each in served)
     return StreamsResult(
         engine=engine,
         streams=streams,
         listeners=len(heard),
         served=len(served),
-        refused=len(refused),
+        refused=len(refusals),
         gapless=gapless / max(1, len(served)),
         audio_s_per_s=sum(each.audio_s for each in served) / seconds,
         longest_gap_s=max((each.longest_gap_s for each in served), default=0.0),
         first_audio_s=Summary.of([each.first_audio_s for each in served]) if served else None,
-        refusal_s=Summary.of([each.refusal_s or 0.0 for each in refused]) if refused else None,
-        came_back=sum(bool(each.came_back) for each in refused) / len(refused) if refused else None,
+        refusal_s=Summary.of([each.took_s for each in refusals]) if refusals else None,
+        came_back=sum(bool(each.came_back) for each in heard) / len(refusals) if refusals else None,
+        told_over_true=told_over_true(heard, refusals),
     )
+
+
+def told_over_true(heard: list[Listener], refusals: list[Refusal]) -> float | None:
+    """The waits that were told, over those of whoever was the last in the queue at each refusal."""
+    queued = sorted((each.admitted_at_s, each.waited_s) for each in heard if each.waited_s is not None)
+    told_s = true_s = 0.0
+    for refusal in refusals:
+        before = [at_s + waited_s for at_s, waited_s in queued if at_s <= refusal.at_s]
+        if before and before[-1] > refusal.at_s:
+            told_s, true_s = told_s + refusal.told_s, true_s + before[-1] - refusal.at_s
+    return told_s / true_s if true_s else None
 
 
 def carried(results: Iterable[StreamsResult], engine: Engine) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cosyrt.models.layers import CausalConv, with_lookahead
@@ -101,14 +102,17 @@ class HarmonicSource(nn.Module):
         before: Phase | None = None,
     ) -> Tensor:  # [B, 1, N]
         """The excitation of these frames; `before` continues the phase of the frames to their left."""
-        c = self.config
-        sines = torch.sin(self.angles(pitch, before)) * c.sine_level  # [B, N, H]
-        voiced = (pitch > c.voiced_threshold_hz).to(sines.dtype)
+        c, mix = self.config, self.l_linear
+        # How loud sines and noise are is one number for all harmonics: these are mixed first, so that little
+        # has to be computed at the size of all of them.
+        mixed = F.linear(torch.sin(self.angles(pitch, before)), mix.weight)  # [B, N, 1]
+        voiced = (pitch > c.voiced_threshold_hz).to(mixed.dtype)
         voiced = voiced.repeat_interleave(c.samples_per_frame, dim=1).unsqueeze(-1)  # [B, N, 1]
-        mixed = sines * voiced
+        mixed = mixed * (c.sine_level * voiced)
         if noise is not None:
-            mixed = mixed + noise * (voiced * c.voiced_noise_level + (1 - voiced) * (c.sine_level / 3))
-        excitation: Tensor = torch.tanh(self.l_linear(mixed))
+            level = voiced * c.voiced_noise_level + (1 - voiced) * (c.sine_level / 3)
+            mixed = mixed + F.linear(noise, mix.weight) * level
+        excitation: Tensor = torch.tanh(mixed + mix.bias)
         return excitation.transpose(1, 2)
 
     def angles(
@@ -135,8 +139,8 @@ class HarmonicSource(nn.Module):
         past = (step[:half] + 0.5) / c.samples_per_frame - 0.5  # left of the middle, in frames
         ahead = (step[half:] + 0.5) / c.samples_per_frame - 0.5
         wrapped = torch.remainder(middle, 1.0).float().unsqueeze(2)  # [B, M, 1, H]
-        left = wrapped + past[:, None] * advance.float().unsqueeze(2)
-        right = wrapped + ahead[:, None] * coming.float().unsqueeze(2)
+        left = torch.addcmul(wrapped, past[:, None], advance.float().unsqueeze(2))
+        right = torch.addcmul(wrapped, ahead[:, None], coming.float().unsqueeze(2))
         return (2 * torch.pi) * torch.cat([left, right], dim=2).flatten(1, 2)
 
 

@@ -69,6 +69,16 @@ def test_a_plan_that_fits_is_used(tiny_folder: Path, path: Path, plan: Plan) -> 
     assert torch.equal(speaks_like(tiny_folder, plan=False), plain)
 
 
+def test_a_model_knows_what_calls_of_its_plan_take(tiny_folder: Path, path: Path, plan: Plan) -> None:
+    """What was measured when the plan was made goes with the model, for a scheduler to reckon with."""
+    measured = Planned(backend="int8", speedup=2.0, calls={"step": [(100, 0.5), (200, 0.7)]}, streams=4)
+    replace(plan, parts={"llm": measured}).write(path)
+
+    tts = cosyrt.load(tiny_folder, device="cpu")
+    assert tts.model.calls == {"step": [(100, 0.5), (200, 0.7)]}
+    assert cosyrt.load(tiny_folder, device="cpu", plan=False).model.calls == {}
+
+
 def test_a_solver_of_a_plan_is_used(tiny_folder: Path, path: Path, plan: Plan) -> None:
     """The speech is that of the other steps, streamed as whole; with plan=False it is the model's own."""
     solver = PlannedSolver(

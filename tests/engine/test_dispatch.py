@@ -42,19 +42,25 @@ def streams(count: int, **how: Any) -> list[Request]:
     return [Request(text=TEXT, seed=seed, streamed=True, **how) for seed in range(count)]
 
 
+def taken(dispatcher: Dispatcher, turn: Turn) -> dict[Active, Exception]:
+    """Take a turn from its beginning to its end."""
+    dispatcher.start(turn)
+    return dispatcher.finish(turn, dispatcher.run(turn))
+
+
 def run_until(active: list[Active], need: Need) -> None:
     """Run each alone until that is what it needs."""
     dispatcher = Dispatcher()
     for each in active:
         while each.utterance is not None and each.utterance.need is not need:
-            assert dispatcher.run(Turn(each.utterance.need, [each])) == {}
+            assert taken(dispatcher, Turn(each.utterance.need, [each])) == {}
 
 
 def test_rows_that_speak_are_read_together(tiny: Pipeline) -> None:
     """One lead's text is read in parts, in the same turn as the steps of all who speak already."""
     speaking, new = crowd(quick(tiny), streams(3))[:2], crowd(quick(tiny), streams(1))[0]
     for each in speaking:
-        assert Dispatcher().run(Turn(Need.READ, [each])) == {}
+        assert taken(Dispatcher(), Turn(Need.READ, [each])) == {}
     turn = Dispatcher().choose([*speaking, new], NOW_S)
 
     assert turn is not None and turn.need is Need.READ and turn.most == PART_POSITIONS
@@ -106,6 +112,47 @@ def test_nobody_is_made_late_by_company(tiny: Pipeline) -> None:
     assert turn is not None and turn.members == [urgent]
 
 
+def test_tokens_for_later_are_read_beside_a_chunk(tiny: Pipeline) -> None:
+    """A worker that finds all audio in others' hands reads on, once every stream has begun."""
+    active = crowd(quick(tiny), streams(2))
+    run_until(active, Need.SOLVE)
+    dispatcher = Dispatcher(workers=2)
+    turn = dispatcher.choose(active, NOW_S)
+    assert turn is not None and (turn.need, turn.members) == (Need.SOLVE, active)
+    dispatcher.start(turn)
+    assert dispatcher.choose(active, NOW_S) is None
+    for each in active:
+        each.playback.give(1.0, NOW_S)
+    ahead = dispatcher.choose(active, NOW_S)
+    assert ahead is not None and (ahead.need, ahead.members) == (Need.READ, active)
+
+    made = [len(each.utterance.tokens.made) for each in active]  # type: ignore[union-attr]
+    dispatcher.start(ahead)
+    assert dispatcher.choose(active, NOW_S) is None
+    assert dispatcher.finish(ahead, dispatcher.run(ahead)) == {}
+    assert dispatcher.finish(turn, dispatcher.run(turn)) == {}
+    assert [len(each.utterance.tokens.made) for each in active] == [n + 1 for n in made]  # type: ignore[union-attr]
+    assert not dispatcher.under_way and all(dispatcher.is_free(each) for each in active)
+
+
+def test_what_is_under_way_is_left_alone(tiny: Pipeline) -> None:
+    """While rows are read none is read by another worker; a chunk that is solved is nobody else's."""
+    *reading, solving = crowd(quick(tiny), streams(3))
+    run_until([solving], Need.SOLVE)
+    dispatcher = Dispatcher(workers=2)
+    first = dispatcher.choose(reading, NOW_S)
+    assert first is not None and first.need is Need.READ
+    dispatcher.start(first)
+    second = dispatcher.choose([*reading, solving], NOW_S)
+
+    assert second is not None and (second.need, second.members) == (Need.SOLVE, [solving])
+    dispatcher.start(second)
+    assert dispatcher.choose([*reading, solving], NOW_S) is None
+    assert not any(dispatcher.is_free(each) for each in [*reading, solving])
+    dispatcher.abandon()
+    assert dispatcher.is_free(solving)
+
+
 def failing_together(stage: Callable[..., Any], error: Exception) -> Callable[..., Any]:
     """A stage that cannot take two rows."""
 
@@ -122,10 +169,10 @@ def test_a_batch_that_raises_is_run_one_by_one(tiny: Pipeline, caplog: pytest.Lo
     step = quick(tiny).model.stages.step
     active = crowd(quick(tiny, step=failing_together(step, ZeroDivisionError("two rows"))), streams(2))
     for each in active:
-        Dispatcher().run(Turn(Need.READ, [each]))
+        taken(Dispatcher(), Turn(Need.READ, [each]))
     before = [each.utterance.tokens.row.filled for each in active]  # type: ignore[union-attr]
     with caplog.at_level(logging.WARNING):
-        assert Dispatcher().run(Turn(Need.READ, active)) == {}
+        assert taken(Dispatcher(), Turn(Need.READ, active)) == {}
 
     assert "a batch of 2 failed, it is run one by one" in caplog.text
     assert [each.utterance.tokens.row.filled for each in active] == [n + 1 for n in before]  # type: ignore[union-attr]
@@ -145,7 +192,7 @@ def test_an_error_that_stays_ends_its_own(tiny: Pipeline) -> None:
     assert bad is not None and bad.audio.state is not None
     inputs = bad.audio.state.inputs
     bad.audio.state.inputs = inputs._replace(mu=inputs.mu * torch.nan)
-    failed = Dispatcher().run(Turn(Need.SOLVE, active))
+    failed = taken(Dispatcher(), Turn(Need.SOLVE, active))
 
     assert list(failed) == [active[1]] and isinstance(failed[active[1]], ZeroDivisionError)
 
@@ -166,9 +213,9 @@ def test_batches_stay_small_after_memory_ran_out(
     active = crowd(quick(tiny, step=failing_together(step, error)), streams(4))
     run_all = Dispatcher()
     for each in active:
-        run_all.run(Turn(Need.READ, [each]))
+        taken(run_all, Turn(Need.READ, [each]))
     monkeypatch.setattr("time.monotonic", lambda: 100.0)
-    run_all.run(Turn(Need.READ, active))
+    taken(run_all, Turn(Need.READ, active))
     during = run_all.choose(active, 100.0 + FEWER_S / 2)
     after = run_all.choose(active, 100.0 + FEWER_S)
 
@@ -189,9 +236,9 @@ def test_what_turns_take_is_learnt(tiny: Pipeline, monkeypatch: pytest.MonkeyPat
     active = crowd(quick(tiny, step=step), streams(2))
     dispatcher = Dispatcher()
     for each in active:
-        dispatcher.run(Turn(Need.READ, [each]))
+        taken(dispatcher, Turn(Need.READ, [each]))
     for _ in range(3):
-        dispatcher.run(Turn(Need.READ, active))
+        taken(dispatcher, Turn(Need.READ, active))
 
     assert dispatcher.costs.predict(Work.STEP, 2) == pytest.approx(0.5)
     assert dispatcher.costs.predict(Work.PREFILL, 30) == 0

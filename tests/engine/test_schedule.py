@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -242,3 +242,28 @@ def test_in_time_counts_the_work_before() -> None:
     begun = [Claim(arrived_s=0, work_s=1.0, deadline_s=deadline_s) for deadline_s in (1.0, 2.0)]
 
     assert in_time(begun, 0.0) and not in_time(begun, 0.1)
+
+
+def test_two_workers_share_what_comes_before() -> None:
+    """Each claim is one worker's to its end; what is before it both have done in half the time."""
+    begun = [Claim(arrived_s=0, work_s=1.0, deadline_s=deadline_s) for deadline_s in (1.0, 1.5, 2.0)]
+
+    assert in_time(begun, 0.0, workers=2) and not in_time(begun, 0.0)
+    assert not in_time(begun, 0.1, workers=2)
+
+
+@given(CLAIMS, st.floats(0, 10), st.integers(1, 4))
+def test_who_is_served_already_is_not_chosen(claims: list[Claim], now_s: float, workers: int) -> None:
+    """A worker takes what is ready, and what is not still counts among those that must come in time."""
+    claims = [replace(claim, ready=bool(n % 2)) for n, claim in enumerate(claims)]
+    place = urgent(claims, now_s, workers)
+
+    if place is not None:
+        assert claims[place].ready
+    elif any(claim.ready for claim in claims):
+        begun = [claim for claim in claims if claim.deadline_s is not None]
+        assert not any(claim.ready for claim in begun) and not in_time(sorted_by_deadline(begun), now_s + 2)
+
+
+def sorted_by_deadline(claims: list[Claim]) -> list[Claim]:
+    return sorted(claims, key=lambda claim: claim.deadline_s or 0.0)

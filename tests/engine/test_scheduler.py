@@ -40,7 +40,8 @@ def held(tiny: Pipeline) -> Iterator[Held]:
     stage.go.set()
 
 
-def test_each_hears_what_it_hears_alone(tiny: Pipeline) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_hears_what_it_hears_alone(tiny: Pipeline, workers: int) -> None:
     """Requests of several kinds, served at once, have the audio of `run`."""
     requests = [
         Request(text=TEXT, seed=1, streamed=True),
@@ -49,7 +50,7 @@ def test_each_hears_what_it_hears_alone(tiny: Pipeline) -> None:
         Request(text=["Hello there.", " How are you?"], streamed=True),
         Request(recording=Audio(tiny.say(SHORT).samples, 24_000), streamed=True),
     ]
-    with Scheduler(tiny) as scheduler:
+    with Scheduler(tiny, SchedulerConfig(workers=workers)) as scheduler:
         tickets = [scheduler.submit(request, key=str(n)) for n, request in enumerate(requests)]
         heard = [joined(ticket) for ticket in tickets]
 
@@ -356,3 +357,19 @@ def test_memory_is_a_term_of_admission(tiny: Pipeline) -> None:
                 most = max(most, scheduler.load().active)
 
     assert usual > 0 and most == 1
+
+
+def test_rows_are_part_of_that_memory(tiny: Pipeline) -> None:
+    """Where the rows of two would not fit they are spoken one after another, too, streamed or not."""
+    tts = quick(tiny)
+    with Scheduler(tts) as scheduler:
+        joined(scheduler.submit(Request(text=TEXT)))
+        assert tts.conditions._streams.usual_bytes == 0
+        tts.conditions.cache_bytes = scheduler._rows.bytes_for(2) - 1
+        tickets = [scheduler.submit(Request(text=TEXT, seed=seed)) for seed in range(3)]
+        most = 0
+        for ticket in tickets:
+            for _ in ticket:
+                most = max(most, scheduler.load().active)
+
+    assert most == 1

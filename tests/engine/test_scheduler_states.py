@@ -25,7 +25,7 @@ from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
 from cosyrt.engine.ticket import ENDS, Ticket, TicketState
 from tests.engine.quick import quick
 
-CONFIG = SchedulerConfig(max_active=3, max_queue=2, queued_audio_s=0.5, max_wait_s=0.3)
+CONFIG = SchedulerConfig(max_active=3, max_queue=2, queued_audio_s=0.5, max_wait_s=0.3, workers=2)
 PLACES = st.integers(0, 99)  # of a ticket, counted round: how many there are depends on time
 TEXTS = ["Hello there.", "Yes. No. Perhaps, but not today.", "It is late."]
 

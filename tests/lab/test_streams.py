@@ -15,6 +15,7 @@ from cosyrt.engine.scheduler import SchedulerConfig
 from cosyrt.errors import Busy
 from cosyrt.lab.streams import (
     Listener,
+    Refusal,
     StreamsConfig,
     StreamsResult,
     arrivals,
@@ -22,6 +23,7 @@ from cosyrt.lab.streams import (
     listened,
     streams_of,
     summary,
+    told_over_true,
 )
 from cosyrt.lab.timing import Summary
 
@@ -48,6 +50,7 @@ def result(streams: int, gapless: float = 1.0, refused: int = 0, engine: str = "
         first_audio_s=Summary.of([0.1]),
         refusal_s=None,
         came_back=None,
+        told_over_true=None,
     )
 
 
@@ -66,7 +69,7 @@ def test_what_a_listener_hears() -> None:
     heard = listened(lambda request: chunks(0.05, 0.0, 0.4), REQUEST)
 
     assert heard.audio_s == pytest.approx(0.3) and heard.first_audio_s >= 0.05
-    assert heard.longest_gap_s > 0.15 and heard.refusal_s is None
+    assert heard.longest_gap_s > 0.15 and heard.refusal is None
 
 
 def test_whoever_is_refused_comes_back_once() -> None:
@@ -80,7 +83,8 @@ def test_whoever_is_refused_comes_back_once() -> None:
 
     begin = time.perf_counter()
     first = listened(submit, REQUEST)
-    assert first.came_back and first.audio_s and first.refusal_s is not None
+    assert first.came_back and first.audio_s and first.refusal is not None
+    assert first.refusal.told_s == 0.05
     assert time.perf_counter() - begin > 0.05
 
     refusals.extend([Busy("full", 0.01)] * 2)
@@ -93,13 +97,25 @@ def test_the_sum_of_what_all_heard() -> None:
     heard = [
         Listener(audio_s=2.0, first_audio_s=0.1, longest_gap_s=0.05),
         Listener(audio_s=2.0, first_audio_s=0.3, longest_gap_s=0.2),
-        Listener(refusal_s=0.01, came_back=False),
+        Listener(refusal=Refusal(1.0, 0.01, 3.0), came_back=False),
     ]
     found = summary("threads", 3, heard, seconds=4.0)
 
     assert (found.listeners, found.served, found.refused, found.gapless) == (3, 2, 1, 0.5)
     assert found.audio_s_per_s == 1.0 and found.longest_gap_s == 0.2 and found.came_back == 0.0
     assert summary("threads", 3, heard[2:], seconds=4.0).first_audio_s is None
+
+
+def test_a_wait_that_is_told_is_compared_with_the_one_that_came() -> None:
+    """The wait ends when the last one who was queued before the refusal is let in."""
+    heard = [
+        Listener(audio_s=1.0, admitted_at_s=0.0, waited_s=0.0),
+        Listener(audio_s=1.0, admitted_at_s=5.0, waited_s=7.0),
+        Listener(audio_s=1.0, admitted_at_s=11.0, waited_s=9.0),
+    ]
+
+    assert told_over_true(heard, [Refusal(10.0, 0.01, 3.0)]) == pytest.approx(1.5)
+    assert told_over_true(heard, []) is None and told_over_true([], [Refusal(1.0, 0.01, 3.0)]) is None
 
 
 def test_what_an_engine_carries() -> None:
@@ -114,6 +130,19 @@ def test_what_an_engine_carries() -> None:
 
     assert carried(results, "scheduler") == 2 and carried(results, "threads") == 16
     assert carried([], "scheduler") == 0
+
+
+def test_an_engine_that_breaks_down_is_given_no_more(tiny: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where most streams have gaps more listeners would only take time; the other engine goes on."""
+
+    def measured(engine: str, submit: object, streams: int, *rest: object) -> StreamsResult:
+        return result(streams, 0.4 if engine == "threads" and streams > 1 else 1.0, engine=engine)
+
+    monkeypatch.setattr("cosyrt.lab.streams.measured", measured)
+    found = [(each.engine, each.streams) for each in streams_of(tiny, StreamsConfig(streams=(1, 2, 4, 8)))]
+
+    assert [streams for engine, streams in found if engine == "scheduler"] == [1, 2, 4, 8]
+    assert [streams for engine, streams in found if engine == "threads"] == [1, 2]
 
 
 def test_both_engines_serve_the_tiny_model(tiny: Pipeline) -> None:

@@ -132,6 +132,18 @@ def test_noise_is_louder_where_unvoiced(source: HarmonicSource) -> None:
     assert float(heard[10 * HOP :].std()) == pytest.approx(0.1 / 3, rel=0.05)
 
 
+def test_harmonics_are_mixed_as_if_each_had_its_level(source: HarmonicSource) -> None:
+    """Mixing them before they are scaled differs from scaling each by rounding alone: 1e-6."""
+    f0, c = pitch(30), CONFIG
+    noise = torch.randn(1, 30 * HOP, c.harmonics, generator=torch.Generator().manual_seed(0))
+    voiced = (f0 > c.voiced_threshold_hz).float().repeat_interleave(HOP, dim=1)[..., None]
+    sines = source.angles(f0, None).sin() * c.sine_level * voiced
+    level = voiced * c.voiced_noise_level + (1 - voiced) * c.sine_level / 3
+    slow = source.l_linear(sines + noise * level).tanh().mT
+
+    torch.testing.assert_close(source(f0, noise), slow, atol=1e-6, rtol=0)
+
+
 def test_pitch_is_never_negative() -> None:
     """One number a frame, of no sign."""
     torch.manual_seed(0)

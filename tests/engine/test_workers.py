@@ -1,0 +1,111 @@
+"""The threads that run turns: at once, on their share of the cores, and what becomes of an error."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+from cosyrt.engine.dispatch import Done, Turn
+from cosyrt.engine.need import Need
+from cosyrt.engine.workers import WORKERS, Workers, workers_on
+
+DONE = Done([], {}, 0.0)
+
+
+class Turns:
+    """Turns that are ready, and what became of them."""
+
+    def __init__(self, count: int, error: Exception | None = None, meet: int = 2) -> None:
+        self.ready = [Turn(Need.VOCODE, []) for _ in range(count)]
+        self.error = error
+        self.meeting = threading.Barrier(meet)
+        self.threads: list[int] = []
+        self.finished: list[Turn] = []
+        self.ends: list[BaseException | None] = []
+        self.all_finished = threading.Event()
+        self.chosen_at_once = 0
+
+    def next_turn(self) -> Turn | None:
+        self.chosen_at_once += 1
+        assert self.chosen_at_once == 1
+        self.chosen_at_once -= 1
+        return self.ready.pop() if self.ready else None
+
+    def leaves_more(self, turn: Turn) -> bool:
+        return bool(self.ready)
+
+    def run(self, turn: Turn) -> Done:
+        self.threads.append(torch.get_num_threads())
+        self.meeting.wait(60)  # as many must be under way at once
+        if self.error is not None:
+            raise self.error
+        return DONE
+
+    def finish(self, turn: Turn, done: Done) -> None:
+        assert done is DONE
+        self.finished.append(turn)
+        if len(self.finished) == 4:
+            self.all_finished.set()
+
+    def rest_s(self) -> float | None:
+        return None
+
+    def ended(self, error: BaseException | None) -> None:
+        self.ends.append(error)
+
+
+def test_turns_are_run_at_once_on_a_share_of_the_cores() -> None:
+    """Two workers run two turns at a time, each on half of the threads; those of all others stay theirs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        turns = Turns(4)
+        workers = Workers(turns, 2)
+        assert turns.all_finished.wait(60)
+        workers.stop()
+        others = list[int]()
+        other = threading.Thread(target=lambda: others.append(torch.get_num_threads()))
+        other.start()
+        other.join()
+        assert turns.threads == [2] * 4 and turns.ends == [None]
+        assert torch.get_num_threads() == 4 and others == [4]
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_worker_that_breaks_stops_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last one to end lets go of everything, and says by which error."""
+    monkeypatch.setattr(threading, "excepthook", lambda args: None)
+    turns = Turns(2, ZeroDivisionError("ours"), meet=3)
+    workers = Workers(turns, 2)
+    turns.meeting.wait(60)
+    workers.stop()
+
+    assert len(turns.ends) == 1 and isinstance(turns.ends[0], ZeroDivisionError)
+    assert not turns.finished
+
+
+def test_a_turn_that_comes_later_wakes_them() -> None:
+    """Whoever has nothing to do is woken, and runs what there is by then."""
+    turns = Turns(0)
+    workers = Workers(turns, 2)
+    turns.ready = [Turn(Need.VOCODE, []) for _ in range(4)]
+    workers.wake()
+    assert turns.all_finished.wait(60)
+    workers.stop()
+    assert turns.ends == [None]
+
+
+def test_a_processor_of_several_cores_has_two() -> None:
+    """One core has one worker, and so has a device whose stages wait for one another."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert workers_on(torch.device("cpu")) == 1
+        torch.set_num_threads(4)
+        assert workers_on(torch.device("cpu")) == WORKERS == 2
+        assert workers_on(torch.device("cuda")) == 1
+    finally:
+        torch.set_num_threads(before)
