@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import cached_property
 from statistics import median
 
 from cosyrt.audio import Audio
@@ -132,13 +133,38 @@ class Active:
         streamed = self.ticket.request.streamed
         shared_s = self.shared_s(costs, readers)
         alone = self.exact or self.row is None
+        begins = streamed and self.playback.began_s is None
         return Claim(
             arrived_s=self.ticket.submitted,
             work_s=MARGIN * (self.work_s(costs) + shared_s * alone),
             shared_s=MARGIN * shared_s * (not alone),
             deadline_s=self.playback.ends_s if streamed else self.served_s + PATIENCE_S,
+            next_work_s=MARGIN * self.second_work_s(costs) if begins else 0.0,
+            next_shared_s=MARGIN * self.second_tokens_s(costs, readers) if begins else 0.0,
             key=self.ticket.key,
         )
+
+    @cached_property
+    def second_tokens(self) -> int:
+        """Speech tokens from the first chunk boundary of a stream to the second."""
+        assert self.utterance is not None
+        prompt_tokens = self.utterance.audio.condition.tokens.shape[1]
+        boundaries = self.utterance.model.settings.chunking.boundaries(prompt_tokens)
+        return -next(boundaries) + next(boundaries)
+
+    def second_tokens_s(self, costs: Costs[Work], readers: int) -> float:
+        """Seconds until it has the speech tokens of its second chunk, from those of its first on."""
+        assert self.utterance is not None
+        missing = max(0, self.second_tokens - len(self.utterance.tokens.made))
+        return missing * costs.predict(Work.STEP, 1 if self.exact else readers)
+
+    def second_work_s(self, costs: Costs[Work]) -> float:
+        """Seconds of work for its second chunk, once the tokens are there."""
+        assert self.utterance is not None
+        settings = self.utterance.model.settings
+        frames = settings.rates.frames(self.second_tokens)
+        steps_s = settings.flow.solver.steps * costs.predict(Work.SOLVE, frames)
+        return costs.predict(Work.ENCODE, frames) + steps_s + costs.predict(Work.VOCODE, frames)
 
     def shared_s(self, costs: Costs[Work], readers: int) -> float:
         """Seconds until it has the speech tokens of its next chunk, for which others are read at once."""

@@ -96,9 +96,9 @@ class Dispatcher:
         return not (active.utterance.need is Need.READ and self.reads)
 
     def _ahead(self, ready: Sequence[Active], now_s: float) -> Turn | None:
-        """Speech tokens for later, while others are at all audio; not before every stream has begun."""
+        """Speech tokens for later, while there is no other work; not beside the first audio of one alone."""
         rows = [each for each in ready if each.left and not each.exact]
-        waits = any(each.ticket.request.streamed and each.playback.began_s is None for each in ready)
+        waits = len(ready) == 1 and ready[0].playback.began_s is None and ready[0].ticket.request.streamed
         if self.reads or waits or not rows:
             return None
         members = [each for each in rows if each.left == 1] or rows[:1]

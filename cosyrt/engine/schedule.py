@@ -2,21 +2,22 @@
 
 A listener hears a gap when the next audio comes after the last was heard: that moment is the deadline of a
 stream. *Guarded* earliest deadline: a new stream begins only if, after its first audio, all that have begun,
-taken in the order of their deadlines, still come in time; else the earliest deadline is served. So a crowd
-makes the new wait, and nobody stutters.
+taken in the order of their deadlines, still come in time, and with its second audio so does it; else the
+earliest deadline is served. So a crowd makes the new wait, and nobody stutters.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import log2
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)  # a stage
 
 WEIGHT = 0.1  # of a new value in a moving average
+FIRST_AUDIO_S = 0.5  # that the first chunk of a stream gives its listener, at least
 PATIENCE_S = 15.0  # that a request without a listener may be without new audio before it is urgent
 
 
@@ -96,6 +97,8 @@ class Claim:
     work_s: float  # for it alone, until its next audio
     shared_s: float = 0.0  # before that, in calls that go on for all others at the same time
     deadline_s: float | None = None  # of its next audio; None: it has not begun
+    next_work_s: float = 0.0  # of one that has not begun: for its second audio
+    next_shared_s: float = 0.0
     key: str = ""  # those with the same key share a turn
     ready: bool = True  # to be served now; False: a worker is at it
 
@@ -110,9 +113,33 @@ def urgent(claims: Sequence[Claim], now_s: float, workers: int = 1) -> int | Non
         key=lambda each: (keys[each[1].key], each[1].arrived_s),
         default=None,
     )
-    if waiting is not None and in_time([claim for _, claim in begun], now_s, waiting[1], workers):
+    if waiting is not None and _may_begin(waiting[1], claims, now_s, workers):
         return waiting[0]
     return next((place for place, claim in begun if claim.ready), None)
+
+
+def _may_begin(waiting: Claim, claims: Sequence[Claim], now_s: float, workers: int) -> bool:
+    """Whether all that have begun come in time behind the first audio of one that waits.
+
+    So do those whose first audio is being made, and the one that waits itself, with their second audio. Where
+    nobody else listens there is nothing to wait for.
+    """
+    begun = [claim for claim in claims if claim.deadline_s is not None]
+    beginning = [claim for claim in claims if claim.deadline_s is None and not claim.ready]
+    if not (begun or beginning):
+        return True
+    begun += [_second(claim, now_s) for claim in (*beginning, waiting) if claim.next_work_s]
+    return in_time(sorted(begun, key=lambda claim: claim.deadline_s or 0.0), now_s, waiting, workers)
+
+
+def _second(claim: Claim, now_s: float) -> Claim:
+    """The claim on its second audio of a stream that begins now."""
+    return replace(
+        claim,
+        work_s=claim.next_work_s,
+        shared_s=claim.shared_s + claim.next_shared_s,
+        deadline_s=now_s + claim.work_s + claim.shared_s + FIRST_AUDIO_S,
+    )
 
 
 def _by_deadline(numbered: tuple[int, Claim]) -> float:

@@ -173,6 +173,18 @@ def test_a_new_stream_never_makes_one_that_has_begun_late(claims: list[Claim], n
         assert claims[place].deadline_s == begun[0]
 
 
+def test_a_stream_begins_when_it_can_go_on() -> None:
+    """Its second audio must come before the first was heard, where others listen; alone it begins at once."""
+    listener = Claim(arrived_s=0, work_s=0.1, shared_s=0.2, deadline_s=2.0)
+    slow = Claim(arrived_s=1, work_s=0.1, next_work_s=0.4, next_shared_s=0.3)
+    ahead = replace(slow, next_shared_s=0.0)  # the tokens of its second chunk are there
+
+    assert urgent([listener, slow], 1.0) == 0
+    assert urgent([slow], 1.0) == 0 and urgent([listener, replace(ahead, next_work_s=0.1)], 1.0) == 1
+    beginning = replace(slow, ready=False)
+    assert urgent([beginning, slow], 1.0) is None  # whoever is about to begin has listeners, too
+
+
 def test_keys_take_turns() -> None:
     """One who asks for much waits behind one who asks for little, in the queue and when streams begin."""
     busy = [Claim(arrived_s=0, work_s=0.1, deadline_s=9.0, key="much")]
