@@ -77,9 +77,10 @@ class Pace:
     def chunk_s(self, tokens: int) -> float:
         """Most seconds that a chunk of so many tokens takes, by those that were seen.
 
-        A smaller chunk takes no longer, and a larger one no longer for each token.
+        A smaller chunk takes no longer, and a larger one no longer for each token. Another thread may learn
+        of a size meanwhile.
         """
-        known = [(size, seen.value) for size, seen in self.chunks.items() if seen.value is not None]
+        known = [(size, seen.value) for size, seen in [*self.chunks.items()] if seen.value is not None]
         return min(seconds * max(1.0, tokens / size) for size, seconds in known)
 
     def add_chunk(self, tokens: int, seconds: float) -> None:
