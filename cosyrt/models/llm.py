@@ -118,9 +118,9 @@ class Attention(nn.Module):
             proj(x).unflatten(-1, (-1, self.config.head_width)).transpose(1, 2)
             for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
-        heads = (self.config.heads, self.config.kv_heads)
+        heads = [self.config.heads, self.config.kv_heads]
         # One rotation of both: for a single token each operation costs more to ask for than to do.
-        q, k = rotate(torch.cat([q, k], dim=1), *rope).split(heads, dim=1)
+        q, k = torch.split(rotate(torch.cat([q, k], dim=1), *rope), heads, dim=1)
         return q, k, v
 
     def forward(

@@ -174,7 +174,7 @@ def test_a_new_stream_never_makes_one_that_has_begun_late(claims: list[Claim], n
 
 
 def test_a_stream_begins_when_it_can_go_on() -> None:
-    """Its second audio must come before the first was heard, where others listen; alone it begins at once."""
+    """The second audio must come before the first was heard where others listen; alone it begins at once."""
     listener = Claim(arrived_s=0, work_s=0.1, shared_s=0.2, deadline_s=2.0)
     slow = Claim(arrived_s=1, work_s=0.1, next_work_s=0.4, next_shared_s=0.3)
     ahead = replace(slow, next_shared_s=0.0)  # the tokens of its second chunk are there
