@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 
 INTERRUPTED = 130  # exit code: 128 + SIGINT, as a shell reports it
-_LONG_WORD = re.compile(r"(\S{100})\S{101,}(\S{100})")
+_LONG_WORD = r"(\S{100})\S{101,}(\S{100})"  # compiled when first needed: it takes a part of the import
 
 
 def one_line(error: object, longest: int | None = None) -> str:
@@ -34,7 +34,7 @@ def one_line(error: object, longest: int | None = None) -> str:
 
 def shortened(message: str) -> str:
     """A message in which very long words, such as a path of thousands of letters, have lost their middle."""
-    return _LONG_WORD.sub(r"\1…\2", message)
+    return re.sub(_LONG_WORD, r"\1…\2", message)
 
 
 def reason_of(error: BaseException) -> str:

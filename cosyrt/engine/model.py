@@ -70,16 +70,15 @@ class Model:
     @property
     def unread_bytes(self) -> int:
         """Memory that weights of plain stages will take once they are read, the table of words left out."""
-        networks, total = self.networks, 0
-        for stage, network in (
-            ("step", networks.llm),
-            ("velocity", networks.flow),
-            ("vocode", networks.vocoder),
-        ):
-            if getattr(self.stages, stage) is getattr(self.plain, stage):
-                weights = (each for name, each in network.named_parameters() if WORDS not in name)
-                total += unread_bytes(weights)
-        return total
+        networks = self.networks
+        stages = (("step", networks.llm), ("velocity", networks.flow), ("vocode", networks.vocoder))
+        return unread_bytes(
+            weight
+            for stage, network in stages
+            if getattr(self.stages, stage) is getattr(self.plain, stage)
+            for name, weight in network.named_parameters()
+            if WORDS not in name
+        )
 
 
 # An acceleration: a model → stages for it, which take the place of its own. `cosyrt.load` takes one.
