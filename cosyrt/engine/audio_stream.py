@@ -21,7 +21,7 @@ from cosyrt.engine.family import MelStreamLike
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.model import Model
 from cosyrt.engine.need import Need
-from cosyrt.engine.pace import Edges, StreamPace
+from cosyrt.engine.pace import Boundaries, StreamPace
 from cosyrt.engine.request import Request
 from cosyrt.engine.rows import Outcome
 from cosyrt.engine.stretch import Stretch
@@ -238,26 +238,29 @@ class AudioStream:
         self.chunk_tokens = 0
 
     def _early_boundary(self, prompt_tokens: int) -> int:
-        """An edge at which a stream may begin where all that follows is made in time; 0: there is none.
+        """A boundary at which a stream may begin where all that follows is made in time; 0: there is none.
 
-        Whoever listens already gains nothing by one chunk more.
+        Whoever listens already gains nothing by one chunk more, and what must be the same to the last bit is
+        cut alike each time.
         """
         chunking, request = self.model.settings.chunking, self.request
-        if not isinstance(chunking, Chunking) or not request.streamed or self.samples or request.speed != 1:
+        if not isinstance(chunking, Chunking) or not request.streamed or self.samples:
+            return 0
+        if request.speed != 1 or request.exact:
             return 0
         return chunking.early_boundary(prompt_tokens)
 
     def _keeps_playing(self, piece: _Piece, early: int) -> bool:
-        """Whether playback that begins with the chunk up to an early edge never waits."""
+        """Whether playback that begins with the chunk up to an early boundary never waits."""
         chunking, rates = self.model.settings.chunking, self.model.settings.rates
         assert isinstance(chunking, Chunking)
-        edges = Edges(
+        boundaries = Boundaries(
             chunking=chunking,
             prompt_tokens=self.condition.tokens.shape[1],
             token_s=1 / rates.token_hz,
             withheld_s=piece.vocoder.withheld_frames * rates.samples_per_frame / rates.sample_hz,
         )
-        return edges.keep_playing(early, self.pace)
+        return boundaries.keep_playing(early, self.pace)
 
     def _expect(self, boundary: int | None, done: int, spoken: int) -> None:
         """Note what the next chunk will need."""

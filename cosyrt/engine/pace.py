@@ -1,9 +1,9 @@
-"""How fast a stream is made, learnt from its own chunks, and whether its first chunk may end an edge earlier.
+"""How fast a stream is made, learnt from its own chunks, and whether it may begin a chunk boundary earlier.
 
-The first chunk of a stream ends on the first edge of the grid that gives half a second of audio. Where there
-is an edge before it, a second of speech need not be waited for, if what follows is made sooner than the
-little that is there is heard. A machine that was slow once counts as slow until it has been fast for a while:
-nobody is to hear a gap for the sake of an early beginning.
+The first chunk of a stream ends on the first boundary that gives half a second of audio. Where there is one
+before it, a second of speech need not be waited for, if what follows is made sooner than the little that is
+there is heard. A machine that was slow once counts as slow until it has been fast for a while: nobody is to
+hear a gap for the sake of an early beginning.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MARGIN = 1.25  # of time, for what takes longer than it did
 FORGETS = 0.1  # of the distance to a smaller value, each time that one is seen
 READING_TOKENS = 12  # in whose time the text of a piece is read, before its first one
+NEEDED = ("prefill", "step", "velocity", "vocode")  # stages of a stream that a plan must have measured
 LOOKED_AHEAD = 6  # chunks; after them all hops are of the longest kind, and as much is gained with each
 # stage → (size, seconds) of its calls, as a plan has them
 Calls = Mapping[str, Sequence[tuple[int, float]]]
@@ -88,9 +89,6 @@ class Pace:
         self.chunks.setdefault(tokens, SlowestLately()).add(seconds)
 
 
-NEEDED = ("prefill", "step", "velocity", "vocode")
-
-
 def _chunk_s(calls: Calls, settings: ModelSettings, tokens: int) -> float:
     """Seconds of a chunk: all steps of the solver, and the other stages that were measured."""
     frames, flow = settings.rates.frames(tokens), settings.flow
@@ -109,17 +107,17 @@ def call_s(calls: Sequence[tuple[int, float]], size: int) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Edges:
-    """The edges of one stream, and how much audio there is at each."""
+class Boundaries:
+    """The chunk boundaries of one stream, and how much audio there is at each."""
 
     chunking: Chunking
     prompt_tokens: int
     token_s: float  # of audio
     withheld_s: float  # of audio, at the end of each chunk, until what follows is there
 
-    def audio_s(self, edge: int) -> float:
+    def audio_s(self, boundary: int) -> float:
         """Audio that can be played when the chunk that ends there is made."""
-        return edge * self.token_s - self.withheld_s
+        return boundary * self.token_s - self.withheld_s
 
     def keep_playing(self, first: int, own: StreamPace) -> bool:
         """Whether playback from the chunk that ends at `first` on never waits, a next piece included."""
@@ -128,7 +126,7 @@ class Edges:
             return False
         following = islice(self.chunking.boundaries(self.prompt_tokens), LOOKED_AHEAD)
         token_s = MARGIN * max(pace.token_s, own.token_s)
-        # The piece may end behind any edge; what is left of it is made, then the next one begins.
+        # The piece may end behind any boundary; what is left of it is made, then the next one begins.
         over_s = MARGIN * (pace.chunk_s(self.chunking.chunk_tokens) + pace.begin.value)
         ready_s = hop_s = hop = 0.0
         for before, after in pairwise((first, *following)):
@@ -170,7 +168,7 @@ class StreamPace:
     def first_chunk(self, *, early: bool) -> None:
         """Note that the first chunk of a piece was made, and with it, maybe, the prompt of the voice.
 
-        One that ended early says nothing of how long a piece takes that begins at the fixed edge.
+        One that ended early says nothing of how long a piece takes that begins at the fixed boundary.
         """
         if not early:
             self.pace.begin.add(self.clock() - self.began_s + READING_TOKENS * self.token_s)

@@ -1,4 +1,4 @@
-"""How fast a stream is made, and when it may begin an edge earlier; every clock is the test's own."""
+"""How fast a stream is made, and when it may begin a boundary earlier; every clock is the test's own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cosyrt.engine.audio_stream import AudioStream
 from cosyrt.engine.chunks import Chunking
 from cosyrt.engine.mel_stream import Condition
-from cosyrt.engine.pace import Calls, Edges, Pace, SlowestLately, StreamPace, call_s
+from cosyrt.engine.pace import Boundaries, Calls, Pace, SlowestLately, StreamPace, call_s
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request
 from cosyrt.engine.schedule import Playback
@@ -64,14 +64,14 @@ def listened(costs: Costs, prompt: int, pieces: Sequence[int], early: int) -> Pl
     for number, tokens in enumerate(pieces):
         now += costs.text_s
         boundaries = list(islice(CHUNKING.boundaries(prompt), 40))
-        edges = [early, *boundaries] if early and not number else boundaries
+        cuts = [early, *boundaries] if early and not number else boundaries
         spoken = done = 0
-        for edge in [edge for edge in edges if edge + CHUNKING.lookahead_tokens <= tokens]:
-            now += (edge + CHUNKING.lookahead_tokens - spoken) * costs.token_s
-            now += costs.chunk_s(-(-(edge - done) // 25) * 25)
+        for cut in [cut for cut in cuts if cut + CHUNKING.lookahead_tokens <= tokens]:
+            now += (cut + CHUNKING.lookahead_tokens - spoken) * costs.token_s
+            now += costs.chunk_s(-(-(cut - done) // 25) * 25)
             held_s = WITHHELD_S if not done else 0.0
-            playback.give((edge - done) * TOKEN_S - held_s, now)
-            spoken, done = edge + CHUNKING.lookahead_tokens, edge
+            playback.give((cut - done) * TOKEN_S - held_s, now)
+            spoken, done = cut + CHUNKING.lookahead_tokens, cut
         now += (tokens - spoken) * costs.token_s + costs.chunk_s(tokens - done)
         playback.give((tokens - done) * TOKEN_S + (WITHHELD_S if done else 0.0), now)
     return playback
@@ -88,15 +88,15 @@ COSTS = st.builds(Costs, *(st.floats(1e-5, most) for most in (0.05, 0.008, 0.05,
     st.lists(st.integers(20, 400), min_size=1, max_size=4),
 )
 def test_an_early_beginning_opens_no_gap(costs: Costs, over: int, pieces: list[int]) -> None:
-    """Whatever a machine takes and however long the pieces are: no gap is longer than with the fixed edge."""
+    """Whatever a machine takes, however long pieces are: no gap is longer than with the fixed boundary."""
     prompt, early = 50 + over, 25 - over
-    edges = Edges(chunking=CHUNKING, prompt_tokens=prompt, token_s=TOKEN_S, withheld_s=WITHHELD_S)
-    assume(edges.keep_playing(early, StreamPace(costs.known(prompt), Clock())))
-    begins_early, fixed = (listened(costs, prompt, pieces, edge) for edge in (early, 0))
+    cuts = Boundaries(chunking=CHUNKING, prompt_tokens=prompt, token_s=TOKEN_S, withheld_s=WITHHELD_S)
+    assume(cuts.keep_playing(early, StreamPace(costs.known(prompt), Clock())))
+    begins_early, fixed = (listened(costs, prompt, pieces, cut) for cut in (early, 0))
 
     assert begins_early.gap_s <= fixed.gap_s + 1e-9
     assert begins_early.began_s is not None and fixed.began_s is not None
-    if pieces[0] >= early + 25 + CHUNKING.lookahead_tokens:  # else there is no chunk at the fixed edge
+    if pieces[0] >= early + 25 + CHUNKING.lookahead_tokens:  # else no chunk ends at the fixed boundary
         assert begins_early.began_s < fixed.began_s
 
 
@@ -105,12 +105,12 @@ def test_only_a_fast_machine_begins_early(times_as_fast: float, begins_early: bo
     """Eight frames are there to make the next second: three times as fast as speech is not enough."""
     each_s = TOKEN_S / times_as_fast / 2
     costs, prompt = Costs(0.01, each_s, 0.001, each_s), 64
-    edges = Edges(chunking=CHUNKING, prompt_tokens=prompt, token_s=TOKEN_S, withheld_s=WITHHELD_S)
+    cuts = Boundaries(chunking=CHUNKING, prompt_tokens=prompt, token_s=TOKEN_S, withheld_s=WITHHELD_S)
     early = CHUNKING.early_boundary(prompt)
 
     assert early == 11
-    assert edges.keep_playing(early, StreamPace(costs.known(prompt), Clock())) is begins_early
-    assert not edges.keep_playing(early, StreamPace(Pace(), Clock()))
+    assert cuts.keep_playing(early, StreamPace(costs.known(prompt), Clock())) is begins_early
+    assert not cuts.keep_playing(early, StreamPace(Pace(), Clock()))
 
 
 def test_slow_is_believed_at_once_and_fast_with_time() -> None:
@@ -175,9 +175,11 @@ class Stream:
             yield number % 50
         yield END
 
-    def speak(self, count: int = 70, *, streamed: bool = True) -> tuple[int, np.ndarray]:  # float32 [N]
+    def speak(
+        self, count: int = 70, *, streamed: bool = True, exact: bool = False
+    ) -> tuple[int, np.ndarray]:  # float32 [N]
         """How many tokens there were when the first audio came, and all samples."""
-        request = Request(text="", streamed=streamed, chunked=True)
+        request = Request(text="", streamed=streamed, chunked=True, exact=exact)
         audio = AudioStream(
             self.model, request, self.condition, torch.Generator().manual_seed(0), clock=self.clock
         )
@@ -189,17 +191,18 @@ class Stream:
 
 
 def test_a_stream_learns_from_its_own_chunks(tiny3: Pipeline) -> None:
-    """The first stream begins at the fixed edge, the second at the one before; the samples are the same."""
+    """The first stream begins at the fixed boundary, the second at the one before, with the same samples."""
     stream = Stream(tiny3, token_s=1e-4, frame_s=1e-6)
     whole = stream.speak(streamed=False)[1]
     fixed, early = stream.speak(), stream.speak()
 
     assert (fixed[0], early[0]) == (34 + 3, 9 + 3)
     assert same(fixed[1], whole) and same(early[1], whole)
+    assert stream.speak(exact=True)[0] == fixed[0]  # cut alike each time
 
 
 def test_a_slow_machine_goes_on_as_it_did(tiny3: Pipeline) -> None:
-    """One that speaks at half the speed of speech never ends a chunk at another edge."""
+    """One that speaks at half the speed of speech never ends a chunk at another boundary."""
     stream = Stream(tiny3, token_s=0.04, frame_s=0.002)
 
     assert [stream.speak()[0] for _ in range(3)] == [37, 37, 37]
