@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -241,8 +241,9 @@ class Buckets:
 def derive(
     corpus: Corpus,
     table: Table,
-    function: Callable[[np.ndarray], np.ndarray],  # float32 [N] at 24 kHz -> [rows, columns]
+    function: Callable[..., np.ndarray],  # float32 [N] at 24 kHz -> [rows, columns]
     processes: int,
+    with_voice: bool = False,  # the function takes the name of the voice as well
 ) -> int:
     """Appends the rows that the table still lacks, utterance by utterance; returns how many utterances.
 
@@ -253,11 +254,13 @@ def derive(
         (corpus.work / table.file).open("ab") as file,
         ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool,
     ):
-        audio = (corpus.samples(item) for item in todo)
         for first in range(0, len(todo), 256):
-            batch = [next(audio) for _ in todo[first : first + 256]]
-            results = pool.map(function, batch, chunksize=8)
-            for item, rows in zip(todo[first : first + 256], results, strict=True):
+            group = todo[first : first + 256]
+            given: list[list[Any]] = [[corpus.samples(item) for item in group]]
+            if with_voice:
+                given.append([item.voice for item in group])
+            results = pool.map(function, *given, chunksize=8)
+            for item, rows in zip(group, results, strict=True):
                 append(file, table, item, rows)
     return len(todo)
 

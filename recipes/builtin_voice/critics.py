@@ -6,9 +6,11 @@ of every layer are kept: the vocoder learns from them too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,7 +21,9 @@ from recipes.builtin_voice.spectral import FLOOR, log_magnitude, magnitude
 PERIODS = (2, 3, 5, 7, 11)
 RESOLUTIONS = ((1024, 240), (512, 120), (240, 60))  # transform size, hop
 PERIOD_CHANNELS = (16, 64, 128, 256, 256)
-SPECTRAL_CHANNELS = 24
+SPECTRAL_CHANNELS = 32
+SPECTRAL_STRIDES = (4, 2, 2, 2)  # in frequency
+PERIODS_AT_ONCE, RESOLUTIONS_AT_ONCE = 2, 1  # judge a step; all of them would take most of its time
 SLOPE = 0.1
 
 Layers = list[Tensor]  # of one critic; the last is the verdict
@@ -55,8 +59,8 @@ class SpectralCritic(nn.Module):
         self.size, self.hop = size, hop
         widths = (1, channels, channels, 2 * channels, 2 * channels)
         self.convs = nn.ModuleList(
-            weight_norm(nn.Conv2d(inputs, outputs, (7, 3), (2, 1), (3, 1)))
-            for inputs, outputs in pairwise(widths)
+            weight_norm(nn.Conv2d(inputs, outputs, (7, 3), (stride, 1), (3, 1)))
+            for (inputs, outputs), stride in zip(pairwise(widths), SPECTRAL_STRIDES, strict=True)
         )
         self.verdict = weight_norm(nn.Conv2d(widths[-1], 1, 3, padding=1))
 
@@ -79,9 +83,18 @@ class Critics(nn.Module):
     def forward(
         self,
         samples: Tensor,  # [B, N]
+        panel: Sequence[int] | None = None,  # None: all of them
     ) -> list[Layers]:
-        """Judge the sound with every critic."""
-        return [cast(Layers, critic(samples)) for critic in (*self.periods, *self.spectra)]
+        """Judge the sound with the critics of the panel, by their numbers."""
+        critics = [*self.periods, *self.spectra]
+        return [cast(Layers, critics[number](samples)) for number in panel or range(len(critics))]
+
+
+def drawn_panel(random: np.random.Generator) -> list[int]:
+    """Draw the critics of one step: some of each kind."""
+    periods = random.choice(len(PERIODS), PERIODS_AT_ONCE, replace=False)
+    resolutions = random.choice(len(RESOLUTIONS), RESOLUTIONS_AT_ONCE, replace=False)
+    return [*periods.tolist(), *(len(PERIODS) + resolutions).tolist()]
 
 
 def judged(x: Tensor, convs: nn.ModuleList, verdict: nn.Module) -> Layers:

@@ -17,7 +17,7 @@ from cosyrt.checkpoint.tables import write_tables
 from cosyrt.checkpoint.tensors import write_tensors
 from cosyrt.models.flow import FlowConfig
 from cosyrt.models.llm import LanguageModelConfig
-from cosyrt.models.vocoder import Vocoder, VocoderConfig
+from cosyrt.models.vocoder import VocoderConfig
 from cosyrt.text.pronounce import vocabulary
 from recipes.builtin_voice import flow, language_model, speaker, tokenizer, vocoder
 from recipes.builtin_voice.loop import load_weights
@@ -257,9 +257,7 @@ def write(options: argparse.Namespace) -> None:
     (out / "CosyVoice-BlankEN").mkdir(parents=True, exist_ok=True)
     llm_weights, _ = load_weights(work / "language_model.safetensors")
     flow_weights, _ = load_weights(work / "flow.safetensors")
-    voice_weights, _ = load_weights(work / f"{options.vocoder}.safetensors")
-    hift = Vocoder(vocoder.CONFIG)
-    hift.load_state_dict(voice_weights)
+    hift = vocoder.load(work / f"{options.vocoder}.safetensors")
     write_tensors(out / "llm.safetensors", half(official_language_model_keys(llm_weights)))
     write_tensors(out / "flow.safetensors", half(flow_weights))
     write_tensors(out / "hift.safetensors", half(with_weight_norm(hift)))
@@ -269,7 +267,7 @@ def write(options: argparse.Namespace) -> None:
         store_half(out / encoder)
     write_tables(out / "spk2info.safetensors", presets(options))
     llm = language_model.config()
-    (out / "cosyvoice2.yaml").write_text(describe(llm, flow.CONFIG, vocoder.CONFIG), encoding="utf-8")
+    (out / "cosyvoice2.yaml").write_text(describe(llm, flow.CONFIG, hift.config), encoding="utf-8")
     for name, content in (("config.json", backbone_settings(llm)), ("tokenizer.json", text_tokenizer())):
         (out / "CosyVoice-BlankEN" / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     total = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
@@ -282,7 +280,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("cosyrt/builtin"))
     parser.add_argument(
-        "--vocoder", default="vocoder", help="which vocoder weights to take: vocoder or vocoder_gan"
+        "--vocoder", default="vocoder", help="which vocoder weights to take: vocoder or vocoder_flow"
     )
     write(parser.parse_args())
 

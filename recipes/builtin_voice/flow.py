@@ -218,7 +218,8 @@ def write_mels(options: argparse.Namespace) -> None:
     """The flow's own mel of the first hours of the corpus: what the vocoder will be given."""
     torch.set_num_threads(options.threads)
     model, corpus, vectors = load(options), Corpus(options.work), speaker_vectors(options)
-    todo, written = missing(corpus, FLOW_MEL), 0
+    ready = {item.id for item in corpus.having(TOKENS)}
+    todo, written = [item for item in missing(corpus, FLOW_MEL) if item.id in ready], 0
     with (options.work / FLOW_MEL.file).open("ab") as file:
         for item in todo:
             if item.start_token * TOKEN_S > options.hours * 3600:

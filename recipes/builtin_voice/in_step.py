@@ -14,8 +14,24 @@ class InStepSource(HarmonicSource):
     """The runtime's source with the phase of a recording (`glottis.py`) where the runtime adds up the pitch.
 
     Same weights by the same names, so what is learned with it runs without it: the runtime's phase is one
-    that a recording might have had.
+    that a recording might have had. The noise of all harmonics is mixed before it is drawn: one normal number
+    a sample has the distribution of their weighted sum.
     """
+
+    def forward(
+        self,
+        pitch: Tensor,  # [B, M] Hz
+        noise: Tensor | None = None,  # [B, N, 1] standard normal
+        before: Phase | None = None,  # of the recording, see `angles`
+    ) -> Tensor:  # [B, 1, N]
+        """The excitation of these frames, in step with the recording."""
+        c, mix = self.config, self.l_linear.weight[0]
+        voiced = (pitch > c.voiced_threshold_hz).to(mix.dtype).repeat_interleave(c.samples_per_frame, dim=1)
+        mixed = (torch.sin(self.angles(pitch, before)) @ mix) * c.sine_level * voiced
+        if noise is not None:
+            level = voiced * c.voiced_noise_level + (1 - voiced) * (c.sine_level / 3)
+            mixed = mixed + noise[..., 0] * level * mix.norm()
+        return torch.tanh(mixed + self.l_linear.bias)[:, None]
 
     def angles(
         self,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,19 @@ from cosyrt.models.source import HarmonicSource, Phase
 from cosyrt.models.vocoder import Vocoder, VocoderConfig
 from recipes.builtin_voice import corpus as data
 from recipes.builtin_voice import loop
-from recipes.builtin_voice.critics import Critics, critic_loss, feature_distance, fooling_loss
+from recipes.builtin_voice.critics import (
+    Critics,
+    critic_loss,
+    drawn_panel,
+    feature_distance,
+    fooling_loss,
+)
 from recipes.builtin_voice.glottis import phases
 from recipes.builtin_voice.in_step import InStepSource
 from recipes.builtin_voice.pitch import track
+from recipes.builtin_voice.snake import quicken
 from recipes.builtin_voice.spectral import BandDistance, LogMel, MelDistance, stft_distance, wave_distance
+from recipes.builtin_voice.teacher import Flite
 
 HARMONICS = (
     32  # up to 6 kHz and more: the network shapes the spectrum instead of having to invent its upper part
@@ -42,10 +49,20 @@ CONFIG = VocoderConfig(
     source_dilations=((1, 3), (1, 3)),
     pitch_channels=128,
 )
+# The official shape, for the next voice. 64 harmonics of a deep one reach 6 kHz; above 187 Hz they fold back.
+NEXT = VocoderConfig(
+    channels=256,
+    harmonics=64,
+    kernels=(3, 7),
+    dilations=((1, 3, 5), (1, 3, 5)),
+    source_kernels=(7, 7, 7),
+    source_dilations=((1, 3), (1, 3), (1, 3)),
+    pitch_channels=128,
+)
 MEL_WEIGHT, BANDS_WEIGHT, WAVE_WEIGHT = 3.0, 1.5, 2.0
-FOOLING_WEIGHT, FEATURE_WEIGHT = 0.25, 0.5
+FOOLING_WEIGHT, FEATURE_WEIGHT = 3.0, 6.0
+LOOP: dict[str, Any] = {"betas": (0.8, 0.99), "clip": 5.0}
 MADE_SHARE = 0.75  # of the mels come from the flow, once it is there: the voice knows no others
-FAVOUR = {"en": 3.0}  # joined recordings are harder to copy than formants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +81,7 @@ class Trainer:
     def __init__(self, corpus: data.Corpus, config: VocoderConfig, options: argparse.Namespace) -> None:
         torch.manual_seed(options.seed)
         self.corpus, self.device, self.batch_size = corpus, options.device, options.batch
-        self.in_step = options.in_step
+        self.in_step, self.compiled = options.in_step, options.compiled
         self.vocoder = self.plain(config)
         if options.start_from is None:
             small_start(self.vocoder)
@@ -75,13 +92,16 @@ class Trainer:
         self.band_distance = BandDistance().to(self.device)
         tables = (data.F0, data.PHASE) if self.in_step else (data.F0,)
         ready = [item for item in corpus.having(*tables) if not item.held_out]
-        self.crops = data.Crops(ready, options.crop_tokens, FAVOUR)
+        favour = {"en": options.english}
+        self.crops = data.Crops(ready, options.crop_tokens, favour)
         made = [item for item in corpus.having(*tables, data.FLOW_MEL) if not item.held_out]
-        self.made_crops = data.Crops(made, options.crop_tokens, FAVOUR) if options.flow_mels else None
+        self.made_crops = data.Crops(made, options.crop_tokens, favour) if options.flow_mels else None
 
     def plain(self, config: VocoderConfig) -> Vocoder:
         """A vocoder without weight norm, with the source that is trained with."""
-        return Vocoder(config, InStepSource if self.in_step else HarmonicSource).to(self.device)
+        vocoder = Vocoder(config, InStepSource if self.in_step else HarmonicSource).to(self.device)
+        quicken(vocoder, self.compiled)
+        return vocoder
 
     def batch(self, random: np.random.Generator) -> Batch:
         """Random crops, most with the flow's mel."""
@@ -92,7 +112,7 @@ class Trainer:
 
     def synthesise(self, crops: Batch) -> Tensor:  # [B, N]
         """Samples for a known pitch; the source runs in float32, where its phase needs it."""
-        size = (*crops.true.shape, self.vocoder.config.harmonics)
+        size = (*crops.true.shape, 1 if self.in_step else self.vocoder.config.harmonics)
         before = None if crops.cycles is None else Phase(crops.cycles)
         with torch.autocast(self.device, enabled=False):
             excitation = self.vocoder.excitation(crops.pitch, torch.randn(size, device=self.device), before)
@@ -125,21 +145,17 @@ class Trainer:
 
     def critic_objective(self, step: int, random: np.random.Generator) -> loop.Losses:
         """The second phase: vocoder and critics learn in one backward pass, each from its own losses."""
-        crops = self.batch(random)
+        crops, panel = self.batch(random), drawn_panel(random)
         made, losses = self.reconstruction(crops)
-        of_true = self.critic(crops.true)
-        losses["critic"] = critic_loss(of_true, self.critic(made.detach()))
-        self.critic.requires_grad_(False)
-        of_made = self.critic(made)
-        self.critic.requires_grad_(True)
+        heard = made.detach().requires_grad_()
+        of_true, of_made = self.critic(crops.true, panel), self.critic(heard, panel)
+        losses["critic"] = critic_loss(of_true, of_made)
         losses["fooling"] = fooling_loss(of_made)
         losses["feature"] = feature_distance(of_true, of_made)
-        losses["loss"] = (
-            losses["loss"]
-            + losses["critic"]
-            + FOOLING_WEIGHT * losses["fooling"]
-            + FEATURE_WEIGHT * losses["feature"]
-        )
+        wish = FOOLING_WEIGHT * losses["fooling"] + FEATURE_WEIGHT * losses["feature"]
+        (pull,) = torch.autograd.grad(wish, heard, retain_graph=True)
+        # linear in what was made: its gradient is the critics' pull, and leaves their weights alone
+        losses["loss"] = losses["loss"] + losses["critic"] + (made * pull).sum()
         return losses
 
 
@@ -199,70 +215,72 @@ def load_crops(
 
 def derive_phases(options: argparse.Namespace) -> None:
     """The phase of every voice that lacks it, for a source in step."""
-    count = data.derive(
-        data.Corpus(options.work),
-        data.PHASE,
-        partial(phase_of, polarity=options.polarity),
-        options.processes,
-    )
+    corpus = data.Corpus(options.work)
+    count = data.derive(corpus, data.PHASE, phase_of, options.processes, with_voice=True)
     print(f"{data.PHASE.file}: {count} utterances added", flush=True)
 
 
 def phase_of(
     samples: np.ndarray,  # float32 [N] at 24 kHz
-    polarity: float = 1.0,
+    voice: str,
 ) -> np.ndarray:  # [N / 480] cycles
     """Where in its period a voice is in the middle of every mel frame."""
-    return phases(samples, track(samples), polarity)
+    return phases(samples, track(samples), 1.0 if voice == Flite.name else -1.0)
 
 
 def train(options: argparse.Namespace) -> None:
-    """Trains and writes NAME.safetensors; `--gan-minutes` adds the second phase, NAME_gan.safetensors."""
-    trainer = Trainer(data.Corpus(options.work), CONFIG, options)
-    common = {"betas": (0.8, 0.99), "clip": 5.0}
-    if options.minutes > 0:
-        config = loop.config_of(options, **common)
-        phase(trainer, [trainer.vocoder], trainer.spectral_objective, config, options, options.name)
-    if options.gan_minutes > 0:
-        weights, _ = loop.load_weights(options.work / f"{options.name}.safetensors")
-        trainer.vocoder = trainer.plain(CONFIG)
-        trainer.vocoder.load_state_dict(weights)
-        config = replace(
-            loop.config_of(options, **common), minutes=options.gan_minutes, learning_rate=options.gan_rate,
-            ema_decay=0.99,
-        )  # fmt: skip
-        groups = [trainer.vocoder, trainer.critic]
-        phase(trainer, groups, trainer.critic_objective, config, options, f"{options.name}_gan")
+    """First phase: spectral distances alone; writes NAME.safetensors."""
+    trainer = Trainer(data.Corpus(options.work), sizes(options), options)
+    run(trainer, [trainer.vocoder], trainer.spectral_objective, loop.config_of(options, **LOOP), options)
 
 
-def phase(
+def refine(options: argparse.Namespace) -> None:
+    """Second phase: critics join in; writes NAME.safetensors."""
+    trainer = Trainer(data.Corpus(options.work), sizes(options), options)
+    config = loop.config_of(options, **LOOP, ema_decay=0.998)
+    run(trainer, [trainer.vocoder, trainer.critic], trainer.critic_objective, config, options)
+
+
+def sizes(options: argparse.Namespace) -> VocoderConfig:
+    """Sizes of the weights to begin with, where there are any."""
+    if options.start_from is not None:
+        return config_of(loop.load_weights(options.start_from)[1])
+    return NEXT if options.next else CONFIG
+
+
+def run(
     trainer: Trainer,
     groups: list[nn.Module],
     objective: loop.Objective,
     config: loop.LoopConfig,
     options: argparse.Namespace,
-    name: str,
 ) -> None:
-    """One training run; a first phase that a checkpoint shows as finished is passed over."""
+    """Train to the end of the schedule; a run that a checkpoint shows as finished is passed over."""
 
     def save() -> None:
         loop.save_weights(
-            options.work / f"{name}.safetensors", folded(run.average), asdict(trainer.vocoder.config)
+            options.work / f"{options.name}.safetensors",
+            folded(running.average),
+            asdict(trainer.vocoder.config),
         )
 
     add_weight_norm(trainer.vocoder)
-    checkpoint = loop.start(options, name)
-    run = loop.Loop(groups, objective, config, checkpoint=checkpoint, save=save)
-    run.run()
+    checkpoint = loop.start(options, options.name)
+    running = loop.Loop(groups, objective, config, checkpoint=checkpoint, save=save)
+    running.run()
 
 
 def load(path: Path) -> Vocoder:
     """A trained vocoder."""
     weights, config = loop.load_weights(path)
-    tuples = {key: _tuple(value) for key, value in config.items()}
-    vocoder = Vocoder(VocoderConfig(**tuples))
+    vocoder = Vocoder(config_of(config))
     vocoder.load_state_dict(weights)
     return vocoder.eval()
+
+
+def config_of(stored: dict[str, Any]) -> VocoderConfig:
+    """Sizes as they stand beside trained weights."""
+    return VocoderConfig(**{key: _tuple(value) for key, value in stored.items()})
 
 
 def _tuple(value: Any) -> Any:
@@ -322,23 +340,31 @@ def write_wav(folder: Path, item: data.Utterance, made: Tensor, true: Tensor) ->
 
 
 def main() -> None:
-    """`python -m recipes.builtin_voice.vocoder phases|train|eval --work DIR`."""
+    """`python -m recipes.builtin_voice.vocoder phases|train|refine|eval --work DIR`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["phases", "train", "eval"])
+    parser.add_argument("command", choices=["phases", "train", "refine", "eval"])
     parser.add_argument("--processes", type=int, default=2, help="of phases")
-    parser.add_argument("--polarity", type=float, default=1.0, help="of phases: -1 for Kokoro")
     loop.add_options(parser, batch=12, learning_rate=1.5e-3, minutes=20.0)
     parser.add_argument("--crop-tokens", type=int, default=14)
-    parser.add_argument("--gan-minutes", type=float, default=0.0, help="second phase, from NAME.safetensors")
-    parser.add_argument("--gan-rate", type=float, default=3e-4)
     parser.add_argument("--flow-mels", action="store_true", help="most of what is heard comes from the flow")
-    parser.add_argument("--in-step", action="store_true", help="learn the wave, its phase from `phases`")
-    parser.add_argument("--start-from", type=Path, help="weights to begin with, instead of random ones")
+    parser.add_argument(
+        "--english", type=float, default=3.0,
+        help="how much likelier its seconds are: joined recordings are harder to copy than formants",
+    )  # fmt: skip
+    parser.add_argument("--in-step", action="store_true", help="learn the wave, with its phase from `phases`")
+    parser.add_argument("--compiled", action="store_true", help="twice as fast; needs a C++ compiler")
+    parser.add_argument(
+        "--next", action="store_true", help="sizes of the next voice, not the published one's"
+    )
+    parser.add_argument(
+        "--start-from", type=Path, help="weights to begin with, which have sizes of their own"
+    )
     parser.add_argument("--name", default="vocoder", help="of the weights, in the work folder")
     parser.add_argument("--count", type=int, default=40, help="eval: held-out utterances")
     parser.add_argument("--wav", type=Path)
     options = parser.parse_args()
-    {"phases": derive_phases, "train": train, "eval": evaluate}[options.command](options)
+    commands = {"phases": derive_phases, "train": train, "refine": refine, "eval": evaluate}
+    commands[options.command](options)
 
 
 if __name__ == "__main__":

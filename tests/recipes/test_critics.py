@@ -30,6 +30,15 @@ def test_each_period_and_each_resolution_has_a_verdict(critics: Critics) -> None
     assert [len(layers[-1]) for layers in found[: len(PERIODS)]] == [2 * period for period in PERIODS]
 
 
+def test_a_panel_judges_as_its_critics_do_among_all(critics: Critics) -> None:
+    """In the order of the panel, the first critic of all included."""
+    sound = torch.randn(1, 3_000)
+    every = critics(sound)
+    for number, layers in zip((6, 0), critics(sound, [6, 0]), strict=True):
+        torch.testing.assert_close(layers, every[number])
+    torch.testing.assert_close(critics(sound, [0])[0], every[0])
+
+
 def test_a_period_is_seen_one_row_at_a_time() -> None:
     """A change of every third sample is seen in one row of three."""
     critic = PeriodCritic(3)

@@ -44,3 +44,16 @@ def test_between_two_frames_the_voice_turns_as_often_as_its_pitch_says() -> None
     assert (advance[0, both] - expected).abs().max() <= 0.5
     fraction = torch.remainder(advance[0, both] - (cycles[0, both] - cycles[0, [0, 1, 5, 6]]), 1.0)
     assert torch.minimum(fraction, 1 - fraction).max() < 1e-6
+
+
+def test_the_excitation_is_that_of_the_runtime() -> None:
+    """Mixed sample by sample, without noise; with it, as loud."""
+    ours, theirs = InStepSource(CONFIG), HarmonicSource(CONFIG)
+    theirs.load_state_dict(ours.state_dict())
+    cycles = torch.cumsum(PITCH.double() * 480 / 24_000, dim=1)
+    silent = ours(PITCH, None, Phase(cycles)) - theirs(PITCH)
+    assert silent[..., 240:].abs().max() < 1e-5
+    random = torch.manual_seed(0)
+    hoarse = ours(PITCH, torch.randn(1, 3_840, 1, generator=random), Phase(cycles))[..., 1500:2300]
+    other = theirs(PITCH, torch.randn(1, 3_840, 5, generator=random))[..., 1500:2300]  # unvoiced
+    assert 0.85 < float((hoarse.std() / other.std()).detach()) < 1.15
