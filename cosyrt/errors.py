@@ -13,6 +13,7 @@ CosyrtError
 │   └── VoiceNotFound       no voice of that name
 ├── MissingDependency     an optional package or program is not installed      exit 7
 ├── SpeechError           the models failed to make speech                     exit 1
+│   └── ReplicaLost         the machine that was speaking went away
 ├── Busy                  too many requests at once; come back later           exit 1
 ├── Cancelled             the request was cancelled before its end             exit 1
 ├── DeadlineError         the request was not over by its deadline             exit 1
@@ -40,6 +41,13 @@ def shortened(message: str) -> str:
 def reason_of(error: BaseException) -> str:
     """The message of an error in one short line, or its class where it has none."""
     return one_line(error, 200) or type(error).__name__
+
+
+def reason_in(report: str) -> str:
+    """The error at the end of a foreign report of many lines, such as a traceback, in one short line."""
+    lines = [line.strip() for line in report.splitlines() if line.strip()]
+    errors = [line for line in lines if "Error: " in line or "Exception: " in line]
+    return one_line((errors or lines or ["no reason was given"])[-1], 300)
 
 
 def kind_and_reason(error: BaseException, longest: int | None = None) -> str:
@@ -114,6 +122,18 @@ class MissingDependency(CosyrtError):
 
 class SpeechError(CosyrtError):
     """The models failed to make speech."""
+
+
+class ReplicaLost(SpeechError):
+    """The replica of a cluster that was speaking went away: the rest of the audio is missing."""
+
+    def __init__(self, message: str, piece: int) -> None:
+        super().__init__(message)
+        self.piece = piece  # of the text, in which it happened; the first is 1
+
+    def __reduce__(self) -> tuple[type[ReplicaLost], tuple[str, int]]:
+        """Let it be pickled with both of its values."""
+        return type(self), (str(self), self.piece)
 
 
 class Busy(CosyrtError):

@@ -58,6 +58,7 @@ ALLOWED: dict[str, set[str]] = {
     "accel": SPEECH | {"engine"},
     "batch": SPEECH | {"engine", "accel", "formats"},
     "service": SPEECH | {"engine", "accel"},
+    "cluster": SPEECH | {"engine", "accel", "batch", "service"},
     "lab": SPEECH | {"engine", "accel"},
 }
 TOP = {"__init__", "__main__", "cli", "compat"}

@@ -45,6 +45,7 @@ def test_the_public_names() -> None:
         "Pauses",
         "Pipeline",
         "Progress",
+        "ReplicaLost",
         "Request",
         "Scheduler",
         "SchedulerConfig",

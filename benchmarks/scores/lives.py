@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from http.client import HTTPException
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -226,7 +227,7 @@ def live(
     from benchmarks.scores.paced import pace
     from cosyrt.service.request_log import log_as
     from cosyrt.service.settings import Settings
-    from cosyrt.service.start import serve
+    from cosyrt.service.start import serve, speaking_here
 
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(out, 2)
@@ -245,4 +246,4 @@ def live(
         port.send(int(address.rpartition(":")[2]))
         port.close()
 
-    serve(Settings(**settings), announce, model)
+    serve(Settings(**settings), announce, partial(speaking_here, pipeline=model))

@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -94,7 +94,7 @@ def _in_order(folder: Path) -> dict[str, Entry]:
     parts = folder / PARTS
     parts.mkdir(exist_ok=True)
     found = dict[str, Entry]()
-    for entry in _lines(folder / MANIFEST):
+    for entry in _lines_of(folder / MANIFEST):
         if not _is_there(folder, entry) and _is_complete(_part(folder, entry), entry):
             _take_name(folder, entry)
         if _is_there(folder, entry):
@@ -105,12 +105,13 @@ def _in_order(folder: Path) -> dict[str, Entry]:
     return found
 
 
-def _lines(path: Path) -> Iterator[Entry]:
+def _lines_of(path: Path) -> Iterator[Entry]:
+    return lines_in(path.read_bytes(), str(path)) if path.exists() else iter(())
+
+
+def lines_in(data: bytes, path: str) -> Iterator[Entry]:
     """Lines of a manifest; what was cut by a kill, or is none of ours, is left out."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        return
+    lines = data.splitlines()
     for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
@@ -125,8 +126,12 @@ def _lines(path: Path) -> Iterator[Entry]:
 
 
 def _write_manifest(folder: Path, entries: Mapping[str, Entry]) -> None:
-    text = "".join(_line(entry) for entry in entries.values())
-    replace_file(folder / MANIFEST, text.encode())
+    replace_file(folder / MANIFEST, as_lines(entries.values()))
+
+
+def as_lines(entries: Iterable[Entry]) -> bytes:
+    """Entries as the lines of a manifest."""
+    return "".join(_line(entry) for entry in entries).encode()
 
 
 def _line(entry: Entry) -> str:
@@ -140,8 +145,12 @@ def _append(file: TextIO, entry: Entry) -> None:
 
 
 def _part(folder: Path, entry: Entry) -> Path:
-    name = f"{entry['id']}\n{entry['digest']}"
-    return folder / PARTS / hashlib.sha256(name.encode()).hexdigest()
+    return folder / PARTS / name_of(entry)
+
+
+def name_of(entry: Entry) -> str:
+    """A name for what is kept of a recording until it has its own."""
+    return hashlib.sha256(f"{entry['id']}\n{entry['digest']}".encode()).hexdigest()
 
 
 def _take_name(folder: Path, entry: Entry) -> None:

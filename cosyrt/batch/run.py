@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from math import inf
@@ -22,12 +23,16 @@ from typing import Any, Literal, Protocol
 
 from cosyrt.accel.fingerprint import fingerprint
 from cosyrt.audio import Audio
-from cosyrt.batch.ledger import Ledger, opened
+from cosyrt.batch.address import AddressLedger
+from cosyrt.batch.address import opened as opened_address
+from cosyrt.batch.ledger import Ledger
+from cosyrt.batch.ledger import opened as opened_folder
 from cosyrt.batch.manifest import Item
+from cosyrt.engine.frontend import Frontend
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request, SpeakingStyle
 from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
-from cosyrt.errors import AudioError, Busy, Cancelled, CosyrtError, reason_of
+from cosyrt.errors import AudioError, Busy, Cancelled, CosyrtError, ReplicaLost, reason_of
 from cosyrt.formats import format_named
 from cosyrt.labels import Label
 from cosyrt.text.lexicon import NO_LEXICON, Lexicon
@@ -36,6 +41,7 @@ from cosyrt.voice.voice import Voice
 
 SORTED_TOGETHER = 1_000  # items that are brought in order of length, where the list has no known end
 STREAMS = 8
+ATTEMPTS = 3  # of a text whose replicas are lost
 
 Status = Literal["made", "kept", "failed"]
 
@@ -94,23 +100,29 @@ def batch(
         UsageError: the folder cannot be written, or another program is at work on it.
         AudioError: the disk is full, or the format is unknown.
     """
+    limits = limits_of(config)
+    at_once = limits.max_active + limits.max_queue
+    speaker = Scheduler(pipeline, limits)
+    yield from speak_all(Preparing(pipeline, config), speaker, items, folder, at_once=at_once)
+
+
+def limits_of(config: BatchConfig) -> SchedulerConfig:
+    """How a scheduler serves a batch: as many wait as are spoken, and nobody minds how long."""
     streams = max(1, config.streams)
-    limits = SchedulerConfig(max_active=streams, max_queue=streams, queued_audio_s=inf)
-    preparing = Preparing(pipeline, config)
-    yield from speak_all(preparing, Scheduler(pipeline, limits), items, Path(folder), at_once=2 * streams)
+    return SchedulerConfig(max_active=streams, max_queue=streams, max_wait_s=inf, queued_audio_s=inf)
 
 
 def speak_all(
     prepare: Callable[[Item], Prepared],
     speaker: Submits,
     items: Iterable[Item],
-    folder: Path,
+    folder: str | Path,
     *,
     at_once: int,
 ) -> Generator[BatchResult, None, None]:
     """Speak items through a speaker, as many at once as it may hold; it is closed at the end."""
-    with opened(folder) as ledger:
-        run = _Run(prepare, speaker, ledger)
+    with opened_anywhere(folder) as kept:
+        run = _Run(prepare, speaker, kept)
         pool, running = ThreadPoolExecutor(at_once, "cosyrt-batch"), set[Future[BatchResult]]()
         try:
             for item in longest_first(items):
@@ -129,6 +141,17 @@ def speak_all(
             pool.shutdown(cancel_futures=True)
 
 
+def opened_anywhere(place: str | Path) -> AbstractContextManager[Ledger | AddressLedger]:
+    """The ledger of a folder, or of an address such as `s3://bucket/folder`.
+
+    Raises:
+        UsageError, MissingDependency: as its `opened`.
+    """
+    if isinstance(place, str) and "://" in place:
+        return opened_address(place)
+    return opened_folder(Path(place))
+
+
 def longest_first(items: Iterable[Item]) -> Iterator[Item]:
     """Bring items in order of length, so that those which are spoken together end together."""
     coming = iter(items)
@@ -141,7 +164,7 @@ def _results(done: Iterable[Future[BatchResult]]) -> Iterator[BatchResult]:
         yield future.result()
 
 
-def _stopped(folder: Path, error: OSError) -> AudioError:
+def _stopped(folder: str | Path, error: OSError) -> AudioError:
     """The one line about a disk that takes no more."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return AudioError(
@@ -154,7 +177,9 @@ def _stopped(folder: Path, error: OSError) -> AudioError:
 class _Run:
     """One run over a list."""
 
-    def __init__(self, prepare: Callable[[Item], Prepared], speaker: Submits, ledger: Ledger) -> None:
+    def __init__(
+        self, prepare: Callable[[Item], Prepared], speaker: Submits, ledger: Ledger | AddressLedger
+    ) -> None:
         self.prepare, self.speaker, self.ledger = prepare, speaker, ledger
         self.writing = Lock()  # one recording is finished at a time
         self.stopped = Event()
@@ -180,33 +205,38 @@ class _Run:
         if self.ledger.has(item.id, prepared.digest):
             seconds = float(self.ledger.entries[item.id].get("seconds", 0.0))
             return BatchResult(item=item, status="kept", seconds=seconds)
-        audio = Audio.join(self._submitted(prepared.request))
+        audio = self._audio(prepared.request)
         data = prepared.encoded(audio)
         with self.writing:
             self.ledger.finish(prepared.entry(item, audio, data), data)
         return BatchResult(item=item, status="made", seconds=audio.seconds)
 
-    def _submitted(self, request: Request) -> Iterable[Audio]:
-        """Begin a request as soon as the speaker takes it: memory may be short for a while.
+    def _audio(self, request: Request) -> Audio:
+        """All audio of a request: it is begun as soon as it is taken, and again where a replica was lost.
 
         Raises:
-            Busy: it takes none any more.
+            Busy: the run was stopped. ReplicaLost: this was the last of its attempts.
         """
+        lost = 0
         while True:
             try:
-                return self.speaker.submit(request)
-            except Busy as busy:
+                return Audio.join(self.speaker.submit(request))
+            except Busy as busy:  # memory may be short for a while, or no replica runs
                 if self.stopped.wait(busy.retry_after_s):
+                    raise
+            except ReplicaLost:
+                lost += 1
+                if lost == ATTEMPTS:  # it may be this very text that ends them
                     raise
 
 
 class Preparing:
     """Makes the requests of a list for one model; each voice is looked up once."""
 
-    def __init__(self, pipeline: Pipeline, config: BatchConfig) -> None:
+    def __init__(self, frontend: Frontend, config: BatchConfig) -> None:
         format_named(config.format)
-        self.pipeline, self.config = pipeline, config
-        self.model = fingerprint(pipeline.model.folder)
+        self.frontend, self.config = frontend, config
+        self.model = fingerprint(frontend.model.folder)
         self._voices: dict[str, Voice] = {}
 
     def __call__(self, item: Item) -> Prepared:
@@ -235,9 +265,9 @@ class Preparing:
         named = self.config.voice if item.voice is None else item.voice
         if isinstance(named, Voice):
             return named
-        name = named or self.pipeline.default_voice(item.text)
+        name = named or self.frontend.default_voice(item.text)
         if name not in self._voices:
-            self._voices[name] = self.pipeline.voice(name)
+            self._voices[name] = self.frontend.voice(name)
         return self._voices[name]
 
 

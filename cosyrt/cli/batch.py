@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cosyrt.cli.cluster import ClusterOptions, cluster_options
 from cosyrt.cli.label import LabelOptions, label_options
 from cosyrt.cli.options import (
     ModelOptions,
@@ -32,16 +35,27 @@ from cosyrt.cli.terminal import progress_bar
 from cosyrt.errors import UsageError
 
 if TYPE_CHECKING:
-    from cosyrt import Pipeline
     from cosyrt.batch.manifest import Item
-    from cosyrt.batch.run import BatchResult
+    from cosyrt.batch.run import BatchConfig, BatchResult
+    from cosyrt.engine.frontend import Frontend
 
 SHOWN_FAILURES = 5
 
 
+class OutPath(click.Path):
+    """A folder, or an address that stays as it is written."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Make a path of what is no address."""
+        return value if isinstance(value, str) and "://" in value else super().convert(value, param, ctx)
+
+
 @click.command()
 @click.argument("manifest", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=OutPath())
 @click.option(
     "--format",
     "audio_format",
@@ -65,12 +79,13 @@ SHOWN_FAILURES = 5
 @style_options
 @pace_options
 @model_options
+@cluster_options
 @label_options
 @output_options
 @verbose_option
 def batch(
     manifest: Path,
-    out: Path,
+    out: Path | str,
     audio_format: str,
     rate: int | None,
     streams: int,
@@ -79,10 +94,11 @@ def batch(
     style: StyleOptions,
     pace: PaceOptions,
     model: ModelOptions,
+    cluster: ClusterOptions,
     labelling: LabelOptions,
     printing: OutputOptions,
 ) -> None:
-    """Speak each text of MANIFEST into a file of the folder OUT.
+    """Speak each text of MANIFEST into a file of the folder OUT, or of an address such as s3://bucket/folder.
 
     MANIFEST is JSON lines or CSV with the fields id, text and, where wanted, voice, style, speed and seed; a
     .txt file with a text a line; a folder of .txt files; or - for JSON lines on standard input.
@@ -94,10 +110,12 @@ def batch(
     \b
     cosyrt batch lines.csv recordings --format flac
     cosyrt batch chapters audiobook --voice NAME --format mp3
+    cosyrt batch lines.csv s3://bucket/recordings --cluster 10.0.0.1:6379 --replicas 8 --replica-gpus 1
     """
     listed = _listed(manifest)
     label = labelling.label()
-    tts = model.load()
+    speaking = _in_cluster(model, cluster) if cluster.cluster else _here(model)
+    tts = speaking.frontend
     asked = {
         "voice": speaker.of(tts),
         "speed": pace.speed,
@@ -108,7 +126,7 @@ def batch(
         "streams": streams,
         **reading.asked(),
     }
-    tally = _spoken(tts, manifest, listed, out, style, asked, printing)
+    tally = _spoken(speaking, manifest, listed, out, style, asked, printing)
     if printing.result:
         as_json = json.dumps(tally.as_json(out), ensure_ascii=False)
         click.echo(as_json if printing.json else tally.summary(out))
@@ -134,11 +152,48 @@ def _listed(manifest: Path) -> list[Item] | None:
     return listed
 
 
+@dataclass(frozen=True, slots=True)
+class _Speaking:
+    """What is known of the model where the list is, and how the list is spoken."""
+
+    frontend: Frontend
+    batch: Callable[[Iterable[Item], Path | str, BatchConfig], Generator[BatchResult, None, None]]
+
+
+def _here(model: ModelOptions) -> _Speaking:
+    from cosyrt.batch.run import batch as speak_batch
+
+    pipeline = model.load()
+    return _Speaking(pipeline, partial(speak_batch, pipeline))
+
+
+def _in_cluster(model: ModelOptions, cluster: ClusterOptions) -> _Speaking:
+    from cosyrt.batch.run import limits_of
+    from cosyrt.cluster.batch import batch as speak_batch
+    from cosyrt.cluster.connection import check_installed
+    from cosyrt.cluster.replica import ReplicaConfig
+
+    check_installed()
+    frontend, where = model.frontend(), cluster.cluster
+
+    def speak(
+        items: Iterable[Item], out: Path | str, config: BatchConfig
+    ) -> Generator[BatchResult, None, None]:
+        replica = ReplicaConfig(
+            model=model.model, weights=model.weights, device=model.device, scheduling=limits_of(config)
+        )
+        return speak_batch(
+            frontend, items, out, config, address=str(where), fleet=cluster.fleet(), replica=replica
+        )
+
+    return _Speaking(frontend, speak)
+
+
 def _spoken(
-    tts: Pipeline,
+    speaking: _Speaking,
     manifest: Path,
     listed: list[Item] | None,
-    out: Path,
+    out: Path | str,
     style: StyleOptions,
     asked: dict[str, Any],
     printing: OutputOptions,
@@ -146,7 +201,6 @@ def _spoken(
     """Speak the list while a bar shows how far it has come."""
     from cosyrt.batch.manifest import read_items
     from cosyrt.batch.run import BatchConfig
-    from cosyrt.batch.run import batch as speak_batch
     from cosyrt.engine.request import SpeakingStyle
 
     speaking_style = SpeakingStyle(instruction=style.instruct, cross_lingual=style.cross_lingual)
@@ -154,7 +208,7 @@ def _spoken(
     tally = Tally.of(listed)
     items = read_items(manifest) if listed is None else listed
     with (
-        closing(speak_batch(tts, items, out, config)) as results,
+        closing(speaking.batch(items, out, config)) as results,
         progress_bar(hidden=printing.quiet) as show,
     ):
         for result in results:
@@ -222,7 +276,7 @@ class Tally:
         ]
         return " · ".join(parts)
 
-    def summary(self, out: Path) -> str:
+    def summary(self, out: Path | str) -> str:
         """The line at the end."""
         counts = self.counts
         parts = [
@@ -230,11 +284,11 @@ class Tally:
             *([f"{counts['kept']} were there"] if counts["kept"] else []),
             *([f"{counts['failed']} failed"] if counts["failed"] else []),
             f"{self.made_s:.1f} s of audio, {self.pace:.1f} a second",
-            str(out / "manifest.jsonl"),
+            f"{out}/manifest.jsonl",
         ]
         return " · ".join(parts)
 
-    def as_json(self, out: Path) -> dict[str, Any]:
+    def as_json(self, out: Path | str) -> dict[str, Any]:
         """The object that --json prints."""
         return {
             "made": self.counts["made"],
@@ -243,17 +297,17 @@ class Tally:
             "audio_s": round(self.made_s, 3),
             "seconds": round(time.monotonic() - self.begin, 3),
             "audio_s_per_s": round(self.pace, 3),
-            "manifest": str(out / "manifest.jsonl"),
+            "manifest": f"{out}/manifest.jsonl",
             "failures": [result.as_failure for result in self.failures],
         }
 
-    def print_failures(self, out: Path) -> None:
+    def print_failures(self, out: Path | str) -> None:
         """Say on standard error what could not be spoken, the first few of it."""
         for result in self.failures[:SHOWN_FAILURES]:
             click.echo(f"cosyrt: {result.item.where or result.item.id}: {result.reason}", err=True)
         if len(self.failures) > SHOWN_FAILURES:
             click.echo(
-                f"cosyrt: and {len(self.failures) - SHOWN_FAILURES} more; see {out / 'failed.jsonl'}",
+                f"cosyrt: and {len(self.failures) - SHOWN_FAILURES} more; see {out}/failed.jsonl",
                 err=True,
             )
 

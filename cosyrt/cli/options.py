@@ -19,6 +19,7 @@ from cosyrt.ranges import SEED, SPEED
 
 if TYPE_CHECKING:
     from cosyrt import Audio, Pipeline, Voice
+    from cosyrt.engine.frontend import Frontend
 
 VERBOSE = "cosyrt.verbose"
 as_recorded_option = click.option(
@@ -61,6 +62,17 @@ class ModelOptions:
 
         return cosyrt.load(self.model, device=self.device, weights=self.weights)
 
+    def frontend(self) -> Frontend:
+        """Read texts and voices for the model; its weights are loaded elsewhere.
+
+        Raises:
+            ModelError: the folder cannot be used.
+        """
+        from cosyrt.engine.frontend import Frontend
+        from cosyrt.engine.model import DescribedModel, folder_of
+
+        return Frontend(DescribedModel.read(folder_of(self.model, self.weights)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeakerOptions:
@@ -85,7 +97,7 @@ class SpeakerOptions:
         if self.as_recorded and not self.ref:
             raise UsageError("--as-recorded is about a clip; give the clip with --ref")
 
-    def of(self, tts: Pipeline) -> Voice | None:
+    def of(self, tts: Frontend) -> Voice | None:
         """The voice that was asked for, or None where the text decides.
 
         Raises:

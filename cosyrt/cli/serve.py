@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cosyrt.cli.cluster import cluster_option
 from cosyrt.cli.options import verbose_option
 from cosyrt.cli.paths import UserPath
 from cosyrt.cli.terminal import table
@@ -27,6 +28,7 @@ NEEDED = "fastapi", "uvicorn", "websockets", "python_multipart", "prometheus_cli
 @click.option("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps …  [default: the best there is]")
 @click.option("--voice", metavar="NAME", help="Who speaks where a request names nobody.")
 @click.option("--open", is_flag=True, default=None, help="Listen to other machines without keys.")
+@cluster_option
 @click.option("--log", metavar="KIND", help="How requests are logged: text or json.  [default: text]")
 @click.option("--watch-plan", is_flag=True, default=None, help="Give up slow or wrong parts of the plan.")
 @click.option(
@@ -46,9 +48,12 @@ def serve(config: Path | None, **options: Any) -> None:
     check_installed()
     from cosyrt.service.request_log import log_as
     from cosyrt.service.settings import read_settings
-    from cosyrt.service.start import serve as run
 
     settings = read_settings(options, os.environ, config)
+    if settings.cluster:
+        from cosyrt.cluster.start import serve as run
+    else:
+        from cosyrt.service.start import serve as run
     log_as(settings.log)
     run(settings, announce)
 
@@ -67,13 +72,21 @@ def check_installed() -> None:
 
 def announce(service: Service, address: str) -> None:
     """Print one screen: where it is, what it speaks with, and who may call."""
-    plan = ", ".join(f"{part}: {name}" for part, name in service.backends.items())
     rows = [
         ("address", address),
-        ("model", f"{service.model} ({service.pipeline.family}) on {service.pipeline.device}"),
-        ("voices", ", ".join(service.pipeline.voices) or "none; send ref_audio"),
-        ("plan", plan or "none; make one: cosyrt tune"),
+        ("model", f"{service.model} ({service.frontend.family}) on {service.frontend.device}"),
+        ("voices", ", ".join(service.frontend.voices) or "none; send ref_audio"),
+        _where(service),
         ("keys", "on" if service.accounts.has_keys() else "none; make one: cosyrt keys add NAME"),
         ("try", f'curl {address}/v1/audio/speech -d \'{{"input": "It speaks."}}\' -o speech.mp3'),
     ]
     click.echo(table(["", ""], rows), err=True)
+
+
+def _where(service: Service) -> tuple[str, str]:
+    """How many replicas speak, or the plan that the model on this machine is run by."""
+    if service.settings.cluster:
+        load = service.scheduler.load()
+        return "cluster", f"{service.settings.cluster}; room for {load.max_active} requests at once"
+    plan = ", ".join(f"{part}: {name}" for part, name in service.backends.items())
+    return "plan", plan or "none; make one: cosyrt tune"

@@ -36,8 +36,8 @@ def build(folder: ModelFolder) -> tuple[ModelSettings, Networks]:
     Raises:
         ModelError: its description or its weights cannot be used.
     """
+    settings = settings_of(folder)
     with settings_errors(COSYVOICE1):
-        settings = read_settings(folder.description)
         assert isinstance(settings.llm, TransformerLMConfig)
         assert isinstance(settings.flow, RegulatedFlowConfig)
         with weightless():
@@ -50,6 +50,16 @@ def build(folder: ModelFolder) -> tuple[ModelSettings, Networks]:
     load_into(networks.flow, folder.tensors("flow"), file=folder.weights("flow"))
     load_into(networks.vocoder, folder.tensors("hift"), file=folder.weights("hift"))
     return settings, networks
+
+
+def settings_of(folder: ModelFolder) -> ModelSettings:
+    """Read the settings of a folder; no weights are read.
+
+    Raises:
+        ModelError: its description cannot be used.
+    """
+    with settings_errors(COSYVOICE1):
+        return read_settings(folder.description)
 
 
 def read_settings(description: Mapping[str, Any]) -> ModelSettings:

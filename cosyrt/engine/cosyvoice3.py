@@ -44,8 +44,8 @@ def build(folder: ModelFolder) -> tuple[ModelSettings, Networks]:
     Raises:
         ModelError: its description or its weights cannot be used.
     """
+    settings = settings_of(folder)
     with settings_errors(COSYVOICE3):
-        settings = read_settings(folder.description, folder.language_model())
         assert isinstance(settings.llm, LanguageModelConfig)
         assert isinstance(settings.flow, DiTFlowConfig)
         with weightless():
@@ -57,6 +57,16 @@ def build(folder: ModelFolder) -> tuple[ModelSettings, Networks]:
     load_weights(networks, folder)
     networks.vocoder.f0_predictor.double()  # the source adds up its errors
     return settings, networks
+
+
+def settings_of(folder: ModelFolder) -> ModelSettings:
+    """Read the settings of a folder; no weights are read.
+
+    Raises:
+        ModelError: its description cannot be used.
+    """
+    with settings_errors(COSYVOICE3):
+        return read_settings(folder.description, folder.language_model())
 
 
 def read_settings(description: Mapping[str, Any], backbone: Mapping[str, Any]) -> ModelSettings:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from os.path import isdir
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
@@ -29,15 +30,32 @@ Builder = Callable[[ModelFolder], tuple[ModelSettings, Networks]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """Everything that is known of one loaded model. Loading, tuning, measuring and diagnosing all take it."""
+class DescribedModel:
+    """A model as its folder describes it, without weights: enough to read texts and to make voices for it."""
 
     folder: ModelFolder
     settings: ModelSettings
+    device: torch.device
+
+    @classmethod
+    def read(cls, folder: str | Path | ModelFolder | None = None) -> DescribedModel:
+        """Read the description of a model folder, or of the built-in voice without one.
+
+        Raises:
+            ModelError: the folder or its description cannot be used. UsageError: a folder that is no path.
+        """
+        opened = folder if isinstance(folder, ModelFolder) else folder_of(folder)
+        settings: ModelSettings = family_module(opened).settings_of(opened)
+        return cls(folder=opened, settings=settings, device=torch.device("cpu"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model(DescribedModel):
+    """Everything that is known of one loaded model. Loading, tuning, measuring and diagnosing all take it."""
+
     networks: Networks
     plain: Stages  # the networks run by torch, operation by operation
     stages: Stages  # what speech is made with: the plain stages, or faster ones in place of some
-    device: torch.device
     calls: Calls = field(default_factory=dict)  # how long its stages take, where a plan has measured it
     chunked: bool = False  # whole speech is made as it is streamed, because a plan says so
 
@@ -117,9 +135,13 @@ def build(folder: ModelFolder) -> tuple[ModelSettings, Networks]:
     Raises:
         ModelError: the description or the weights cannot be used.
     """
-    family = import_module(f"cosyrt.engine.{FAMILIES[folder.family].module}")
-    build_family: Builder = family.build
+    build_family: Builder = family_module(folder).build
     return build_family(folder)
+
+
+def family_module(folder: ModelFolder) -> ModuleType:
+    """The file of `cosyrt.engine` that knows the family of a folder."""
+    return import_module(f"cosyrt.engine.{FAMILIES[folder.family].module}")
 
 
 def device_of(name: str | torch.device | None) -> torch.device:

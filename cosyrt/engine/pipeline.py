@@ -3,8 +3,8 @@
     text → pieces → text tokens → [language model] → speech tokens → [flow] → mel → [vocoder] → samples
            pieces.py               token_stream.py   audio_stream.py: chunks, mel_stream.py, vocoder_stream.py
 
-A request is opened (`Source`), becomes an `Utterance`, which holds all of its state, and is spoken in turns
-(`turns.py`): here one utterance in the caller's thread, in the scheduler many.
+A request is opened (`frontend.py`), becomes an `Utterance`, which holds all of its state, and is spoken in
+turns (`turns.py`): here one utterance in the caller's thread, in the scheduler many.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterator, Mapping, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Mapping, Sized
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -27,26 +25,18 @@ from cosyrt.engine.asynchronous import Arriving, in_thread
 from cosyrt.engine.audio_stream import Made, OnPiece, SpokenPiece, ignore
 from cosyrt.engine.callers import Callers
 from cosyrt.engine.forked import check_usable, stay_usable_when_forked
+from cosyrt.engine.frontend import Frontend
 from cosyrt.engine.mel_stream import Conditions
 from cosyrt.engine.model import Model
 from cosyrt.engine.pace import Pace
-from cosyrt.engine.pieces import Count, OpenedText, opened, speakable_words, text_pieces
-from cosyrt.engine.prompts import EncodeText, prompt_of
 from cosyrt.engine.request import Request, SpeakingStyle, Text
 from cosyrt.engine.rows import Rows
-from cosyrt.engine.token_stream import Item
 from cosyrt.engine.turns import alone
-from cosyrt.engine.utterance import Kind, Source, Utterance
-from cosyrt.engine.voices import Recording, Voices, read_recording
-from cosyrt.errors import UsageError
+from cosyrt.engine.utterance import Source, Utterance
+from cosyrt.engine.voices import Recording, read_recording
 from cosyrt.text.lexicon import NO_LEXICON, Lexicon
 from cosyrt.text.pauses import NO_PAUSES, Pauses
-from cosyrt.text.split import BY_SENTENCE, Piece, check_readable, readable
-from cosyrt.text.tokenizer import tokenizer_of
-from cosyrt.voice.conversion import recording_tokens
 from cosyrt.voice.voice import Voice
-
-ENCODED_TEXTS = 256  # that are kept of an utterance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,30 +48,20 @@ class Progress:
     seconds: float  # of audio made so far
 
 
-class Pipeline(Voices):
+class Pipeline(Frontend):
     """A loaded model: says text, streams text, converts speech, makes voices."""
+
+    model: Model
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
         self.loaded_by = os.getpid()
         stay_usable_when_forked()
-        settings = model.settings
-        self.tokenizer = tokenizer_of(model.folder, settings.pronunciation, settings.llm.text_vocabulary)
         # On a CPU the language model and the flow compete for the same cores and gain nothing side by side.
         self.overlap = model.device.type != "cpu"
-        pace = Pace.measured(model.calls, settings)
+        pace = Pace.measured(model.calls, model.settings)
         self.conditions = Conditions(model.stages, model.device, pace, model.unread_bytes)
         self._callers, self._ahead = Callers(model), threading.Lock()
-
-    @property
-    def device(self) -> str:
-        """Where the models run."""
-        return str(self.model.device)
-
-    @property
-    def sample_rate(self) -> int:
-        """Samples a second of all audio made here."""
-        return self.model.settings.rates.sample_hz
 
     def say(
         self,
@@ -222,13 +202,6 @@ class Pipeline(Voices):
             )
         )
 
-    @property
-    def interleaves(self) -> bool:
-        """Whether the model can begin a sentence before it is complete."""
-        return (
-            self.model.settings.decoding.fill_token is not None and self.model.settings.pronunciation is None
-        )
-
     def convert(
         self,
         source: Recording,
@@ -271,33 +244,9 @@ class Pipeline(Voices):
         """
         yield from self.speak(self.open(request), on_piece)
 
-    def open(self, request: Request) -> Source:
-        """What a request is spoken from; the beginning of its text is read, which may keep one waiting.
-
-        No model runs, but the speech tokenizer where a recording is converted.
-
-        Raises:
-            CosyrtError: it cannot be spoken, as far as that is known from the beginning of its text.
-        """
-        check_kind(request, Request, "the request", "give a Request")
-        self._check_usable(request)
-        # The splitter measures the pieces that are then spoken: each is encoded once.
-        encode = lru_cache(ENCODED_TEXTS)(self.tokenizer.encode)
-        if request.recording is not None:
-            tokens = recording_tokens(self.model.folder, request.recording)
-            return self._source(request, "", encode, tokens, Kind.TOKENS)
-        text = opened(request)
-        if request.interleave:
-            words = speakable_words(text, self.tokenizer.tags)
-            return self._source(text.request, text.first, encode, words, Kind.WORDS)
-        pieces = self._pieces(text, lambda candidate: len(encode(candidate)))
-        return self._source(text.request, text.first, encode, pieces, Kind.PIECES)
-
-    def _source(
-        self, request: Request, first: str, encode: EncodeText, items: Iterator[Item], kind: Kind
-    ) -> Source:
-        voice = self.voice_of(request, first)
-        return Source(request, voice, prompt_of(voice, request.style, encode), encode, items, kind)
+    def _check_usable(self, request: Request) -> None:
+        check_usable(self.model, self.loaded_by)
+        super()._check_usable(request)
 
     def utterance(self, source: Source, rows: Rows | None = None) -> Utterance:
         """The state of a request that is about to be spoken, on a row of a cache that others may share."""
@@ -326,35 +275,6 @@ class Pipeline(Voices):
         rows = None if source.request.exact else self._callers.rows
         yield from self._callers.speak(self.utterance(source, rows))
 
-    def check(self, request: Request) -> None:
-        """Refuse a request that cannot be spoken, before any model runs; a text that arrives is not read.
-
-        Raises:
-            CosyrtError: as `run`, as far as it is known without waiting for a text that arrives.
-        """
-        self.prepare(request)
-
-    def prepare(self, request: Request) -> Source | None:
-        """Check a request and open it; None where that would wait for a text that arrives.
-
-        Raises:
-            CosyrtError: as `check`.
-        """
-        check_kind(request, Request, "the request", "give a Request")
-        if request.recording is None and not isinstance(request.text, str):
-            self._check_usable(request)
-            prompt_of(self.voice_of(request, ""), request.style, self.tokenizer.encode)
-            return None
-        source = self.open(request)
-        if request.recording is not None:
-            return source
-        return source._replace(items=chain([next(source.items)], source.items))
-
-    def _check_usable(self, request: Request) -> None:
-        check_usable(self.model, self.loaded_by)
-        if request.interleave and not self.interleaves:
-            raise UsageError("this model reads whole sentences; stream without interleave")
-
     async def arun(self, request: Request) -> AsyncGenerator[Audio, None]:
         """Audio of a request as `run` gives it, made in a thread while the loop runs on; raises as `run`."""
         check_kind(request, Request, "the request", "give a Request")
@@ -366,20 +286,6 @@ class Pipeline(Voices):
         async with contextlib.aclosing(in_thread(self.run(request), arriving, waits=waits)) as speech:
             async for audio in speech:
                 yield audio
-
-    def read(self, request: Request) -> list[Piece]:
-        """Read the text of a request without speaking it: the pieces that would be spoken one after another.
-
-        Raises:
-            TextError: nothing to speak.
-        """
-        return list(self._pieces(opened(request), self.tokenizer.count))
-
-    def _pieces(self, text: OpenedText, count: Count) -> Iterator[Piece]:
-        if isinstance(text.request.text, str):
-            check_readable(text.request.text, self.tokenizer.unread)
-        limits = BY_SENTENCE if self.model.settings.pronunciation else None
-        return readable(text_pieces(text, count, self.tokenizer.tags, limits), self.tokenizer.unread)
 
 
 def _request(

@@ -159,6 +159,10 @@ class Scheduler:
             self._draining = True
         return self._idle.wait(timeout_s)
 
+    def forget(self, digest: str) -> None:
+        """Keep nothing of the voice of that content; what is speaking with it goes on."""
+        self.pipeline.conditions.forget(digest)
+
     def close(self) -> None:
         """Admit nothing more, cancel what was admitted, and wait for the worker to end."""
         with self._lock:

@@ -1,4 +1,4 @@
-"""The voices that a loaded model can speak with: its own, registered ones, and those made from recordings."""
+"""The voices that a model can speak with: its own, registered ones, and those made from recordings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cosyrt.arguments import check_kind
 from cosyrt.audio import Audio, Source
-from cosyrt.engine.model import Model
+from cosyrt.engine.model import DescribedModel
 from cosyrt.engine.request import Request
 from cosyrt.errors import VoiceError
 from cosyrt.text.normalize import spoken_language
@@ -31,9 +31,9 @@ def read_recording(source: Recording, max_s: float | None = None) -> Audio:
 
 
 class Voices:
-    """Voices of one loaded model, by name or as values."""
+    """Voices of one model, by name or as values."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: DescribedModel) -> None:
         self.model = model
         self.voices: dict[str, Voice] = voices_of(model.folder)
         self.registered = VoiceLibrary()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.frontend import Frontend
 from cosyrt.errors import VoiceNotFound
 from cosyrt.service.callers import Caller
 from cosyrt.service.settings import Settings
@@ -57,12 +57,12 @@ def stored_fields(facts: VoiceFacts) -> dict[str, Any]:
 class Catalogue:
     """Voices of the model, and those in the store."""
 
-    def __init__(self, pipeline: Pipeline, settings: Settings, stored: StoredVoices) -> None:
-        self.pipeline, self.settings, self.stored = pipeline, settings, stored
+    def __init__(self, frontend: Frontend, settings: Settings, stored: StoredVoices) -> None:
+        self.frontend, self.settings, self.stored = frontend, settings, stored
 
     async def listed(self, caller: Caller) -> list[Listed]:
         """Every voice that a caller may use, the model's own first."""
-        models = self.pipeline.voices
+        models = self.frontend.voices
         own = [Listed(name, name, "model", voice.language) for name, voice in models.items()]
         return own + [_listed(caller, each) for each in await self.stored.listed(caller)]
 
@@ -75,22 +75,22 @@ class Catalogue:
         """
         name = name or await self.stored.current(caller) or self.settings.voice
         name = self.settings.voice_aliases.get(name, name)
-        if name in self.pipeline.voices:
-            return self.pipeline.voices[name]
+        if name in self.frontend.voices:
+            return self.frontend.voices[name]
         if name and (found := await self.stored.find(caller, name)) is not None:
-            return self.pipeline.fitting(found)
+            return self.frontend.fitting(found)
         if name and name not in OPENAI_VOICES:
             raise VoiceNotFound(f"there is no voice {name[:80]!r}; list them: GET /v1/audio/voices")
         fitting = list(self._speaking(language or spoken_language(text)))
         if not fitting:
-            return self.pipeline.voice(self.pipeline.default_voice(text))
+            return self.frontend.voice(self.frontend.default_voice(text))
         at = OPENAI_VOICES.index(name) if name else 0
         return fitting[at % len(fitting)]
 
     def _speaking(self, language: str | None) -> Iterator[Voice]:
         """The model's voices that speak a language."""
         base = (language or "").lower().replace("_", "-").partition("-")[0]
-        return (voice for voice in self.pipeline.voices.values() if voice.language == base)
+        return (voice for voice in self.frontend.voices.values() if voice.language == base)
 
 
 def _listed(caller: Caller, facts: VoiceFacts) -> Listed:

@@ -32,7 +32,7 @@ async def ready(http: Request) -> Response:
         "ready": not problem,
         "reason": problem,
         "model": service.model,
-        "device": service.pipeline.device,
+        "device": service.frontend.device,
         "plan": service.backends,
         "rolled_back": service.rolled_back,
         "active": load.active,

@@ -39,7 +39,7 @@ async def retrieve_model(http: Request, model: str) -> dict[str, Any]:
             return {
                 **entry,
                 "task": "text-to-speech",
-                "sample_rate": service.pipeline.sample_rate,
+                "sample_rate": service.frontend.sample_rate,
                 "voices": [voice.entry() for voice in voices],
             }
     raise NotFound(f"there is no model {model[:80]!r}; see /v1/models", param="model", code="model_not_found")
@@ -52,8 +52,8 @@ async def capabilities(http: Request) -> dict[str, Any]:
     settings = service.settings
     return {
         "model": service.model,
-        "family": service.pipeline.family,
-        "sample_rate": service.pipeline.sample_rate,
+        "family": service.frontend.family,
+        "sample_rate": service.frontend.sample_rate,
         "follows_instructions": service.follows_instructions,
         "formats": [*OUTPUT_FORMATS, *CAPTION_TYPES],
         "speed": {"min": SPEED.least, "max": SPEED.most},

@@ -55,5 +55,5 @@ async def reference_voice(
     async with service.encoding:
         audio = await asyncio.to_thread(decode, recording, service.settings.max_reference_s)
         return await asyncio.to_thread(
-            service.pipeline.voice_from, audio, text, name, license=license, consent=consent
+            service.frontend.voice_from, audio, text, name, license=license, consent=consent
         )

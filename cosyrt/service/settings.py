@@ -69,6 +69,14 @@ class Settings:
     voice_aliases: dict[str, str] = _setting({}, 'further names of voices: {alloy = "tom"}')
     other_models: bool = _setting(True, "requests for a model of another name are answered by this one")
 
+    cluster: str = _setting(
+        "", "the address of a Ray cluster whose machines speak; local: a private one on this machine"
+    )
+    replicas: int = _setting(1, "models that speak in the cluster, at least", 1)
+    max_replicas: int = _setting(0, "models that speak in the cluster, at most; 0: as many as at least", 0)
+    replica_cpus: float = _setting(1.0, "processors that each of them takes", 0)
+    replica_gpus: float = _setting(0.0, "graphics cards that each of them takes; a part, such as 0.5, too", 0)
+
     max_active: int = _setting(0, "requests spoken at once; 0: as many as suit the device", 0)
     max_queue: int = _setting(10, "requests that may wait for their turn", 0)
     first_audio_s: float = _setting(60.0, "a request that has no audio after so many seconds is ended", 0.1)

@@ -46,6 +46,6 @@ async def choose_speaker(http: Request, body: Speaker) -> dict[str, Any]:
     """Choose the voice that the caller speaks with from now on."""
     caller, service = caller_of(http.scope), service_of(http)
     caller.require(Scope.SPEECH)
-    presets = service.pipeline.voices
+    presets = service.frontend.voices
     chosen = await service.store.change(service.voices.choose, caller, body.speaker, presets)
     return {"speaker": chosen}

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from cosyrt.audio import Audio
 from cosyrt.engine.request import Request
-from cosyrt.engine.ticket import Ticket
+from cosyrt.engine.speech_scheduler import submitted
 from cosyrt.errors import Busy
 from cosyrt.service.callers import Caller
 from cosyrt.service.errors import TooLate
@@ -87,7 +87,8 @@ async def _speak(
 ) -> AsyncGenerator[Audio, None]:
     settings = service.settings
     request = replace(request, deadline=settings.request_s)
-    with await _submitted(service, request, caller.key_id or caller.account_id) as ticket:
+    key = caller.key_id or caller.account_id
+    with await submitted(service.scheduler, request, key) as ticket:
         figures.pieces = ticket.pieces
         try:
             async with asyncio.timeout(settings.first_audio_s):
@@ -104,18 +105,3 @@ async def _speak(
                 yield audio
         finally:
             service.metrics.spoken(figures)
-
-
-async def _submitted(service: Service, request: Request, caller: str) -> Ticket:
-    """Hand a request to the scheduler, which checks it, in a thread; a client that leaves takes it back."""
-    task = asyncio.create_task(asyncio.to_thread(service.scheduler.submit, request, key=caller))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        task.add_done_callback(_take_back)
-        raise
-
-
-def _take_back(task: asyncio.Task[Ticket]) -> None:
-    if not task.cancelled() and task.exception() is None:
-        task.result().cancel()

@@ -121,9 +121,9 @@ class Job:
 
     def usage(self) -> dict[str, int]:
         """Tokens as OpenAI counts them: of the text, and of its speech."""
-        pipeline = self.service.pipeline
-        told = pipeline.tokenizer.count(self.body.input)
-        spoken = round(self.figures.audio_s * pipeline.model.settings.rates.token_hz)
+        frontend = self.service.frontend
+        told = frontend.tokenizer.count(self.body.input)
+        spoken = round(self.figures.audio_s * frontend.model.settings.rates.token_hz)
         return {"input_tokens": told, "output_tokens": spoken, "total_tokens": told + spoken}
 
 
@@ -184,7 +184,7 @@ def output_of(service: Service, body: SpeechBody) -> Output:
     """The form of the audio; what it is sent as is settled before anything is spoken."""
     return Output(
         format=body.response_format,
-        in_hz=service.pipeline.sample_rate,
+        in_hz=service.frontend.sample_rate,
         sample_rate=body.sample_rate,
         label=service.labels.label(),
     )

@@ -5,16 +5,19 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from cosyrt.accel.guard import GuardConfig
 from cosyrt.accel.load import load
 from cosyrt.accel.plan import Plan, fitting
 from cosyrt.credentials import Credentials
+from cosyrt.engine.frontend import Frontend
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
+from cosyrt.engine.speech_scheduler import SpeechScheduler
 from cosyrt.errors import UsageError
 from cosyrt.labels import LabelSettings
 from cosyrt.service.access import EverybodyIsLocal, KnowsCallers
@@ -43,6 +46,18 @@ WATCHED_SLOWER = 2.0  # times what the plan says
 WATCHED_SHARE = 0.02  # of the time of its calls, for comparing some with the plain ones
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speaking:
+    """What a service speaks with, on this machine or elsewhere."""
+
+    frontend: Frontend
+    scheduler: SpeechScheduler
+    plan: Plan | None = None  # that the model on this machine is run by
+
+
+Begin = Callable[[Settings], AbstractContextManager[Speaking]]
+
+
 @contextmanager
 def opened(settings: Settings, pipeline: Pipeline | None = None) -> Iterator[Service]:
     """A service with its model loaded; at the end what is still being spoken is cancelled.
@@ -50,37 +65,57 @@ def opened(settings: Settings, pipeline: Pipeline | None = None) -> Iterator[Ser
     Raises:
         CosyrtError: the database or the model cannot be opened, or a setting cannot be used.
     """
+    with opened_with(settings, partial(speaking_here, pipeline=pipeline)) as service:
+        yield service
+
+
+@contextmanager
+def opened_with(settings: Settings, begin: Begin) -> Iterator[Service]:
+    """A service that speaks with what `begin` makes, which is put away at the end.
+
+    Raises:
+        CosyrtError: the database or the model cannot be opened, or a setting cannot be used.
+    """
     with Store(settings.database or default_url()) as store:
         accounts = Accounts(store) if settings.keys else EverybodyIsLocal()
         check_bind(settings, has_keys=accounts.has_keys())
-        if pipeline is None:
-            pipeline = loaded(settings)
-        with Journal(store) as journal, Scheduler(pipeline, _scheduling(settings)) as scheduler:
-            service = _assembled(settings, pipeline, scheduler, store, accounts, journal)
+        with Journal(store) as journal, begin(settings) as speaking:
+            service = _assembled(settings, speaking, store, accounts, journal)
             with Housekeeper(tasks_of(service)):
                 yield service
 
 
-def _scheduling(settings: Settings) -> SchedulerConfig:
+@contextmanager
+def speaking_here(settings: Settings, pipeline: Pipeline | None = None) -> Iterator[Speaking]:
+    """Speak with a model in this process.
+
+    Raises:
+        ModelError: the folder cannot be used. UsageError: no such device.
+    """
+    if pipeline is None:
+        pipeline = loaded(settings)
+    config = scheduling(settings)
+    plan = plan_of(pipeline, config.max_active) if settings.plan else None
+    with Scheduler(pipeline, config) as scheduler:
+        yield Speaking(frontend=pipeline, scheduler=scheduler, plan=plan)
+
+
+def scheduling(settings: Settings) -> SchedulerConfig:
+    """How many requests are spoken at once, and how many wait."""
     config = SchedulerConfig(max_queue=settings.max_queue)
     return replace(config, max_active=settings.max_active) if settings.max_active else config
 
 
 def _assembled(
-    settings: Settings,
-    pipeline: Pipeline,
-    scheduler: Scheduler,
-    store: Store,
-    accounts: KnowsCallers,
-    journal: Journal,
+    settings: Settings, speaking: Speaking, store: Store, accounts: KnowsCallers, journal: Journal
 ) -> Service:
     service: Service
-    voices = StoredVoices(store, pipeline.family, most=settings.max_voices)
-    import_library(store, voices, pipeline.registered)
-    plan = plan_of(pipeline, _scheduling(settings).max_active) if settings.plan else None
+    frontend, scheduler, plan = speaking.frontend, speaking.scheduler, speaking.plan
+    voices = StoredVoices(store, frontend.family, most=settings.max_voices)
+    import_library(store, voices, frontend.registered)
     service = Service(
         settings=settings,
-        pipeline=pipeline,
+        frontend=frontend,
         scheduler=scheduler,
         accounts=accounts,
         store=store,
@@ -89,9 +124,9 @@ def _assembled(
         idempotency=IdempotencyKeys(store),
         rates=SharedRates(store, settings.requests_per_minute),
         journal=journal,
-        catalogue=Catalogue(pipeline, settings, voices),
+        catalogue=Catalogue(frontend, settings, voices),
         admission=Admission(streams=settings.streams_per_key, per_minute=settings.requests_per_minute),
-        metrics=Metrics(scheduler.load, lambda: not service.problem, pipeline.model.device, plan),
+        metrics=Metrics(scheduler.load, lambda: not service.problem, frontend.model.device, plan),
         progress=Progress(scheduler.load),
         plan=plan,
         labels=labels_of(settings),
@@ -130,14 +165,19 @@ def loaded(settings: Settings) -> Pipeline:
     Raises:
         ModelError: the folder cannot be used. UsageError: no such device.
     """
-    watched = GuardConfig(slower=WATCHED_SLOWER, checked=WATCHED_SHARE)
     return load(
         settings.model or None,
         device=settings.device or None,
         plan=settings.plan,
-        watch=watched if settings.watch_plan else GuardConfig(),
-        streams=_scheduling(settings).max_active,
+        watch=watching(settings),
+        streams=scheduling(settings).max_active,
     )
+
+
+def watching(settings: Settings) -> GuardConfig:
+    """When a part of the plan is given up."""
+    watched = GuardConfig(slower=WATCHED_SLOWER, checked=WATCHED_SHARE)
+    return watched if settings.watch_plan else GuardConfig()
 
 
 def plan_of(pipeline: Pipeline, streams: int) -> Plan | None:
@@ -168,17 +208,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def serve(
-    settings: Settings, announce: Callable[[Service, str], None], pipeline: Pipeline | None = None
-) -> None:
+def serve(settings: Settings, announce: Callable[[Service, str], None], begin: Begin = speaking_here) -> None:
     """Serve until a signal comes; `announce` is told the service and its address once the port is open.
 
-    A model that was loaded already may be given.
+    `begin` makes what the service speaks with.
 
     Raises:
         CosyrtError: the model, the port or a setting cannot be used.
     """
-    with opened(settings, pipeline) as service, listening(settings) as listener:
+    with opened_with(settings, begin) as service, listening(settings) as listener:
         host, port = listener.getsockname()[:2]
         announce(service, f"http://{f'[{host}]' if ':' in host else host}:{port}")
         config = configured(create_app(service), settings)

@@ -11,9 +11,9 @@ from starlette.requests import HTTPConnection
 
 from cosyrt.accel.guard import disabled
 from cosyrt.accel.plan import Plan
-from cosyrt.engine.pipeline import Pipeline
+from cosyrt.engine.frontend import Frontend
 from cosyrt.engine.request import Request, SpeakingStyle
-from cosyrt.engine.scheduler import Scheduler
+from cosyrt.engine.speech_scheduler import SpeechScheduler
 from cosyrt.errors import CosyrtError, UsageError, reason_of
 from cosyrt.labels import LabelSettings
 from cosyrt.service.access import KnowsCallers
@@ -36,11 +36,11 @@ WARM_UP = "Ready."
 
 @dataclass(eq=False, kw_only=True)
 class Service:
-    """One loaded model and everything around it."""
+    """One model, here or in a cluster, and everything around it."""
 
     settings: Settings
-    pipeline: Pipeline
-    scheduler: Scheduler
+    frontend: Frontend
+    scheduler: SpeechScheduler
     accounts: KnowsCallers
     store: Store
     voices: StoredVoices
@@ -67,7 +67,7 @@ class Service:
     @property
     def model(self) -> str:
         """The name of the model in lists."""
-        return self.settings.name or self.pipeline.model.folder.path.name
+        return self.settings.name or self.frontend.model.folder.path.name
 
     @property
     def backends(self) -> dict[str, str]:
@@ -88,7 +88,7 @@ class Service:
         """Whether the model can be told how to speak."""
         style = SpeakingStyle(instruction="Speak softly.")
         try:
-            self.pipeline.check(Request(text=WARM_UP, style=style))
+            self.frontend.check(Request(text=WARM_UP, style=style))
         except UsageError:
             return False
         return True

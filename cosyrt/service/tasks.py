@@ -15,7 +15,7 @@ from cosyrt.service.state import Service
 def tasks_of(service: Service) -> dict[str, Callable[[], object]]:
     """What is to be done every minute, by name."""
     store, settings = service.store, service.settings
-    library = service.pipeline.registered
+    library = service.frontend.registered
     return {
         "looking at the database": partial(_look, service),
         "ending consents": service.consents.end_expired,
@@ -41,4 +41,4 @@ def _look(service: Service) -> None:
 def forget_gone_voices(service: Service) -> None:
     """Let neither the service nor the engine keep anything of voices that are gone."""
     for digest in service.voices.forget_gone():
-        service.pipeline.conditions.forget(digest)
+        service.scheduler.forget(digest)

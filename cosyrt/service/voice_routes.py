@@ -91,7 +91,7 @@ async def delete_voice(http: Request, identifier: str) -> dict[str, Any]:
 async def _check(service: Service, caller: Caller, name: str, consent: str) -> None:
     """Refuse what can be refused before a recording is decoded and encoded."""
     name = await service.store.run(service.voices.check_free, caller, name)
-    if name in service.pipeline.voices:
+    if name in service.frontend.voices:
         raise Conflict(f"the model has a voice {name!r} of its own; choose another name", param="name")
     if consent:
         await service.store.run(service.consents.get, caller, consent)

@@ -16,6 +16,7 @@ from cosyrt.errors import (
     Busy,
     CosyrtError,
     DeadlineError,
+    ReplicaLost,
     TextError,
     UsageError,
     VoiceError,
@@ -25,6 +26,7 @@ from cosyrt.errors import (
 from cosyrt.ranges import SPEED
 from cosyrt.service.errors import BadRequest, NotFound, Overloaded, ServiceError, TooLate
 
+AGAIN_S = 1.0  # before a client whose replica was lost asks again
 MAX_NAME = 256  # characters of the name of a voice or a model
 MAX_INSTRUCTIONS = 4_000
 OPENAI_VOICES = (
@@ -119,6 +121,8 @@ def answer_to(error: CosyrtError) -> ServiceError:
         return error
     if isinstance(error, Busy):
         return Overloaded(str(error), retry_after_s=error.retry_after_s)
+    if isinstance(error, ReplicaLost):
+        return Overloaded(str(error), code="replica_lost", retry_after_s=AGAIN_S)
     if isinstance(error, DeadlineError):
         return TooLate(str(error))
     if isinstance(error, VoiceNotFound):

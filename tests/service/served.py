@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection, HTTPResponse
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +17,7 @@ from cosyrt.engine.pipeline import Pipeline
 from cosyrt.service.app import create_app
 from cosyrt.service.server import Server, configured, listening
 from cosyrt.service.settings import Settings
-from cosyrt.service.start import opened
+from cosyrt.service.start import Begin, opened_with, speaking_here
 from cosyrt.service.state import Service
 
 WAIT_S = 60.0
@@ -105,12 +106,19 @@ def wait_until(holds: Any) -> None:
 @contextmanager
 def serving(pipeline: Pipeline, **settings: Any) -> Iterator[Served]:
     """Serve a loaded model until the end of the block."""
+    with serving_with(partial(speaking_here, pipeline=pipeline), **settings) as each:
+        yield each
+
+
+@contextmanager
+def serving_with(begin: Begin, **settings: Any) -> Iterator[Served]:
+    """Serve what `begin` makes until the end of the block."""
     with TemporaryDirectory() as folder:
-        yield from _serving(pipeline, Settings(**{"port": 0, "database": f"{folder}/service.db", **settings}))
+        yield from _serving(begin, Settings(**{"port": 0, "database": f"{folder}/service.db", **settings}))
 
 
-def _serving(pipeline: Pipeline, chosen: Settings) -> Iterator[Served]:
-    with opened(chosen, pipeline) as service, listening(chosen) as listener:
+def _serving(begin: Begin, chosen: Settings) -> Iterator[Served]:
+    with opened_with(chosen, begin) as service, listening(chosen) as listener:
         port = listener.getsockname()[1]
         config = configured(create_app(service), chosen)
         server = Server(config, service.drain, lambda: service.admission.active, chosen.drain_s)

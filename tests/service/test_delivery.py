@@ -112,7 +112,7 @@ def failing(pipeline: Pipeline) -> Pipeline:
 def test_speech_that_fails_midway_never_looks_whole(tiny: Pipeline) -> None:
     """The connection ends without the last chunk of the body, and the next request is answered."""
     with serving(failing(tiny)) as served:
-        served.service.pipeline.model.stages.vocode.calls = 0  # those of the warm-up
+        served.service.frontend.model.stages.vocode.calls = 0  # those of the warm-up
         with (
             served.open("POST", "/v1/audio/speech", {"input": LONG, "response_format": "pcm"}) as response,
             pytest.raises(IncompleteRead) as cut,
@@ -128,7 +128,7 @@ def test_speech_that_fails_midway_never_looks_whole(tiny: Pipeline) -> None:
 def test_speech_that_fails_at_once_is_an_error(tiny: Pipeline) -> None:
     """What fails before the first byte has a status and a body, without the words of our insides."""
     with serving(failing(tiny)) as served:
-        served.service.pipeline.model.stages.vocode.calls = 1
+        served.service.frontend.model.stages.vocode.calls = 1
         answer = served.speak()
 
         assert (answer.status, answer.error["type"]) == (500, "server_error")

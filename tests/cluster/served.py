@@ -1,0 +1,128 @@
+"""`cosyrt serve --cluster` as a real process on a private Ray cluster, and what a test does to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+
+from tests.service.postgres import free_port
+
+START_S = 240.0
+
+
+class Answer(NamedTuple):
+    """What came back to one request."""
+
+    outcome: str  # whole, cut, or the status of a refusal
+    retry_after: str = ""
+    size: int = 0
+
+
+class Gateway:
+    """One process of `cosyrt serve --cluster`, its replicas, and a plain client."""
+
+    def __init__(self, folder: Path, *options: str, **settings: Any) -> None:
+        self.port, self.log = free_port(), folder / "gateway.log"
+        chosen = {f"COSYRT_SERVE_{name.upper()}": str(value) for name, value in settings.items()}
+        environment = {**os.environ, **chosen, "OMP_NUM_THREADS": "1"}
+        environment["COSYRT_SERVE_DATABASE"] = str(folder / "service.db")
+        command = [sys.executable, "-m", "cosyrt", "serve", "--cluster", "--port", str(self.port), *options]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    def wait_ready(self, replicas: int) -> None:
+        """Wait until the gateway is warm and so many replicas run.
+
+        Raises:
+            AssertionError: the process ended, or that took minutes.
+        """
+        until = time.monotonic() + START_S
+        while not (self.is_ready() and len(self.replicas()) == replicas):
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until, self.log.read_text()
+            time.sleep(0.2)
+
+    def is_ready(self) -> bool:
+        """Whether /ready answers 200."""
+        try:
+            return self.ask("GET", "/ready")[0] == 200
+        except OSError:
+            return False
+
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of a whole answer."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
+        raw = None if body is None else json.dumps(body)
+        connection.request(method, path, raw, {"Content-Type": "application/json"})
+        with connection.getresponse() as response:
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return response.status, headers, response.read()
+
+    def speak(self, text: str) -> Answer:
+        """Ask for speech, and say how it went."""
+        try:
+            status, headers, body = self.ask(
+                "POST", "/v1/audio/speech", {"input": text, "response_format": "pcm"}
+            )
+        except (HTTPException, ConnectionError):
+            return Answer("cut")
+        if status == 200:
+            return Answer("whole", size=len(body))
+        return Answer(str(status), headers.get("retry-after", ""))
+
+    def replicas(self) -> list[psutil.Process]:
+        """The processes of the replicas; Ray names them so."""
+        found = []
+        for each in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                if each.cmdline() and each.cmdline()[0].startswith("ray::ServeReplica"):
+                    found.append(each)
+            except psutil.NoSuchProcess:
+                continue
+        return found
+
+    def listening(self) -> set[str]:
+        """The addresses that the gateway and its cluster listen on."""
+        processes = [psutil.Process(self.process.pid)]
+        processes += processes[0].children(recursive=True)
+        found = set()
+        for process in processes:
+            try:
+                connections = process.net_connections("tcp")
+            except psutil.NoSuchProcess:
+                continue
+            found |= {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
+        return found
+
+    def figure(self, name: str) -> float:
+        """A figure of /metrics."""
+        page = self.ask("GET", "/metrics")[2].decode()
+        return float(next(line.split()[1] for line in page.splitlines() if line.startswith(f"{name} ")))
+
+    def stop(self) -> int:
+        """End it as an operator does, and give its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(120)
+
+
+@contextmanager
+def gateway(folder: Path, *options: str, replicas: int, **settings: Any) -> Iterator[Gateway]:
+    """A gateway with so many replicas until the end of the block."""
+    started = Gateway(folder, *options, replicas=replicas, **settings)
+    try:
+        started.wait_ready(replicas)
+        yield started
+    finally:
+        if started.process.poll() is None:
+            started.stop()
