@@ -50,7 +50,7 @@ def test_an_actor_that_is_killed_loses_and_repeats_nothing(tmp_path: Path) -> No
 
 def wait_for_recordings(out: Path, count: int, process: subprocess.Popen[str]) -> list[Path]:
     """The recordings, once there are so many."""
-    until = time.monotonic() + 240
+    until = time.monotonic() + 400
     while len(found := list(out.glob("*.wav"))) < count:
         assert process.poll() is None and time.monotonic() < until
         time.sleep(0.05)
