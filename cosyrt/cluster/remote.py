@@ -179,11 +179,14 @@ class RemoteScheduler:
             await self._look()
 
     async def _look(self) -> None:
+        before = self._replicas
         try:
             self._replicas = await self.link.loads()
         except Exception:  # whatever it is, nothing is admitted until the replicas answer again
             log.exception("the replicas cannot be asked")
             self._replicas = []
+        if before and not self._replicas:
+            log.warning("no replica answers; requests are refused until one does")
 
     def _begin(self, ticket: Ticket) -> None:
         if ticket.ended:  # before there was a task that could be stopped

@@ -72,7 +72,7 @@ def test_a_recording_that_was_taken_away_is_made_again(files: MemoryFileSystem) 
 
 
 def test_failures_are_listed_and_forgotten(files: MemoryFileSystem) -> None:
-    """They are those of the last run."""
+    """The failures in the list are those of the last run."""
     with opened(ADDRESS) as ledger:
         ledger.fail({"id": "one", "reason": "it has no text"})
     assert b"it has no text" in files.cat_file("/bucket/recordings/failed.jsonl")

@@ -41,7 +41,7 @@ def test_only_this_machine_reaches_it(served: Gateway) -> None:
 
 
 def test_a_killed_replica_takes_only_its_own_streams(served: Gateway) -> None:
-    """Of six streams those of the killed one are cut, the others whole; then both replicas are back."""
+    """The streams of the killed replica are cut, the others of six are whole; then both replicas are back."""
     whole = served.speak(TEXT * 4).size
     with ThreadPoolExecutor(6) as pool:
         speaking = [pool.submit(served.speak, TEXT * 4) for _ in range(6)]

@@ -29,7 +29,7 @@ def test_others_that_come_move_few(names: list[str], voice: str, comer: str) -> 
 
 
 def test_voices_are_spread() -> None:
-    """Of many voices each replica gets about its share."""
+    """Each replica gets about its share of many voices."""
     counts = Counter(name for number in range(1000) for name in homes(f"voice {number}", "abcdef"))
 
     assert all(250 < counts[name] < 420 for name in "abcdef")

@@ -19,8 +19,8 @@ from cosyrt.errors import Busy, Cancelled, DeadlineError, ReplicaLost, SpeechErr
 from tests.cluster.links import NearLink
 from tests.service.served import wait_until
 
-TEXT = "One piece. Another one. And a third."
-LONG = " ".join([TEXT] * 20)
+TEXT = "One piece. Another."
+LONG = " ".join([TEXT] * 6)
 
 
 def test_it_speaks_as_a_local_scheduler_does(remote: RemoteScheduler, tiny: Pipeline) -> None:
@@ -77,7 +77,7 @@ def test_a_link_that_breaks_twice_gives_the_request_back(remote: RemoteScheduler
 
 
 def test_no_more_than_the_replicas_hold(remote: RemoteScheduler) -> None:
-    """Of many at once, as many are taken as both replicas hold; the rest is told when to come back."""
+    """As many are taken at once as both replicas hold; the rest is told when to come back."""
     taken, refused = [], 0
     for _ in range(9):
         try:

@@ -28,7 +28,7 @@ def test_parts_and_an_end(replicas: tuple[Replica, Replica]) -> None:
 
 
 def test_a_request_that_cannot_be_spoken_ends_with_why(replicas: tuple[Replica, Replica]) -> None:
-    """It is a value, so that its class comes through whatever carries it."""
+    """The error is a value, so that its class comes through whatever carries it."""
 
     async def spoken() -> list[Part | End]:
         return [part async for part in replicas[0].speak(Request(text="  "))]
