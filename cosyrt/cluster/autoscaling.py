@@ -22,7 +22,7 @@ def replicas_needed(context: Any) -> tuple[float, dict[str, Any]]:
 
     Ray Serve calls it in its controller, with an `AutoscalingContext`.
     """
-    shares = context.aggregated_metrics.get(USED, {})
+    shares = (context.aggregated_metrics or {}).get(USED, {})
     if not shares:  # nothing is known yet
         return context.current_num_replicas, {}
     return sum(shares.values()) / TARGET, {}
