@@ -32,7 +32,9 @@ class Answer(NamedTuple):
 class Gateway:
     """One process of `cosyrt serve --cluster`, its replicas, and a plain client."""
 
-    def __init__(self, folder: Path, *options: str, **settings: Any) -> None:
+    def __init__(self, folder: Path, *options: str, max_active: int, **settings: Any) -> None:
+        self.max_active = max_active
+        settings["max_active"] = max_active
         self.port, self.log = free_port(), folder / "gateway.log"
         chosen = {f"COSYRT_SERVE_{name.upper()}": str(value) for name, value in settings.items()}
         environment = {**os.environ, **chosen, "OMP_NUM_THREADS": "1"}
@@ -42,13 +44,14 @@ class Gateway:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     def wait_ready(self, replicas: int) -> None:
-        """Wait until the gateway is warm and so many replicas run.
+        """Wait until the gateway is warm and so many replicas answer it.
 
         Raises:
             AssertionError: the process ended, or that took minutes.
         """
         until = time.monotonic() + START_S
-        while not (self.is_ready() and len(self.replicas()) == replicas):
+        room = replicas * self.max_active
+        while not (self.is_ready() and self.figure("cosyrt_max_active") == room):
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < until, self.log.read_text()
             time.sleep(0.2)
