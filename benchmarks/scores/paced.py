@@ -75,6 +75,9 @@ class PacedScheduler:
         """Tell of an engine that has nothing to do."""
         return self._load
 
+    def forget(self, digest: str) -> None:
+        """Know no voices, and so forget them."""
+
 
 def pace(service: Service) -> None:
     """Let a service speak by the clock alone."""
