@@ -58,6 +58,7 @@ def connected(address: str, *, cpus: float) -> Iterator[None]:
                 object_store_memory=OBJECTS_BYTES,
                 _node_ip_address=LOOPBACK,
                 logging_level=logging.WARNING,
+                log_to_driver=False,  # it writes to standard output, which is for results
             )
         else:
             _join(address)
@@ -74,6 +75,6 @@ def connected(address: str, *, cpus: float) -> Iterator[None]:
 def _join(address: str) -> None:
     import ray
 
-    ray.init(address=address, logging_level=logging.WARNING)
+    ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
     if os.environ.get(MODE, "").lower() != "token":
         log.warning("the cluster at %s wants no token: whoever reaches it can run programs in it", address)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,12 +65,12 @@ class Gateway:
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of a whole answer."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
         raw = None if body is None else json.dumps(body)
-        connection.request(method, path, raw, {"Content-Type": "application/json"})
-        with connection.getresponse() as response:
-            headers = {name.lower(): value for name, value in response.getheaders()}
-            return response.status, headers, response.read()
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=120)) as connection:
+            connection.request(method, path, raw, {"Content-Type": "application/json"})
+            with connection.getresponse() as response:
+                headers = {name.lower(): value for name, value in response.getheaders()}
+                return response.status, headers, response.read()
 
     def speak(self, text: str) -> Answer:
         """Ask for speech, and say how it went."""

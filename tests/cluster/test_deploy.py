@@ -61,6 +61,7 @@ def test_without_a_replica_clients_are_told_when_to_come_back(served: Gateway) -
     """Until one runs again every answer is a refusal with a time, or speech of one that is back already."""
     for each in served.replicas():
         each.kill()
+    wait_until(lambda: served.figure("cosyrt_max_active") == 0)
     answers = []
     until = time.monotonic() + 120
     while not answers or answers[-1].outcome != "whole":

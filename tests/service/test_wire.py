@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import cosyrt.errors
-from cosyrt.errors import Busy, CosyrtError, DeadlineError, SpeechError, TextError, VoiceError, VoiceNotFound
+from cosyrt.errors import (
+    Busy,
+    CosyrtError,
+    DeadlineError,
+    ReplicaLost,
+    SpeechError,
+    TextError,
+    VoiceError,
+    VoiceNotFound,
+)
 from cosyrt.service.errors import NotAuthenticated
 from cosyrt.service.wire import SpeechBody, answer_to, answer_to_fields, error_body, error_headers
 
@@ -72,5 +81,5 @@ def test_every_error_of_ours_has_an_answer() -> None:
         if isinstance(each, type) and issubclass(each, CosyrtError)
     ]
     for kind in kinds:
-        error = kind("x", 1.0) if kind is Busy else kind("x")
+        error = kind("x", 1) if kind in (Busy, ReplicaLost) else kind("x")
         assert answer_to(error).status in (400, 404, 500, 503, 504)
