@@ -44,6 +44,7 @@ def test_a_quick_vocoder_has_the_same_weights_and_almost_the_same_sound() -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.compile itself
 def test_compiled_kernels_compute_the_same() -> None:
     """Within the rounding of bfloat16, forwards and backwards."""
     x = torch.randn(1, 3, 64, dtype=torch.bfloat16)
