@@ -15,8 +15,8 @@ from cosyrt.families import FAMILIES, Family
 PACKAGE = Path(__file__).parent.parent / "cosyrt"
 # Where a family may be named: its facts, its engine, upstream's API, and the archives that upstream invented.
 AT_HOME = ("families.py", "engine/cosyvoice*.py", "compat/cosyvoice.py", "accel/torchscript/stages.py")
-# The family of a voice that does not say, and of the case that the doctor reproduces.
-BY_NAME = {"voice/voice.py", "lab/doctor/executor.py", "compat/alias.py"}
+# The family of a voice that does not say, of the case that the doctor reproduces, and of an example.
+BY_NAME = {"voice/voice.py", "lab/doctor/executor.py", "compat/alias.py", "service/examples.py"}
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)

@@ -95,6 +95,7 @@ def test_speed_changes_the_length(tts: Pipeline, spoken: Audio) -> None:
     assert fast.seconds == pytest.approx(spoken.seconds / 2, rel=0.1)
 
 
+@pytest.mark.slow
 def test_progress_is_reported(tts: Pipeline) -> None:
     """Once for each piece, up to the length of the audio."""
     seen: list[Progress] = []

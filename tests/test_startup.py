@@ -19,7 +19,7 @@ USES = {
     "onnxruntime": """
 from cosyrt.lab.doctor.packages import _answer
 from cosyrt.machine.probe import this_machine
-from cosyrt.voice.reference import _session
+from cosyrt.voice.onnx_encoder import _session
 this_machine(), _answer(), _session({campplus!r}, 0, 0)
 """,
     "openvino": """
@@ -71,7 +71,9 @@ def test_nothing_is_left_in_the_home_folder(name: str, tmp_path: Path, tiny_fold
     assert list(tmp_path.rglob("*")) == []
 
 
-@pytest.mark.parametrize(("given", "kept"), [(None, str(KEPT_KERNELS)), ("7", "7")])
+@pytest.mark.parametrize(
+    ("given", "kept"), [(None, str(KEPT_KERNELS)), pytest.param("7", "7", marks=pytest.mark.slow)]
+)
 def test_few_kernels_are_kept(given: str | None, kept: str) -> None:
     """What oneDNN reads at its first kernel is set before torch is there; a user's own number stays."""
     env = {key: value for key, value in os.environ.items() if key != KERNELS_VARIABLE}

@@ -107,4 +107,5 @@ def _counted(
     owner = table.account_id
     owned = owner.in_([account.id for account in accounts]) if len(accounts) == 1 else true()
     query = select(owner, func.count()).where(owned, valid).group_by(owner)
-    return dict(session.execute(query).tuples().all())
+    rows = session.execute(query).all()
+    return {row[0]: row[1] for row in rows}

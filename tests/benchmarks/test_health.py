@@ -69,6 +69,7 @@ def test_a_fault_is_found(spoil, complaint):
     assert complaint in wrong(spoil(healthy()))
 
 
+@pytest.mark.slow
 def test_the_texts_are_many_and_of_every_length():
     """Each run has equal texts, short and long, in both languages."""
     texts = sentences(["One two three four five."] * 3, ["今天的天气很好。"] * 3, 60)

@@ -36,6 +36,7 @@ def test_json_has_texts_ways_and_the_machine(tiny_folder: Path) -> None:
     assert [way["name"] for way in found["ways"]] == ["eager"]
 
 
+@pytest.mark.slow
 def test_the_tables_say_what_a_number_means(tiny_folder: Path) -> None:
     """Polarity of RTF, texts, ways, a crowd, by a voice of choice."""
     command = ["bench", str(tiny_folder), *QUICK, "--concurrency", "2", "--voice", "ann"]
@@ -48,6 +49,7 @@ def test_the_tables_say_what_a_number_means(tiny_folder: Path) -> None:
     assert any(line.startswith("way    speakers") for line in result.stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_what_the_library_says_is_said_once(tiny_folder: Path) -> None:
     """A text whose speech is cut is cut in every pass, and told in one line."""
     result = CliRunner().invoke(main, ["bench", str(tiny_folder), *QUICK[:-1], "3"])

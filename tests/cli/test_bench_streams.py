@@ -13,6 +13,7 @@ from cosyrt.cli import main
 COMMAND = ["bench", "--streams", "1,2", "--seconds", "1", "--device", "cpu"]
 
 
+@pytest.mark.slow
 def test_json_has_both_engines(tiny_folder: Path) -> None:
     """The machine is named, and each number of streams has a line for each engine."""
     done = CliRunner().invoke(main, [*COMMAND, str(tiny_folder), "--json"])

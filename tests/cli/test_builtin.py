@@ -57,7 +57,7 @@ def test_the_first_command_speaks(run, tmp_path):
 @pytest.mark.parametrize(
     ("text", "how"),
     [
-        ("The train leaves at half past nine.", ()),
+        pytest.param("The train leaves at half past nine.", (), marks=pytest.mark.slow),
         ("火车九点半开。", ("--stream",)),
         pytest.param("The train leaves at half past nine.", ("--stream",), marks=pytest.mark.slow),
         pytest.param("火车九点半开。", (), marks=pytest.mark.slow),
@@ -73,6 +73,7 @@ def test_text_becomes_speech(run, tmp_path, text, how):
     assert 0 < facts["first_audio_ms"] / 1000 <= facts["work_s"] + 1e-3
 
 
+@pytest.mark.slow
 def test_the_same_seed_says_the_same(run):
     """A seed decides every sample; standard output carries the WAV and nothing else."""
     first, again = (run("say", "Good morning.", "-o", "-", "--seed", "3").stdout for _ in range(2))
@@ -89,6 +90,7 @@ def test_standard_input_is_spoken(run):
     assert result.stderr == b""
 
 
+@pytest.mark.slow
 def test_text_without_words_is_refused(run, tmp_path):
     """Punctuation alone cannot be spoken: one line, exit code 4, no file."""
     result = run("say", "?!…", "-o", "a.wav")

@@ -108,6 +108,7 @@ def test_control_c_while_it_starts(tmp_path, how):
 
 
 @unix
+@pytest.mark.slow
 def test_a_terminal_gets_a_progress_bar(tmp_path):
     """Long texts show how far they are, on standard error, and only where somebody looks at it."""
     import pty

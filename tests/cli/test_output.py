@@ -32,6 +32,7 @@ def cosyrt(*arguments: str, closed: int) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_without_standard_error_it_works_in_silence(tmp_path: Path) -> None:
     """Nobody is there to be shown progress; the file and the line about it are the same."""
     done = cosyrt("say", "hello", "-o", f"{tmp_path}/a.wav", closed=2)
@@ -69,7 +70,12 @@ def test_a_stream_that_is_needed_and_closed(arguments: list[str], closed: int, m
             "cannot write to standard output: No space left on device",
             marks=pytest.mark.slow,
         ),
-        (["voices", "list"], 1, "cannot write the output: No space left on device; make room"),
+        pytest.param(
+            ["voices", "list"],
+            1,
+            "cannot write the output: No space left on device; make room",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_disk_that_is_full(arguments: list[str], code: int, message: str) -> None:

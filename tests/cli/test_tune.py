@@ -86,6 +86,7 @@ def test_a_plan_that_cannot_be_kept_is_told_first(
     assert "Not a directory; set COSYRT_PLANS" in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_an_approximation_is_allowed_by_name(
     monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, tmp_path: Path
 ) -> None:

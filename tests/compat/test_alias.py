@@ -74,6 +74,7 @@ def test_without_a_program(tmp_path: Path, arguments: list[str]) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_what_is_not_there_is_an_import_error(tmp_path: Path) -> None:
     """Modules of upstream's that have no counterpart are not found, as Python says it."""
     (tmp_path / "program.py").write_text("import cosyvoice.flow.flow")

@@ -256,6 +256,7 @@ def test_a_conversion_in_a_stream(tiny1: Pipeline) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_25_hz_model(tmp_path: Path) -> None:
     """The description's token rate decides: tokens last twice as long and hops have half as many."""
     model.write_model(tmp_path / "model", token_hz=25)

@@ -122,6 +122,7 @@ def test_a_slower_way_is_found_and_the_same_one_is_not(tiny_folder: Path) -> Non
 
 
 @pytest.mark.usefixtures("ways")
+@pytest.mark.slow
 def test_what_cannot_be_run_is_left_out_with_its_reason(tiny_folder: Path) -> None:
     """A missing package or too little memory ends that way, not the benchmark."""
     found = report(tiny_folder, ways=("eager", "absent", "greedy"))

@@ -13,6 +13,7 @@ from cosyrt.lab.listen import Pair, check_pairs_folder, page, write_pairs
 from cosyrt.models.solver import euler
 
 
+@pytest.mark.slow
 def test_pairs_are_recordings_of_the_same_words(tiny_folder: Path, tmp_path: Path) -> None:
     """Each pair has equally long recordings that differ; the key says which is which."""
     pairs = write_pairs(str(tiny_folder), "cpu", euler(2, 0.7), tmp_path)

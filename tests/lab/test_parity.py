@@ -177,6 +177,7 @@ def test_another_answer_is_told_with_its_size(
         check_archive(exported["fp32"].path, tiny_folder / "flow.safetensors", written(tmp_path / "c", case))
 
 
+@pytest.mark.slow
 def test_a_lost_method_is_told(exported: dict[str, Exported], tiny_folder: Path, tmp_path: Path) -> None:
     """A streaming call that the archive no longer has."""
     case = Case("forward_step", (torch.zeros(1),), [torch.zeros(1)])

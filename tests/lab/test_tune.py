@@ -255,6 +255,7 @@ def test_of_two_as_fast_the_more_exact_is_chosen() -> None:
     assert with_rank(half, {"llm": fast}, True).why == "c is faster still"
 
 
+@pytest.mark.slow
 def test_no_such_device(plans: Path, tiny_folder: Path) -> None:
     """The error of the child is the error of the user."""
     with pytest.raises(UsageError, match="warp"):

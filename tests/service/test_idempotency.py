@@ -41,10 +41,10 @@ def test_a_request_that_comes_again_is_done_once(fresh: Served, path: str) -> No
     file = {"audio_sample" if path == VOICES else "recording": recording()}
     fields = {"name": "one", "language": "en-US", **file}
     before = count(fresh, path)
-    first, second = (post(fresh, path, "a", **fields) for _ in range(2))
+    first, second = (post(fresh, path, f"{path} a", **fields) for _ in range(2))
     assert first.status == 200 and first.json == second.json
     assert count(fresh, path) == before + 1
-    assert post(fresh, path, "b", **{**fields, "name": "two"}).json["id"] != first.json["id"]
+    assert post(fresh, path, f"{path} b", **{**fields, "name": "two"}).json["id"] != first.json["id"]
 
 
 def test_a_key_belongs_to_one_request(fresh: Served) -> None:

@@ -149,6 +149,7 @@ def test_an_sqlite_file_is_copied_before_it_changes(tmp_path: Path, monkeypatch:
     assert found == [("ann",), ("local",)]
 
 
+@pytest.mark.slow
 def test_a_process_waits_for_one_that_migrates(postgres: PostgresServer) -> None:
     """Who finds PostgreSQL's lock taken waits until it is free, longer than an ordinary call may."""
     url = postgres.url()

@@ -274,6 +274,7 @@ def _rename(folder: Path, old: str, new: str, barrier: Barrier, results: SimpleQ
         results.put(type(error).__name__)
 
 
+@pytest.mark.slow
 def test_of_many_renames_of_one_voice_one_succeeds(voices: VoiceLibrary) -> None:
     """Renames of one voice at once leave one copy, under one of the new names."""
     context = multiprocessing.get_context("spawn")

@@ -100,6 +100,7 @@ def test_listing_backends_does_not_load_it() -> None:
 
 
 @installed
+@pytest.mark.slow
 def test_in_bf16_a_stream_keeps_half_as_much(workload: Workload) -> None:
     """Keys and values are remembered as they are multiplied; what is not wide enough to matter stays wide."""
     one = BACKENDS["openvino-bf16"]

@@ -90,6 +90,7 @@ def test_ways_that_were_not_called_are_told(made: list[EncoderCall]) -> None:
         report_of(SHARE, OURS, made, 30)
 
 
+@pytest.mark.slow
 def test_an_archive_of_another_signature_is_told(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +183,7 @@ def test_ours_does_not(forced: list[EncoderCall]) -> None:
     assert plans(forced, "cosyrt") == [0] * len(REPEATED)
 
 
+@pytest.mark.slow
 def test_ours_leaves_the_rest_of_the_process_as_it_was(
     exported: dict[str, Exported], forced: list[EncoderCall]
 ) -> None:
@@ -191,6 +193,7 @@ def test_ours_leaves_the_rest_of_the_process_as_it_was(
     assert plans(alone, "upstream") == plans(forced, "upstream")
 
 
+@pytest.mark.slow
 def test_a_call_over_the_limit_is_the_last(exported: dict[str, Exported]) -> None:
     """The call is reported as unfinished, and nothing comes after it."""
     calls = encoder_calls(experiment(exported, variants=("eager",), lengths=(60_000, 5)), limit_s=0.01)
@@ -208,6 +211,7 @@ def _logs_on(log: str) -> Iterator[tuple[EncoderCall, int]]:
             time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_the_limit_holds_while_the_executor_keeps_logging(tmp_path: Path) -> None:
     """Plans that are made one after another do not put it off; those made until then are counted."""
     log = tmp_path / "executor.log"

@@ -80,6 +80,7 @@ def test_closing_the_page_frees_the_engine(open_page: Any, served: Served) -> No
     served.wait_idle()
 
 
+@pytest.mark.slow
 def test_seeking_and_pausing(open_page: Any, served: Served) -> None:
     """The position can be moved with the keys, and playing is paused and goes on from there."""
     page = open_page(served.url)
@@ -114,6 +115,7 @@ def test_what_was_heard_can_be_kept(open_page: Any, served: Served, tmp_path: Pa
         assert check_label(tmp_path / name).labelled
 
 
+@pytest.mark.slow
 def test_the_same_again_from_the_history(open_page: Any, served: Served) -> None:
     """An entry can be heard again, its text used again, and removed; the newest is first."""
     page = open_page(served.url)
@@ -201,7 +203,7 @@ def test_the_language_is_the_browsers(open_page: Any, served: Served, locale: st
 LOW = "all => all.filter(each => each.offsetParent && each.offsetHeight < 32).map(each => each.outerHTML)"
 
 
-@pytest.mark.parametrize("locale", ["zh-CN", "en-US"])
+@pytest.mark.parametrize("locale", ["zh-CN", pytest.param("en-US", marks=pytest.mark.slow)])
 def test_a_phone_has_room_for_it(open_page: Any, served: Served, locale: str) -> None:
     """At 360 pixels nothing is wider than the screen, in any view, and what is touched is tall enough."""
     page = open_page(served.url, locale=locale, viewport={"width": 360, "height": 740}, has_touch=True)
