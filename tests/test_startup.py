@@ -39,7 +39,7 @@ COMMAND = "import sys; sys.argv = ['cosyrt', 'device']; from cosyrt.cli import m
     ("code", "given", "policy"),
     [
         (PYTHON_API, None, "PASSIVE"),
-        (COMMAND, "ACTIVE", "ACTIVE"),
+        pytest.param(COMMAND, "ACTIVE", "ACTIVE", marks=pytest.mark.slow),
         pytest.param(PYTHON_API, "ACTIVE", "ACTIVE", marks=pytest.mark.slow),
         pytest.param(COMMAND, None, "PASSIVE", marks=pytest.mark.slow),
     ],

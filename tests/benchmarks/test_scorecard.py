@@ -15,7 +15,7 @@ from benchmarks.scores import page
 from benchmarks.scores.lives import Lives, Nature
 from benchmarks.scores.score import Score, percentile
 
-SLOW = {"S4", "S5", "S10", "S13", "S2", "S11"}  # that take more than two or three seconds, even so
+SLOW = {"S4", "S5", "S10", "S13", "S2", "S6", "S11"}  # that take more than two or three seconds, even so
 
 
 @pytest.fixture(scope="module")

@@ -99,6 +99,7 @@ def test_text_without_words_is_refused(run, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_voices_are_listed(run):
     """There is at least one voice a language, and each can be asked for by its name."""
     voices = json.loads(run("voices", "list", "--json").stdout)

@@ -40,6 +40,7 @@ def test_without_standard_error_it_works_in_silence(tmp_path: Path) -> None:
     assert (tmp_path / "a.wav").is_file()
 
 
+@pytest.mark.slow
 def test_without_standard_output_a_file_is_still_written(tmp_path: Path) -> None:
     """The line about it has nowhere to go, which is no reason to fail."""
     assert cosyrt("say", "hello", "-o", f"{tmp_path}/a.wav", closed=1).returncode == 0
@@ -50,7 +51,12 @@ def test_without_standard_output_a_file_is_still_written(tmp_path: Path) -> None
     ("arguments", "closed", "message"),
     [
         (["-", "-o", "a.wav"], 0, "- reads standard input, which is closed; give the text itself"),
-        (["hi", "-o", "-"], 1, "-o - writes to standard output, which is closed; give a file's name"),
+        pytest.param(
+            ["hi", "-o", "-"],
+            1,
+            "-o - writes to standard output, which is closed; give a file's name",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_stream_that_is_needed_and_closed(arguments: list[str], closed: int, message: str) -> None:

@@ -101,6 +101,7 @@ def test_both_ways_are_compared_without_tf32(
     assert seen == {(False, False)} and switches() == (True, True)
 
 
+@pytest.mark.slow
 def test_a_lost_chunk_mask_is_caught_in_the_stream(workload: Workload) -> None:
     """Frames that see what they should not are right in a whole utterance, and wrong in a streamed one."""
 

@@ -23,6 +23,8 @@ from cosyrt.lab.export import Exported, export, optimised
 from cosyrt.models.layers import attention_mask, valid_positions
 from tests.tiny1 import flow, language_model, vocoder
 
+pytestmark = pytest.mark.slow  # archives are made first
+
 NETWORKS = Networks(llm=language_model(), flow=flow(), vocoder=vocoder())
 PLAIN = eager(NETWORKS)
 LLM = COMPONENTS["cosyvoice"][1]

@@ -63,6 +63,7 @@ def test_a_key_is_kept_only_where_that_is_wanted(open_page: Any, tiny: Pipeline)
         open_page.close()
 
 
+@pytest.mark.slow
 def test_too_many_requests_say_when_to_come_back(open_page: Any, tiny: Pipeline) -> None:
     """A 429 is told beside the button, with the seconds to wait, in the language of the page."""
     with serving(tiny, requests_per_minute=1) as served:

@@ -96,6 +96,7 @@ def test_seeking_and_pausing(open_page: Any, served: Served) -> None:
     wait_for_state(page, "paused", "ended")
 
 
+@pytest.mark.slow
 def test_what_was_heard_can_be_kept(open_page: Any, served: Served, tmp_path: Path) -> None:
     """Formats come as files: audio as long as what was heard, and labelled; captions with the text."""
     page = open_page(served.url)
@@ -256,6 +257,7 @@ def test_a_service_that_has_gone_is_told(open_page: Any, tiny: Pipeline) -> None
     open_page.problems.clear()
 
 
+@pytest.mark.slow
 def test_it_works_on_a_plain_address(open_page: Any, tiny: Pipeline) -> None:
     """On http and a local address, where browsers allow less, it speaks, and says what cannot be done."""
     found = [each.address for all in psutil.net_if_addrs().values() for each in all if each.family == AF_INET]
