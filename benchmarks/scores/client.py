@@ -8,29 +8,14 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
 from typing import Any
 
 from tests.service.forms import BOUNDARY, encoded
+from tests.service.served import Answer, asked
 
-TIMEOUT_S = 60.0
 HOST = "127.0.0.1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came back to one request."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        """The body, as JSON."""
-        return json.loads(self.body)
 
 
 def ask(port: int, method: str, path: str, body: Any = None, key: str = "", **headers: str) -> Answer:
@@ -39,17 +24,9 @@ def ask(port: int, method: str, path: str, body: Any = None, key: str = "", **he
     Raises:
         OSError, HTTPException: there is no whole answer.
     """
-    raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-    given = {name.replace("_", "-"): value for name, value in headers.items()}
-    if raw is not body:
-        given["Content-Type"] = "application/json"
     if key:
-        given["Authorization"] = f"Bearer {key}"
-    with closing(HTTPConnection(HOST, port, timeout=TIMEOUT_S)) as connection:
-        connection.request(method, path, raw, given)
-        response = connection.getresponse()
-        found = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(status=response.status, headers=found, body=response.read())
+        headers["Authorization"] = f"Bearer {key}"
+    return asked(port, method, path, body, **headers)
 
 
 def post(port: int, path: str, key: str = "", again: str = "", **fields: str | bytes) -> Answer:

@@ -9,10 +9,10 @@ from functools import partial
 from http.client import HTTPException
 from typing import Any
 
-from benchmarks.scores.client import Answer
 from benchmarks.scores.ledger import Ledger, numbered
 from benchmarks.scores.lives import Life
 from tests.service.forms import recording
+from tests.service.served import Answer
 
 VOICES, CONSENTS, KEYS = "/v1/audio/voices", "/v1/audio/voice_consents", "/admin/keys"
 

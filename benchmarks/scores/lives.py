@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.scores import client
-from benchmarks.scores.client import Answer
 from benchmarks.scores.faults import Fault, Trigger, faulty
+from tests.service.served import Answer
 
 if TYPE_CHECKING:
     from cosyrt.service.state import Service

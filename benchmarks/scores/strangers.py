@@ -16,10 +16,11 @@ from typing import Any
 
 from starlette.routing import Route, WebSocketRoute
 
-from benchmarks.scores.client import HOST, TIMEOUT_S
+from benchmarks.scores.client import HOST
 from benchmarks.scores.lives import Life, Lives
 from benchmarks.scores.score import Score, Tell
 from tests.service.forms import recording
+from tests.service.served import WAIT_S
 
 NAME, TITLE = "S7", "Strangers kept out"
 KEYS = "/admin/keys"
@@ -66,7 +67,7 @@ class Asking:
 
     def __init__(self, life: Life) -> None:
         self.life = life
-        self.connection = HTTPConnection(HOST, life.port, timeout=TIMEOUT_S)
+        self.connection = HTTPConnection(HOST, life.port, timeout=WAIT_S)
         self.count = 0
 
     def status(self, method: str, path: str, key: str | None, headers: dict[str, str]) -> int:

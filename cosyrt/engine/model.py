@@ -20,11 +20,11 @@ from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.errors import ModelNotFound, UsageError, one_line
 from cosyrt.families import FAMILIES
 from cosyrt.machine.mapped import unread_bytes
+from cosyrt.models.llm import WORDS
 from cosyrt.startup import check_surroundings
 
 log = logging.getLogger(__name__)
 
-WORDS = "embed_tokens"  # a table that speech looks up a few rows of
 BUILTIN = Path(__file__).parent.parent / "builtin"
 Builder = Callable[[ModelFolder], tuple[ModelSettings, Networks]]
 
@@ -95,7 +95,7 @@ class Model(DescribedModel):
             for stage, network in stages
             if getattr(self.stages, stage) is getattr(self.plain, stage)
             for name, weight in network.named_parameters()
-            if WORDS not in name
+            if not name.startswith(WORDS)
         )
 
 

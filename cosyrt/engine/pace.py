@@ -128,12 +128,12 @@ class Boundaries:
         token_s = MARGIN * max(pace.token_s, own.token_s)
         # The piece may end behind any boundary; what is left of it is made, then the next one begins.
         over_s = MARGIN * (pace.chunk_s(self.chunking.chunk_tokens) + pace.begin.value)
-        ready_s = hop_s = hop = 0.0
+        ready_s, hop_s, hop = 0.0, 0.0, 0
         for before, after in pairwise((first, *following)):
             if ready_s + over_s > before * self.token_s:
                 return False
             hop = after - before
-            hop_s = hop * token_s + MARGIN * pace.chunk_s(after - before)
+            hop_s = hop * token_s + MARGIN * pace.chunk_s(hop)
             ready_s += hop_s
             if ready_s > self.audio_s(before):
                 return False

@@ -24,6 +24,7 @@ START, TASK = 0, 1  # the marks, in CosyVoice 2 rows of `llm_embedding`
 TEXT, SPEECH, MARK = 0, 1, 2  # what a number of a mixed sequence stands for
 STOP_TOKENS = 3  # end of speech, and two that training used for other ends
 SHARED_START, SHARED_TASK, SHARED_ROWS = 0, 2, 200  # CosyVoice 3: rows after the speech tokens; 1 ends speech
+WORDS = "backbone.embed_tokens"  # a third of all weights, of which a text looks up a few rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,19 +58,12 @@ class Served:
     @contextmanager
     def open(self, method: str, path: str, body: Any = None, **headers: str) -> Iterator[HTTPResponse]:
         """A response to be read in the block; at its end the connection is closed."""
-        raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        kind = {} if body is None or isinstance(body, bytes) else {"Content-Type": "application/json"}
-        named = kind | {name.replace("_", "-"): value for name, value in headers.items()}
-        with closing(HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)) as connection:
-            connection.request(method, path, raw, named)
-            with connection.getresponse() as response:
-                yield response
+        with opened(self.port, method, path, body, **headers) as response:
+            yield response
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send a request and read all of the answer."""
-        with self.open(method, path, body, **headers) as response:
-            found = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, found, response.read())
+        return asked(self.port, method, path, body, **headers)
 
     def speak(self, text: str = "Hi.", **fields: Any) -> Answer:
         """Ask for speech."""
@@ -83,6 +76,29 @@ class Served:
             AssertionError: that took a minute.
         """
         wait_until(lambda: not self.service.admission.active and not busy(self.service))
+
+
+@contextmanager
+def opened(port: int, method: str, path: str, body: Any = None, **headers: str) -> Iterator[HTTPResponse]:
+    """The response of a server on this machine, to be read in the block."""
+    raw = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    kind = {} if raw is body else {"Content-Type": "application/json"}
+    named = kind | {name.replace("_", "-"): value for name, value in headers.items()}
+    with closing(HTTPConnection("127.0.0.1", port, timeout=WAIT_S)) as connection:
+        connection.request(method, path, raw, named)
+        with connection.getresponse() as response:
+            yield response
+
+
+def asked(port: int, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    """All of the answer of a server on this machine.
+
+    Raises:
+        OSError, HTTPException: there is no whole answer.
+    """
+    with opened(port, method, path, body, **headers) as response:
+        found = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, found, response.read())
 
 
 def busy(service: Service) -> int:

@@ -24,12 +24,11 @@ from cosyrt.engine.stages import Networks, Stages, eager
 from cosyrt.machine.facts import Machine
 from cosyrt.machine.mapped import GivenBack
 from cosyrt.models.kv_cache import PlainCache
-from cosyrt.models.llm import SpeechLanguageModel
+from cosyrt.models.llm import WORDS, SpeechLanguageModel
 from cosyrt.models.transformer_lm import TransformerLM
 from cosyrt.models.velocity import FlowInputs
 
 HEAD = "llm_decoder"  # 8 bits of mantissa are too coarse to tell likely tokens apart
-WORDS = "backbone.embed_tokens"  # a third of all weights, of which a text looks up a few rows
 
 
 class Float32Layer(nn.Module):
