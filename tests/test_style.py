@@ -42,7 +42,7 @@ def test_the_readme_is_one_sitting() -> None:
     assert len(lines) <= 150
     assert [line.rpartition(" && ")[2] for line in commands] == [
         ".venv/bin/cosyrt say",
-        ".venv/bin/python -m pytest -q -n auto --dist loadfile",
+        ".venv/bin/python -m pytest -q -n auto --dist worksteal",
     ]
     assert lines.index(commands[1]) < 20
 

@@ -68,7 +68,7 @@ def distribution(
     p, candidate = full.topk(min(config.top_k, full.shape[-1]), dim=-1)
     q = nucleus(p, config).double()
     tolerated = ceil(config.window * config.tolerance)  # whole: float32 would round a tiny one to nothing
-    repeats = (recent[:, None] == candidate[:, :, None]).sum(-1) >= tolerated
+    repeats = ((recent[:, None] == candidate[:, :, None]).sum(-1) >= tolerated) & (q > 0)
     # On other devices the question would wait for the answer; where nothing is handed on, this is the result.
     if repeats.device.type == "cpu" and not repeats.any():
         return torch.zeros_like(full, dtype=q.dtype).scatter_(1, candidate, q)
@@ -80,7 +80,7 @@ def hand_on(
     p: Tensor,  # [B, K] those of the most likely tokens, in falling order
     candidate: Tensor,  # [B, K] the most likely tokens
     q: Tensor,  # float64 [B, K] their probabilities in the nucleus
-    repeats: Tensor,  # bool [B, K] where the window holds a candidate too often
+    repeats: Tensor,  # bool [B, K] where the window holds a token of the nucleus too often
 ) -> Tensor:  # float64 [B, V]
     """Give the probability of each repeated token of the nucleus to all other tokens."""
     others = 1 - p
