@@ -175,8 +175,7 @@ class Rows:
         rows = self.taken[: len(steps)]
         given = torch.tensor([[steps[row].token, steps[row].position] for row in rows], device=self.device)
         token, position = given.unbind(1)
-        shown = max(step.end for step in steps.values())
-        mask = torch.arange(shown, device=self.device) <= position[:, None, None, None]
+        mask = shown(position, [step.end for step in steps.values()])
         first = cache if len(rows) == cache.rows else cache.first(len(rows))
         logp = self.stages.step(token, position, mask, first)
         for row in rows:
@@ -203,6 +202,7 @@ class Rows:
         mask = torch.arange(given.end, device=self.device) <= positions[0, :, None]
         return self.stages.read(numbers, kinds, positions, mask[None, None], cache)
 
+    @torch.inference_mode()
     def _spoken(
         self,
         rows: Sequence[Row],
@@ -265,6 +265,17 @@ class Rows:
         taken = self.taken
         taken[one], taken[other] = taken[other], taken[one]
         taken[one].index, taken[other].index = one, other
+
+
+def shown(
+    position: Tensor,  # [B]
+    ends: Collection[int],  # the same positions plus one, on the host
+) -> Tensor:  # bool [B, 1, 1, longest end]
+    """Which positions each row of a step sees: all up to its own."""
+    longest = max(ends)
+    if longest == min(ends):
+        return torch.ones(len(ends), 1, 1, longest, dtype=torch.bool, device=position.device)
+    return torch.arange(longest, device=position.device) <= position[:, None, None, None]
 
 
 def _accepted(row: Row, token: int) -> Outcome:

@@ -22,6 +22,7 @@ from torch import Tensor
 from cosyrt.ranges import LEVEL, SIZE, FloatRange, IntRange
 
 NOTHING = -1  # no token has this number: fills a window that is not full yet, stands for a failed draw
+NEARLY_CERTAIN = 0.99  # the rest is known to five digits up to here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +69,12 @@ def distribution(
     p, candidate = full.topk(min(config.top_k, full.shape[-1]), dim=-1)
     q = nucleus(p, config).double()
     tolerated = ceil(config.window * config.tolerance)  # whole: float32 would round a tiny one to nothing
-    repeats = ((recent[:, None] == candidate[:, :, None]).sum(-1) >= tolerated) & (q > 0)
+    repeats = (recent[:, None] == candidate[:, :, None]).sum(-1) >= tolerated
+    leaving = q * repeats
     # On other devices the question would wait for the answer; where nothing is handed on, this is the result.
-    if repeats.device.type == "cpu" and not repeats.any():
+    if leaving.device.type == "cpu" and not leaving.any():
         return torch.zeros_like(full, dtype=q.dtype).scatter_(1, candidate, q)
-    return hand_on(full, p, candidate, q, repeats)
+    return hand_on(full, p, candidate, q, leaving)
 
 
 def hand_on(
@@ -80,17 +82,28 @@ def hand_on(
     p: Tensor,  # [B, K] those of the most likely tokens, in falling order
     candidate: Tensor,  # [B, K] the most likely tokens
     q: Tensor,  # float64 [B, K] their probabilities in the nucleus
-    repeats: Tensor,  # bool [B, K] where the window holds a token of the nucleus too often
+    leaving: Tensor,  # float64 [B, K] those of them that the window holds too often; else zero
 ) -> Tensor:  # float64 [B, V]
     """Give the probability of each repeated token of the nucleus to all other tokens."""
+    p, others = p.double(), others_of(full, p, candidate).double()
+    leaving = leaving * (others >= torch.finfo(full.dtype).tiny)
+    handed_on = leaving / others.clamp_min(torch.finfo(full.dtype).tiny)
+    total = handed_on.sum(-1, keepdim=True)
+    own = q - leaving + p * (total - handed_on)
+    return full.double().mul_(total).scatter_(1, candidate, own)
+
+
+def others_of(
+    full: Tensor,  # [B, V]
+    p: Tensor,  # [B, K]
+    candidate: Tensor,  # [B, K]
+) -> Tensor:  # [B, K]
+    """Probability of all tokens but each of the most likely ones."""
     others = 1 - p
     # The difference loses its digits where one token is nearly certain: there the others are added up.
-    others[:, :1] = full.scatter(1, candidate[:, :1], 0.0).sum(1, keepdim=True)
-    leaves = repeats & (others >= torch.finfo(others.dtype).tiny)
-    handed_on = torch.where(leaves, q / others, 0.0)
-    total = handed_on.sum(-1, keepdim=True)
-    own = torch.where(leaves, 0.0, q) + p * (total - handed_on)
-    return (full * total).scatter_(1, candidate, own)
+    if p.device.type != "cpu" or (p[:, 0] > NEARLY_CERTAIN).any():
+        others[:, :1] = full.scatter(1, candidate[:, :1], 0.0).sum(1, keepdim=True)
+    return others
 
 
 def uniforms(

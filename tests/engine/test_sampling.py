@@ -19,6 +19,7 @@ from cosyrt.engine.sampling import (
     distribution,
     hand_on,
     nucleus,
+    others_of,
     pick,
     uniforms,
 )
@@ -105,7 +106,7 @@ def test_a_tolerance_of_next_to_nothing_is_not_zero() -> None:
     tiny, none = (SamplingConfig(top_k=1, tolerance=tolerance) for tolerance in (3e-224, 0.0))
 
     assert distribution(logp, no_recent(), tiny).tolist() == [[0.0, 1.0]]
-    assert distribution(logp, no_recent(), none).tolist() == [[1.0, 0.0]]
+    assert distribution(logp, no_recent(), none)[0].tolist() == pytest.approx([1.0, 0.0], abs=1e-6)
 
 
 @settings(deadline=None)
@@ -236,11 +237,23 @@ def test_the_short_way_without_repetition_changes_nothing() -> None:
     logp = torch.randn(8, 200, generator=generator()).mul(3).log_softmax(-1)
     full = logp.softmax(-1)
     p, candidate = full.topk(config.top_k, dim=-1)
-    never = torch.zeros_like(candidate, dtype=torch.bool)
+    never = torch.zeros_like(candidate, dtype=torch.float64)
 
     found = distribution(logp, torch.full((8, 10), NOTHING), config)
 
     assert torch.equal(found, hand_on(full, p, candidate, nucleus(p, config).double(), never))
+
+
+@given(st.floats(0.2, 0.9999), st.integers(0, 99))
+def test_the_others_are_added_up_only_where_a_difference_is_too_rough(most: float, seed: int) -> None:
+    """Below the limit the difference is good to four digits, above it the sum is taken."""
+    rest = torch.rand(30, generator=generator(seed), dtype=torch.float64) + 0.01
+    full = torch.cat([torch.tensor([most], dtype=torch.float64), rest / rest.sum() * (1 - most)])
+    p, candidate = full[None].float().topk(5, dim=-1)
+
+    found = others_of(full[None].float(), p, candidate)
+
+    assert found[0].tolist() == pytest.approx((1 - full[candidate[0]]).tolist(), rel=1e-4)
 
 
 def test_nothing_is_read_back_while_sampling() -> None:
