@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -34,14 +35,20 @@ def spoken(tts: Pipeline, request: Request) -> np.ndarray:
 def test_each_hears_what_it_hears_alone(tiny: Pipeline) -> None:
     """Threads that speak at once share a batch; an exact request is the same to the last bit."""
     rows, plain = list[int](), tiny.model.stages.step
+    together = Barrier(len(REQUESTS), timeout=60)
 
     def step(token: Tensor, *rest: Any) -> Tensor:
         rows.append(len(token))
+        time.sleep(0.002)  # the others come meanwhile
         return plain(token, *rest)
+
+    def begun(request: Request) -> np.ndarray:
+        together.wait()
+        return spoken(tts, request)
 
     tts = other(tiny, step=step)
     with ThreadPoolExecutor(len(REQUESTS)) as pool:
-        heard = list(pool.map(partial(spoken, tts), REQUESTS))
+        heard = list(pool.map(begun, REQUESTS))
 
     for request, samples in zip(REQUESTS, heard, strict=True):
         assert same(samples, spoken(tiny, request))

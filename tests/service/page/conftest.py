@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SWITCHES = (
@@ -18,6 +18,8 @@ SWITCHES = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 )
+WAIT_MS = 60_000  # a machine that does much else is slow, not wrong
+expect.set_options(timeout=WAIT_MS)
 REFUSED = (
     "Failed to load resource: the server responded with a status of"  # of every 4xx, also an expected one
 )
@@ -47,7 +49,7 @@ class Opener:
         """A page of its own: with its own language, size and storage."""
         settings: dict[str, object] = {"locale": "en-US", "viewport": {"width": 1100, "height": 900}}
         context = self.browser.new_context(**settings | options)  # type: ignore[arg-type]
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(WAIT_MS)
         self.contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: self._note(message.type, message.text))
