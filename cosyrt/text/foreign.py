@@ -97,7 +97,6 @@ _WORDS = {
         "není na v se že to má mám roků korun stojí a hodin minut dnů dva tři čtyři pět dobrý den děkuji "
         "jsem jsou byl koček",
 }  # fmt: skip
-_LANGUAGES = [frozenset(words.split()) for words in _WORDS.values()]
 _ENGLISH = frozenset(
     (
         "the of and to in is it you that he was for on are with as i his they be at have this from or had "
@@ -131,6 +130,11 @@ _BOTH = frozenset(
         "agosto reunion"
     ).split()
 )  # fmt: skip
+# Of each language, words that are its own and words that are of others too.
+_LANGUAGES = [
+    (words - _BOTH, words & _BOTH) for words in (frozenset(text.split()) for text in _WORDS.values())
+]
+_ENGLISH_ONLY = _ENGLISH - _BOTH
 _WORD = re.compile(r"(?<![\w])[^\W\d_]+(?![\w])")
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f\u1ea0-\u1ef9]")
 _SPANISH_MARKS = re.compile("[¿¡]")
@@ -147,11 +151,11 @@ def is_foreign(text: str, *, goes_on: bool = False) -> bool:
     if letters and sum(len(_LATIN.findall(word)) for word in found) * 2 < letters:
         return True
     words = {word.lower() for word in found if not _is_code(word, text)}
-    english = len(words & _ENGLISH - _BOTH)
+    english = len(words & _ENGLISH_ONLY)
     if goes_on and words and not english:
         return True
     marks = sum(not word.isascii() for word in words) + len(_SPANISH_MARKS.findall(text))
-    return any(_is_in(words, language, english, marks) for language in _LANGUAGES)
+    return any(_is_in(words, *language, english, marks) for language in _LANGUAGES)
 
 
 def _is_code(word: str, text: str) -> bool:
@@ -174,13 +178,13 @@ def is_mostly_english(text: str) -> bool:
     return len(words) >= 3 and len(words) > han and sum(word in _ENGLISH for word in words) * 2 >= len(words)
 
 
-def _is_in(words: set[str], language: frozenset[str], english: int, marks: int) -> bool:
+def _is_in(words: set[str], own: frozenset[str], shared: frozenset[str], english: int, marks: int) -> bool:
     """Whether enough of the words are of a language, and more than are English.
 
     One word is enough among few, or beside others that several languages have; of those alone three are. A
     letter with an accent counts as a further word.
     """
-    strong, weak = len(words & language - _BOTH), len(words & language & _BOTH)
+    strong, weak = len(words & own), len(words & shared)
     if not english and weak >= (2 if marks else 3):
         return True
     if strong and marks:

@@ -99,12 +99,12 @@ _PER_WHAT = any_of(
     "L kWh GB ton tonne mile minute min ea each pack box bottle bag"
 )
 MONEY = rules(
-    (rf"(?<=\d)/({_PER_WHAT})\b(?:\.(?=,| [a-z\d(]))?", lambda f: f" per {_PER.get(f[1], f[1])}"),
-    (rf"({_SIGN})({_N})-({any_of('thousand million billion trillion')})\b(?=[ -][a-z])", _adjective),
-    (rf"({_SIGN}) ?({_N}){_SIZE}{_DASH}\1? ?({_N}){_SIZE}(?![\d-])", _range),
-    (rf"(?:(?<![\w)])([-−+]))?(?<![A-Za-z])({_SIGN}) ?([-−+]?)({_N}){_SIZE}", _sign_first),
-    (rf"(?<![A-Za-z])({_CODE}) ?({_N}){_SIZE}", _code_first),
-    (rf"(?<![\w.,])({_N}){_SIZE} ?({_CODE})(?![A-Za-z])", _code_last),
-    (rf"(?<![\w.,])({_N}) ?([€£])(?!\w)", lambda f: _sum(f[1], None, _CURRENCIES[f[2]])),
-    (rf"(?<![\w.,])({_N}) ?¢", _cents),
+    (rf"(?<=\d)/({_PER_WHAT})\b(?:\.(?=,| [a-z\d(]))?", lambda f: f" per {_PER.get(f[1], f[1])}", "/"),
+    (rf"({_SIGN})({_N})-({any_of('thousand million billion trillion')})\b(?=[ -][a-z])", _adjective, "-"),
+    (rf"({_SIGN}) ?({_N}){_SIZE}{_DASH}\1? ?({_N}){_SIZE}(?![\d-])", _range, "-~–—"),
+    (rf"(?:(?<![\w)])([-−+]))?(?<![A-Za-z])({_SIGN}) ?([-−+]?)({_N}){_SIZE}", _sign_first, "0"),
+    (rf"(?<![A-Za-z])({_CODE}) ?({_N}){_SIZE}", _code_first, "0"),
+    (rf"(?<![\w.,])({_N}){_SIZE} ?({_CODE})(?![A-Za-z])", _code_last, "0"),
+    (rf"(?<![\w.,])({_N}) ?([€£])(?!\w)", lambda f: _sum(f[1], None, _CURRENCIES[f[2]]), "£€"),
+    (rf"(?<![\w.,])({_N}) ?¢", _cents, "¢"),
 )

@@ -49,32 +49,38 @@ MEASURES = rules(
     (
         r"(?<![A-Za-z0-9.])([12]) ?米 ?(\d{2})(?![\d.]|厘米)",
         lambda f: f"{number(f[1], counted=True)}米{digits(f[2])}",
+        "米",
     ),
     (
         r"(身高)?(?<![\d°.])(\d{1,3})['′](\d{1,2}(?:\.\d+)?)(?:[\"″”]|'')",
         lambda f: (
             f"{f[1]}{number(f[2])}英尺{number(f[3])}英寸" if f[1] else f"{number(f[2])}分{number(f[3])}秒"
         ),
+        "0",
     ),
-    (r"(?<=\d)( ?[KMGT]B)/s(?![A-Za-z])", r"\1每秒"),
+    (r"(?<=\d)( ?[KMGT]B)/s(?![A-Za-z])", r"\1每秒", "/"),
     (
         r"(\d ?V)(?: ?[/,，@] ?| )(\d+(?:\.\d+)?) ?A(?![A-Za-z])",
         lambda f: f"{f[1]}，{number(f[2], counted=True)}安",
+        "0",
     ),
     (
         rf"(?<![\d.,])({NUMBER})° ?(\d{{1,2}}(?:\.\d+)?)['′’](?: ?(\d{{1,2}}(?:\.\d+)?)(?:[\"″”]|''))?",
         lambda f: f"{number(f[1])}度{number(f[2])}分" + (f"{number(f[3])}秒" if f[3] else ""),
+        "°",
     ),
-    (rf"(\d ?{_UNIT}) ?[-–—~] ?(?=\d[\d.]{{0,9}} ?{_UNIT})", r"\1到"),
-    (rf"(?<=次方) ?(?P<unit>{_UNIT}){_PER}{_END}", lambda f: UNITS[f["unit"]] + _per(f)),
-    (r"(?<![A-Za-z0-9/.])(\d{2,3})/(\d{2,3})( ?mm ?Hg)", _pressure),
-    (r"(?<=血压)[:：为是]?(\d{2,3})/(\d{2,3})()(?![\d/])", _pressure),
+    (rf"(\d ?{_UNIT}) ?[-–—~] ?(?=\d[\d.]{{0,9}} ?{_UNIT})", r"\1到", "-~–—"),
+    (rf"(?<=次方) ?(?P<unit>{_UNIT}){_PER}{_END}", lambda f: UNITS[f["unit"]] + _per(f), "次"),
+    (r"(?<![A-Za-z0-9/.])(\d{2,3})/(\d{2,3})( ?mm ?Hg)", _pressure, "/"),
+    (r"(?<=血压)[:：为是]?(\d{2,3})/(\d{2,3})()(?![\d/])", _pressure, "/"),
     (
         rf"{_SIGN}{_START}(?P<first>{NUMBER})(?:{_DASH}(?P<last>{NUMBER}))? ?(?P<unit>{_UNIT})(?P<of>(?<=m){_POWER})?{_PER}{_END}",
         _quantity,
+        "0",
     ),
     (
         r"(?<![A-Za-z0-9.])\d[\d.]{0,9} ?[xX×*] ?\d[\d.]{0,9}(?: ?[xX×*] ?\d[\d.]{0,9})?(?![A-Za-z0-9])",
         _sides,
+        "0",
     ),
 )
