@@ -13,16 +13,21 @@ import mmap
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
+from io import RawIOBase
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+import numpy as np
 from torch import Tensor
 
 from cosyrt.units import MIB
 
 MAPPINGS = Path("/proc/self/smaps")
+PAGES = Path("/proc/self/pagemap")
+PAGE_ENTRY = np.dtype(np.uint64)  # of each page of the address space; its highest bit says that it is present
+PRESENT = np.uint64(1 << 63)
 BATCH_BYTES = 64 * MIB  # that are read between two returns: a return looks at all mappings of the process
 NO_FILE = "0"  # the inode of memory that no file is mapped to
 
@@ -32,12 +37,6 @@ class Mapping(NamedTuple):
 
     start: int
     end: int  # behind the last
-    resident_bytes: int = 0
-
-    @property
-    def read(self) -> float:
-        """Share of it that was read, and so is in memory."""
-        return self.resident_bytes / (self.end - self.start)
 
 
 class Mappings:
@@ -97,10 +96,26 @@ def give_back(tensors: Iterable[Tensor]) -> None:
 
 
 def unread_bytes(tensors: Iterable[Tensor]) -> int:
-    """About how much memory tensors will take once they are read, beyond what of them is there already."""
-    mappings = Mappings()
-    known = ((tensor.nbytes, mappings.of(tensor)) for tensor in tensors)
-    return int(sum(size * (1 - mapping.read) for size, mapping in known if mapping is not None))
+    """Memory that tensors will take once they are read: pages of theirs that are not there yet.
+
+    0 where the system does not tell (Linux's `/proc/self/pagemap`).
+    """
+    try:
+        with PAGES.open("rb", buffering=0) as pages:
+            return mmap.PAGESIZE * sum(map(partial(_absent, pages), tensors))
+    except OSError:
+        return 0
+
+
+def _absent(pages: RawIOBase, tensor: Tensor) -> int:
+    """Number of pages of a tensor that are not in this process's memory."""
+    if tensor.device.type != "cpu" or not tensor.is_contiguous() or not tensor.nbytes:
+        return 0
+    first = tensor.data_ptr() // mmap.PAGESIZE
+    last = (tensor.data_ptr() + tensor.nbytes - 1) // mmap.PAGESIZE
+    pages.seek(first * PAGE_ENTRY.itemsize)
+    entries = np.frombuffer(pages.read((last + 1 - first) * PAGE_ENTRY.itemsize) or b"", PAGE_ENTRY)
+    return int(np.count_nonzero(entries < PRESENT))
 
 
 def unchanged_mappings(text: str) -> list[Mapping]:
@@ -112,8 +127,6 @@ def unchanged_mappings(text: str) -> list[Mapping]:
         if not name.endswith(":"):
             start, _, end = name.partition("-")
             candidate = None if values[3] == NO_FILE else Mapping(int(start, 16), int(end, 16))
-        elif name == "Rss:" and candidate is not None:
-            candidate = candidate._replace(resident_bytes=1024 * int(values[0]))
         elif name == "Anonymous:" and candidate is not None and values[0] == "0":
             found.append(candidate)
     return found

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from cosyrt.accel.registry import accelerated
 from cosyrt.checkpoint.tensors import read_tensors, write_tensors
 from cosyrt.engine.model import Model
+from cosyrt.machine import mapped as mapped_file
 from cosyrt.machine.mapped import MAPPINGS, GivenBack, Mapping, give_back, unchanged_mappings, unread_bytes
 from cosyrt.models.llm import SpeechLanguageModel
 from recipes.builtin_voice.export import backbone_settings, official_language_model_keys
@@ -57,7 +58,7 @@ def mapped(tmp_path: Path) -> tuple[Path, dict[str, Tensor]]:
 
 def test_only_files_that_were_not_changed_are_given_back() -> None:
     """Neither memory without a file nor a file of which a page was written."""
-    assert unchanged_mappings(LISTED) == [Mapping(0x7F00, 0x7F20, 40_960), Mapping(0x7F40, 0x7F50)]
+    assert unchanged_mappings(LISTED) == [Mapping(0x7F00, 0x7F20), Mapping(0x7F40, 0x7F50)]
 
 
 def test_what_was_given_back_is_found_again(mapped: tuple[Path, dict[str, Tensor]]) -> None:
@@ -73,15 +74,22 @@ def test_what_was_given_back_is_found_again(mapped: tuple[Path, dict[str, Tensor
 
 
 def test_what_is_still_to_be_read_is_counted(mapped: tuple[Path, dict[str, Tensor]]) -> None:
-    """Nothing once all was read, half when one of two was given back; what has no file counts for nothing."""
+    """Nothing once all was read, half when one of two was given back; what was written is there."""
     _, tensors = mapped
     both = list(tensors.values())
     for tensor in both:
         tensor.sum()
 
-    assert unread_bytes([*both, torch.zeros(1000)]) < 1 << 16
+    assert unread_bytes([*both, torch.ones(1 << 20), torch.zeros(0), both[0][::2]]) < 1 << 16
     give_back(both[:1])
     assert unread_bytes(both) == pytest.approx(4 << 20, rel=0.02)
+
+
+def test_a_system_that_does_not_tell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without the list of pages, or where it may not be read, nothing is thought to be missing."""
+    for path in (tmp_path / "none", tmp_path):
+        monkeypatch.setattr(mapped_file, "PAGES", path)
+        assert unread_bytes([torch.ones(10)]) == 0
 
 
 def test_a_change_is_never_lost(mapped: tuple[Path, dict[str, Tensor]]) -> None:
