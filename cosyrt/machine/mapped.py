@@ -12,8 +12,8 @@ import ctypes
 import mmap
 import sys
 from bisect import bisect_right
-from collections.abc import Iterable
-from functools import cache, partial
+from collections.abc import Iterable, Iterator
+from functools import cache
 from io import RawIOBase
 from pathlib import Path
 from types import TracebackType
@@ -102,19 +102,31 @@ def unread_bytes(tensors: Iterable[Tensor]) -> int:
     """
     try:
         with PAGES.open("rb", buffering=0) as pages:
-            return mmap.PAGESIZE * sum(map(partial(_absent, pages), tensors))
+            return mmap.PAGESIZE * sum(_absent(pages, *run) for run in _runs_of_pages(tensors))
     except OSError:
         return 0
 
 
-def _absent(pages: RawIOBase, tensor: Tensor) -> int:
-    """Number of pages of a tensor that are not in this process's memory."""
-    if tensor.device.type != "cpu" or not tensor.is_contiguous() or not tensor.nbytes:
-        return 0
-    first = tensor.data_ptr() // mmap.PAGESIZE
-    last = (tensor.data_ptr() + tensor.nbytes - 1) // mmap.PAGESIZE
+def _runs_of_pages(tensors: Iterable[Tensor]) -> Iterator[tuple[int, int]]:
+    """Pages that tensors lie in, as runs without a gap: the first, and the one behind the last."""
+    spans = sorted(
+        (tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes)
+        for tensor in tensors
+        if tensor.device.type == "cpu" and tensor.is_contiguous() and tensor.nbytes
+    )
+    first = behind = 0
+    for start, end in spans:
+        if start // mmap.PAGESIZE > behind:
+            yield first, behind
+            first = start // mmap.PAGESIZE
+        behind = max(behind, (end - 1) // mmap.PAGESIZE + 1)
+    yield first, behind
+
+
+def _absent(pages: RawIOBase, first: int, behind: int) -> int:
+    """Number of pages of a run that are not in this process's memory."""
     pages.seek(first * PAGE_ENTRY.itemsize)
-    entries = np.frombuffer(pages.read((last + 1 - first) * PAGE_ENTRY.itemsize) or b"", PAGE_ENTRY)
+    entries = np.frombuffer(pages.read((behind - first) * PAGE_ENTRY.itemsize) or b"", PAGE_ENTRY)
     return int(np.count_nonzero(entries < PRESENT))
 
 
