@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from functools import cached_property
 from statistics import median
@@ -12,7 +13,7 @@ from cosyrt.engine.feed import Feed
 from cosyrt.engine.model import Model
 from cosyrt.engine.need import Need
 from cosyrt.engine.rows import Row
-from cosyrt.engine.schedule import PATIENCE_S, Claim, Costs, Playback
+from cosyrt.engine.schedule import FIRST_AUDIO_S, PATIENCE_S, Claim, Costs, Later, Playback
 from cosyrt.engine.ticket import Ticket, TicketState
 from cosyrt.engine.token_stream import TokenStream
 from cosyrt.engine.utterance import Utterance
@@ -133,38 +134,51 @@ class Active:
         streamed = self.ticket.request.streamed
         shared_s = self.shared_s(costs, readers)
         alone = self.exact or self.row is None
-        begins = streamed and self.playback.began_s is None
         return Claim(
             arrived_s=self.ticket.submitted,
             work_s=MARGIN * (self.work_s(costs) + shared_s * alone),
             shared_s=MARGIN * shared_s * (not alone),
             deadline_s=self.playback.ends_s if streamed else self.served_s + PATIENCE_S,
-            next_work_s=MARGIN * self.second_work_s(costs) if begins else 0.0,
-            next_shared_s=MARGIN * self.second_tokens_s(costs, readers) if begins else 0.0,
+            later=tuple(self.later(costs, readers)) if streamed else (),
             key=self.ticket.key,
         )
 
+    def later(self, costs: Costs[Work], readers: int) -> Iterator[Later]:
+        """The chunks behind the next one, as long as they grow, should its piece be so long."""
+        assert self.utterance is not None
+        settings, tokens = self.utterance.model.settings, self.utterance.audio.chunk_tokens
+        if tokens not in self.hops:
+            return  # the rest of a piece
+        token_s = 1 / settings.rates.token_hz / self.ticket.request.speed
+        step_s = costs.slowest(Work.STEP, 1 if self.exact else readers)
+        ahead = len(self.utterance.tokens.made)
+        given_s = FIRST_AUDIO_S if self.playback.began_s is None else tokens * token_s
+        for hop in self.hops[self.hops.index(tokens) + 1 :]:
+            missing, ahead = max(0, hop - ahead), max(0, ahead - hop)
+            work_s = self.chunk_s(costs, settings.rates.frames(hop))
+            yield Later(given_s, MARGIN * work_s, MARGIN * missing * step_s)
+            given_s = hop * token_s
+
     @cached_property
-    def second_tokens(self) -> int:
-        """Speech tokens from the first chunk boundary of a stream to the second."""
+    def hops(self) -> list[int]:
+        """Speech tokens of the chunks of a piece, up to the first that has the length of all later ones."""
         assert self.utterance is not None
         prompt_tokens = self.utterance.audio.condition.tokens.shape[1]
         boundaries = self.utterance.model.settings.chunking.boundaries(prompt_tokens)
-        return -next(boundaries) + next(boundaries)
+        hops = [next(boundaries)]
+        before = hops[0]
+        for boundary in boundaries:
+            if len(hops) > 1 and boundary - before == hops[-1]:
+                return hops
+            hops.append(boundary - before)
+            before = boundary
+        return hops
 
-    def second_tokens_s(self, costs: Costs[Work], readers: int) -> float:
-        """Seconds until it has the speech tokens of its second chunk, from those of its first on."""
+    def chunk_s(self, costs: Costs[Work], frames: int) -> float:
+        """Seconds of work for a chunk, once the tokens are there."""
         assert self.utterance is not None
-        missing = max(0, self.second_tokens - len(self.utterance.tokens.made))
-        return missing * costs.predict(Work.STEP, 1 if self.exact else readers)
-
-    def second_work_s(self, costs: Costs[Work]) -> float:
-        """Seconds of work for its second chunk, once the tokens are there."""
-        assert self.utterance is not None
-        settings = self.utterance.model.settings
-        frames = settings.rates.frames(self.second_tokens)
-        steps_s = settings.flow.solver.steps * costs.predict(Work.SOLVE, frames)
-        return costs.predict(Work.ENCODE, frames) + steps_s + costs.predict(Work.VOCODE, frames)
+        steps_s = self.utterance.model.settings.flow.solver.steps * costs.slowest(Work.SOLVE, frames)
+        return costs.slowest(Work.ENCODE, frames) + steps_s + costs.slowest(Work.VOCODE, frames)
 
     def shared_s(self, costs: Costs[Work], readers: int) -> float:
         """Seconds until it has the speech tokens of its next chunk, for which others are read at once."""
@@ -172,21 +186,21 @@ class Active:
         if self.utterance.need is not Need.READ:
             return 0.0
         missing = self.utterance.audio.missing_tokens or PIECE_TOKENS
-        return missing * costs.predict(Work.STEP, 1 if self.exact else readers)
+        return missing * costs.slowest(Work.STEP, 1 if self.exact else readers)
 
     def work_s(self, costs: Costs[Work]) -> float:
         """Seconds of work for it alone until its next audio."""
         assert self.utterance is not None
         need, frames, state = self.utterance.need, self.frames, self.utterance.audio.state
-        work_s = costs.predict(Work.VOCODE, frames)
+        work_s = costs.slowest(Work.VOCODE, frames)
         if need is not Need.VOCODE:
             steps = self.utterance.model.settings.flow.solver.steps
             left = steps if state is None else steps - state.step
-            work_s += left * costs.predict(Work.SOLVE, frames)
+            work_s += left * costs.slowest(Work.SOLVE, frames)
         if need in (Need.ENCODE, Need.READ):
-            work_s += costs.predict(Work.ENCODE, frames)
+            work_s += costs.slowest(Work.ENCODE, frames)
         if need is Need.READ and self.left > 1:
-            work_s += costs.predict(Work.PREFILL, self.left)
+            work_s += costs.slowest(Work.PREFILL, self.left)
         return work_s
 
     @property

@@ -10,13 +10,15 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
+from math import inf
 from typing import NamedTuple
 
 import torch
 
 from cosyrt.engine.active import SEEDS, Active, Work
 from cosyrt.engine.need import Need
-from cosyrt.engine.schedule import Claim, Costs, in_time, urgent
+from cosyrt.engine.schedule import Claim, Costs, Due, dues_of, in_time, urgent
 from cosyrt.engine.turns import Came, settle, work
 from cosyrt.engine.utterance import Utterance
 
@@ -201,19 +203,16 @@ class _Crowd:
         self.ready, self.now_s, self.workers = ready, now_s, workers
         self.spent = ready[lead][1]  # with the companions so far
         self.others = [active for place, (active, _) in enumerate(ready) if place != lead]
-        self.begun = sorted(
-            (
-                claim
-                for place, (_, claim) in enumerate(ready)
-                if claim.deadline_s is not None and place != lead
-            ),
-            key=lambda claim: claim.deadline_s or 0.0,
-        )
+        self.begun = [
+            claim for place, (_, claim) in enumerate(ready) if claim.deadline_s is not None and place != lead
+        ]
 
     def has_time(self, work_s: float) -> bool:
         """Whether all that have begun come in time after so much work more, the lead among them."""
-        spent = replace(self.spent, work_s=self.spent.work_s + work_s)
-        return in_time([spent, *self.begun], self.now_s, workers=self.workers)
+        deadline_s = inf if self.spent.deadline_s is None else self.spent.deadline_s
+        lead = Due(deadline_s, self.spent.work_s + work_s, self.spent.shared_s)
+        dues = sorted(due for claim in self.begun for due in islice(dues_of(claim, self.now_s), 1))
+        return in_time([lead, *dues], self.now_s, workers=self.workers)
 
     def as_time_allows(self, candidates: Iterable[Active]) -> Iterable[Active]:
         """The most urgent of these, as long as nobody who has begun comes late."""

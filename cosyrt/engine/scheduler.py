@@ -29,7 +29,7 @@ from cosyrt.engine.need import Need
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request
 from cosyrt.engine.rows import Rows
-from cosyrt.engine.schedule import Rate, admitted
+from cosyrt.engine.schedule import Rate, admitted, audio_until
 from cosyrt.engine.ticket import Ticket, TicketState
 from cosyrt.engine.utterance import Kind
 from cosyrt.engine.workers import Workers, workers_on
@@ -37,7 +37,7 @@ from cosyrt.errors import Busy, Cancelled, DeadlineError
 
 log = logging.getLogger(__name__)
 
-UNKNOWN_CHARACTERS = 200  # of a text that is still being written
+UNKNOWN_SYLLABLES = 60  # of a text that is still being written
 LEAST_WAIT_S, STOPPING_S = 0.1, 10.0  # before a request that was refused comes back
 
 
@@ -150,7 +150,7 @@ class Scheduler:
             raise Busy(f"no more requests are taken; come back in {STOPPING_S:g} s", STOPPING_S)
         if active + queued >= config.max_active + config.max_queue:
             self._refused += 1
-            wait_s = max(LEAST_WAIT_S, self._wait_s())
+            wait_s = max(LEAST_WAIT_S, self._wait_s(max(1, queued)))
             raise Busy(f"{active} requests are spoken, {queued} wait; come back in {wait_s:.1f} s", wait_s)
 
     def drain(self, timeout_s: float | None = None) -> bool:
@@ -187,7 +187,7 @@ class Scheduler:
                 max_active=self.config.max_active,
                 max_queue=self.config.max_queue,
                 draining=self._draining,
-                wait_s=self._wait_s(),
+                wait_s=self._wait_s(len(self._queue)),
                 unread_s=sum(each.unread_s for each in tickets),
                 audio_s=self._audio_s,
                 busy_s=self._busy_s,
@@ -199,16 +199,24 @@ class Scheduler:
                 refused=self._refused,
             )
 
-    def _wait_s(self) -> float:
-        """Seconds of work in the queue."""
-        return self._rate.work.value * sum(self._expected_s(each.ticket.request) for each in self._queue)
+    def _wait_s(self, places: int) -> float:
+        """Seconds until so many of those that are served have ended, each followed by the next that waits.
 
-    def _expected_s(self, request: Request) -> float:
-        """Audio that a request will be."""
-        if request.recording is not None:
-            return request.recording.seconds
-        characters = len(request.text) if isinstance(request.text, str) else UNKNOWN_CHARACTERS
-        return self._rate.audio_s(characters, request.speed)
+        A stream that has not begun is made when another has ended, so it waits like those in the queue.
+        """
+        active, queued = [each.ticket for each in self._active], [each.ticket for each in self._queue]
+        begun = [ticket for ticket in active if ticket.audio_s] or active
+        waiting = [ticket for ticket in active if ticket not in begun] + queued
+        served_s, waiting_s = ([self._left_s(ticket) for ticket in each] for each in (begun, waiting))
+        return self._rate.work * audio_until(places, served_s, waiting_s)
+
+    def _left_s(self, ticket: Ticket) -> float:
+        """Audio that a request should still become."""
+        recording = ticket.request.recording
+        if recording is not None:
+            return max(0.0, recording.seconds - ticket.audio_s)
+        syllables = ticket.syllables or UNKNOWN_SYLLABLES
+        return max(0.0, self._rate.audio_s(syllables, ticket.request.speed) - ticket.audio_s)
 
     # The workers, one at a time but for `run`:
 
@@ -278,7 +286,7 @@ class Scheduler:
         self._unpaid_s += took_s
         if made_s:
             self._audio_s += made_s
-            self._rate.work.add(self._unpaid_s / made_s)
+            self._rate.add(self._unpaid_s, made_s)
             self._unpaid_s = 0.0
 
     def _admit(self) -> None:
@@ -337,15 +345,14 @@ class Scheduler:
                 late = f"the request was not over {ticket.request.deadline:g} s after it was made"
                 ticket.end(TicketState.FAILED, DeadlineError(late))
             elif ticket.state is TicketState.QUEUED and now_s - ticket.submitted > self.config.max_wait_s:
-                wait_s = max(LEAST_WAIT_S, self._wait_s())
+                wait_s = max(LEAST_WAIT_S, self._wait_s(1))
                 why = f"the request has waited {self.config.max_wait_s:g} s; come back in {wait_s:.1f} s"
                 ticket.end(TicketState.FAILED, Busy(why, wait_s))
 
     def _learn_length(self, ticket: Ticket) -> None:
         """Note how long the audio of a text was."""
-        text = ticket.request.text
-        if ticket.state is TicketState.DONE and isinstance(text, str) and text:
-            self._rate.character_s.add(ticket.audio_s * ticket.request.speed / len(text))
+        if ticket.state is TicketState.DONE and ticket.syllables:
+            self._rate.syllable_s.add(ticket.audio_s * ticket.request.speed / ticket.syllables)
 
     def _tickets(self) -> list[Ticket]:
         """All that have not been let go, active ones first."""

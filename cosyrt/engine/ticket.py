@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from enum import Enum
+from functools import cached_property
 from typing import Self
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from cosyrt.audio import Audio
 from cosyrt.engine.audio_stream import SpokenPiece
 from cosyrt.engine.request import Request
 from cosyrt.errors import Cancelled
+from cosyrt.voice.transcript import syllables
 
 
 class TicketState(Enum):
@@ -64,6 +66,12 @@ class Ticket:
     def state(self) -> TicketState:
         """Where the request stands."""
         return self._state
+
+    @cached_property
+    def syllables(self) -> float:
+        """About how many syllables its text has; 0: it is not known."""
+        text = self.request.text
+        return (syllables(text) or len(text) / 3) if isinstance(text, str) else 0.0
 
     @property
     def ended(self) -> bool:

@@ -9,6 +9,8 @@ where a core is taken by somebody else.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 import torch
@@ -45,6 +47,32 @@ def workers_on(device: torch.device) -> int:
     return WORKERS if device.type == "cpu" and torch.get_num_threads() >= WORKERS else 1
 
 
+class Bell:
+    """Wakes the one thread that waits for it.
+
+    It may be rung in the middle of anything, even while it is being rung: where a ticket is collected as
+    garbage, its thread may have been at that very moment inside the lock of an `Event`, and waits for itself.
+    """
+
+    def __init__(self) -> None:
+        self._rings: SimpleQueue[None] = SimpleQueue()
+
+    def ring(self) -> None:
+        """Wake the thread, or let it not wait the next time."""
+        self._rings.put(None)
+
+    def clear(self) -> None:
+        """Forget that it was rung."""
+        with suppress(Empty):
+            while True:
+                self._rings.get_nowait()
+
+    def wait(self, most_s: float | None) -> None:
+        """Wait until it has been rung, but no longer than that."""
+        with suppress(Empty):
+            self._rings.get(timeout=most_s)
+
+
 class Workers:
     """So many threads that run turns until they are stopped."""
 
@@ -54,16 +82,16 @@ class Workers:
         self._stopped = False
         self._error: BaseException | None = None
         self._left = count  # that have not ended
-        self._woken = [threading.Event() for _ in range(count)]
+        self._bells = [Bell() for _ in range(count)]
         threads = torch.get_num_threads()
         self._threads = [
             threading.Thread(
                 target=self._run,
-                args=(woken, max(1, threads // count)),
+                args=(bell, max(1, threads // count)),
                 name="cosyrt-scheduler",
                 daemon=True,
             )
-            for woken in self._woken
+            for bell in self._bells
         ]
         self._begun = threading.Barrier(count + 1)
         for each in self._threads:
@@ -73,8 +101,8 @@ class Workers:
 
     def wake(self) -> None:
         """Let those that have nothing to do look again."""
-        for woken in self._woken:
-            woken.set()
+        for bell in self._bells:
+            bell.ring()
 
     def stop(self) -> None:
         """Take no further turn, and wait until those that are under way have come to their end."""
@@ -83,28 +111,29 @@ class Workers:
         for each in self._threads:
             each.join()
 
-    def _run(self, woken: threading.Event, threads: int) -> None:
+    def _run(self, bell: Bell, threads: int) -> None:
         torch.get_num_threads()  # the first call in a thread takes over what is set for new ones
         torch.set_num_threads(threads)
         self._begun.wait()
         try:
-            while not self._stopped:
-                woken.clear()
-                self._take_turn(woken)
+            bell.clear()
+            while not self._stopped:  # asked after the bell is cleared, or the ring that says so is lost
+                self._take_turn(bell)
+                bell.clear()
         except BaseException as error:  # ours: it must not leave readers waiting
             self._error, self._stopped = error, True
             raise
         finally:
             self._leave()
 
-    def _take_turn(self, woken: threading.Event) -> None:
+    def _take_turn(self, bell: Bell) -> None:
         """Run a turn, or wait until there may be one."""
         with self._lock:
             turn = self._source.next_turn()
             rest_s = self._source.rest_s() if turn is None else None
             more = turn is not None and self._source.leaves_more(turn)
         if turn is None:
-            woken.wait(rest_s)
+            bell.wait(rest_s)
             return
         if more:
             self.wake()

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from cosyrt.engine.active import SEEDS, Active, Work, seeds_of
+from cosyrt.engine.active import MARGIN, SEEDS, Active, Work, seeds_of
 from cosyrt.engine.feed import OpenFeed
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request
-from cosyrt.engine.schedule import PATIENCE_S, Costs
+from cosyrt.engine.schedule import FIRST_AUDIO_S, PATIENCE_S, Costs
 from cosyrt.engine.scheduler import Scheduler
 from cosyrt.engine.ticket import Ticket
 from tests.engine.quick import quick
@@ -66,3 +66,29 @@ def test_whoever_has_no_listener_is_due_in_the_end(tiny: Pipeline) -> None:
 
     assert due_s[0] is not None and due_s[1] == due_s[0] + 1.0 and due_s[2:] == [None, None]
     assert due_s[0] - time.monotonic() == pytest.approx(PATIENCE_S, abs=5.0)
+
+
+def test_a_stream_tells_what_its_growing_chunks_will_take(tiny: Pipeline) -> None:
+    """Behind the next chunk come those up to the first of the longest; each goes on from the one before."""
+    tts = quick(tiny)
+    source = tts.open(Request(text="Hello there, how are you today?", streamed=True))
+    active = Active(Ticket(source.request, "", lambda: None), OpenFeed(source))
+    active.utterance = tts.utterance(source)
+    active.read_text()
+    costs = Costs(SEEDS)
+    assert active.hops == [25, 25, 50, 100]
+    active.utterance.audio.chunk_tokens = 25
+    later = active.claim(costs, 2).later
+    step_s = costs.slowest(Work.STEP, 2)
+
+    assert [each.after_s for each in later] == [FIRST_AUDIO_S, 1.0, 2.0]
+    assert [each.shared_s for each in later] == pytest.approx([MARGIN * n * step_s for n in (25, 50, 100)])
+    assert later[2].work_s == pytest.approx(2 * later[1].work_s)
+    active.utterance.tokens.made.extend([0] * 60)  # read already: all of the second chunk, some of the third
+    assert [each.shared_s / MARGIN / step_s for each in active.later(costs, 2)] == pytest.approx([0, 15, 100])
+    active.playback.give(0.5, 0.0)
+    active.utterance.audio.chunk_tokens = 50
+    assert [each.after_s for each in active.claim(costs, 2).later] == [2.0]
+    active.utterance.audio.chunk_tokens = 17  # the rest of a piece
+    assert active.claim(costs, 2).later == ()
+    active.close()

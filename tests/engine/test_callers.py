@@ -23,6 +23,7 @@ REQUESTS = [
     Request(text=TEXT, seed=1, streamed=True),
     Request(text=SHORT, seed=2, voice=prompted(), streamed=True),
     Request(text=SHORT, speed=1.5),
+    Request(text=TEXT, seed=4),  # beside the one above: neither has a listener whom the other could make late
     Request(text=SHORT, seed=3, streamed=True, exact=True),
 ]
 

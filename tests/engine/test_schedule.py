@@ -2,110 +2,27 @@
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosyrt.engine.schedule import Claim, Costs, MovingAverage, Playback, admitted, in_time, urgent
-
-FIRST_S, CHUNK_S = 0.12, 0.08  # of work, for the first second of audio and for each later one
-LAST_S = 600.0  # arrivals
-LONGEST_WAIT_S = 3.0  # in the queue
-
-
-@dataclass
-class Listener:
-    """Somebody who asks for some seconds of speech, a second at a time."""
-
-    arrived_s: float
-    seconds: int
-    key: str = ""
-    playback: Playback = field(default_factory=Playback)
-
-    def claim(self) -> Claim:
-        begun = self.playback.began_s is not None
-        return Claim(
-            arrived_s=self.arrived_s,
-            work_s=CHUNK_S if begun else FIRST_S,
-            deadline_s=self.playback.ends_s,
-            key=self.key,
-        )
-
-
-@dataclass
-class Simulation:
-    """One worker, listeners that arrive at random, and what became of them."""
-
-    load: float
-    most: int = 10**9  # active at once
-    queue: int = 10**9
-    longest_wait_s: float = LONGEST_WAIT_S
-    first_audio_s: list[float] = field(default_factory=list)
-    gaps_s: list[float] = field(default_factory=list)
-    refused: int = 0
-    told: list[tuple[float, float, Listener]] = field(default_factory=list)  # when, what wait, behind whom
-    let_in_s: dict[int, float] = field(default_factory=dict)  # by the listener's id
-
-    def arrivals(self) -> list[Listener]:
-        dice, now_s, found = random.Random(0), 0.0, list[Listener]()
-        while now_s < LAST_S:
-            now_s += dice.expovariate(self.load / (CHUNK_S * 6 + FIRST_S - CHUNK_S))
-            found.append(Listener(now_s, max(2, int(dice.gauss(6, 2)))))
-        return found
-
-    def run(self) -> Simulation:
-        coming, queue, active, now_s = self.arrivals()[::-1], list[Listener](), list[Listener](), 0.0
-        while coming or active or queue:
-            while coming and coming[-1].arrived_s <= now_s:
-                self.arrive(coming.pop(), queue, active, now_s)
-            self.let_in(queue, active, now_s)
-            place = urgent([each.claim() for each in active], now_s)
-            if place is None:
-                now_s = max(now_s, coming[-1].arrived_s) if coming else now_s
-                continue
-            now_s += self.serve(active, active[place], now_s)
-        return self
-
-    def arrive(self, listener: Listener, queue: list[Listener], active: list[Listener], now_s: float) -> None:
-        if len(active) < self.most:
-            active.append(listener)
-        elif len(queue) < self.queue:
-            queue.append(listener)
-        else:
-            self.refused += 1
-            work_s = sum(FIRST_S + CHUNK_S * (each.seconds - 1) for each in queue)
-            self.told.append((now_s, work_s, queue[-1]))
-
-    def let_in(self, queue: list[Listener], active: list[Listener], now_s: float) -> None:
-        while queue and len(active) < self.most:
-            listener = queue.pop(admitted([each.key for each in queue], [each.key for each in active]))
-            if now_s - listener.arrived_s > self.longest_wait_s:
-                self.refused += 1
-            else:
-                active.append(listener)
-                self.let_in_s[id(listener)] = now_s
-
-    def serve(self, active: list[Listener], listener: Listener, now_s: float) -> float:
-        """Make a second of audio; returned is how long it took."""
-        work_s = listener.claim().work_s
-        if listener.playback.began_s is None:
-            self.first_audio_s.append(now_s + work_s - listener.arrived_s)
-        listener.playback.give(1.0, now_s + work_s)
-        if listener.playback.given_s >= listener.seconds:
-            self.gaps_s.append(listener.playback.gap_s)
-            active.remove(listener)
-        return work_s
-
-    def figures(self) -> tuple[float, float, int]:
-        """95th percentile of first audio, the longest gap, and how many of a hundred were refused."""
-        spoken = len(self.gaps_s)
-        first = sorted(self.first_audio_s)[int(0.95 * spoken)]
-        return round(first, 2), max(self.gaps_s), round(100 * self.refused / (spoken + self.refused))
-
+from cosyrt.engine.schedule import (
+    Claim,
+    Costs,
+    Due,
+    Later,
+    MovingAverage,
+    Playback,
+    Rate,
+    admitted,
+    audio_until,
+    in_time,
+    urgent,
+)
+from tests.engine.simulated import Simulation, gaps_on_an_uneven_machine
 
 BOUNDS = {"most": 10, "queue": 10}
 
@@ -128,7 +45,10 @@ def test_no_listener_hears_a_gap(load: float, bounds: Any, first_audio_s: float,
 
 
 def test_the_wait_that_is_told_comes_true() -> None:
-    """Whoever is refused is told the work that is queued; so long it takes until the queue is let in."""
+    """Whoever is refused is told how long it takes until the queue is let in, a little too short here.
+
+    Streams are short, and one that begins is ahead of those that have begun until it has as much to play.
+    """
     simulation = Simulation(1.5, **BOUNDS, longest_wait_s=99.0).run()
     waits = [
         (told_s, simulation.let_in_s[id(last)] - at_s)
@@ -137,7 +57,19 @@ def test_the_wait_that_is_told_comes_true() -> None:
     ]
 
     assert len(waits) > 100
-    assert sum(told_s for told_s, _ in waits) == pytest.approx(sum(wait_s for _, wait_s in waits), rel=0.2)
+    assert sum(told_s for told_s, _ in waits) == pytest.approx(sum(wait_s for _, wait_s in waits), rel=0.3)
+
+
+def test_a_machine_that_is_slow_now_and_then_makes_few_gaps() -> None:
+    """Few of a crowd hear one where the guard looks ahead and knows the slowest lately; else many do."""
+    guarded, by_the_mean, short_sighted = (
+        gaps_on_an_uneven_machine(cautious, horizon)
+        for cautious, horizon in ((True, 3), (False, 3), (True, 0))
+    )
+    shares = [sum(gap > 0.1 for gap in gaps) / len(gaps) for gaps in (guarded, by_the_mean, short_sighted)]
+
+    assert shares[0] < 0.1 and min(shares[1:]) > 0.3
+    assert len(guarded) > 0.95 * len(by_the_mean)  # and as many are served
 
 
 CLAIMS = st.lists(
@@ -176,13 +108,25 @@ def test_a_new_stream_never_makes_one_that_has_begun_late(claims: list[Claim], n
 def test_a_stream_begins_when_it_can_go_on() -> None:
     """The second audio must come before the first was heard where others listen; alone it begins at once."""
     listener = Claim(arrived_s=0, work_s=0.1, shared_s=0.2, deadline_s=2.0)
-    slow = Claim(arrived_s=1, work_s=0.1, next_work_s=0.4, next_shared_s=0.3)
-    ahead = replace(slow, next_shared_s=0.0)  # the tokens of its second chunk are there
+    slow = Claim(arrived_s=1, work_s=0.1, later=(Later(0.5, 0.4, 0.3),))
+    ahead = replace(slow, later=(Later(0.5, 0.1),))  # the tokens of its second chunk are there
 
     assert urgent([listener, slow], 1.0) == 0
-    assert urgent([slow], 1.0) == 0 and urgent([listener, replace(ahead, next_work_s=0.1)], 1.0) == 1
+    assert urgent([slow], 1.0) == 0 and urgent([listener, ahead], 1.0) == 1
     beginning = replace(slow, ready=False)
     assert urgent([beginning, slow], 1.0) is None  # whoever is about to begin has listeners, too
+
+
+def test_a_stream_begins_when_its_growing_chunks_come_in_time() -> None:
+    """The third audio is due when the second was heard, for the new one and for those that have begun."""
+    listener = Claim(arrived_s=0, work_s=0.1, deadline_s=9.0)
+    growing = (Later(0.5, 0.1, 0.2), Later(1.0, 0.2, 1.2))
+    new = Claim(arrived_s=1, work_s=0.1, later=growing)
+    short = replace(new, later=growing[:1])
+
+    assert urgent([listener, new], 1.0) == 0 and urgent([listener, short], 1.0) == 1
+    begun = replace(listener, deadline_s=1.6, later=(Later(1.0, 0.2, 1.6),))
+    assert urgent([begun, short], 1.0) == 0 and urgent([replace(begun, later=()), short], 1.0) == 1
 
 
 def test_keys_take_turns() -> None:
@@ -251,17 +195,60 @@ def test_a_moving_average_stays_among_its_values(values: list[float]) -> None:
 
 def test_in_time_counts_the_work_before() -> None:
     """Each comes after the work of those before it."""
-    begun = [Claim(arrived_s=0, work_s=1.0, deadline_s=deadline_s) for deadline_s in (1.0, 2.0)]
+    dues = [Due(deadline_s, 1.0, 0.0) for deadline_s in (1.0, 2.0)]
 
-    assert in_time(begun, 0.0) and not in_time(begun, 0.1)
+    assert in_time(dues, 0.0) and not in_time(dues, 0.1)
 
 
 def test_two_workers_share_what_comes_before() -> None:
     """Each claim is one worker's to its end; what is before it both have done in half the time."""
-    begun = [Claim(arrived_s=0, work_s=1.0, deadline_s=deadline_s) for deadline_s in (1.0, 1.5, 2.0)]
+    dues = [Due(deadline_s, 1.0, 0.0) for deadline_s in (1.0, 1.5, 2.0)]
 
-    assert in_time(begun, 0.0, workers=2) and not in_time(begun, 0.0)
-    assert not in_time(begun, 0.1, workers=2)
+    assert in_time(dues, 0.0, workers=2) and not in_time(dues, 0.0)
+    assert not in_time(dues, 0.1, workers=2)
+
+
+def test_the_slowest_of_lately_is_forgotten_slowly() -> None:
+    """A machine that was slow counts as slow for a while, until it has been fast for long."""
+    costs = Costs({"step": 0.01})
+    for seconds, times in ((0.02, 50), (0.01, 50)):
+        for _ in range(times):
+            costs.add("step", 1, seconds)
+    assert costs.predict("step", 1) == pytest.approx(0.01, rel=0.02)
+    assert costs.slowest("step", 1) > 0.015
+    for _ in range(3000):
+        costs.add("step", 1, 0.01)
+    assert costs.slowest("step", 1) == pytest.approx(0.01, rel=0.02)
+
+
+def test_how_much_is_made_until_somebody_ends() -> None:
+    """All advance alike; the next that waits follows whoever ends, and may end before the others."""
+    assert audio_until(1, [2.0, 5.0], [1.0]) == pytest.approx(4.0)
+    assert audio_until(2, [2.0, 5.0], [1.0]) == pytest.approx(6.0)
+    assert audio_until(3, [2.0, 5.0], [1.0]) == pytest.approx(8.0)
+    assert audio_until(9, [2.0, 5.0], [1.0]) == pytest.approx(8.0)
+    assert audio_until(0, [2.0], []) == audio_until(1, [], []) == 0.0
+
+
+@given(st.lists(st.floats(0, 50), max_size=8), st.lists(st.floats(0, 50), max_size=8), st.integers(0, 20))
+def test_no_more_is_made_than_there_is(served: list[float], waiting: list[float], ends: int) -> None:
+    """What is made grows with each end, up to all that is left."""
+    made = audio_until(ends, served, waiting)
+    assert 0 <= made <= audio_until(ends + 1, served, waiting) + 1e-9
+    assert audio_until(99, served, waiting) == pytest.approx(sum(served) + sum(waiting))
+
+
+def test_the_rate_is_that_of_all_audio() -> None:
+    """Short chunks count for little: the work is over the audio, and no mean of what each took."""
+    rate = Rate()
+    for _ in range(1000):
+        rate.add(0.5, 0.5)
+        rate.add(0.5, 4.5)
+
+    assert rate.work == pytest.approx(0.2, rel=0.02)
+    for _ in range(1000):
+        rate.add(0.5, 1.0)
+    assert rate.work == pytest.approx(0.5, rel=0.02)
 
 
 @given(CLAIMS, st.floats(0, 10), st.integers(1, 4))
@@ -274,8 +261,7 @@ def test_who_is_served_already_is_not_chosen(claims: list[Claim], now_s: float, 
         assert claims[place].ready
     elif any(claim.ready for claim in claims):
         begun = [claim for claim in claims if claim.deadline_s is not None]
-        assert not any(claim.ready for claim in begun) and not in_time(sorted_by_deadline(begun), now_s + 2)
-
-
-def sorted_by_deadline(claims: list[Claim]) -> list[Claim]:
-    return sorted(claims, key=lambda claim: claim.deadline_s or 0.0)
+        dues = sorted(
+            Due(claim.deadline_s, claim.work_s, 0.0) for claim in begun if claim.deadline_s is not None
+        )
+        assert not any(claim.ready for claim in begun) and not in_time(dues, now_s + 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from cosyrt.engine.dispatch import Done, Turn
 from cosyrt.engine.need import Need
-from cosyrt.engine.workers import WORKERS, Workers, workers_on
+from cosyrt.engine.workers import WORKERS, Bell, Workers, workers_on
 
 DONE = Done([], {}, 0.0)
 
@@ -96,6 +97,48 @@ def test_a_turn_that_comes_later_wakes_them() -> None:
     assert turns.all_finished.wait(60)
     workers.stop()
     assert turns.ends == [None]
+
+
+def test_a_stop_in_the_middle_of_a_turn_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that forgets what woke it then looks whether it was stopped: it does not wait for ever."""
+    workers = Workers(Turns(0), 1)
+    clear, cleared = Bell.clear, threading.Event()
+
+    def stopped_meanwhile(bell: Bell) -> None:
+        workers._stopped = True
+        workers.wake()
+        clear(bell)
+        cleared.set()
+
+    monkeypatch.setattr(Bell, "clear", stopped_meanwhile)
+    workers.wake()
+    assert cleared.wait(60)
+    for thread in workers._threads:
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer signals")
+def test_a_bell_may_ring_while_it_is_rung() -> None:
+    """A signal that comes at any moment rings it again, in the same thread, and nobody waits for himself."""
+    bell, rings = Bell(), 0
+
+    def ring(*args: object) -> None:
+        nonlocal rings
+        rings += 1
+        bell.ring()
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
+    try:
+        while rings < 300:
+            bell.ring()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    bell.wait(None)
+    bell.clear()
+    bell.wait(0.0)  # nothing is left, and that is no error
 
 
 def test_a_processor_of_several_cores_has_two() -> None:
