@@ -57,7 +57,7 @@ def _stage(kind: str, status: tuple[int, ...]) -> Callable[[Lives, int], str]:
     """A disturbance by a stage of the model: its request fails, alone, and the next one is served."""
 
     def disturb(lives: Lives, number: int) -> str:
-        stage = ("vocode", "velocity", "read")[number % 3]
+        stage = ("vocode", "velocity", "step")[number % 3]
         fault = Fault(stage=stage, kind=kind, guarded=kind == "hangs")  # type: ignore[arg-type]
         with lives.one(Nature(fault=fault)) as life:
             assert life.trigger is not None

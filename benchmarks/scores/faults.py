@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Pipeline
 
 Kind = Literal["raises", "out of memory", "NaN", "infinite", "wrong", "hangs"]
-PARTS = {"read": "llm", "velocity": "velocity", "vocode": "vocode"}  # the stages that can be spoilt
+PARTS = {"step": "llm", "velocity": "velocity", "vocode": "vocode"}  # the stages that can be spoilt
 STALL_S = 8.0
 HANGS_S = 4.0  # after which the guard gives a call up
 EVERY_CALL = 1e9  # a share of time that pays for a spot check of each call
@@ -41,6 +41,10 @@ class Trigger:
     def arm(self, calls: int = 0) -> None:
         """Let the fault come after so many calls that go well."""
         self._left.value = calls
+
+    def disarm(self) -> None:
+        """Let no fault come."""
+        self._left.value = OFF
 
     @property
     def fired(self) -> bool:

@@ -56,8 +56,8 @@ def apply(given: Sequence[Rule], text: str) -> str:
 
 
 def _characters(text: str) -> frozenset[str]:
-    digit = (ANY_DIGIT,) if any(map(str.isdecimal, text)) else ()
-    return frozenset((*text, *digit))
+    there = frozenset(text)
+    return there | {ANY_DIGIT} if any(map(str.isdecimal, there)) else there
 
 
 def any_of(words: Sequence[str] | str) -> str:
