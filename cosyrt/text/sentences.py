@@ -21,6 +21,7 @@ _GERMAN_DAY = re.compile(
 _GERMAN_MONTH = re.compile(
     r"\s+(?:Januar|Jänner|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jahrhundert)"
 )
+LONGEST_SPELLING = 9  # characters before a stop that decide whether it is theirs
 _SHORT_WORD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{1,7}$")
 # Abbreviations whose stop is theirs, and what must follow for it (`$`: what follows is not there yet).
 _ABBREVIATIONS = {
@@ -82,22 +83,30 @@ def is_finished(text: str) -> bool:
 
 def may_be_spelling(text: str, at: int) -> bool:
     """Whether the lone stop there follows a letter or an abbreviation, so that what follows decides."""
-    word = _SHORT_WORD.search(text, max(0, at - 8), at)
-    if word is None:
-        return _GERMAN_DAY.search(text, max(0, at - 8), at) is not None
-    return len(word[0]) == 1 or word[0] in _ABBREVIATIONS
+    before = text[max(0, at - LONGEST_SPELLING) : at]
+    word = _short_word(before)
+    return _ends_in_german_day(before) if word is None else len(word) == 1 or word in _ABBREVIATIONS
 
 
 def is_spelling(text: str, at: int) -> bool:
     """Whether a full stop belongs to the word before it: `J. Smith`, `i.e.`, `Dr.`, `etc. and`."""
-    word = _SHORT_WORD.search(text, max(0, at - 8), at)
+    before = text[max(0, at - LONGEST_SPELLING) : at]
+    word = _short_word(before)
     if word is None:
-        is_day = _GERMAN_DAY.search(text, max(0, at - 8), at)
-        return is_day is not None and _GERMAN_MONTH.match(text, at + 1) is not None
-    if len(word[0]) == 1:
-        return word[0] != "I"
-    what_follows = _ABBREVIATIONS.get(word[0])
+        return _ends_in_german_day(before) and _GERMAN_MONTH.match(text, at + 1) is not None
+    if len(word) == 1:
+        return word != "I"
+    what_follows = _ABBREVIATIONS.get(word)
     return what_follows is not None and what_follows.match(text, at + 1) is not None
+
+
+def _short_word(before: str) -> str | None:
+    found = _SHORT_WORD.search(before)
+    return found and found[0]
+
+
+def _ends_in_german_day(before: str) -> bool:
+    return _GERMAN_DAY.search(before) is not None
 
 
 def best_break(text: str, most: int) -> int:

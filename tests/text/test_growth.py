@@ -81,11 +81,14 @@ def read_first(pipeline: Pipeline, request: Request) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("unit", UNITS)
 def test_the_first_piece_does_not_wait_for_the_end(builtin: Pipeline, unit: str) -> None:
-    """The first piece of 100,000 characters, or the refusal, is at most as much work as a page read whole."""
-    page = work_of(partial(read, builtin, Request(text=repeated(["At 5 it was 3 m. "], 10 * SHORT))))
+    """Before the first piece of 100,000 characters, or the refusal, each is looked at a thousand times at most.
+
+    Some five hundred rules look at a text, each once.
+    """
+    text = repeated([unit], 50 * SHORT)
     for as_written in (False, True):
-        long = Request(text=repeated([unit], 50 * SHORT), as_written=as_written)
-        assert work_of(partial(read_first, builtin, long)) <= page
+        long = Request(text=text, as_written=as_written)
+        assert work_of(partial(read_first, builtin, long)) <= 1_000 * len(text)
 
 
 @pytest.mark.slow
