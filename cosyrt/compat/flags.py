@@ -49,18 +49,18 @@ class Flags:
         """The flags that are honoured on a device, after a warning of those that are not.
 
         Raises:
-            MissingDependency: `load_vllm` on a GPU: this version has no such backend.
+            MissingDependency: `load_vllm` on a GPU, where vLLM is not installed.
         """
         from cosyrt.accel.backend import half_weights, tensorrt
+        from cosyrt.accel.vllm import acceleration
 
+        vllm = acceleration.availability()
         if device.type == "cuda":
-            if self.load_vllm:
-                raise MissingDependency(
-                    "load_vllm=True: this version has no vLLM backend; leave it out, torch runs the model"
-                )
+            if self.load_vllm and not vllm.ok:
+                raise MissingDependency(f"load_vllm=True: {vllm.reason}")
             return self
         left_out = {
-            "load_vllm": self.load_vllm,
+            "load_vllm": self.load_vllm and not vllm.ok,
             "load_trt": self.load_trt and not tensorrt.availability(None, device).ok,
             "fp16": self.fp16 and not half_weights.availability("fp16", device).ok,
         }
@@ -75,7 +75,7 @@ class Flags:
 
         Raises:
             ArchiveError: `load_jit` without archives that fit the model.
-            MissingDependency: on a GPU, `load_vllm`, or `load_trt` without TensorRT.
+            MissingDependency: on a GPU, `load_vllm` without vLLM, or `load_trt` without TensorRT.
             UsageError: `load_jit` of a family that has no archives; a graph that TensorRT cannot build.
         """
         return self.on(model.device)._stages(model)
@@ -95,6 +95,10 @@ class Flags:
             from cosyrt.accel.backend import tensorrt
 
             steps.append(partial(tensorrt.upstreams, self.fp16, self.trt_concurrent))
+        if self.load_vllm:
+            from cosyrt.accel.vllm.acceleration import vllm
+
+            steps.append(vllm())
         for step in steps:
             model = replace(model, stages=step(model))
         return model.stages

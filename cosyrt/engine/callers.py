@@ -17,10 +17,10 @@ import numpy as np
 from cosyrt.engine.active import Active
 from cosyrt.engine.audio_stream import Made
 from cosyrt.engine.dispatch import Dispatcher, Turn
+from cosyrt.engine.engine_rows import rows_on
 from cosyrt.engine.feed import OpenFeed
 from cosyrt.engine.model import Model
 from cosyrt.engine.need import Need
-from cosyrt.engine.rows import Rows
 from cosyrt.engine.ticket import Ticket
 from cosyrt.engine.utterance import Utterance
 from cosyrt.errors import SpeechError
@@ -32,7 +32,7 @@ class Callers:
     """All who speak on one pipeline at the moment, and the rows that they share."""
 
     def __init__(self, model: Model) -> None:
-        self.rows = Rows(model.stages, model.settings.decoding, model.device, capacity=MANY)
+        self.rows = rows_on(model.stages, model.settings.decoding, model.device, capacity=MANY)
         self._sample_hz = model.settings.rates.sample_hz
         self._dispatcher = Dispatcher(groups_vocoder=model.device.type != "cpu")
         self._changed = threading.Condition()  # of all below, and of the rows

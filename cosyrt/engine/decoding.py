@@ -204,7 +204,13 @@ class Decoder:
         given = self.given
         marks = 2 + (given.speaker is not None)
         start = len(given.prompt_text) + self.text_tokens + len(given.prompt_speech) + marks
-        return start + self._limits()[1]
+        return start + self.limits[1]
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The least and the most speech tokens that the text pushed so far may become."""
+        least = max(1, int(self.text_tokens * self.config.least_per_text))
+        return least, max(least, int(self.text_tokens * self.config.most_per_text))
 
     @property
     def stops(self) -> Stops:
@@ -282,17 +288,12 @@ class Decoder:
 
     def _end_blocks(self) -> None:
         """Give the rest of the text and of the prompt; from here on an end may come."""
-        self._least, self._most = self._limits()
+        self._least, self._most = self.limits
         self._repetition = RepetitionDetector(self.config, self._most // 4)
         if self.interleaved:
             self._give(self._text, TEXT)
             self._give([TASK], MARK)
             self._give(self._prompt_speech, SPEECH)
-
-    def _limits(self) -> tuple[int, int]:
-        """The least and the most speech tokens that the text may become."""
-        least = max(1, int(self.text_tokens * self.config.least_per_text))
-        return least, max(least, int(self.text_tokens * self.config.most_per_text))
 
     def _cut(self, why: str) -> None:
         self._finished = True

@@ -213,7 +213,7 @@ class Rows:
         recent = torch.tensor([row.recent for row in rows], device=self.device)
         chances = distribution(logp, recent, self.config.sampling)
         tokens = pick(chances, uniforms([row.rng for row in rows], self.device)).tolist()
-        return [_accepted(row, token) for row, token in zip(rows, tokens, strict=True)]
+        return [accepted(row, token) for row, token in zip(rows, tokens, strict=True)]
 
     def _with_room(self, positions: int, rows: int = 1) -> KeyValueCache:
         """The cache, made or grown so that it has room for so many rows of that many positions."""
@@ -278,7 +278,7 @@ def shown(
     return torch.arange(longest, device=position.device) <= position[:, None, None, None]
 
 
-def _accepted(row: Row, token: int) -> Outcome:
+def accepted(row: Row, token: int) -> Outcome:
     """The speech token that a decoder takes; an error that ends its row alone."""
     try:
         spoken = row.decoder.accept(token)

@@ -24,11 +24,11 @@ from typing import Self
 from cosyrt.engine.active import Active, seeds_of
 from cosyrt.engine.asynchronous import Arriving
 from cosyrt.engine.dispatch import Dispatcher, Done, Turn
+from cosyrt.engine.engine_rows import rows_on
 from cosyrt.engine.feed import Feed, OpenFeed, ThreadFeed
 from cosyrt.engine.need import Need
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request
-from cosyrt.engine.rows import Rows
 from cosyrt.engine.schedule import Rate, admitted, audio_until
 from cosyrt.engine.ticket import Ticket, TicketState
 from cosyrt.engine.utterance import Kind
@@ -91,7 +91,7 @@ class Scheduler:
     def __init__(self, pipeline: Pipeline, config: SchedulerConfig = SchedulerConfig()) -> None:
         self.pipeline, self.config = pipeline, config
         model = pipeline.model
-        self._rows = Rows(
+        self._rows = rows_on(
             model.stages, model.settings.decoding, model.device, capacity=max(1, config.max_active)
         )
         workers = config.workers or workers_on(model.device)

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from cosyrt.engine.language_stages import NewCache, Prefill, Read, Step, language_stages
+from cosyrt.engine.token_engine import TokenEngine
 from cosyrt.models.causal_vocoder import CausalVocoder
 from cosyrt.models.flow import DiTFlow, Flow
 from cosyrt.models.kv_cache import KeyValueCache
@@ -64,8 +65,9 @@ class Stages(NamedTuple):
     excite: Excite
     vocode: Vocode
     regulate: Regulate | None = None  # CosyVoice 1
+    engine: TokenEngine | None = None  # makes speech tokens by itself, in place of `prefill` and `step`
 
-    def replacing(self, **stages: Callable[..., Any]) -> Stages:
+    def replacing(self, **stages: Any) -> Stages:
         """Replace some stages by others, named as the fields are."""
         fields: dict[str, Any] = stages
         return self._replace(**fields)
@@ -135,4 +137,5 @@ def eager(networks: Networks) -> Stages:
         vocode=vocoder.decode,
         regulate=flow.regulate if isinstance(flow, RegulatedFlow) else None,
     )
-    return Stages._make(stage and torch.inference_mode()(stage) for stage in stages)
+    callables = cast(tuple[Callable[..., Any] | None, ...], stages)  # there is no engine
+    return Stages._make(stage and torch.inference_mode()(stage) for stage in callables)

@@ -21,6 +21,7 @@ import torch
 
 from cosyrt.engine.audio_stream import AudioStream, Made
 from cosyrt.engine.decoding import LanguageModelInput
+from cosyrt.engine.engine_rows import rows_on
 from cosyrt.engine.mel_stream import Condition
 from cosyrt.engine.model import Model
 from cosyrt.engine.need import Need
@@ -120,7 +121,8 @@ class Utterance:
         return stream
 
     def _own_rows(self) -> Rows:
-        return Rows(self.model.stages, self.model.settings.decoding, self.model.device)
+        own = Rows if self.source.request.exact else rows_on  # an engine batches as it likes
+        return own(self.model.stages, self.model.settings.decoding, self.model.device)
 
     def _token_stream(self, seed: int, rows: Rows, prompt: Prompt) -> TokenStream:
         rng = torch.Generator().manual_seed(seed)

@@ -1,6 +1,6 @@
 """Which accelerations are worth a try on a machine, and why: by the book, until `cosyrt tune` has measured.
 
-Each backend judges itself (`advice` in `accel/contract.py`); what is no backend of ours is judged here. The
+Each backend judges itself (`advice` in `accel/contract.py`); what is none of them is judged here. The
 book is the memory that a model takes against what is there, the share of the work that an option touches
 (Amdahl), and figures that others have published; docs/bench.md lists them with their sources. What a plan
 made on this machine has measured outdoes the book.
@@ -89,7 +89,7 @@ def advise(
 
 
 def options() -> dict[str, Judge]:
-    """Every option by its name: those of our backends, then those that cosyrt does not run."""
+    """Every option by its name: those of our backends, then what is none of them."""
     ours: dict[str, Judge] = {}
     for backend in BACKENDS.values():
         ours.setdefault(backend.option, backend.advice)
@@ -148,13 +148,17 @@ def _int8_flow(machine: Machine, model: Footprint) -> Advice:
 
 
 def _vllm(machine: Machine, model: Footprint) -> Advice:
-    """Judge vLLM for the language model, which upstream can use and cosyrt does not."""
+    """Judge vLLM for the language model; cosyrt runs it in a process of its own."""
     if machine.is_windows:
         return Advice("impossible", "vLLM does not run on Windows")
     if machine.gpu is None:
-        return Advice("leave", "cosyrt does not run it; there are builds for CPUs, for many speakers at once")
+        return Advice(
+            "leave", "its builds for CPUs run, and were slower than the plan of cosyrt tune (docs/scale.md)"
+        )
     needed = model.gpu_mb("half") + VLLM_OVERHEAD_MB
     if needed > machine.gpu.free_mb:
         free = f"the {machine.gpu.free_mb:.0f} MB that are free are too few"
-        return Advice("leave", f"cosyrt does not run it, and it would need {needed:.0f} MB: {free}")
-    return Advice("leave", "cosyrt does not run it; it is made for many speakers at once")
+        return Advice("leave", f"it would need {needed:.0f} MB: {free}")
+    return Advice(
+        "leave", "load_vllm=True runs it, experimental and never measured on a card; for many speakers"
+    )

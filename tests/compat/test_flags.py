@@ -10,6 +10,8 @@ import torch
 
 from cosyrt.accel.backend import half_weights, tensorrt
 from cosyrt.accel.contract import Availability
+from cosyrt.accel.vllm import acceleration
+from cosyrt.accel.vllm.acceleration import PYTHON_VARIABLE
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.compat import AutoModel, CosyVoice, CosyVoice2
 from cosyrt.compat.flags import Flags
@@ -47,6 +49,7 @@ def test_what_a_cpu_has_no_use_for_is_left_out(
 ) -> None:
     """Scripts that set flags for a GPU run on a CPU, as with upstream; one warning says what is left out."""
     monkeypatch.setattr(half_weights, "supported", lambda kind: False)
+    monkeypatch.setattr(acceleration, "availability", lambda: Availability(False, "none"))
     warn_once.cache_clear()
     flags = {"load_trt": True, "load_vllm": True, "fp16": True, "trt_concurrent": 4}
     for _ in range(2):
@@ -60,12 +63,24 @@ def test_what_a_cpu_has_no_use_for_is_left_out(
 
 def test_what_a_gpu_has_no_backend_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """There a flag that cannot be honoured is one line, not a slower model."""
-    with pytest.raises(MissingDependency, match="load_vllm=True: this version has no vLLM backend; leave it"):
+    monkeypatch.delenv(PYTHON_VARIABLE, raising=False)
+    monkeypatch.setattr(acceleration, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependency, match="load_vllm=True: vLLM is not installed: pip"):
         Flags(load_vllm=True).on(torch.device("cuda"))
     gpu = SimpleNamespace(device=torch.device("cuda"), stages=None)
     monkeypatch.setattr(tensorrt, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match="load_trt=True: TensorRT is not installed; pip install"):
         Flags(load_trt=True).accelerate(gpu)  # type: ignore[arg-type]
+
+
+def test_vllm_is_used_where_it_is_installed(tiny: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor has builds of it, too: there `load_vllm` is honoured, which upstream leaves out."""
+    with_engine = tiny.model.stages.replacing(engine=object())
+    monkeypatch.setattr(acceleration, "availability", lambda: Availability(True))
+    monkeypatch.setattr(acceleration, "vllm", lambda: lambda model: with_engine)
+
+    assert Flags(load_vllm=True).on(torch.device("cpu")).load_vllm
+    assert Flags(load_vllm=True).accelerate(tiny.model) is with_engine
 
 
 @pytest.mark.parametrize("there", [False, True])

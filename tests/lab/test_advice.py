@@ -119,7 +119,7 @@ def test_what_was_measured_outdoes_the_book() -> None:
 
 
 def test_every_backend_is_of_an_option() -> None:
-    """What our backends say of themselves is among the options, and so is what cosyrt does not run."""
+    """What our backends say of themselves is among the options, and so is what is none of them."""
     ours = {backend.option for backend in BACKENDS.values()}
 
     assert ours < set(options())
@@ -131,12 +131,12 @@ def test_every_backend_is_of_an_option() -> None:
 
 
 def test_vllm_is_no_promise_of_ours() -> None:
-    """On a large Linux card cosyrt claims no batching of its own; without a card vLLM is not impossible."""
+    """On a large Linux card vLLM is told as what nobody has measured; without a card it is not impossible."""
     large, plain, windows = of(LARGE, "vLLM"), of(PLAIN, "vLLM"), of(RTX_2050, "vLLM")
 
     assert (large.verdict, plain.verdict, windows.verdict) == ("leave", "leave", "impossible")
-    assert "cosyrt does not run it" in large.reason and "batcher" not in large.reason
-    assert "builds for CPUs" in plain.reason
+    assert "never measured on a card" in large.reason and "batcher" not in large.reason
+    assert "builds for CPUs run" in plain.reason
 
 
 def test_what_runs_on_the_cpu_is_not_promised_for_a_card() -> None:
