@@ -35,6 +35,14 @@ class EngineRow(Row):
         """Positions to read before the next token: a prompt costs no turn here."""
         return 0 if isinstance(self.decoder.next_input(), Pause) else 1
 
+    def taken(self) -> Outcome:
+        """Give the decoder the next token, if one has come."""
+        token = self.generation.take()
+        if token is None or isinstance(token, SpeechError):
+            return token
+        self.decoder.next_input()  # which the engine has read by itself
+        return accepted(self, token)
+
 
 class EngineRows(Rows):
     """Rows of an engine, and beside them those of a cache for what the engine does not take."""
@@ -93,8 +101,7 @@ class EngineRows(Rows):
         else:
             self.engine.wait([row.generation for row in theirs], WAIT_S)
         for row in theirs:
-            token = row.generation.take()
-            found[row] = token if token is None or isinstance(token, SpeechError) else accepted(row, token)
+            found[row] = row.taken()
         return list(found.values())
 
 

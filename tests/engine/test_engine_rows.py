@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from cosyrt.engine.decoding import LanguageModelInput, complete
+from cosyrt.engine.decoding import LanguageModelInput, Pause, complete
 from cosyrt.engine.engine_rows import EngineRow, EngineRows, rows_on
 from cosyrt.engine.model import Model
 from cosyrt.engine.pipeline import Pipeline
@@ -141,6 +141,9 @@ def test_rows_of_both_kinds_are_read_in_one_call(tiny: Pipeline) -> None:
     assert isinstance(theirs, EngineRow) and not isinstance(ours, EngineRow) and rows.free == 0
     assert theirs.left == 1 and rows.bytes_for(2) > 0
     assert all(isinstance(token, int) for token in rows.step([theirs, ours]))
+    while theirs.decoder.next_input() is not Pause.FINISHED:
+        rows.step([theirs])
+    assert theirs.decoder.spoken >= theirs.decoder.limits[0]
     rows.leave(theirs)
     rows.leave(ours)
     assert rows.free == 2 and rows.cache is None and rows.bytes_for(2) == 0
