@@ -152,9 +152,7 @@ def _vllm(machine: Machine, model: Footprint) -> Advice:
     if machine.is_windows:
         return Advice("impossible", "vLLM does not run on Windows")
     if machine.gpu is None:
-        return Advice(
-            "leave", "its builds for CPUs run, and were slower than the plan of cosyrt tune (docs/scale.md)"
-        )
+        return Advice("leave", "its builds for CPUs run, and were slower than OpenVINO (docs/bench.md)")
     needed = model.gpu_mb("half") + VLLM_OVERHEAD_MB
     if needed > machine.gpu.free_mb:
         free = f"the {machine.gpu.free_mb:.0f} MB that are free are too few"
