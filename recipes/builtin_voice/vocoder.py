@@ -59,7 +59,7 @@ NEXT = VocoderConfig(
     source_dilations=((1, 3), (1, 3), (1, 3)),
     pitch_channels=128,
 )
-MEL_WEIGHT, BANDS_WEIGHT, WAVE_WEIGHT = 3.0, 1.5, 2.0
+BANDS_WEIGHT, WAVE_WEIGHT = 1.5, 2.0
 FOOLING_WEIGHT, FEATURE_WEIGHT = 3.0, 6.0
 LOOP: dict[str, Any] = {"betas": (0.8, 0.99), "clip": 5.0}
 MADE_SHARE = 0.75  # of the mels come from the flow, once it is there: the voice knows no others
@@ -82,6 +82,7 @@ class Trainer:
         torch.manual_seed(options.seed)
         self.corpus, self.device, self.batch_size = corpus, options.device, options.batch
         self.in_step, self.compiled = options.in_step, options.compiled
+        self.mel_weight = options.mel_weight
         self.vocoder = self.plain(config)
         if options.start_from is None:
             small_start(self.vocoder)
@@ -130,7 +131,7 @@ class Trainer:
             }
             losses["loss"] = (
                 losses["stft"]
-                + MEL_WEIGHT * losses["mel"]
+                + self.mel_weight * losses["mel"]
                 + BANDS_WEIGHT * losses["bands"]
                 + 0.3 * losses["f0"]
             )
@@ -351,6 +352,9 @@ def main() -> None:
         "--english", type=float, default=3.0,
         help="how much likelier its seconds are: joined recordings are harder to copy than formants",
     )  # fmt: skip
+    parser.add_argument(
+        "--mel-weight", type=float, default=3.0, help="of the mels' distance, beside STFT's 1"
+    )
     parser.add_argument("--in-step", action="store_true", help="learn the wave, with its phase from `phases`")
     parser.add_argument("--compiled", action="store_true", help="twice as fast; needs a C++ compiler")
     parser.add_argument(

@@ -32,7 +32,7 @@ def trainer(tmp_path: Path, request: pytest.FixtureRequest) -> vocoder.Trainer:
     data.derive(corpus, data.PHASE, vocoder.phase_of, 1, with_voice=True)
     options = argparse.Namespace(
         seed=0, device="cpu", batch=2, crop_tokens=6, start_from=None, flow_mels=False, in_step=request.param,
-        compiled=False, english=1.0,
+        compiled=False, english=1.0, mel_weight=3.0,
     )  # fmt: skip
     return vocoder.Trainer(corpus, CONFIG, options)
 
@@ -111,7 +111,7 @@ def test_training_files_load_as_the_runtime_vocoder(tmp_path: Path, monkeypatch:
     options = argparse.Namespace(
         work=tmp_path, minutes=1.0, steps=1, batch=2, learning_rate=1e-3, threads=1, device="cpu", seed=0,
         fresh=False, crop_tokens=6, start_from=None, flow_mels=False, name="vocoder", in_step=True,
-        processes=1, compiled=False, next=True, english=1.0,
+        processes=1, compiled=False, next=True, english=1.0, mel_weight=3.0,
     )  # fmt: skip
     vocoder.derive_phases(options)
     vocoder.train(options)
