@@ -81,7 +81,7 @@ def read_first(pipeline: Pipeline, request: Request) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("unit", UNITS)
 def test_the_first_piece_does_not_wait_for_the_end(builtin: Pipeline, unit: str) -> None:
-    """Of 100,000 characters each is looked at a thousand times at most before the first piece or a refusal.
+    """Each of 100,000 characters is looked at a thousand times at most before the first piece or a refusal.
 
     Some five hundred rules look at a text, each once.
     """
