@@ -135,6 +135,7 @@ _LANGUAGES = [
     (words - _BOTH, words & _BOTH) for words in (frozenset(text.split()) for text in _WORDS.values())
 ]
 _ENGLISH_ONLY = _ENGLISH - _BOTH
+_OWN = frozenset[str]().union(*(own for own, _ in _LANGUAGES))
 _WORD = re.compile(r"(?<![\w])[^\W\d_]+(?![\w])")
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f\u1ea0-\u1ef9]")
 _SPANISH_MARKS = re.compile("[¿¡]")
@@ -147,15 +148,21 @@ def is_foreign(text: str, *, goes_on: bool = False) -> bool:
     `goes_on` says that the text before it was: without an English word it stays so.
     """
     found = [word for word in _WORD.findall(text) if word.isalpha()]
-    letters = sum(map(len, found))
-    if letters and sum(len(_LATIN.findall(word)) for word in found) * 2 < letters:
+    if not text.isascii() and _is_mostly_of_other_letters(found):
         return True
     words = {word.lower() for word in found if not _is_code(word, text)}
     english = len(words & _ENGLISH_ONLY)
     if goes_on and words and not english:
         return True
+    if english and words.isdisjoint(_OWN):
+        return False
     marks = sum(not word.isascii() for word in words) + len(_SPANISH_MARKS.findall(text))
     return any(_is_in(words, *language, english, marks) for language in _LANGUAGES)
+
+
+def _is_mostly_of_other_letters(words: list[str]) -> bool:
+    """Whether more than half of the letters are of other alphabets than the Latin one."""
+    return sum(len(_LATIN.findall(word)) for word in words) * 2 < sum(map(len, words))
 
 
 def _is_code(word: str, text: str) -> bool:

@@ -64,6 +64,8 @@ _SILENT_BRACKETS = str.maketrans(dict.fromkeys("（）【】`"))
 _LATIN_FORMS = str.maketrans({"￥": "¥"})
 _CLAUSE = re.compile("[^，；：]+[，；：]*|[，；：]+")
 _LOOSE_MARK = re.compile(r" +(?=[,.!?;:](?!\w))")
+# The number of an item, and its words up to the first hanzi, sum or quotation.
+_ENGLISH_ITEM = re.compile(rf"(\d{{1,3}})，([^{HAN}，：；(\"“'‘\d¥￥$€£]{{1,200}}[:,.(])")
 
 
 def language_of(text: str) -> str | None:
@@ -287,6 +289,9 @@ def _spoken_han(text: str, language: str) -> str:
 
 def _clauses(text: str) -> str:
     """A Chinese sentence in words, its English clauses in English: both may have numbers."""
+    item = _ENGLISH_ITEM.match(text)
+    if item and foreign.is_english_clause(item[0]):
+        return en.in_words(f"{item[1]}, {item[2]}") + _clauses(text[item.end() :])
     runs = groupby(_CLAUSE.findall(text), foreign.is_english_clause)
     return "".join((en if is_english else zh).in_words("".join(run)) for is_english, run in runs)
 

@@ -1,9 +1,9 @@
 """The first run of a stranger's encoder on this machine: in a process of its own, with limits.
 
 Operators of an allowed graph may still be given sizes that compute for hours or need all memory. So a file
-whose digest is not known runs on the recording in a child process that may take so much time and memory; what
-it gives is used, and the digest is written down. From then on the file runs in this process, where its
-session stays open.
+whose digest is not known runs on the recording in a child process that may take so much time and memory; its
+graph is checked there, what it gives is used, and the digest is written down. From then on the file runs in
+this process, where its session stays open; `onnx_encoder.run` opens none whose graph it has not checked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cosyrt
-from cosyrt.checkpoint.onnx_graph import check_graph
 from cosyrt.errors import CosyrtError, WeightsError, one_line
 from cosyrt.files import cache_folder, file_sha256, replace_file
 from cosyrt.voice.onnx_encoder import run
@@ -45,7 +44,6 @@ def encoded(path: Path, *inputs: NDArray[Any]) -> NDArray[Any]:
     """
     if is_trusted(path):
         return run(path, *inputs)
-    check_graph(path)
     child = _in_child(path, *inputs)
     if child is None:
         log.warning("no process can be started to try %s in: it runs in this one", path)

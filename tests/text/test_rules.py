@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyrt.text.en import reading as en
-from cosyrt.text.rules import ANY_DIGIT, Rule, any_of, apply, rules
+from cosyrt.text.rules import ANY_DIGIT, Rule, Rules, any_of, rules
 from cosyrt.text.zh import reading as zh
 
 TABLES = {
     f"{language.__name__.split('.')[-2]} {name}": table
     for language in (en, zh)
     for name, table in vars(language).items()
-    if isinstance(table, tuple) and all(isinstance(rule, Rule) for rule in table)
+    if isinstance(table, Rules)
 }
 # What changes by case alone, and the letters beyond a-z that re takes for one of them.
 CASES = {"s": "ſ", "k": "\N{KELVIN SIGN}", "i": "ıİ"}
@@ -28,10 +28,10 @@ REPEATS = (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT)
 SIGNS = st.text("0123456789 ABCDefgkmst.,:;-–/%$€£°²½#@&+*=<>()[]'\"年月日元点第两分之到", max_size=40)
 
 
-def has_its_character(rule: Rule) -> bool:
-    """Whether each text that a rule matches has one of the characters that it needs."""
+def has_its_characters(rule: Rule) -> bool:
+    """Whether each text that a rule matches has one of each group of characters that it needs."""
     parsed = re._parser.parse(rule.pattern)
-    return has_one(parsed, rule.needs, bool(parsed.state.flags & re.I))
+    return all(has_one(parsed, group, bool(parsed.state.flags & re.I)) for group in rule.needs)
 
 
 def has_one(items: Iterable[Any], of: frozenset[str], ignores_case: bool = False) -> bool:
@@ -79,7 +79,7 @@ def cased(characters: set[str], ignores_case: bool) -> set[str]:
 @pytest.mark.parametrize("name", TABLES)
 def test_no_text_that_a_rule_could_change_is_passed_over(name: str) -> None:
     """The characters that a rule asks for are among those without which its pattern cannot match."""
-    wrong = [rule.pattern for rule in TABLES[name] if rule.needs and not has_its_character(rule)]
+    wrong = [rule.pattern for rule in TABLES[name] if not has_its_characters(rule)]
 
     assert wrong == []
 
@@ -91,13 +91,13 @@ def test_rules_that_are_passed_over_would_change_nothing(text: str) -> None:
         slow = text
         for rule in table:
             slow = rule.sub(slow)
-        assert apply(table, text) == slow
+        assert table.apply(text) == slow
 
 
 def test_rules_are_tried_in_their_order() -> None:
     """What one rule has put into words the next one sees."""
     table = rules((r"\d+", lambda found: f"<{found[0]}>"), (r"<1>", "one"))
-    assert apply(table, "1 2") == "one <2>"
+    assert table.apply("1 2") == "one <2>"
 
 
 def test_any_of_takes_the_longest() -> None:

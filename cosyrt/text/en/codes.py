@@ -107,21 +107,21 @@ def _section(found: re.Match[str]) -> str:
 
 
 CODES = rules(
-    (_MAIL, _web, "@"),
+    (_MAIL, _web, "@ ."),
     (_WEB, _web, ".:"),
     (r"(?<![\w:])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![\w:-])", _spelled_groups, "-:"),
     (r"(?<![\w-])[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}(?![\w-])", _spelled_groups, "-"),
-    (r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?![\w.]?\d)", _address, "0"),
+    (r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?![\w.]?\d)", _address, "0 ."),
     (
         r"#(?=[0-9A-Fa-f]{0,5}\d)(?=[0-9A-Fa-f]{0,5}[A-Fa-f])([0-9A-Fa-f]{6})\b",
         lambda f: "hash " + spelled(f[1]),
         "#",
     ),
-    (r"\b0x([0-9A-Fa-f]{1,16})\b", lambda f: "zero x " + spelled(f[1]), "0"),
+    (r"\b0x([0-9A-Fa-f]{1,16})\b", lambda f: "zero x " + spelled(f[1]), "0 x"),
     (
         r"(?<![\w-])(ISBN(?:-1[03])?:? ?)(\d(?:[- ]?\d){8,11}[- ]?[\dXx])(?![\w-])",
         lambda f: "ISBN " + _groups_of(f[2]),
-        "0",
+        "0 N",
     ),
     (r"(?<!\w)#(?=[A-Z]{1,4}-?\d)", "number ", "#"),
     (r"\b([A-Z]{1,5})-(\d{3,})(?![\w-])", lambda f: f"{f[1]} {numbers.digits(f[2])}", "-"),
@@ -131,7 +131,7 @@ CODES = rules(
         "0",
     ),
     (r"(?<![\d.,])(\d{1,3})((?: 000)+)(?![\d,.]?\d)", lambda f: f[1] + f[2].replace(" ", ","), "0"),
-    (r"\b(localhost):(\d{2,5})\b", lambda f: f"{f[1]} port {numbers.digits(f[2])}", ":"),
+    (r"\b(localhost):(\d{2,5})\b", lambda f: f"{f[1]} port {numbers.digits(f[2])}", ": c"),
     # Telephone numbers: with a country, with an area, with at least two groups, toll-free with words.
     (
         r"(?<![\w+])\+(?=[1-9](?:[ .()-]{0,2}\d){7,14}(?![\d]))(?!\d+\.\d+(?![.\d-]))\d{1,3}(?:[ .-]?\(?\d{1,12}\)?){1,6}(?![\w-])",
@@ -146,8 +146,8 @@ CODES = rules(
     (r"(?<![\w-])\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?![\w-])", _groups, "0"),
     (r"(?<![\w-])(?<![\d)] )(?<!\))\d{3}-\d{3}[1-9](?![\w-])", _groups, "-"),
     (r"(?<![\w-])\d{5}-\d{4}(?![\w-])", _groups, "-"),
-    (r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){2}(?!\.?\d)", _version, "0"),
-    (r"\b([vV])(\d+(?:\.\d+)+)", lambda f: f"{f[1]} {_version(re.match('.*', f[2]))}", "0"),  # type: ignore[arg-type]
+    (r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){2}(?!\.?\d)", _version, "0 ."),
+    (r"\b([vV])(\d+(?:\.\d+)+)", lambda f: f"{f[1]} {_version(re.match('.*', f[2]))}", "0 Vv"),  # type: ignore[arg-type]
     # Numbers that are names.
     (
         rf"({_CALL})(\d{{3,}}(?:[ -]\d{{2,}})*(?:(?: or | and |, )\d{{3,}})*)(?!\w){_THINGS}",

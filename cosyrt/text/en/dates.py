@@ -163,11 +163,12 @@ DATES = rules(
     (
         rf"(?<![A-Za-z])({_WEEKDAY})\b\.?(?: ?([-–—&/]) ?)({_WEEKDAY})\b(?:\.(?= [a-z\d]))?",
         lambda f: f"{_WEEKDAYS[f[1]]} {'and' if f[2] in '&/' else 'to'} {_WEEKDAYS[f[3]]}",
-        "&-/–—",
+        "&/–—- FMSTW",
     ),
     (
         rf"(?<![A-Za-z])({_WEEKDAY})\b\.?(?=,? (?:{_MONTH} ?\d|\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTH}|\d{{1,2}}(?::\d\d)? ?{_HALF}|{_CLOCK}|(?:morning|afternoon|evening|night)s?\b))",
         lambda f: _WEEKDAYS[f[1]],
+        "FMSTW",
     ),
     (
         rf"(?<![A-Za-z])({any_of(list(_SHORT))})\b\.?{_DASH}({any_of(list(_SHORT))})\b(?:\.(?= [a-z\d]))?",
@@ -180,13 +181,13 @@ DATES = rules(
         lambda f: _iso(f) + (" at " if f[0].endswith("T") else ""),
         "0",
     ),
-    (rf"(?<![\w./-])({_YEAR})([-/])(0?[1-9]|1[0-2])\2({_DAY})T(?=\d\d:)", lambda f: _iso(f) + " at ", ":"),
+    (rf"(?<![\w./-])({_YEAR})([-/])(0?[1-9]|1[0-2])\2({_DAY})T(?=\d\d:)", lambda f: _iso(f) + " at ", ": T"),
     (
         rf"(?<![\w./-])(\d{{1,2}})[/-](\d{{1,2}})[/-]({_YEAR}|(?<=/)\d\d){_ENDED}(?!-\d{{1,2}}(?!\d))",
         _slashed,
         "-/",
     ),
-    (rf"(?<![\w.])({_DAY})\.(0?[1-9]|1[0-2])\.({_YEAR}){_ENDED}", _dotted, "0"),
+    (rf"(?<![\w.])({_DAY})\.(0?[1-9]|1[0-2])\.({_YEAR}){_ENDED}", _dotted, "0 ."),
     (
         rf"(?<![A-Za-z])([Oo]n |[Bb]y |[Uu]ntil |[Ss]ince |[Dd]ue )(0?[1-9]|1[0-2])/({_DAY}){_ENDED}(?!9/11)",
         _after_preposition,
@@ -203,18 +204,18 @@ DATES = rules(
         "0",
     ),
     (rf"\b({_MONTH}),? ({_YEAR}){_ENDED}", _month_year, "0"),
-    (r"(?<=[a-z]) ?[-–—~] ?(?=the \w+(?: \w+)? of )", " to ", "-~–—"),
+    (r"(?<=[a-z]) ?[-–—~] ?(?=the \w+(?: \w+)? of )", " to ", "~–—- f"),
     # Times of day.
     (r"(?<![\w:.])(\d{1,2}):([0-5]\d):([0-5]\d)(?:\.\d+)?Z?(?![\w:]|\.\d)", _seconds, ":"),
     (
         rf"(?<![\w:.$€£])({_CLOCK}|\d{{1,2}}) ?({_HALF})(?: to |{_DASH})({_CLOCK}|\d{{1,2}}) ?({_HALF})(?!\w)",
         _two_halves,
-        "0:",
+        ":0 MPmp",
     ),
     (
         rf"(?<![\w:.$€£])((?:{_CLOCK}|1?\d)(?:(?:{_DASH}| to )(?:{_CLOCK}|1?\d))?) ?({_HALF})(?![A-Za-z])",
         _time,
-        "0:",
+        ":0 MPmp",
     ),
     (
         rf"(?<![\w:.$€£])((?:{_CLOCK})(?:{_DASH}(?:{_CLOCK}))?)()?(?= ?Z\b|(?![\w:]|\.\d|/\d))",
@@ -225,17 +226,25 @@ DATES = rules(
     (
         r"\b(Q[1-4]|[FH]Y|H[12])['’](\d\d)(?![\w'’])",
         lambda f: f"{_quarter(f[1])} {numbers.number(f[2])}",
-        "0",
+        "0 '’",
     ),
     (
         rf"(?<![\w./-])((?:19|20)\d\d)/(\d\d){_ENDED}",
         lambda f: _season(f) if (int(f[1]) + 1) % 100 == int(f[2]) else f[0],
         "/",
     ),
-    (r"\b([FCA]Y|Q[1-4]|H[12]) ?((?:19|20)\d\d)\b", lambda f: f"{_quarter(f[1])} {numbers.year(f[2])}", "0"),
-    (r"(?<![\w.,])(1\d|20)(\d)0['’]?s\b", _decade, "0"),
-    (r"(?<!\w)['’]?([2-9])0['’]?s\b", lambda f: _DECADES[int(f[1])], "0"),
-    (r"\b([Ii]t was(?= 1[1-9])|[Yy]ear) ([1-9]\d{3})(?=[.,;!?]|$| when\b| that\b| in\b)", _year_after, "0"),
+    (
+        r"\b([FCA]Y|Q[1-4]|H[12]) ?((?:19|20)\d\d)\b",
+        lambda f: f"{_quarter(f[1])} {numbers.year(f[2])}",
+        "0 HQY",
+    ),
+    (r"(?<![\w.,])(1\d|20)(\d)0['’]?s\b", _decade, "0 s"),
+    (r"(?<!\w)['’]?([2-9])0['’]?s\b", lambda f: _DECADES[int(f[1])], "0 s"),
+    (
+        r"\b([Ii]t was(?= 1[1-9])|[Yy]ear) ([1-9]\d{3})(?=[.,;!?]|$| when\b| that\b| in\b)",
+        _year_after,
+        "0 Ywy",
+    ),
     (
         r"\b([Mm]id-|[Ee]arly-|[Ll]ate-|[Pp]re-|[Pp]ost-)((?:1[1-9]|20)\d\d)\b",
         lambda f: f"{f[1]}{numbers.year(f[2])}",
@@ -246,7 +255,7 @@ DATES = rules(
     (
         r"(?<![\w.,$€£¥#/:+−-])((?:1[1-9]|20)\d\d)(?= (?:AD|BC|CE|BCE|A\.D\.|B\.C\.)(?!\w))",
         lambda f: numbers.year(f[1]),
-        "0",
+        "0 BDE",
     ),
     (
         rf"(?<![\w.,$€£¥#/:+−*×^<>=-])(?<![=+*×÷<>] )((?:19|20)[0-9]{{2}}){_ENDED}(?![-%°])(?! ?[+*×÷=<>]){_COUNTED}",
@@ -256,6 +265,6 @@ DATES = rules(
     (
         r"(?<!\w)['’](\d\d)(?![\w'’])",
         lambda f: numbers.number(f[1]) if f[1][0] != "0" else "oh " + numbers.digits(f[1][1]),
-        "0",
+        "0 '’",
     ),
 )

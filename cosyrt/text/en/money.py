@@ -100,11 +100,15 @@ _PER_WHAT = any_of(
 )
 MONEY = rules(
     (rf"(?<=\d)/({_PER_WHAT})\b(?:\.(?=,| [a-z\d(]))?", lambda f: f" per {_PER.get(f[1], f[1])}", "/"),
-    (rf"({_SIGN})({_N})-({any_of('thousand million billion trillion')})\b(?=[ -][a-z])", _adjective, "-"),
+    (
+        rf"({_SIGN})({_N})-({any_of('thousand million billion trillion')})\b(?=[ -][a-z])",
+        _adjective,
+        "- blmu",
+    ),
     (rf"({_SIGN}) ?({_N}){_SIZE}{_DASH}\1? ?({_N}){_SIZE}(?![\d-])", _range, "-~–—"),
     (rf"(?:(?<![\w)])([-−+]))?(?<![A-Za-z])({_SIGN}) ?([-−+]?)({_N}){_SIZE}", _sign_first, "0"),
     (rf"(?<![A-Za-z])({_CODE}) ?({_N}){_SIZE}", _code_first, "0"),
     (rf"(?<![\w.,])({_N}){_SIZE} ?({_CODE})(?![A-Za-z])", _code_last, "0"),
-    (rf"(?<![\w.,])({_N}) ?([€£])(?!\w)", lambda f: _sum(f[1], None, _CURRENCIES[f[2]]), "£€"),
-    (rf"(?<![\w.,])({_N}) ?¢", _cents, "¢"),
+    (rf"(?<![\w.,])({_N}) ?([€£])(?!\w)", lambda f: _sum(f[1], None, _CURRENCIES[f[2]]), "£€ ,0"),
+    (rf"(?<![\w.,])({_N}) ?¢", _cents, "¢ ,0"),
 )

@@ -160,7 +160,7 @@ QUANTITIES = rules(
     (
         rf"\b({numbers.ROMAN}|[VX])(?:th|st|nd|rd)?(?= [Cc]entur)",
         lambda f: numbers.ordinal(numbers.roman(f[1])),
-        "ILVX",
+        "ILVX u",
     ),
     (
         r"\b(?!The |An? |This |That |And |Or )([A-Z][a-z]+) (II|III|VII|VIII|IX|XI|XII|XIII|XIV|XV|XVI|XVII|XVIII|XIX|XX|XXI|XXII|IV|VI)\b(?!['’.]\w)",
@@ -168,8 +168,8 @@ QUANTITIES = rules(
         "IVX",
     ),
     # Sums, differences and quotients that are worked out.
-    (rf"(?<![\w.,])({_N}) ?[-−] ?(?={_N} ?=)", lambda f: numbers.number(f[1]) + " minus ", "="),
-    (rf"(?<![\w.,])({_N}) ?/ ?(?={_N} ?=)", lambda f: numbers.number(f[1]) + " divided by ", "/"),
+    (rf"(?<![\w.,])({_N}) ?[-−] ?(?={_N} ?=)", lambda f: numbers.number(f[1]) + " minus ", "= −-"),
+    (rf"(?<![\w.,])({_N}) ?/ ?(?={_N} ?=)", lambda f: numbers.number(f[1]) + " divided by ", "/ ="),
     (rf"(?<![\w.,])({_N})\+(?![\w+])(?! ?\d)", lambda f: numbers.number(f[1]) + " plus", "+"),
     # Fractions.
     (
@@ -190,32 +190,32 @@ QUANTITIES = rules(
     (r"(?<![\w./,])([1-9]\d?)/([2-9]|[1-9]\d|100)(?![\w/]|\.\d)", _fraction, "/"),
     (rf"(?<![\w./])({_N})/({_N})(?![\w/])", _over, "/"),
     # Signs, ranges, shares and powers.
-    (rf"(?<![\w.,])({_N})%? ?[-–—~] ?({_N}) ?(%)", lambda f: f"{_range(f)} percent", "%"),
+    (rf"(?<![\w.,])({_N})%? ?[-–—~] ?({_N}) ?(%)", lambda f: f"{_range(f)} percent", "% ~–—-"),
     (rf"(?:(?<![\w)\d])([-−+±]) ?)?(?<![\w.,])({_N}) ?([%‰])", _percent, "%‰"),
-    (rf"(?<![\w.,])({_N})[eE]([-−+]?)(\d{{1,4}})(?!\w)", _scientific, "0"),
+    (rf"(?<![\w.,])({_N})[eE]([-−+]?)(\d{{1,4}})(?!\w)", _scientific, "0 Ee"),
     (
         r"(?<![\w.,])(\d+\.\d+|\d{1,3}(?:,\d{3})+|\d+(?=[kM]|bn|mn)) ?(k|K|M|B|T|bn|mn)(?:/(yr|year|mo|month|wk|week|day|hr|hour))?(?![\w#]|\+\w)",
         _large,
-        "0",
+        "0 BKMTbkm",
     ),
     (rf"(?<![\w.,-])({_N})(?: ?[–—~] ?|-| - (?=\d+ [a-z]))({_N})(?![\w-]|\.\d)", _range, "-~–—"),
-    (r"(?<![\w.])(\d{3,4})([pi])\b", _resolution, "0"),
-    (rf"(?<![\w.,])({_N}) ?[xX](?![\w])(?! ?[-+=*/])", lambda f: numbers.number(f[1]) + " times", "0"),
+    (r"(?<![\w.])(\d{3,4})([pi])\b", _resolution, "0 ip"),
+    (rf"(?<![\w.,])({_N}) ?[xX](?![\w])(?! ?[-+=*/])", lambda f: numbers.number(f[1]) + " times", "0 Xx"),
     (rf"(?<![\w.,:])({_N}):({_N})(?![\w:]|\.\d)", _range, ":"),
     (r"(?<!\w)#(?=\d)", "number ", "#"),
-    (r"(?<=\d(?:st|nd|rd|th)) ?[-–—~] ?(?=\d+(?:st|nd|rd|th)\b)", " to ", "-~–—"),
+    (r"(?<=\d(?:st|nd|rd|th)) ?[-–—~] ?(?=\d+(?:st|nd|rd|th)\b)", " to ", "~–—- dhs"),
     (
         r"(?<![\w.,])(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th)(?:(-)(?=[A-Za-z])|(?![A-Za-z]))",
         lambda f: numbers.ordinal(f[1].replace(",", "")) + (" " if f[2] else ""),
         "0",
     ),
     (rf"(?<![\w)\]])([-−+±])({_N})(?![\w])", _signed, "+-±−"),
-    (rf"(?<![\w)\]] )(?<![\w)\]])([−±]) ({_N})(?![\w])", _signed, "±−"),
-    (r"\b([ACDFG])#(?!\w)", r"\1 sharp", "#"),
+    (rf"(?<![\w)\]] )(?<![\w)\]])([−±]) ({_N})(?![\w])", _signed, "±− ,0"),
+    (r"\b([ACDFG])#(?!\w)", r"\1 sharp", "# ACDFG"),
     (r"\b([A-Za-z])\+\+", r"\1 plus plus", "+"),
-    (r"(?<![\w.,])\d+\.\d+(?=[A-Za-z])", lambda f: numbers.number(f[0]) + " ", "0"),
+    (r"(?<![\w.,])\d+\.\d+(?=[A-Za-z])", lambda f: numbers.number(f[0]) + " ", "0 ."),
     # One word of letters and digits; then whatever number is left.
-    (r"(?<![\w.])[A-Z]\.\d{2,4}(?![\w.]\w)", lambda f: f"{f[0][0]} {numbers.digits(f[0][2:])}", "0"),
+    (r"(?<![\w.])[A-Z]\.\d{2,4}(?![\w.]\w)", lambda f: f"{f[0][0]} {numbers.digits(f[0][2:])}", "0 ."),
     (r"(?<![\w])(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z\d]+(?:\.\d+)?(?!\w)", _compound, "0"),
     (rf"(?<![\d.,])({_N})", _apart, "0"),
     (r"\d+", lambda f: f" {numbers.number(f[0])} ", "0"),

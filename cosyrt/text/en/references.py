@@ -78,13 +78,13 @@ def _path(found: re.Match[str]) -> str:
 
 
 REFERENCES = rules(
-    (EUROPEAN, plain_number, "0"),
-    (r"(?<![\w.,])1,?000s(?= of\b)", "thousands", "0"),
-    (r"(?<![\w.,])100s(?= of\b)", "hundreds", "0"),
+    (EUROPEAN, plain_number, "0 ,"),
+    (r"(?<![\w.,])1,?000s(?= of\b)", "thousands", "0 f"),
+    (r"(?<![\w.,])100s(?= of\b)", "hundreds", "0 f"),
     (
         r"\b(Windows|Android|iOS|Python|Java|Office|[Gg]rades?) (\d{1,2})/(\d{1,2})(?![\w/])",
         r"\1 \2, \3",
-        "/",
+        "/ AGJOPWg",
     ),
     (
         rf"(?<![\w.])(?:([123]) )?({any_of(_BOOKS)}|{any_of(list(_SHORT_BOOKS))}\.?) (\d{{1,3}}):(\d{{1,3}})"
@@ -97,15 +97,15 @@ REFERENCES = rules(
     (
         r"(\d ?V)(?: ?[/,@] ?| )(\d+(?:\.\d+)?) ?A(?![A-Za-z])",
         lambda f: f"{f[1]}, {numbers.number(f[2])} amp{'' if numbers.is_one(f[2]) else 's'}",
-        "0",
+        "0 V",
     ),
     (r"(?<![\w/:.])(?:~|\.{1,2})?(?:/[A-Za-z_.][\w.@+-]{0,80}){2,}/?(?!\w)", _path, "/"),
-    (r"(?<![\w/:.])~(?:/[\w.@+-]{1,80})+/?(?!\w)", _path, "~"),
+    (r"(?<![\w/:.])~(?:/[\w.@+-]{1,80})+/?(?!\w)", _path, "~ /"),
     (
         r"(?<![\w/:.@-])[A-Za-z_][\w-]{0,40}(?:/[\w.-]{1,40}){1,8}\.(?:py|js|ts|json|md|txt|toml|ya?ml|cfg|ini|html|css"
         r"|csv|xml|sh|c|h|cpp|rs|go|java|pdf|png|jpg|wav|mp3|tsv)(?!\w)",
         _path,
-        "/",
+        "/ .",
     ),
-    (r"\b[A-Z]:(?:\\[\w.-]{1,80})+", _path, ":"),
+    (r"\b[A-Z]:(?:\\[\w.-]{1,80})+", _path, ": \\"),
 )

@@ -56,23 +56,23 @@ MEASURES = rules(
         lambda f: (
             f"{f[1]}{number(f[2])}英尺{number(f[3])}英寸" if f[1] else f"{number(f[2])}分{number(f[3])}秒"
         ),
-        "0",
+        "0 '′",
     ),
-    (r"(?<=\d)( ?[KMGT]B)/s(?![A-Za-z])", r"\1每秒", "/"),
+    (r"(?<=\d)( ?[KMGT]B)/s(?![A-Za-z])", r"\1每秒", "/ B"),
     (
         r"(\d ?V)(?: ?[/,，@] ?| )(\d+(?:\.\d+)?) ?A(?![A-Za-z])",
         lambda f: f"{f[1]}，{number(f[2], counted=True)}安",
-        "0",
+        "0 V",
     ),
     (
         rf"(?<![\d.,])({NUMBER})° ?(\d{{1,2}}(?:\.\d+)?)['′’](?: ?(\d{{1,2}}(?:\.\d+)?)(?:[\"″”]|''))?",
         lambda f: f"{number(f[1])}度{number(f[2])}分" + (f"{number(f[3])}秒" if f[3] else ""),
-        "°",
+        "° '’′",
     ),
     (rf"(\d ?{_UNIT}) ?[-–—~] ?(?=\d[\d.]{{0,9}} ?{_UNIT})", r"\1到", "-~–—"),
-    (rf"(?<=次方) ?(?P<unit>{_UNIT}){_PER}{_END}", lambda f: UNITS[f["unit"]] + _per(f), "次"),
-    (r"(?<![A-Za-z0-9/.])(\d{2,3})/(\d{2,3})( ?mm ?Hg)", _pressure, "/"),
-    (r"(?<=血压)[:：为是]?(\d{2,3})/(\d{2,3})()(?![\d/])", _pressure, "/"),
+    (rf"(?<=次方) ?(?P<unit>{_UNIT}){_PER}{_END}", lambda f: UNITS[f["unit"]] + _per(f), "次 方"),
+    (r"(?<![A-Za-z0-9/.])(\d{2,3})/(\d{2,3})( ?mm ?Hg)", _pressure, "/ H"),
+    (r"(?<=血压)[:：为是]?(\d{2,3})/(\d{2,3})()(?![\d/])", _pressure, "/ 压"),
     (
         rf"{_SIGN}{_START}(?P<first>{NUMBER})(?:{_DASH}(?P<last>{NUMBER}))? ?(?P<unit>{_UNIT})(?P<of>(?<=m){_POWER})?{_PER}{_END}",
         _quantity,
@@ -81,6 +81,6 @@ MEASURES = rules(
     (
         r"(?<![A-Za-z0-9.])\d[\d.]{0,9} ?[xX×*] ?\d[\d.]{0,9}(?: ?[xX×*] ?\d[\d.]{0,9})?(?![A-Za-z0-9])",
         _sides,
-        "0",
+        "0 *Xx×",
     ),
 )

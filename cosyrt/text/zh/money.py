@@ -85,11 +85,15 @@ def _code_last(found: re.Match[str]) -> str:
 
 
 MONEY = rules(
-    (rf"(?<![A-Za-z])({_SIGN}) ?({NUMBER}) ?({_ENGLISH})(?![A-Za-z])", _english_size, "0"),
-    (rf"(?<![A-Za-z])({_SIGN}) ?({NUMBER}){_SIZE}{_DASH}\1? ?({NUMBER}){_SIZE}{_WRITTEN}(?!\d)", _range, "0"),
+    (rf"(?<![A-Za-z])({_SIGN}) ?({NUMBER}) ?({_ENGLISH})(?![A-Za-z])", _english_size, "0 BKMbklu"),
+    (
+        rf"(?<![A-Za-z])({_SIGN}) ?({NUMBER}){_SIZE}{_DASH}\1? ?({NUMBER}){_SIZE}{_WRITTEN}(?!\d)",
+        _range,
+        "0 ~–—到至-",
+    ),
     (rf"((?<![A-Za-z0-9)）])[-−+])?(?<![A-Za-z])({_SIGN}) ?([-−+]?)({NUMBER}) ?{_SIZE}{_WRITTEN}", _sum, "0"),
     (rf"(?<![A-Za-z])({_CODE}) ?({NUMBER}){_SIZE}元?", _code_first, "0"),
     (rf"(?<![A-Za-z0-9.,])({NUMBER}){_SIZE} ?({_CODE})(?![A-Za-z])", _code_last, "0"),
     (rf"(?<![A-Za-z0-9.,])({NUMBER}) ?([€£])", lambda f: sized(f[1]) + _SIGNS[f[2]], "£€"),
-    (rf"(?<=元|块|币|镑|万|亿)/(?=[{HAN}])", "每", "/"),
+    (rf"(?<=元|块|币|镑|万|亿)/(?=[{HAN}])", "每", "/ 万亿元块币镑"),
 )

@@ -45,7 +45,7 @@ def _score(found: re.Match[str]) -> str:
 
 SCORES = rules(
     (rf"(?s)^(?=.*(?:{_VERBS}|比分|局分|对阵)).*$", _score_lists),
-    (rf"{_WORDS}[^\d。！？\n]{{0,6}}{_SCORE}(?:(?:[、，,和及/； ])+{_SCORE})*{_END}", _scores, "0"),
-    (rf"(?<![\d.:-]){_SCORE}(?= ?{_VERBS})", _scores, "0"),
-    (rf"{_TEAM} ?{_SCORE}(?= ?(?:{_TEAM}|[，。；！、)）]|$))", _scores, "0"),
+    (rf"{_WORDS}[^\d。！？\n]{{0,6}}{_SCORE}(?:(?:[、，,和及/； ])+{_SCORE})*{_END}", _scores, "0 :–—比：-"),
+    (rf"(?<![\d.:-]){_SCORE}(?= ?{_VERBS})", _scores, "0 :–—比：-"),
+    (rf"{_TEAM} ?{_SCORE}(?= ?(?:{_TEAM}|[，。；！、)）]|$))", _scores, "0 :–—比：-"),
 )
