@@ -22,6 +22,7 @@ _GERMAN_MONTH = re.compile(
     r"\s+(?:Januar|Jänner|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jahrhundert)"
 )
 LONGEST_SPELLING = 9  # characters before a stop that decide whether it is theirs
+_LOOKAHEAD = 100  # characters behind it that do
 _SHORT_WORD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{1,7}$")
 # Abbreviations whose stop is theirs, and what must follow for it (`$`: what follows is not there yet).
 _ABBREVIATIONS = {
@@ -91,13 +92,18 @@ def may_be_spelling(text: str, at: int) -> bool:
 def is_spelling(text: str, at: int) -> bool:
     """Whether a full stop belongs to the word before it: `J. Smith`, `i.e.`, `Dr.`, `etc. and`."""
     before = text[max(0, at - LONGEST_SPELLING) : at]
+    return _is_spelling(before, text[at + 1 : at + 1 + _LOOKAHEAD])
+
+
+def _is_spelling(before: str, behind: str) -> bool:
+    """Judge by the few characters before and behind the stop, however long the text is."""
     word = _short_word(before)
     if word is None:
-        return _ends_in_german_day(before) and _GERMAN_MONTH.match(text, at + 1) is not None
+        return _ends_in_german_day(before) and _GERMAN_MONTH.match(behind) is not None
     if len(word) == 1:
         return word != "I"
     what_follows = _ABBREVIATIONS.get(word)
-    return what_follows is not None and what_follows.match(text, at + 1) is not None
+    return what_follows is not None and what_follows.match(behind) is not None
 
 
 def _short_word(before: str) -> str | None:
