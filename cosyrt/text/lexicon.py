@@ -103,7 +103,8 @@ class Lexicon:
         """The lengths of the words that begin with a letter, longest first."""
         lengths: dict[str, set[int]] = {}
         for word in self._said:
-            for start in (word[0], word[0].upper()):
+            capital = word[0].upper()  # of ß it is two letters, which begin no word that is said so
+            for start in (word[0], capital) if len(capital) == 1 else word[0]:
                 lengths.setdefault(start, set()).add(len(word))
         return {start: sorted(each, reverse=True) for start, each in lengths.items()}
 

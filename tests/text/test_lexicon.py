@@ -32,6 +32,7 @@ def told(lexicon: dict[str, str], text: str) -> str:
         ({"C++": "see plus plus"}, "in C++, not C", "in <see plus plus>, not C"),
         ({"5G": "five gee"}, "5G but 15G", "<five gee> but 15G"),
         ({"über": "ueber"}, "Über alles", "<ueber> alles"),
+        ({"ß": "sharp s"}, "S, SS and ß", "S, SS and <sharp s>"),
         ({"SQL": "/ˈsiːkwəl/"}, "SQL's", "<S IY1 K W AH0 L>'s"),
         ({}, "as it is", "as it is"),
     ],
