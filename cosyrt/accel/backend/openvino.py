@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from cosyrt.accel.artifacts import ArtifactFormat, kept
 from cosyrt.accel.backend.compiled import compiled_stages, refusal
+from cosyrt.accel.backend.graph_rewrites import join_products, rewrite
 from cosyrt.accel.backend.half_weights import supported
 from cosyrt.accel.contract import MEASURE, Advice, Availability, Backend, Part, Precision
 from cosyrt.accel.footprint import Footprint
@@ -105,7 +106,9 @@ def converted(module: nn.Module, example: tuple[Tensor, ...], bits: int = 32) ->
         decoder = TorchScriptPythonDecoder(module, example_input=example)
         frontend = FrontEndManager().load_by_framework("pytorch")
         model = frontend.convert(frontend.load(decoder))
+    rewrite(model)
     if bits < 32:
+        join_products(model)
         compress(model, bits)
     return model
 
