@@ -162,7 +162,7 @@ class RemoteScheduler:
         if self._draining:
             raise Busy(f"no more requests are taken; come back in {STOPPING_S:g} s", STOPPING_S)
         if not room:
-            raise Busy(f"no replica is running at the moment; come back in {START_S:g} s", START_S)
+            raise _none_runs()
         wait_s = max(LEAST_WAIT_S, self._wait_s())
         raise Busy(f"{live} requests are spoken or wait; come back in {wait_s:.1f} s", wait_s)
 
@@ -185,8 +185,17 @@ class RemoteScheduler:
         except Exception:  # whatever it is, nothing is admitted until the replicas answer again
             log.exception("the replicas cannot be asked")
             self._replicas = []
-        if before and not self._replicas:
-            log.warning("no replica answers; requests are refused until one does")
+        if not self._replicas:
+            if before:
+                log.warning("no replica answers; requests are refused until one does")
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """End the requests that were not spoken yet, so that their clients come back instead of waiting."""
+        with self._lock:
+            queued = [ticket for ticket in self._streams if ticket.state is TicketState.QUEUED]
+        for ticket in queued:
+            ticket.end(TicketState.FAILED, _none_runs())
 
     def _begin(self, ticket: Ticket) -> None:
         if ticket.ended:  # before there was a task that could be stopped
@@ -202,9 +211,9 @@ class RemoteScheduler:
             self._counts[ticket.state] += 1
 
     def _stop_if_over(self, ticket: Ticket) -> None:
-        """Stop the work of a ticket that its reader has cancelled; called from any thread."""
+        """Stop the work of a ticket that has ended before its audio did; called from any thread."""
         task = self._streams.get(ticket)
-        if ticket.state is TicketState.CANCELLED and task is not None:
+        if ticket.ended and task is not None:
             self._loop.call_soon_threadsafe(task.cancel)
 
     async def _settled(self) -> None:
@@ -250,7 +259,9 @@ class RemoteScheduler:
                 await self._look()
                 if ticket.audio_s:
                     raise _lost(ticket) from broken
-                if attempts == ATTEMPTS or not self._replicas:
+                if not self._replicas:
+                    raise _none_runs() from broken
+                if attempts == ATTEMPTS:
                     why = f"the replica went away before it spoke; come back in {START_S:g} s"
                     raise Busy(why, START_S) from broken
 
@@ -263,6 +274,10 @@ class RemoteScheduler:
                 ticket.move(TicketState.ACTIVE)
                 ticket.give(Audio(part.samples, self.sample_rate), part.gap_s)
         raise LinkBroken("its stream ended in the middle")
+
+
+def _none_runs() -> Busy:
+    return Busy(f"no replica is running at the moment; come back in {START_S:g} s", START_S)
 
 
 def _lost(ticket: Ticket) -> ReplicaLost:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncGenerator
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from cosyrt.audio import Audio
-from cosyrt.cluster.remote import RemoteScheduler
+from cosyrt.cluster.remote import LinkBroken, RemoteScheduler
 from cosyrt.cluster.replica import End, Part
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request
@@ -69,11 +70,33 @@ def test_without_replicas_a_request_is_refused_with_a_time(remote: RemoteSchedul
     assert busy.value.retry_after_s >= 1
 
 
-def test_a_link_that_breaks_twice_gives_the_request_back(remote: RemoteScheduler, link: NearLink) -> None:
+def test_a_request_that_loses_the_last_replica_is_given_back(remote: RemoteScheduler, link: NearLink) -> None:
     """The client is told to come back, rather than kept waiting."""
     link.replicas.clear()
-    with pytest.raises(Busy, match="before it spoke"):
+    with pytest.raises(Busy, match="no replica is running"):
         list(remote.submit(Request(text=TEXT)))
+
+
+def test_a_link_that_breaks_twice_gives_the_request_back(tiny: Pipeline) -> None:
+    """A request that two replicas have lost is not tried on a third."""
+    link = Breaking()
+    with RemoteScheduler(link, tiny.sample_rate) as scheduler, pytest.raises(Busy, match="before it spoke"):
+        list(scheduler.submit(Request(text=TEXT)))
+    assert link.asked == 2
+
+
+def test_requests_that_wait_are_given_back_when_no_replica_answers(tiny: Pipeline) -> None:
+    """They have heard nothing yet: their clients come back later, and the way to the replicas is let go."""
+    link = Hanging()
+    with RemoteScheduler(link, tiny.sample_rate) as scheduler:
+        waiting = scheduler.submit(Request(text=TEXT))
+        wait_until(lambda: link.asked == 1)
+        link.room = []
+        with pytest.raises(Busy, match="no replica is running") as busy:
+            list(waiting)
+        assert busy.value.retry_after_s >= 1
+        wait_until(lambda: scheduler.load().failed == 1)
+        assert link.left == 1
 
 
 def test_no_more_than_the_replicas_hold(remote: RemoteScheduler) -> None:
@@ -158,13 +181,30 @@ def test_a_voice_is_forgotten_everywhere(remote: RemoteScheduler, link: NearLink
 class Hanging(NearLink):
     """A replica that takes a request and says nothing."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.room = [ROOM]
+        self.asked = self.left = 0  # requests, and those whose asker went away
+
     async def loads(self) -> list[Load]:
-        return [ROOM]
+        return self.room
 
     async def speak(self, request: Request, key: str) -> AsyncGenerator[Part | End, None]:
-        import asyncio
+        self.asked += 1
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.left += 1
+            raise
+        yield End()
 
-        await asyncio.sleep(60)
+
+class Breaking(Hanging):
+    """Replicas of which each is lost as soon as it is asked."""
+
+    async def speak(self, request: Request, key: str) -> AsyncGenerator[Part | End, None]:
+        self.asked += 1
+        raise LinkBroken("it was killed")
         yield End()
 
 
