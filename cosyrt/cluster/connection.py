@@ -1,7 +1,8 @@
 """The way into a cluster of Ray: one that runs somewhere, or a private one on this machine.
 
 Whoever reaches the ports of a cluster can run programs in it. A private one listens on the loopback address
-alone, wants a token that is made anew each time, and has no dashboard.
+alone, except for one port of each replica that Ray Serve opens on all addresses. It wants a token that is
+made anew each time, at that port too, and has no dashboard.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from math import ceil
+from typing import Any
 
 from cosyrt.errors import MissingDependency, UsageError, one_line
 
 log = logging.getLogger(__name__)
 
 LOCAL = "local"
-LOOPBACK = "127.0.0.1"
 MODE, TOKEN = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
+MANY_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # its name is narrower than what it does
 OBJECTS_BYTES = 200 * 2**20  # audio on its way between processes of a private cluster
 
 
@@ -47,6 +49,9 @@ def connected(address: str, *, cpus: float) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report over the network
     if address == LOCAL:
         os.environ[MODE], os.environ[TOKEN] = "token", secrets.token_hex(32)
+        # Ray turns a loopback address that it is given into the machine's own, unless it is told before it
+        # is imported that there is one machine only.
+        os.environ[MANY_MACHINES] = "0"
     import ray
 
     try:
@@ -56,9 +61,8 @@ def connected(address: str, *, cpus: float) -> Iterator[None]:
                 num_cpus=ceil(cpus),
                 include_dashboard=False,
                 object_store_memory=OBJECTS_BYTES,
-                _node_ip_address=LOOPBACK,
                 logging_level=logging.WARNING,
-                log_to_driver=False,  # it writes to standard output, which is for results
+                log_to_driver=False,  # it would write to standard output, which is for results
             )
         else:
             _join(address)
@@ -67,9 +71,28 @@ def connected(address: str, *, cpus: float) -> Iterator[None]:
             f"no cluster answers at {address!r}: {one_line(error, 200)}; start one: ray start --head"
         ) from error
     try:
-        yield
+        with _errors_logged():
+            yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _errors_logged() -> Iterator[None]:
+    """Have errors of the cluster logged: Ray writes them to standard output, whatever it is told."""
+    from ray._private import worker
+
+    written = worker.print_to_stdstream
+    worker.print_to_stdstream = _log_error
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = written
+
+
+def _log_error(data: dict[str, Any], ignore_prefix: bool) -> None:
+    """Take the place of Ray's function, whose arguments these are."""
+    log.warning("the cluster says: %s", one_line(" ".join(data["lines"]), 200))
 
 
 def _join(address: str) -> None:

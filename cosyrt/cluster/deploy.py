@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Collection
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -72,7 +73,8 @@ def deployed(config: ReplicaConfig, fleet: Fleet, drain_s: float) -> DeploymentH
         num_replicas=None if fleet.scales else fleet.replicas,
         autoscaling_config=_autoscaling(fleet) if fleet.scales else None,
         max_ongoing_requests=config.capacity,
-        max_queued_requests=config.capacity,
+        # Requests on their way to a replica count as queued, and gateways admit as many as there is room for.
+        max_queued_requests=config.capacity * fleet.most,
         ray_actor_options={"num_cpus": fleet.cpus, "num_gpus": fleet.gpus},
         graceful_shutdown_timeout_s=drain_s,
         graceful_shutdown_wait_loop_s=HEALTH_S,
@@ -105,6 +107,12 @@ def _reported(name: str) -> str:
     return "" if status is None else "\n".join(each.message for each in status.deployments.values())
 
 
+def _cancel(response: Any) -> None:
+    """Stop the work of a request; nothing is to be stopped where no replica took it."""
+    with suppress(BackPressureError, DeploymentUnavailableError, ray.exceptions.RayError):
+        response.cancel()
+
+
 class ServeLink:
     """The way to the replicas of a deployment."""
 
@@ -131,7 +139,7 @@ class ServeLink:
         except ray.exceptions.RayError as error:
             raise LinkBroken(one_line(error, 200)) from error
         finally:
-            response.cancel()
+            _cancel(response)
 
     def _session(self, request: Request) -> str:
         """The digest of a voice that has replicas of its own; empty where any will do."""
@@ -139,12 +147,16 @@ class ServeLink:
         return voice.digest if isinstance(voice, Voice) and voice.digest not in self.own_voices else ""
 
     async def loads(self) -> list[Load]:
-        """What each replica that answers in time has to do."""
+        """What each replica that runs has to do.
+
+        Raises:
+            TimeoutError: one did not answer in time. Serve ends it when it goes on like that.
+        """
         try:
             answers = await self.handle.broadcast("load").results_async(
                 timeout_s=LOOK_S, return_exceptions=True
             )
-        except (DeploymentUnavailableError, TimeoutError):
+        except DeploymentUnavailableError:
             return []
         return [each for each in answers if isinstance(each, Load)]
 

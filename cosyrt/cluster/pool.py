@@ -95,14 +95,23 @@ class PoolLink:
         return min(up, key=lambda name: self._running[name])
 
     async def loads(self) -> list[Load]:
-        """What each actor that answers in time has to do; one that does is up again."""
+        """What each actor that is up has to do; one that was down and answers is up again.
+
+        Raises:
+            TimeoutError: one that is up did not answer in time.
+        """
         answers = await asyncio.gather(*map(self._load, self.actors))
         return [each for each in answers if each is not None]
 
     async def _load(self, name: str) -> Load | None:
         try:
             load: Load = await asyncio.wait_for(_awaited(self.actors[name].load.remote()), LOOK_S)
-        except (TimeoutError, RayError):
+        except TimeoutError:
+            if name in self._down:  # it is being started
+                return None
+            raise
+        except RayError:
+            self._down.add(name)
             return None
         self._down.discard(name)
         return load

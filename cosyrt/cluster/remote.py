@@ -55,7 +55,11 @@ class Link(Protocol):
         """
 
     async def loads(self) -> list[Load]:
-        """What each replica that can be reached has to do."""
+        """What each replica that can be reached has to do.
+
+        Raises:
+            TimeoutError: one did not answer in time; it may be busy, and nothing is known of it.
+        """
 
     async def forget(self, digest: str) -> None:
         """Let every replica keep nothing of a voice."""
@@ -182,6 +186,8 @@ class RemoteScheduler:
         before = self._replicas
         try:
             self._replicas = await self.link.loads()
+        except TimeoutError:  # a replica that is slow is not lost: what was last known holds
+            return
         except Exception:  # whatever it is, nothing is admitted until the replicas answer again
             log.exception("the replicas cannot be asked")
             self._replicas = []

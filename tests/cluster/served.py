@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,17 +96,18 @@ class Gateway:
                 continue
         return found
 
-    def listening(self) -> set[str]:
-        """The addresses that the gateway and its cluster listen on."""
+    def open_ports(self) -> dict[int, str]:
+        """The ports at which another machine reaches the gateway or its cluster, and whose each is."""
         processes = [psutil.Process(self.process.pid)]
         processes += processes[0].children(recursive=True)
-        found = set()
+        found = {}
         for process in processes:
             try:
-                connections = process.net_connections("tcp")
+                connections, name = process.net_connections("tcp"), process.cmdline()[0]
             except psutil.NoSuchProcess:
                 continue
-            found |= {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
+            listening = [each.laddr for each in connections if each.status == psutil.CONN_LISTEN]
+            found |= {each.port: name for each in listening if not is_loopback(each.ip)}
         return found
 
     def figure(self, name: str) -> float:
@@ -117,6 +119,13 @@ class Gateway:
         """End it as an operator does, and give its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(120)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches an address, which may be one of IPv4 written as one of IPv6."""
+    parsed = ip_address(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return (mapped or parsed).is_loopback
 
 
 @contextmanager

@@ -36,8 +36,17 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 def test_only_this_machine_reaches_it(served: Gateway) -> None:
-    """Gateway and cluster listen on loopback addresses alone, and nobody runs a dashboard."""
-    assert served.listening() <= {"127.0.0.1", "::1"}
+    """All listen on loopback addresses alone, but for one port a replica, where Ray asks for the token."""
+    import grpc
+
+    reached = served.open_ports()
+    assert len(reached) <= 2 and all(":ServeReplica:" in name for name in reached.values())
+    for port in reached:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            ask = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
+            with pytest.raises(grpc.RpcError) as refused:
+                ask(b"", timeout=30)
+        assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_a_killed_replica_takes_only_its_own_streams(served: Gateway) -> None:

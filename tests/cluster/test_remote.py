@@ -86,7 +86,7 @@ def test_a_link_that_breaks_twice_gives_the_request_back(tiny: Pipeline) -> None
 
 
 def test_requests_that_wait_are_given_back_when_no_replica_answers(tiny: Pipeline) -> None:
-    """They have heard nothing yet: their clients come back later, and the way to the replicas is let go."""
+    """Clients that have heard nothing yet are told to come back, and the way to the replicas is let go."""
     link = Hanging()
     with RemoteScheduler(link, tiny.sample_rate) as scheduler:
         waiting = scheduler.submit(Request(text=TEXT))
@@ -172,6 +172,16 @@ def test_closing_cancels_and_leaves_no_thread(link: NearLink, tiny: Pipeline) ->
     assert not {each for each in set(threading.enumerate()) - before if each.name == "cosyrt-cluster"}
 
 
+def test_a_replica_that_is_slow_to_answer_is_not_lost(tiny: Pipeline) -> None:
+    """What waits for it goes on waiting, and as many are admitted as before."""
+    link = Slow()
+    with RemoteScheduler(link, tiny.sample_rate) as scheduler:
+        waiting = scheduler.submit(Request(text=TEXT))
+        link.looks = 0
+        wait_until(lambda: link.looks >= 2)
+        assert scheduler.replicas == 1 and not waiting.ended
+
+
 def test_a_voice_is_forgotten_everywhere(remote: RemoteScheduler, link: NearLink) -> None:
     """The link is told of it."""
     remote.forget("a" * 32)
@@ -197,6 +207,18 @@ class Hanging(NearLink):
             self.left += 1
             raise
         yield End()
+
+
+class Slow(Hanging):
+    """A replica that tells its load once, and is too busy from then on."""
+
+    looks = 0
+
+    async def loads(self) -> list[Load]:
+        self.looks += 1
+        if self.looks > 1 or self.asked:
+            raise TimeoutError
+        return self.room
 
 
 class Breaking(Hanging):
