@@ -80,7 +80,7 @@ class RemoteScheduler:
         self._thread = threading.Thread(target=self._loop.run_forever, name="cosyrt-cluster", daemon=True)
         self._thread.start()
         self._call(self._look())
-        self._watching = asyncio.run_coroutine_threadsafe(self._watch(), self._loop)
+        self._watching = asyncio.run_coroutine_threadsafe(self._started(), self._loop).result()
 
     def submit(self, request: Request, *, key: str = "") -> Ticket:
         """Take a request in, from any thread; a replica checks it, and what is wrong ends the ticket.
@@ -142,7 +142,6 @@ class RemoteScheduler:
             ticket.end(
                 TicketState.CANCELLED, Cancelled("the request was cancelled: the scheduler was closed")
             )
-        self._watching.cancel()
         self._call(self._settled())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -175,6 +174,9 @@ class RemoteScheduler:
         return min((each.wait_s for each in self._replicas), default=START_S)
 
     # In the loop:
+
+    async def _started(self) -> asyncio.Task[None]:
+        return asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
         """Look at the replicas for as long as this lives."""
@@ -223,7 +225,9 @@ class RemoteScheduler:
             self._loop.call_soon_threadsafe(task.cancel)
 
     async def _settled(self) -> None:
-        """Wait until the work of all streams has been stopped."""
+        """Look no more, and wait until that and the work of all streams has been stopped."""
+        self._watching.cancel()
+        await asyncio.gather(self._watching, return_exceptions=True)
         while self._streams:
             tasks = [task for task in self._streams.values() if task is not None]
             await asyncio.gather(*tasks, asyncio.sleep(0), return_exceptions=True)

@@ -182,6 +182,14 @@ def test_a_replica_that_is_slow_to_answer_is_not_lost(tiny: Pipeline) -> None:
         assert scheduler.replicas == 1 and not waiting.ended
 
 
+def test_closing_waits_for_a_look_that_is_under_way(tiny: Pipeline) -> None:
+    """Whatever a link has to put in order when it is cancelled is done before the loop ends."""
+    link = Tidy()
+    with RemoteScheduler(link, tiny.sample_rate):
+        wait_until(lambda: link.looks == 2)
+    assert link.tidied
+
+
 def test_a_voice_is_forgotten_everywhere(remote: RemoteScheduler, link: NearLink) -> None:
     """The link is told of it."""
     remote.forget("a" * 32)
@@ -218,6 +226,22 @@ class Slow(Hanging):
         self.looks += 1
         if self.looks > 1 or self.asked:
             raise TimeoutError
+        return self.room
+
+
+class Tidy(Hanging):
+    """A link that hangs in its second look, and takes its time to end it."""
+
+    looks, tidied = 0, False
+
+    async def loads(self) -> list[Load]:
+        self.looks += 1
+        if self.looks > 1:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(0.05)
+                self.tidied = True
         return self.room
 
 
