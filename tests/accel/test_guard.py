@@ -28,6 +28,7 @@ from cosyrt.models.solver import solved, step
 from tests.accel.fake_cuda import FIRST, SECOND, Cards, FakeStream
 from tests.engine.pipelines import Counted, other, same
 from tests.models.test_kv_cache import FORMS
+from tests.threads import Started
 
 MODEL = "a model of the tests"
 STREAMED = Length(110, 31, True)
@@ -395,10 +396,10 @@ def test_workers_are_used_again_and_left_behind(release: threading.Event) -> Non
 
 def test_workers_end_with_their_model() -> None:
     """No thread waits for calls that cannot come."""
-    before = set(threading.enumerate())
+    started = Started()
     workers = Workers()
     workers.run(lambda: torch.zeros(1), 5.0)
-    (thread,) = set(threading.enumerate()) - before
+    (thread,) = started("cosyrt stage")
     del workers
     thread.join(5)
     assert not thread.is_alive()

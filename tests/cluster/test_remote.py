@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncGenerator
 
 import numpy as np
@@ -19,6 +18,7 @@ from cosyrt.engine.ticket import TicketState
 from cosyrt.errors import Busy, Cancelled, DeadlineError, ReplicaLost, SpeechError, UsageError, VoiceNotFound
 from tests.cluster.links import NearLink
 from tests.service.served import wait_until
+from tests.threads import Started
 
 TEXT = "One piece. Another."
 LONG = " ".join([TEXT] * 6)
@@ -161,7 +161,7 @@ def test_a_bug_of_a_link_ends_the_stream(tiny: Pipeline, caplog: pytest.LogCaptu
 
 def test_closing_cancels_and_leaves_no_thread(link: NearLink, tiny: Pipeline) -> None:
     """Readers are told, and the loop has ended."""
-    before = set(threading.enumerate())
+    started = Started()
     with RemoteScheduler(link, tiny.sample_rate) as scheduler:
         ticket = scheduler.submit(Request(text=LONG, streamed=True))
         next(ticket)
@@ -169,7 +169,7 @@ def test_closing_cancels_and_leaves_no_thread(link: NearLink, tiny: Pipeline) ->
         next(ticket)
     with pytest.raises(Busy, match="no more requests"):
         scheduler.submit(Request(text=TEXT))
-    assert not {each for each in set(threading.enumerate()) - before if each.name == "cosyrt-cluster"}
+    assert not started("cosyrt-cluster")
 
 
 def test_a_replica_that_is_slow_to_answer_is_not_lost(tiny: Pipeline) -> None:

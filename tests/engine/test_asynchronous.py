@@ -14,6 +14,7 @@ from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request
 from cosyrt.errors import TextError, UsageError
 from tests.engine.pipelines import SHORT, TEXT, joined, same
+from tests.threads import Started
 
 SENTENCES = ["Hello there.", None, " How are you?", "", None, " Fine."]
 
@@ -39,26 +40,21 @@ class Words:
         return self.left.pop(0)
 
 
-EARLIER: set[threading.Thread] = set()  # those that other tests have left to wait
+STARTED = Started()
 
 
 @pytest.fixture(autouse=True)
-def _earlier() -> None:
-    EARLIER.update(threading.enumerate())
-
-
-def threads() -> set[threading.Thread]:
-    """The threads of this library that a test has started."""
-    return {each for each in threading.enumerate() if each.name.startswith("cosyrt")} - EARLIER
+def _anew() -> None:
+    STARTED.reset()
 
 
 async def no_thread_is_left() -> None:
     """Wait until every thread of this library has ended."""
     for _ in range(500):
-        if not threads():
+        if not STARTED():
             return
         await asyncio.sleep(0.01)
-    raise AssertionError(threads())
+    raise AssertionError(STARTED())
 
 
 @pytest.mark.parametrize(
@@ -80,7 +76,7 @@ def test_parts_that_are_none_are_passed_over(tiny: Pipeline, text: Callable[[], 
         tiny.say("".join(filter(None, SENTENCES)), chunked=True).samples,
         0,
     )
-    assert not threads()
+    assert not STARTED()
 
 
 @pytest.mark.parametrize("text", [arriving, Words, lambda: iter(SENTENCES), lambda: TEXT])
@@ -240,7 +236,7 @@ def test_closing_does_not_wait_for_words() -> None:
     items = in_own_loop(stuck())
     assert next(items) == 1
     items.close()
-    assert not threads()
+    assert not STARTED()
 
 
 def test_nothing_is_asked_for_after_a_cancel() -> None:

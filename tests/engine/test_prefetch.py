@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosyrt.engine.prefetch import external, prefetch
+from tests.threads import Started
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
@@ -22,8 +23,16 @@ def eventually(condition: Callable[[], bool]) -> bool:
     return condition()
 
 
-def helpers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "cosyrt-prefetch"]
+STARTED = Started()
+
+
+@pytest.fixture(autouse=True)
+def _anew() -> None:
+    STARTED.reset()
+
+
+def helpers() -> set[threading.Thread]:
+    return STARTED("cosyrt-prefetch")
 
 
 def closes(stream: Generator[Any, None, None]) -> bool:
@@ -58,7 +67,7 @@ class Source:
 def test_items_keep_their_order(count: int, limit: int) -> None:
     """All items come, once each, in order, whatever the limit; the thread is gone afterwards."""
     assert list(prefetch(Source().items(count), limit)) == list(range(count))
-    assert helpers() == []
+    assert helpers() == set()
 
 
 @pytest.mark.parametrize("limit", [1, 3])
@@ -81,7 +90,7 @@ def test_an_error_in_the_thread_reaches_the_reader() -> None:
     assert [next(stream), next(stream)] == [0, 1]
     with pytest.raises(ZeroDivisionError, match="at 2"):
         next(stream)
-    assert helpers() == []
+    assert helpers() == set()
 
 
 @pytest.mark.parametrize("taken", [1, 4])
@@ -95,7 +104,7 @@ def test_closing_stops_and_closes_the_source(taken: int) -> None:
 
     assert source.closed_in == "cosyrt-prefetch"
     assert source.made <= taken + 2
-    assert helpers() == []
+    assert helpers() == set()
 
 
 def test_closing_before_the_first_item_starts_nothing() -> None:
@@ -103,7 +112,7 @@ def test_closing_before_the_first_item_starts_nothing() -> None:
     source = Source()
     prefetch(source.items(9), 2).close()
 
-    assert (source.made, helpers()) == (0, [])
+    assert (source.made, helpers()) == (0, set())
 
 
 def test_an_error_while_closing_is_not_lost() -> None:
@@ -113,7 +122,7 @@ def test_an_error_while_closing_is_not_lost() -> None:
 
     with pytest.raises(OSError, match="while closing"):
         stream.close()
-    assert helpers() == []
+    assert helpers() == set()
 
 
 def test_an_error_that_nobody_came_to_is_dropped() -> None:
@@ -124,7 +133,7 @@ def test_an_error_that_nobody_came_to_is_dropped() -> None:
     assert eventually(lambda: source.closed_in != "")
     stream.close()
 
-    assert helpers() == []
+    assert helpers() == set()
 
 
 class Chat:
@@ -156,7 +165,7 @@ def test_closing_does_not_wait_for_what_is_external(last: Exception | None) -> N
     waiting = helpers()
     chat.think.set()
 
-    assert eventually(lambda: helpers() == [])
+    assert eventually(lambda: helpers() == set())
     assert len(waiting) == 1
     assert (made, chat.asked, chat.closed) == (["one"], 1 if last else 2, True)
 
@@ -182,4 +191,4 @@ def test_an_error_of_the_reader_closes_the_source() -> None:
         stream.throw(KeyError("reader"))
 
     assert source.closed_in == "cosyrt-prefetch"
-    assert helpers() == []
+    assert helpers() == set()

@@ -18,6 +18,7 @@ from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
 from cosyrt.engine.ticket import Ticket, TicketState
 from tests.engine.pipelines import SHORT, TEXT, Counted, joined, other, prompted, same
 from tests.engine.quick import quick
+from tests.threads import Started
 
 
 class Held:
@@ -182,9 +183,11 @@ def test_draining_finishes_what_was_admitted(tiny: Pipeline, held: Held) -> None
 
 def test_closing_cancels_what_is_left(tiny: Pipeline) -> None:
     """Every reader is told, nothing is active or queued, and the thread has ended."""
+    started = Started()
     scheduler = Scheduler(tiny, SchedulerConfig(max_active=1, queued_audio_s=0.1))
     tickets = [scheduler.submit(Request(text=TEXT, streamed=True)) for _ in range(3)]
     next(tickets[0])
+    assert started("cosyrt-scheduler")
     scheduler.close()
     load = scheduler.load()
 
@@ -192,7 +195,7 @@ def test_closing_cancels_what_is_left(tiny: Pipeline) -> None:
     for ticket in tickets:
         with pytest.raises(cosyrt.Cancelled):
             joined(ticket)
-    assert "cosyrt-scheduler" not in [thread.name for thread in threading.enumerate()]
+    assert not started("cosyrt-scheduler")
 
 
 def test_a_slow_writer_stalls_nobody(tiny: Pipeline) -> None:

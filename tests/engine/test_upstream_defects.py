@@ -4,7 +4,6 @@ where it has one (`C1` to `C19`)."""
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -24,6 +23,7 @@ from cosyrt.models.stream_cache import StreamCache
 from cosyrt.models.velocity import FlowInputs
 from tests.engine.pipelines import SHORT, Counted, other, prompted, same, terse
 from tests.engine.scripted import CONFIG, Script
+from tests.threads import Started
 
 Speak = Callable[[Pipeline], Iterator[Audio]]
 NOISE = Audio(np.random.default_rng(0).standard_normal(72_000).astype(np.float32) / 10, 24_000)
@@ -34,10 +34,6 @@ STREAMS: dict[str, Speak] = {
 }
 
 
-def threads() -> set[threading.Thread]:
-    return set(threading.enumerate())
-
-
 @pytest.mark.parametrize("how", STREAMS)
 def test_c1_a_failing_thread_ends_the_stream_with_its_error(spelling: Pipeline, how: str) -> None:
     """The error comes out where the audio would: no waiting for ever, no other error in its place."""
@@ -45,10 +41,10 @@ def test_c1_a_failing_thread_ends_the_stream_with_its_error(spelling: Pipeline, 
         stage: Counted(getattr(spelling.model.stages, stage), fail_at=3)
         for stage in ("step", "read", "velocity")
     }
-    before = threads()
+    started = Started()
     with pytest.raises(ZeroDivisionError, match="a broken stage"):
         list(STREAMS[how](other(spelling, overlap=True, **stages)))
-    assert threads() <= before
+    assert not started()
 
 
 @pytest.mark.parametrize("overlap", [False, True])
@@ -56,13 +52,13 @@ def test_c1_a_failing_thread_ends_the_stream_with_its_error(spelling: Pipeline, 
 def test_c2_closing_the_iterator_stops_the_work(spelling: Pipeline, how: str, overlap: bool) -> None:
     """After close no thread is left and no stage runs."""
     stages = {stage: Counted(getattr(spelling.model.stages, stage)) for stage in ("step", "read", "velocity")}
-    before = threads()
+    started = Started()
     stream = STREAMS[how](other(spelling, overlap=overlap, **stages))
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     calls = [stage.calls for stage in stages.values()]
 
-    assert threads() <= before
+    assert not started()
     assert [stage.calls for stage in stages.values()] == calls
     assert max(calls) < 1_000
 

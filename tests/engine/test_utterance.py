@@ -17,6 +17,7 @@ from cosyrt.engine.pipeline import Pipeline
 from cosyrt.voice.voice import Voice
 from tests.engine.pipelines import SHORT, TEXT, Counted, joined, other, prompted, same
 from tests.engine.test_prefetch import closes
+from tests.threads import Started
 
 VOICES = pytest.mark.parametrize(
     "voice", ["ann", prompted(), prompted(text="")], ids=["preset", "prompt", "no text"]
@@ -108,6 +109,7 @@ def test_streams_in_threads_do_not_meet(tiny: Pipeline) -> None:
 @pytest.mark.parametrize("overlap", [False, True])
 def test_closing_stops_the_language_model(tiny: Pipeline, overlap: bool) -> None:
     """After the first chunk is read and the stream closed, no further token is made."""
+    started = Started()
     step = Counted(tiny.model.stages.step)
     tts = other(tiny, overlap=overlap, step=step)
     pieces = (f" Number {number}." for number in range(1_000_000))
@@ -117,13 +119,14 @@ def test_closing_stops_the_language_model(tiny: Pipeline, overlap: bool) -> None
     made = step.calls
 
     assert made < 1_000
-    assert [thread.name for thread in threading.enumerate() if thread.name == "cosyrt-prefetch"] == []
+    assert not started("cosyrt-prefetch")
     assert step.calls == made
 
 
 @pytest.mark.parametrize("interleave", [False, True])
 def test_closing_does_not_wait_for_the_text(spelling: Pipeline, interleave: bool) -> None:
     """A chat model that thinks holds nobody up; its late words are not read, and no token is made of them."""
+    started = Started()
     step, read = Counted(spelling.model.stages.step), Counted(spelling.model.stages.read)
     thought, thinking = threading.Event(), threading.Event()
 
@@ -139,9 +142,8 @@ def test_closing_does_not_wait_for_the_text(spelling: Pipeline, interleave: bool
     assert closes(stream)
     made = step.calls, read.calls
     thought.set()
-    for thread in threading.enumerate():
-        if thread.name == "cosyrt-prefetch":
-            thread.join()
+    for thread in started("cosyrt-prefetch"):
+        thread.join()
 
     assert (step.calls, read.calls) == made
 
@@ -160,13 +162,14 @@ def test_tokens_are_made_as_they_are_needed(tiny: Pipeline) -> None:
 @pytest.mark.parametrize("stage", ["new_cache", "prefill", "step", "encode", "velocity", "speaker"])
 def test_an_error_of_any_stage_reaches_the_caller(tiny: Pipeline, stage: str, overlap: bool) -> None:
     """An error of a stage comes out of `stream` and `say` as it is, and no thread stays behind."""
+    started = Started()
     for speak in (lambda tts: list(tts.stream(SHORT)), lambda tts: tts.say(SHORT)):
         broken = other(
             tiny, overlap=overlap, **{stage: Counted(getattr(tiny.model.stages, stage), fail_at=1)}
         )
         with pytest.raises(ZeroDivisionError, match="a broken stage"):
             speak(broken)
-    assert [thread.name for thread in threading.enumerate() if thread.name == "cosyrt-prefetch"] == []
+    assert not started("cosyrt-prefetch")
 
 
 @pytest.mark.parametrize("stage", ["pitch", "excite", "vocode"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,16 @@ from cosyrt.service.settings import Settings
 from cosyrt.service.start import loaded, opened
 from cosyrt.service.store import Store
 from tests.service.served import serving
+from tests.threads import Started
 
 
 def test_nothing_is_left_of_a_service(tiny: Pipeline) -> None:
     """Threads of a service have ended when it has, though it spoke."""
-    before = set(threading.enumerate())
+    started = Started()
     with serving(tiny) as served:
         assert served.speak("Hi.").status == 200
-    left = {thread.name for thread in set(threading.enumerate()) - before if thread.is_alive()}
 
-    assert left == set()
+    assert not started("")
 
 
 def test_a_model_that_is_none(tmp_path: Path) -> None:
