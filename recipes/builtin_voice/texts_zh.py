@@ -54,6 +54,20 @@ adjective: 大 / 小 / 多 / 少 / 长 / 短 / 高 / 低 / 新 / 旧 / 好 / 坏
 adjective_h: 高兴 / 快乐 / 难过 / 生气 / 累 / 忙 / 饿 / 渴 / 聪明 / 笨 / 努力 / 认真 / 懒 / 勇敢 / 害怕 / 紧张 / 健康 / 年轻 / 老 / 胖 / 瘦 / 高 / 矮 / 帅 / 漂亮 / 善良 / 热情 / 骄傲 / 谦虚 / 孤独 / 幸福 / 有钱 / 穷 / 困 / 着急 / 奇怪 / 礼貌 / 耐心 / 粗心 / 满意 / 伤心 / 激动 / 惊讶 / 后悔 / 诚实 / 温柔 / 厉害
 adjective_v: 好 / 快 / 慢 / 多 / 早 / 清楚 / 认真 / 漂亮 / 流利 / 高兴 / 晚 / 不错 / 仔细
 weather: 天气{degree}{adjective} / 下雨了 / 下雪了 / 刮风了 / 很冷 / 是晴天 / 有雾 / 多云转晴 / 打雷了 / 出太阳了
+spoken: {answer} / {answer} / {narration} / {narration} / {dialogue} / {notice} / {mixed}
+answer: 好的，我来帮您。{step} / 当然可以。首先{order}，然后{order}，最后等{nz}分钟就好了。 / 这个问题很好。{reason} / 对不起，我没有找到{thing}。要不要我再看看{place}？ / 我查到了：{thing}{number}块钱，{degree}{adjective}。 / 现在是{clock}，您还有{number}分钟。 / 您的下一个会议在{time}，内容是{noun}和{noun}。 / 已经把{noun}和{noun}加到清单里了。
+ / {time}{place}{weather}，气温{number}度，出门记得带{noun}。 / 据我所知，{clause}，不过我不太确定。 / 可以的，您只要{vt}一下{noun}，再等{nz}分钟。 / 不完全对：{thing}是{year}年{vt}的，不是{time}。 / 建议您先{verb}，再去{place}。 / 总的来说，{reason} / 已经设好了{number}分钟的闹钟。 / 您有{number}条新消息，第一条是{name}发来的：{time}见。 / 做{noun}其实很简单：先切{noun}，放一点儿盐，再煮{nz}分钟。 / 如果还是不行，请再{vt}一次{noun}，或者问问您的{person}。 / {noun}用英语怎么说？让我想一想。
+step: 请打开{noun}，选择{thing}，再按一下{adjective}的按钮。 / 请翻到第{number}页，看第{nz}行。 / 先拿{number}个{noun}，放在{place}。 / 把{noun}放在{place}，{clock}以前不要动它。
+reason: {thing}{adjective}，是因为{thing}{degree}{adjective}。 / 大家都喜欢{noun}，因为{verb}的时候会用到它。 / 天气{adjective}的时候，{noun}就会变得{adjective}，所以{clause}。 / 这要看{noun}：有的{adjective}，有的不{adjective}。
+narration: 那是一个{adjective}的早上，{thing}静静地放在{place}。 / {person}慢慢地抬起头来，好像听见了{thing}的声音。 / 很长时间谁也没有说话，只听得见{place}有{noun}的声音。 / {name}在{place}住了{number}年，那些年里，{clause}。 / 他们一句话也不说，走过{thing}，走过{thing}，一直走到{place}。 / 从前，有一个{adjective_h}的{person}，每天都要{vt}{noun}。
+ / 她把{noun}拿在手里，看了又看，心里想：到底是谁{vt}的呢？ / 门终于开了，出来一个{adjective_h}的{person}，手里拿着{count}{noun}。 / 后来的事情就很难说清楚了：{clause}，接着，{clause}。 / {place}到处都是{noun}，闻起来有{noun}和{noun}的味道。 / 等到{name}回来的时候，{noun}早就不见了。 / 远远的，在{place}的那一边，有{count}{noun}在月光下慢慢移动。
+dialogue: “{question}？”{name}问。“{clause}。”{person}回答说。 / {name}笑着说：“我也不知道，不过我觉得{clause}。” / “快过来，”她小声说，“{clause}。” / “{exclaim}！”{person}叫了起来，“{question}？” / {person}想了一会儿，说：“好吧，{will}。” / “你真的要去{place}吗？”“是的，我{time}就去。”
+notice: 各位旅客请注意，开往{place}的列车{clock}从{nz}站台发车。 / 请保管好您的{noun}，不要把{noun}放在{place}。 / 您好，这里是{place}广播电台，现在是{clock}，为您播报新闻。 / 据报道，{place}{time}发现了{number}个{noun}。 / 价格上涨了百分之{number}，{noun}也变得{adjective}了。 / 感谢您的来电，{vt}{noun}请按{nz}。 / {place}星期{week}休息，星期{week}{clock}开门。 / 科学家在{place}{vt}了一种{adjective}的{noun}，它也许会改变我们的生活。
+mixed: 请把{noun}发到我的email里。 / 你会用{tech}吗？ / 这个{tech}的价格是{number}元。 / {name}在{firm}工作，每天用{tech}。 / 我们的team{time}要开一个meeting。 / 他说OK，没问题。 / 今天的party在{place}，记得带{noun}。 / 我想学Python和Java。 / {tech}没有电了，{question}？ / 这首歌的名字叫Hello。 / 请打开Google，查一下{noun}。 / {name}的英文名字叫{english}。 / 周末我们去{city}，住三天hotel。
+tech: computer / laptop / phone / camera / internet / Bluetooth / Windows / Linux / video / battery
+firm: Google / Microsoft / Apple / Amazon / Intel / Sony
+english: Tom / Lucy / David / Alice / Kevin / Emma / Peter / Linda
+city: London / Paris / New York / Tokyo / Boston / Berlin
 phrase: 你好 / 谢谢 / 再见 / 对不起 / 没关系 / 不客气 / 早上好 / 晚安 / 请进 / 请坐 / 是 / 不是 / 好 / 好的 / 行 / 对 / 没有 / 知道了 / 加油 / 当心 / 恭喜发财 / 新年快乐 / {noun} / {person} / {place} / {name} / {number} / {time} / {verb} / {adjective} / {vt}{noun} / {clock} / 嗯 / 哦 / 喂 / 啊
 """)
 
@@ -92,11 +106,13 @@ def sentence(choose: random.Random, words: Phrases, position: int) -> str:
         return _syllable(choose, words, position) + "。"
     if kind < 0.10:
         return expand(RULES, "phrase", choose) + choose.choice("。。？！")
-    if kind < 0.30:
+    if kind < 0.22:
         return _syllables(choose, words, position)
-    if kind < 0.48:
+    if kind < 0.36:
         return _phrases(choose, words, position)
-    if kind < 0.58:
+    if kind < 0.56:
+        return expand(RULES, "spoken", choose)
+    if kind < 0.64:
         return "".join(expand(RULES, "sentence", choose) for _ in range(choose.choice((2, 2, 3))))
     return expand(RULES, "sentence", choose)
 
