@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +12,8 @@ import pytest
 
 import cosyrt
 from cosyrt.audio import Audio
+from cosyrt.engine.active import Active
+from cosyrt.engine.dispatch import Turn
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request
 from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
@@ -282,6 +284,41 @@ def test_nothing_more_is_run_for_a_request_that_is_cancelled(tiny: Pipeline, sta
         assert scheduler.drain(60)
 
     assert {name: each.calls for name, each in counted.items()} == calls
+
+
+def test_a_request_that_is_cancelled_waits_for_the_worker_that_is_at_it(
+    tiny: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meanwhile others are served to their end; nothing is chosen for it, and nothing of it is dropped."""
+    stage, called, go = quick(tiny).model.stages.velocity, threading.Event(), threading.Event()
+
+    def first_waits(*args: object) -> object:
+        is_first = not called.is_set()
+        called.set()
+        assert not is_first or go.wait(60)
+        return stage(*args)  # type: ignore[arg-type]
+
+    chosen: list[set[Ticket]] = []
+    with Scheduler(quick(tiny, velocity=first_waits), SchedulerConfig(workers=2)) as scheduler:
+        choose = scheduler._dispatcher.choose
+
+        def noted(ready: Sequence[Active], now_s: float) -> Turn | None:
+            chosen.append({each.ticket for each in ready})
+            return choose(ready, now_s)
+
+        monkeypatch.setattr(scheduler._dispatcher, "choose", noted)
+        cancelled = scheduler.submit(Request(text=TEXT, streamed=True))
+        assert called.wait(60)
+        cancelled.cancel()
+        served = scheduler.submit(Request(text=SHORT, streamed=True))
+        heard = joined(served)
+        load = scheduler.load()
+        go.set()
+        assert scheduler.drain(60)
+
+    assert same(heard, joined(quick(tiny).stream(SHORT)))
+    assert (load.active, load.cancelled) == (1, 0)
+    assert {served} in chosen and {cancelled, served} not in chosen
 
 
 def test_a_refusal_costs_nothing(tiny: Pipeline, held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
