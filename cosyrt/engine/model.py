@@ -74,7 +74,8 @@ class Model(DescribedModel):
         opened = folder if isinstance(folder, ModelFolder) else folder_of(folder)
         settings, networks = build(opened)
         log.info("language model: %s", opened.weights("llm").name)
-        networks = networks.to(torch_device)
+        if torch_device.type != "cpu":  # weights are read into main memory
+            networks = networks.to(torch_device)
         plain = eager(networks)
         return cls(
             folder=opened,

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cosyrt.checkpoint.hyperyaml import MAX_BYTES, Tagged, read_description
+from cosyrt.checkpoint import hyperyaml
+from cosyrt.checkpoint.hyperyaml import MAX_BYTES, MAX_VALUES, Tagged, read_description
 from cosyrt.errors import ConfigError, ModelError, ModelNotFound
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -224,3 +226,34 @@ def test_random_yaml_is_a_model_error(tmp_path: Path, text: str | bytes) -> None
         assert isinstance(read(tmp_path, text), dict)
     except ModelError as error:
         assert "\n" not in str(error)
+
+
+def read_with(loader: Any, text: bytes) -> str | None:
+    """What a loader makes of a description; None where it is refused."""
+    try:
+        return repr(hyperyaml._Reader(Path("cosyvoice2.yaml"), loader(text)).read())
+    except (ConfigError, yaml.YAMLError, ValueError, ArithmeticError, LookupError):
+        return None
+
+
+@settings(damaged, max_examples=60)
+@given(data=st.data())
+def test_libyaml_reads_what_pyyaml_alone_reads(data: st.DataObject) -> None:
+    """Whole, or damaged in a line or two, a description is the same for both loaders, or refused by both."""
+    lines = (GOLDEN / "cosyvoice2-small.yaml").read_bytes().splitlines(keepends=True)[:40]
+    for _ in range(data.draw(st.integers(0, 2))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        lines[at] = data.draw(
+            st.sampled_from([b"", b"\n", b"a: [1, 2\n", b"  - x\n", b"- {b: 'c'}\n", b"&a\n"])
+        )
+    text = b"".join(lines)
+
+    assert read_with(hyperyaml._Loader, text) == read_with(hyperyaml._PlainLoader, text)
+
+
+@pytest.mark.parametrize("loader", ["_Loader", "_PlainLoader"])
+@pytest.mark.parametrize("text", ["- " * 70, "[" * 70, "x:\n" + "- a\n" * MAX_VALUES])
+def test_both_loaders_are_bounded(loader: str, text: str) -> None:
+    """Depth and size end either loader while the tree is built."""
+    with pytest.raises(yaml.MarkedYAMLError, match=r"nested deeper than|more than"):
+        getattr(hyperyaml, loader)(text.encode()).get_single_node()
