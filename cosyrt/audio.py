@@ -9,6 +9,7 @@ import base64
 import html
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
@@ -124,6 +125,8 @@ class Audio:
             return source
         if max_s is not None:
             check_kind(max_s, Real, "max_s", "give a number of seconds")
+            if not 0 < max_s < inf:
+                raise UsageError(f"max_s is {max_s}; give a number of seconds above 0, or None for no limit")
         if not isinstance(source, (bytes, bytearray, memoryview)) and not hasattr(source, "read"):
             source = path_of(
                 source, "audio is read from", "; samples and their rate make an Audio(samples, rate)"

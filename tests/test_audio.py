@@ -7,6 +7,7 @@ import io
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosyrt.audio import Audio
-from cosyrt.errors import AudioError
+from cosyrt.errors import AudioError, UsageError
 from cosyrt.formats import FORMATS
 
 FILES = [name for name, format in FORMATS.items() if format.has_metadata]
@@ -198,6 +199,13 @@ def test_too_long_stops_early(format: str) -> None:
         Audio.read(io.BytesIO(data), max_s=1.0)
     assert Audio.read(io.BytesIO(data), max_s=2.1).seconds == pytest.approx(2.0, abs=0.1)
     assert Audio.read(io.BytesIO(tone(2.0).to_bytes("wav")), max_s=2.0).seconds == 2.0
+
+
+@pytest.mark.parametrize("limit", [0, -1, float("nan"), float("inf"), "5", 1j])
+def test_a_limit_that_is_none(limit: Any) -> None:
+    """A limit of no seconds, or of no number of them, is a UsageError."""
+    with pytest.raises(UsageError, match="give a number of seconds"):
+        Audio.read(tone(0.1).to_bytes("wav"), max_s=limit)
 
 
 def test_a_false_length_does_not_take_memory() -> None:

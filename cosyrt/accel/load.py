@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,14 +46,18 @@ def load(
 
     Raises:
         ModelError: the folder, its description or its weights cannot be used.
-        UsageError: no such device.
+        UsageError: no such device, or an argument of another kind.
     """
-    if accelerate is not None:
-        check_kind(accelerate, Callable, "accelerate", "give a function from a Model to its stages")
+    check_kind(accelerate, Callable | None, "accelerate", "give a function from a Model to its stages")
+    check_kind(plan, bool, "plan", "give True or False")
+    check_kind(watch, GuardConfig | None, "watch", "give a GuardConfig")
+    check_kind(streams, Integral, "streams", "give a whole number of requests")
     opened = folder if isinstance(folder, ModelFolder) else folder_of(folder, weights)
     model = Model.open(opened, device)
     if accelerate is not None:
-        model = replace(model, stages=accelerate(model))
+        stages = accelerate(model)
+        check_kind(stages, Stages, "what accelerate gave", "let it give the Stages of the model")
+        model = replace(model, stages=stages)
     elif plan:
         model = planned(model, watch, streams)
     return Pipeline(model)

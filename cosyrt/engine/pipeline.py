@@ -254,6 +254,7 @@ class Pipeline(Frontend):
 
     def speak(self, source: Source, on_piece: OnPiece = ignore) -> Generator[Audio, None, None]:
         """Audio of what was opened, in the caller's thread; closing the generator stops all work."""
+        check_kind(on_piece, Callable, "on_piece", "give a function")
         with contextlib.closing(self._made(source)) as made:
             for each in made:
                 if isinstance(each, SpokenPiece):

@@ -20,6 +20,7 @@ from cosyrt.accel.registry import BACKENDS, accelerated
 from cosyrt.audio import Audio
 from cosyrt.checkpoint.folder import ModelFolder
 from cosyrt.engine.stages import Stages
+from cosyrt.errors import UsageError
 
 CPU = torch.device("cpu")
 
@@ -42,6 +43,24 @@ def speaks_like(folder: Path, **options: object) -> torch.Tensor:
     tts = cosyrt.load(folder, device="cpu", **options)  # type: ignore[arg-type]
     cache = tts.model.stages.new_cache(1, 16)
     return tts.model.stages.prefill(torch.arange(5)[None], torch.zeros(1, 0, dtype=torch.long), cache)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("accelerate", 5),
+        ("accelerate", lambda model: None),
+        ("plan", "no"),
+        ("watch", 3),
+        ("streams", "many"),
+        ("weights", None),
+        ("device", 0),
+    ],
+)
+def test_options_of_the_wrong_kind(tiny_folder: Path, name: str, value: object) -> None:
+    """An option of another kind, or stages that are none, are refused before speech is asked for."""
+    with pytest.raises(UsageError, match=name if name != "device" else "the device is 0"):
+        cosyrt.load(tiny_folder, **{"device": "cpu", name: value})  # type: ignore[arg-type]
 
 
 def test_nothing_is_imported_that_is_not_needed(tiny_folder: Path, tmp_path: Path) -> None:

@@ -311,3 +311,14 @@ def test_a_voice_is_prepared_once_whatever_it_says(tiny: Pipeline) -> None:
         joined(tts.stream(text, voice=voice))
 
     assert counted.calls == 1
+
+
+def test_listeners_of_the_wrong_kind(tiny: Pipeline) -> None:
+    """Whoever is to be told of pieces or of progress must be a function."""
+    wrong: Any = 5
+    with pytest.raises(UsageError, match="on_piece is 5; give a function"):
+        tiny.say(SHORT, on_piece=wrong)
+    with pytest.raises(UsageError, match="on_piece is 5; give a function"):
+        next(tiny.stream(SHORT, on_piece=wrong))
+    with pytest.raises(UsageError, match="progress is 5; give a function"):
+        tiny.say(SHORT, progress=wrong)
