@@ -66,6 +66,8 @@ _CLAUSE = re.compile("[^，；：]+[，；：]*|[，；：]+")
 _LOOSE_MARK = re.compile(r" +(?=[,.!?;:](?!\w))")
 # The number of an item, and its words up to the first hanzi, sum or quotation.
 _ENGLISH_ITEM = re.compile(rf"(\d{{1,3}})，([^{HAN}，：；(\"“'‘\d¥￥$€£]{{1,200}}[:,.(])")
+# Ends of clauses, but no mark inside a number.
+_CLAUSE_END = re.compile(r"(?<=[,，;；:：])(?!\d)")
 
 
 def language_of(text: str) -> str | None:
@@ -296,9 +298,17 @@ def _clauses(text: str) -> str:
     return "".join((en if is_english else zh).in_words("".join(run)) for is_english, run in runs)
 
 
+def _is_chinese_clause(text: str) -> bool:
+    """Whether a clause of an English sentence is Chinese: with a number in it, and no Latin letter."""
+    return has_han(text) and any(map(str.isdecimal, text)) and not _WORDS.search(text)
+
+
 def _spoken_latin(text: str, language: str) -> str:
     text = text.translate(_LATIN_FORMS)
-    if language in ("zh", "en"):
+    if language == "en" and has_han(text):
+        runs = groupby(_CLAUSE_END.split(text), _is_chinese_clause)
+        text = "".join((zh if is_zh else en).in_words("".join(run)) for is_zh, run in runs)
+    elif language in ("zh", "en"):
         text = (zh if language == "zh" else en).in_words(text)
     return _LOOSE_MARK.sub("", text).strip()
 
