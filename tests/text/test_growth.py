@@ -17,6 +17,7 @@ from cosyrt.errors import TextError
 from tests.work import work_of
 
 SHORT, MOST_GROWTH = 2_000, 20
+BRIEF = 500  # characters, where a hundred kinds are read in four ways
 MARKS = "( ) [ { < \" ' “ 「 （ 【 《 ` * _ ~ | \\ ^ #".split()
 STOPS = ". … 。 ! ? , 、 ; : - — / $ % & @ + =".split()
 BLANKS = [*" \n\t\0😀", "\u3000", "\u200b", "\u202e", "\u0301", "\ue000", "\ufe0f", "👨\u200d👩"]
@@ -59,9 +60,11 @@ def read(pipeline: Pipeline, request: Request) -> None:
 
 def check_growth(pipeline: Pipeline, short: Request, long: Request) -> None:
     """Hold the work of ten times the text against that of the short one, and of some text at least."""
-    least = work_of(partial(read, pipeline, Request(text=repeated(["word "], SHORT))))
     before, after = (work_of(partial(read, pipeline, request)) for request in (short, long))
-    assert after <= MOST_GROWTH * max(before, least), f"{after / before:.1f} times: {str(short.text)[:40]!r}"
+    length = sum(map(len, Request(text=short.text).text_parts()))
+    if after > MOST_GROWTH * before:
+        before = max(before, work_of(partial(read, pipeline, Request(text=repeated(["word "], length)))))
+    assert after <= MOST_GROWTH * before, f"{after / before:.1f} times: {str(short.text)[:40]!r}"
 
 
 @pytest.mark.slow
@@ -95,18 +98,18 @@ def test_the_first_piece_does_not_wait_for_the_end(builtin: Pipeline, unit: str)
 @pytest.mark.parametrize("unit", UNITS)
 def test_every_kind(builtin: Pipeline, unit: str) -> None:
     """Each kind of character and of markup."""
-    texts = (repeated([unit], SHORT), repeated([unit], 10 * SHORT))
+    texts = (repeated([unit], BRIEF), repeated([unit], 10 * BRIEF))
     for short, long in zip(*map(requests, texts), strict=True):
         check_growth(builtin, short, long)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(30))
 def test_mixtures(builtin: Pipeline, seed: int) -> None:
     """Kinds by turns, or one run after the other."""
     chance = random.Random(seed)
     units, arranged = chance.choices(UNITS, k=chance.randint(2, 6)), chance.choice([repeated, runs])
-    texts = (arranged(units, SHORT), arranged(units, 10 * SHORT))
+    texts = (arranged(units, BRIEF), arranged(units, 10 * BRIEF))
     for short, long in zip(*map(requests, texts), strict=True):
         check_growth(builtin, short, long)
 
