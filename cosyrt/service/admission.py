@@ -16,6 +16,7 @@ from cosyrt.service.token_buckets import TokenBuckets, check_rate
 
 STOPPING_S = 10.0  # before a client of a service that ends may find another one
 AGAIN_S = 1.0  # before a caller with too many streams asks again: nobody knows when one ends
+APART_S = 0.1  # refusals of one caller, for no longer than AGAIN_S
 
 
 class Admission:
@@ -23,7 +24,8 @@ class Admission:
 
     def __init__(self, *, streams: int, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.streams, self.per_minute = streams, per_minute
-        self._buckets = TokenBuckets(per_minute, clock=clock)
+        self._buckets, self._clock = TokenBuckets(per_minute, clock=clock), clock
+        self._refused_s: dict[str, float] = {}  # when the next refusal of a caller may be answered
         self.draining = False
         self._running: Counter[str] = Counter()
 
@@ -59,6 +61,17 @@ class Admission:
             self._running[caller] -= 1
             if not self._running[caller]:
                 del self._running[caller]
+
+    def held_s(self, caller: str) -> float:
+        """Seconds that a refusal is held back, which is asked for once; the first one is not.
+
+        Refusals of one caller are parted in time: one that asks on and on would take the processor away from
+        what the others listen to.
+        """
+        now_s = self._clock()
+        due_s = max(now_s, self._refused_s.get(caller, 0.0))
+        self._refused_s[caller] = min(due_s + APART_S, now_s + AGAIN_S)
+        return due_s - now_s
 
     def _check_streams(self, caller: str) -> None:
         if self.streams and self._running[caller] >= self.streams:

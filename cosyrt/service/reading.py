@@ -94,7 +94,7 @@ class Reading:
         Raises:
             CosyrtError: the text is refused, or its speech fails.
         """
-        with admitted(self.service, self.caller):
+        async with admitted(self.service, self.caller):
             output = output_of(self.service, self.body)
             encoder, request = output.encoder(), None
             while (text := await self._speakable()) is not None:

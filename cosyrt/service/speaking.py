@@ -6,8 +6,8 @@ Every way into the service uses `speak`, so that limits, cancelling and figures 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import AbstractContextManager, aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 
 from cosyrt.audio import Audio
@@ -15,19 +15,30 @@ from cosyrt.engine.request import Request
 from cosyrt.engine.speech_scheduler import submitted
 from cosyrt.errors import Busy
 from cosyrt.service.callers import Caller
-from cosyrt.service.errors import TooLate
+from cosyrt.service.errors import TooLate, TooManyRequests
 from cosyrt.service.figures import Figures
 from cosyrt.service.speech_log import note_label, note_request
 from cosyrt.service.state import Service
 
 
-def admitted(service: Service, caller: Caller) -> AbstractContextManager[None]:
+@asynccontextmanager
+async def admitted(service: Service, caller: Caller) -> AsyncIterator[None]:
     """Count a request of this caller for as long as the block runs.
 
     Raises:
         Busy: the service ends. TooManyRequests: the caller has used up what it may ask for now.
     """
-    return service.admission.admitted(caller.key_id or caller.account_id, limited=bool(caller.key_id))
+    key = caller.key_id
+    with ExitStack() as place:
+        try:
+            place.enter_context(service.admission.admitted(key or caller.account_id, limited=bool(key)))
+            if key:
+                await service.rates.take(key)
+        except TooManyRequests:
+            place.close()  # it is refused: it must not count while its answer is held back
+            await asyncio.sleep(service.admission.held_s(key))
+            raise
+        yield
 
 
 async def speak(
@@ -39,10 +50,11 @@ async def speak(
         CosyrtError: the request is refused, cannot be spoken, or fails.
         TooLate: no audio came in time.
     """
-    with _noted(service, caller, request, figures), admitted(service, caller):
-        if caller.key_id:
-            await service.rates.take(caller.key_id)
-        async with aclosing(_speak(service, caller, request, figures)) as audio:
+    with _noted(service, caller, request, figures):
+        async with (
+            admitted(service, caller),
+            aclosing(_speak(service, caller, request, figures)) as audio,
+        ):
             async for part in audio:
                 yield part
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.errors import Busy
 from cosyrt.service.accounts import Accounts
-from cosyrt.service.admission import Admission
+from cosyrt.service.admission import AGAIN_S, APART_S, Admission
 from cosyrt.service.errors import TooManyRequests
 from tests.service.served import serving
 from tests.service.test_delivery import LONG
@@ -61,6 +61,19 @@ def test_so_many_a_minute() -> None:
     begin()
     with pytest.raises(TooManyRequests):
         begin()
+
+
+def test_refusals_of_one_caller_are_parted() -> None:
+    """The first is told at once, the next ones one after another, none too late, and others at once."""
+    clock = Clock()
+    admission = Admission(streams=1, per_minute=0, clock=clock)
+    held_s = [admission.held_s("ann") for _ in range(20)]
+
+    assert held_s[:3] == pytest.approx([0, APART_S, 2 * APART_S])
+    assert max(held_s) == pytest.approx(AGAIN_S) and held_s == sorted(held_s)
+    assert admission.held_s("bob") == 0
+    clock.now += AGAIN_S
+    assert admission.held_s("ann") == pytest.approx(0, abs=APART_S)
 
 
 @given(st.lists(st.floats(0, 30), max_size=60), st.integers(1, 20))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from cosyrt.engine.request import Request
 from cosyrt.engine.ticket import Ticket
 from cosyrt.errors import Busy, CosyrtError
+from cosyrt.service import admission
 from cosyrt.service.callers import LOCAL_CALLER
+from cosyrt.service.errors import TooManyRequests
 from cosyrt.service.figures import Figures
-from cosyrt.service.speaking import speak, speak_patiently
+from cosyrt.service.speaking import admitted, speak, speak_patiently
 from tests.service.served import Served, busy, wait_until
 from tests.service.test_delivery import LONG
 
@@ -102,3 +105,28 @@ def test_an_error_gives_the_place_back(served: Served) -> None:
 
     asyncio.run(hear())
     assert served.service.admission.active == 0
+
+
+def test_a_refusal_that_is_held_back_takes_no_place(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that asks again at once waits for its answer, does not count meanwhile, and may leave."""
+    service = served.service
+    caller = replace(LOCAL_CALLER, key_id="key")
+    monkeypatch.setattr(admission, "AGAIN_S", 3_600.0)
+    monkeypatch.setattr(admission, "APART_S", 3_600.0)
+    monkeypatch.setattr(service.admission, "streams", 1)
+
+    async def ask() -> None:
+        await anext(speak(service, caller, Request(text=LONG, streamed=True), Figures()))
+
+    async def ask_thrice() -> None:
+        async with admitted(service, caller):
+            with pytest.raises(TooManyRequests):
+                await ask()
+            again = asyncio.create_task(ask())
+            assert not (await asyncio.wait({again}, timeout=0.1))[0]
+            assert service.admission.active == 1
+            again.cancel()
+            assert (await asyncio.wait({again}))[0] and again.cancelled()
+
+    asyncio.run(ask_thrice())
+    assert service.admission.active == 0
