@@ -21,23 +21,18 @@ from cosyrt.accel.contract import Part
 from cosyrt.accel.registry import accelerated
 from cosyrt.accel.vllm.acceleration import suited, vllm
 from cosyrt.accel.vllm.engine import VllmEngine
-from cosyrt.engine.decoding import DecodingConfig, LanguageModelInput, complete
+from cosyrt.engine.decoding import LanguageModelInput, complete
 from cosyrt.engine.engine_rows import rows_on
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
+from cosyrt.lab.own_tokens import endless
 
 TEXT_TOKENS, UNCOUNTED = 40, 8
 
 
-def endless(config: DecodingConfig, tokens: int) -> DecodingConfig:
-    """Settings under which every utterance becomes so many tokens: no stop, and none is cut before."""
-    ratio = (tokens + 1) / TEXT_TOKENS
-    return replace(config, least_per_text=ratio, most_per_text=ratio, repetition_window=10 * tokens)
-
-
 def ms_a_step(model: Model, stages: Stages, count: int, tokens: int) -> float:
     """Milliseconds in which each of so many utterances becomes one token longer."""
-    config = endless(model.settings.decoding, tokens)
+    config = endless(model.settings.decoding, TEXT_TOKENS, tokens)
     rows = rows_on(stages, config, model.device, capacity=count)
     text = LanguageModelInput(list(range(1, TEXT_TOKENS + 1)), [], [])
     mine = [rows.join(complete(config, text), torch.Generator().manual_seed(seed)) for seed in range(count)]

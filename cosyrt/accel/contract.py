@@ -82,6 +82,8 @@ class Backend:
     option: str  # what `cosyrt device` calls it; several backends may be one option
     advice: Callable[[Machine, Footprint], Advice]
     kept: bool = False  # what it builds is there when the model is loaded again
+    least_streams: int = 1  # for fewer it is not tried: there is nothing in it for one
+    start_s: float = 0.0  # that a process of its own takes to start, at every load
     rows: int | None = 1  # of a step in one call, it is asked for no more; None: as many as there are
 
 

@@ -33,6 +33,7 @@ from cosyrt.accel.plan import Planned
 from cosyrt.accel.spot_check import Slots, SpotCheck, precision_of
 from cosyrt.engine.language_stages import NewCache
 from cosyrt.engine.stages import Stages
+from cosyrt.engine.token_engine import TokenEngine
 from cosyrt.errors import SpeechError, kind_and_reason, one_line
 from cosyrt.models.kv_cache import KeyValueCache
 from cosyrt.models.stream_cache import StreamCache
@@ -97,12 +98,26 @@ def guarded(
 ) -> Stages:
     """Watch the fast stages of these parts; `model` is the fingerprint of the model they belong to."""
     workers = Workers()
-    replaced: dict[str, Callable[..., Any]] = {}
+    replaced: dict[str, Any] = {}
     for part, planned in parts.items():
         watch = Watch(Event(model, part, planned.backend, ""), planned, config, workers, clock)
         for name in PARTS[part]:
             replaced[name] = watch.over(name, plain, getattr(fast, name))
+    if fast.engine is not None:
+        replaced["engine"] = GuardedEngine(fast.engine, lambda: disabled(model, "llm"))
     return plain.replacing(**replaced)
+
+
+class GuardedEngine:
+    """An engine that takes no text once its part was made plain; it watches its process by itself."""
+
+    def __init__(self, engine: TokenEngine, is_disabled: Callable[[], bool]) -> None:
+        self.engine, self.is_disabled = engine, is_disabled
+        self.submit, self.wait = engine.submit, engine.wait
+
+    def takes(self, positions: int) -> bool:
+        """Whether it is running and wanted, and an utterance may be so long."""
+        return not self.is_disabled() and self.engine.takes(positions)
 
 
 class Watch:

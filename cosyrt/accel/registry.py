@@ -38,6 +38,8 @@ MODULES: Mapping[str, str] = {  # backend → its module in `cosyrt.accel.backen
     "cudagraphs-fp16": "cudagraph",
     "tensorrt": "tensorrt",
     "tensorrt-fp16": "tensorrt",
+    "vllm": "vllm",
+    "vllm-bf16": "vllm",
 }
 
 

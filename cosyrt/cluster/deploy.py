@@ -133,7 +133,7 @@ class ServeLink:
             async for part in response:
                 yield part
         except (BackPressureError, DeploymentUnavailableError) as error:
-            raise Busy(f"every replica is full; come back in {START_S:g} s", START_S) from error
+            raise Busy(f"no replica takes it; come back in {START_S:g} s", START_S) from error
         except ray.exceptions.RayTaskError:
             raise  # a bug in the replica, which goes on
         except ray.exceptions.RayError as error:

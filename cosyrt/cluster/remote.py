@@ -158,16 +158,20 @@ class RemoteScheduler:
         asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _refuse_if_full(self) -> None:
-        live, room = len(self._streams), sum(each.max_active + each.max_queue for each in self._replicas)
-        if not self._draining and live < room:
+        room = sum(each.max_active + each.max_queue for each in self._replicas)
+        if not self._draining and len(self._streams) < room:
             return
         self._refused += 1
         if self._draining:
             raise Busy(f"no more requests are taken; come back in {STOPPING_S:g} s", STOPPING_S)
-        if not room:
-            raise _none_runs()
+        raise self._full()
+
+    def _full(self) -> Busy:
+        """Why nothing more can be taken, and when that should change."""
+        if not self._replicas:
+            return _none_runs()
         wait_s = max(LEAST_WAIT_S, self._wait_s())
-        raise Busy(f"{live} requests are spoken or wait; come back in {wait_s:.1f} s", wait_s)
+        return Busy(f"every replica is full; come back in {wait_s:.1f} s", wait_s)
 
     def _wait_s(self) -> float:
         """Seconds of work in the shortest queue."""
@@ -263,6 +267,9 @@ class RemoteScheduler:
         while True:
             try:
                 return await self._relay(ticket)
+            except Busy as full:  # other gateways fill the replicas, too; the link does not know for how long
+                await self._look()
+                raise self._full() from full
             except LinkBroken as broken:
                 log.warning("a replica was lost: %s", broken)
                 attempts += 1

@@ -28,8 +28,6 @@ from cosyrt.accel.plan import Plan, plans_folder, surroundings
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.machine.facts import Machine
 
-VLLM_OVERHEAD_MB = 1_500
-
 Judge = Callable[[Machine, Footprint], Advice]
 
 
@@ -96,7 +94,6 @@ def options() -> dict[str, Judge]:
     return ours | {
         "fp16 as upstream has it (autocast)": _autocast,
         "int8 flow and vocoder": _int8_flow,
-        "vLLM": _vllm,
     }
 
 
@@ -144,19 +141,4 @@ def _int8_flow(machine: Machine, model: Footprint) -> Advice:
     """Judge quantised convolutions."""
     return Advice(
         "leave", "int8 convolutions were 10 times slower on CPUs where it was reported, and harm the sound"
-    )
-
-
-def _vllm(machine: Machine, model: Footprint) -> Advice:
-    """Judge vLLM for the language model; cosyrt runs it in a process of its own."""
-    if machine.is_windows:
-        return Advice("impossible", "vLLM does not run on Windows")
-    if machine.gpu is None:
-        return Advice("leave", "its builds for CPUs run, and were slower than OpenVINO (docs/bench.md)")
-    needed = model.gpu_mb("half") + VLLM_OVERHEAD_MB
-    if needed > machine.gpu.free_mb:
-        free = f"the {machine.gpu.free_mb:.0f} MB that are free are too few"
-        return Advice("leave", f"it would need {needed:.0f} MB: {free}")
-    return Advice(
-        "leave", "load_vllm=True runs it, experimental and never measured on a card; for many speakers"
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import partial, reduce
 from typing import Literal
 
 import numpy as np
@@ -22,6 +22,7 @@ from cosyrt.accel.registry import EAGER, accelerated, backend
 from cosyrt.engine.model import Model
 from cosyrt.engine.stages import Stages
 from cosyrt.lab.child import Outcome
+from cosyrt.lab.own_tokens import calls_of_rows, verify_engine
 from cosyrt.lab.parity import DISTANCE, ORDER, Parity, verify
 from cosyrt.lab.timing import SMALLEST_GAIN, Speedup, TimingConfig, Timings, interleaved
 from cosyrt.lab.together import calls_together, crowd, verify_together
@@ -195,12 +196,14 @@ def _parity(workload: Workload, job: Job, stages: Stages) -> Parity:
     classes = {part: backend(name).precision for part, name in job.parts.items()}
     flow = [precision for part, precision in classes.items() if part != "llm"]
     checked = {DISTANCE[part]: part for part in classes}  # encode and velocity are followed alike
-    results = []
+    results, many = [], crowd(workload, job.streams)
     for part in checked.values():
         precision = classes[part] if part == "llm" else max(flow, key=ORDER.index)
+        if part == "llm" and stages.engine is not None:
+            results.append(verify_engine(workload.model, precision, stages.engine, many))
+            continue
         results.append(verify(workload.model, part, precision, stages, utterances))
         if job.streams > 1:
-            many = crowd(workload, job.streams)
             results.append(verify_together(workload.model, part, precision, stages, many))
     return reduce(Parity.beside, results)
 
@@ -213,10 +216,11 @@ def _timings(workload: Workload, stages: Stages, job: Job, kept: dict[str, list[
         one = Planned(backend="", speedup=1.0, streams=job.streams)
         planned = {part: replace(one, backend=name) for part, name in job.parts.items()}
         stages = guarded(str(model.folder.path), model.plain, stages, planned)
+    measured = partial(_measured, model, by_rows=stages.engine is not None)
     candidates = {
-        EAGER: _measured(model, model.plain, parts, job.streams),
-        EAGER_AGAIN: _measured(model, model.plain, parts, job.streams),
-        CANDIDATE: _measured(model, stages, parts, job.streams, kept),
+        EAGER: measured(model.plain, parts, job.streams),
+        EAGER_AGAIN: measured(model.plain, parts, job.streams),
+        CANDIDATE: measured(stages, parts, job.streams, kept),
     }
     utterances = [workload.utterance(length, number) for number, length in enumerate(job.lengths)]
     return timed_for(candidates, utterances, job.seconds)
@@ -228,13 +232,20 @@ def _measured(
     parts: tuple[Part, ...],
     streams: int,
     kept: dict[str, list[StageCall]] | None = None,
+    *,
+    by_rows: bool = False,
 ) -> Measure:
-    """Make the measure of these parts for so many streams; every call is also written to `kept`."""
+    """Make the measure of these parts for so many streams; every call is also written to `kept`.
+
+    `by_rows` takes tokens in place of stages: what an engine that makes them itself is compared by.
+    """
 
     def measure(utterance: WorkloadUtterance) -> float:
         total = 0.0
         for part in parts:
-            if streams > 1:
+            if part == "llm" and by_rows:
+                calls = calls_of_rows(model, stages, utterance, streams)
+            elif streams > 1:
                 calls = calls_together(model, stages, part, utterance, streams)
             else:
                 calls = stage_calls(model, stages, part, utterance)

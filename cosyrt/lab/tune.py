@@ -249,7 +249,7 @@ class Tuning:
     def plan_time(self, waiting: list[tuple[Part, str]]) -> None:
         """Say how long this machine needs for all that is waiting; without a budget, take that long."""
         parts = {part for part, _ in waiting}
-        trials_s = sum(self.costs.least_s({part}) for part, _ in waiting)
+        trials_s = sum(self.costs.least_s({part}) + BACKENDS[name].start_s for part, name in waiting)
         self.needs_s = self.spent_s() + trials_s + self.reserve_s(parts)
         if not self.is_given:
             self.budget_s = max(self.budget_s, self.needs_s)
@@ -290,6 +290,9 @@ class Tuning:
             return replace(row, verdict="absent", why=refusal or there.reason)
         if backend.precision not in self.allow:
             return replace(row, why=f"{backend.precision} weights were not allowed; see --allow")
+        if backend.least_streams > self.streams:
+            why = f"it gains by what is spoken at once; see --streams {backend.least_streams} and more"
+            return replace(row, why=why)
         return replace(row, why=too_small(share))
 
     def tried(
@@ -297,7 +300,8 @@ class Tuning:
     ) -> TrialResult:
         """Put a candidate on trial for about so many seconds, and add the result to its row."""
         whole = row.part == WHOLE
-        least = self.costs.least_s(parts, whole=whole)
+        start_s = sum(BACKENDS[name].start_s for name in parts.values())
+        least = start_s + self.costs.least_s(parts, whole=whole)
         if least > most:
             return replace(row, why=NO_TIME)
         seconds = max(seconds, least)
@@ -305,8 +309,8 @@ class Tuning:
             folder=str(self.opened.path),
             device=shared.device,
             parts=parts,
-            seconds=self.costs.timing_s(parts, seconds),
-            lengths=tuple(cheapest_first()[: self.costs.lengths(parts, seconds, whole=whole)]),
+            seconds=self.costs.timing_s(parts, seconds - start_s),
+            lengths=tuple(cheapest_first()[: self.costs.lengths(parts, seconds - start_s, whole=whole)]),
             threads=torch.get_num_threads(),
             whole=whole,
             streams=self.streams,

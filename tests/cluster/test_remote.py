@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,6 +84,15 @@ def test_a_link_that_breaks_twice_gives_the_request_back(tiny: Pipeline) -> None
     with RemoteScheduler(link, tiny.sample_rate) as scheduler, pytest.raises(Busy, match="before it spoke"):
         list(scheduler.submit(Request(text=TEXT)))
     assert link.asked == 2
+
+
+def test_replicas_that_others_have_filled_say_when_to_come_back(tiny: Pipeline) -> None:
+    """A link that is refused does not know for how long; what the replicas have to do says it."""
+    link = Refusing()
+    with RemoteScheduler(link, tiny.sample_rate) as scheduler:
+        with pytest.raises(Busy, match="every replica is full") as busy:
+            list(scheduler.submit(Request(text=TEXT)))
+        assert busy.value.retry_after_s == link.room[0].wait_s
 
 
 def test_requests_that_wait_are_given_back_when_no_replica_answers(tiny: Pipeline) -> None:
@@ -251,6 +261,18 @@ class Breaking(Hanging):
     async def speak(self, request: Request, key: str) -> AsyncGenerator[Part | End, None]:
         self.asked += 1
         raise LinkBroken("it was killed")
+        yield End()
+
+
+class Refusing(Hanging):
+    """Replicas that take nothing more, with two seconds of work before them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.room = [replace(ROOM, wait_s=2.0)]
+
+    async def speak(self, request: Request, key: str) -> AsyncGenerator[Part | End, None]:
+        raise Busy("no replica takes it", 60.0)
         yield End()
 
 

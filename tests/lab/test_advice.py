@@ -126,7 +126,6 @@ def test_every_backend_is_of_an_option() -> None:
     assert set(options()) - ours == {
         "fp16 as upstream has it (autocast)",
         "int8 flow and vocoder",
-        "vLLM",
     }
 
 

@@ -31,9 +31,9 @@ def test_what_was_recorded_while_verifying_is_not_timed(
     built: list[int] = []
     timed: list[Any] = []
 
-    def accelerate(*given: Any) -> int:
+    def accelerate(*given: Any) -> Any:
         built.append(len(built))
-        return built[-1]
+        return SimpleNamespace(engine=None, number=built[-1])
 
     model = SimpleNamespace(device=torch.device(device), plain="plain")
     workload = SimpleNamespace(model=model, utterance=lambda *length: None)
@@ -42,7 +42,7 @@ def test_what_was_recorded_while_verifying_is_not_timed(
     monkeypatch.setattr(trial, "Workload", lambda model: workload)
     monkeypatch.setattr(trial, "accelerated", lambda names: accelerate)
     monkeypatch.setattr(trial, "_parity", lambda *given: verdict)
-    monkeypatch.setattr(trial, "_measured", lambda model, stages, *rest: timed.append(stages))
+    monkeypatch.setattr(trial, "_measured", lambda model, stages, *rest, **more: timed.append(stages))
     monkeypatch.setattr(trial, "timed_for", lambda *given: None)
     monkeypatch.setattr(CandidateTiming, "of", lambda *given: None)
     trial.run_trial(
@@ -50,7 +50,9 @@ def test_what_was_recorded_while_verifying_is_not_timed(
     )
 
     assert built == list(range(builds))
-    assert timed == (["plain", "plain", builds - 1] if verdict.passed else [])
+    assert [getattr(each, "number", each) for each in timed] == (
+        ["plain", "plain", builds - 1] if verdict.passed else []
+    )
 
 
 def timed(low: float, high: float, *, first_seen_s: float = 0.0, cost_s: float = 0.5) -> CandidateTiming:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +21,11 @@ from cosyrt.engine.request import Request
 from cosyrt.engine.sampling import NOTHING, distribution
 from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
 from cosyrt.engine.token_engine import TokenRequest
+from cosyrt.lab.own_tokens import verify_engine
+from cosyrt.lab.together import crowd
+from cosyrt.lab.workload import Workload
 from cosyrt.models.kv_cache import KeyValueCache
+from tests import tiny3
 from tests.accel.vllm.test_engine import all_of
 
 pytestmark = [
@@ -133,6 +139,30 @@ def test_who_cancels_leaves_room_for_others(speaks: Pipeline) -> None:
             many.remove(each)
 
     assert len(spoken(speaks)) > 5
+
+
+def test_the_trial_of_a_tuning_passes(speaks: Pipeline) -> None:
+    """What `cosyrt tune --streams` asks of an engine, several at once with prompts and without."""
+    model = speaks.model
+    parity = verify_engine(model, "exact", engine_of(speaks), crowd(Workload(model), 4))
+
+    assert parity.passed, parity.why
+
+
+def test_the_language_model_of_cosyvoice_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random weights in the layout of CosyVoice 3, with heads as wide as vLLM takes: our distribution."""
+    monkeypatch.setattr(tiny3, "LLM", replace(tiny3.LLM, width=128, heads=2, kv_heads=1, feed_forward=256))
+    monkeypatch.setenv("COSYRT_PLANS", str(tmp_path / "plans"))
+    tiny3.write_model(tmp_path / "model")
+    pipeline = cosyrt.load(tmp_path / "model", device="cpu", accelerate=vllm())
+    try:
+        parity = verify_engine(
+            pipeline.model, "exact", engine_of(pipeline), crowd(Workload(pipeline.model), 3)
+        )
+        assert parity.passed, parity.why
+        assert pipeline.say("hello there").seconds > 0.1
+    finally:
+        engine_of(pipeline).close()
 
 
 def test_ten_speak_at_once(speaks: Pipeline) -> None:
