@@ -15,6 +15,7 @@ import click
 from cosyrt.cli.options import SpeakerOptions, speaker_options, verbose_option
 from cosyrt.cli.paths import UserPath
 from cosyrt.cli.terminal import progress_bar, table
+from cosyrt.errors import UsageError
 
 if TYPE_CHECKING:
     from cosyrt.lab.bench_report import BenchReport, TextResult, WayResult
@@ -106,12 +107,16 @@ def bench(
         from cosyrt.lab.bench_plot import require_matplotlib
 
         require_matplotlib(plot)
+    _refuse_idle_options(streams)
     if streams is not None:
         import cosyrt
         from cosyrt.cli.bench_streams import bench_streams, numbers_of
+        from cosyrt.lab.streams import StreamsConfig
 
-        numbers_of(streams)
-        bench_streams(cosyrt.load(model, device=device), streams, seconds, as_json, plot)
+        numbers = numbers_of(streams)
+        pipeline = cosyrt.load(model, device=device)
+        listening = StreamsConfig(streams=numbers, seconds=seconds, voice=speaker.of(pipeline))
+        bench_streams(pipeline, listening, as_json=as_json, plot=plot)
         return
     from cosyrt.engine.model import Model
     from cosyrt.lab.bench import Bench, BenchConfig
@@ -127,6 +132,24 @@ def bench(
     click.echo(json.dumps(_as_data(report), ensure_ascii=False) if as_json else _as_text(report))
     if plot is not None:
         draw_report(report, plot)
+
+
+def _refuse_idle_options(streams: str | None) -> None:
+    """Refuse what says nothing about the kind of measurement that was asked for.
+
+    Raises:
+        UsageError: there is such an option.
+    """
+    context = click.get_current_context()
+    idle = ("compare", "texts", "passes", "budget", "concurrency") if streams is not None else ("seconds",)
+    for name in idle:
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            why = (
+                "needs --streams; give both, or leave it out"
+                if streams is None
+                else "means nothing beside --streams; leave it out"
+            )
+            raise UsageError(f"--{name} {why}")
 
 
 def _listed(names: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from cosyrt.errors import UsageError
 
 if TYPE_CHECKING:
     from cosyrt.engine.pipeline import Pipeline
-    from cosyrt.lab.streams import StreamsResult
+    from cosyrt.lab.streams import StreamsConfig, StreamsResult
     from cosyrt.lab.timing import Summary
 
 MOST_STREAMS = 512
@@ -47,20 +47,35 @@ def numbers_of(streams: str) -> tuple[int, ...]:
         asked = ()
     if not asked or not all(1 <= number <= MOST_STREAMS for number in asked):
         raise UsageError(f"--streams {streams!r} names no numbers of streams; give them like 1,2,4,8")
-    return asked
+    return tuple(sorted(set(asked)))  # an engine that breaks down is given no more
 
 
-def bench_streams(pipeline: Pipeline, streams: str, seconds: float, as_json: bool, plot: Path | None) -> None:
-    """Measure, print, and draw where that was asked for."""
+def bench_streams(
+    pipeline: Pipeline, config: StreamsConfig, *, as_json: bool = False, plot: Path | None = None
+) -> None:
+    """Measure, print, and draw where that was asked for; an interrupt prints what was measured so far."""
+    from cosyrt.lab.streams import streams_of
+
+    results: list[StreamsResult] = []
+    try:
+        with progress_bar(hidden=as_json) as show:
+            for each in streams_of(pipeline, config, show):
+                results.append(each)
+    finally:
+        if results:
+            _print(results, config, as_json)
+    if plot is not None:
+        from cosyrt.lab.streams_plot import draw_streams
+
+        draw_streams(results, plot)
+
+
+def _print(results: list[StreamsResult], config: StreamsConfig, as_json: bool) -> None:
     import torch
 
-    from cosyrt.lab.streams import StreamsConfig, carried, streams_of
-    from cosyrt.lab.streams_plot import draw_streams
+    from cosyrt.lab.streams import carried
     from cosyrt.machine.probe import this_machine
 
-    config = StreamsConfig(streams=numbers_of(streams), seconds=seconds)
-    with progress_bar(hidden=as_json) as show:
-        results = list(streams_of(pipeline, config, show))
     most = {engine: carried(results, engine) for engine in config.engines}
     if as_json:
         facts = {"machine": this_machine().as_data(), "threads": torch.get_num_threads(), "carried": most}
@@ -69,8 +84,6 @@ def bench_streams(pipeline: Pipeline, streams: str, seconds: float, as_json: boo
         click.echo(table(HEAD, [_row(each) for each in results]))
         carry = ", ".join(f"{engine}: {count}" for engine, count in most.items())
         click.echo(f"\nMost streams at once without a gap and without a refusal: {carry}.")
-    if plot is not None:
-        draw_streams(results, plot)
 
 
 def _row(each: StreamsResult) -> tuple[object, ...]:

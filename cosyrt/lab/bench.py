@@ -95,6 +95,16 @@ class StreamTimes(NamedTuple):
     longest_silence_s: float
 
 
+def clip_voice(pipeline: Pipeline) -> Voice:
+    """Make a voice of a clip that the built-in one speaks: a published model may come without voices.
+
+    Raises:
+        ModelError: the model cannot make one.
+    """
+    clip = load(None, device="cpu", plan=False).say(REFERENCE_TEXT)
+    return pipeline.voice_from(clip, REFERENCE_TEXT)
+
+
 def stream_times(chunks: Iterable[Audio]) -> StreamTimes:
     """Take chunks as fast as they come, and follow a listener who plays them from the first one on."""
     begin = time.perf_counter()
@@ -194,9 +204,8 @@ class Bench:
 
     @cached_property
     def _cloned(self) -> Voice:
-        """Voice made of a clip that the built-in one speaks: a published model may come without voices."""
-        clip = load(None, device="cpu", plan=False).say(REFERENCE_TEXT)
-        return self.plain.voice_from(clip, REFERENCE_TEXT)
+        """Voice for all texts of a model that has none."""
+        return clip_voice(self.plain)
 
     def _speakers(self, load: GpuLoad) -> dict[str, TimedSpeaker]:
         """Make a speaker for each way; where ways are compared, two for the first."""

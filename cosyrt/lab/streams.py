@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Event
 from typing import Literal, NamedTuple, get_args
 
 from cosyrt.audio import Audio
@@ -23,10 +24,11 @@ from cosyrt.engine.request import Request
 from cosyrt.engine.scheduler import Scheduler, SchedulerConfig
 from cosyrt.engine.ticket import Ticket
 from cosyrt.engine.turns import alone
-from cosyrt.errors import Busy
-from cosyrt.lab.bench import stream_times
+from cosyrt.errors import Busy, Cancelled
+from cosyrt.lab.bench import clip_voice, stream_times
 from cosyrt.lab.texts import TEXTS
 from cosyrt.lab.timing import Summary
+from cosyrt.voice.voice import Voice
 
 GAP_S = 0.1  # of silence in the middle of a stream: from here on it is heard as one
 BROKEN = 0.5  # share of streams without a gap, below which an engine is far beyond what it carries
@@ -46,6 +48,7 @@ class StreamsConfig:
     streams: tuple[int, ...]
     seconds: float = 30.0
     engines: tuple[Engine, ...] = ENGINES
+    voice: Voice | None = None  # None: the model's for each language, or one made of a clip
     scheduler: SchedulerConfig = SchedulerConfig()
     seed: int = 0
 
@@ -93,35 +96,52 @@ def streams_of(
     pipeline: Pipeline, config: StreamsConfig, on_step: OnStep = lambda step, share: None
 ) -> Iterator[StreamsResult]:
     """Measure each number of streams with each engine, by turns; one that breaks down is given no more."""
+    voice = config.voice or (None if pipeline.voices else clip_voice(pipeline))
     texts = [text.words for text in TEXTS if text.length == LENGTH]
-    seconds = sum(pipeline.say(text, chunked=True).seconds for text in texts) / len(texts)  # and warm
+    requests = [Request(text=text, voice=voice, streamed=True) for text in texts]
+    seconds = sum(_seconds(pipeline, request) for request in requests) / len(requests)  # and warm
     broken_at: dict[Engine, int] = {}
     for at, streams in enumerate(config.streams):
         moments = arrivals(streams / seconds, config.seconds, config.seed + streams)
-        for engine in config.engines[:: -1 if at % 2 else 1]:
+        for place, engine in enumerate(config.engines[:: -1 if at % 2 else 1]):
             if streams > broken_at.get(engine, MOST_LISTENERS):
                 continue
-            on_step(f"{streams} streams, {engine}", at / len(config.streams))
+            done = (at + place / len(config.engines)) / len(config.streams)
+            on_step(f"{streams} streams, {engine}", done)
             with serving(engine, pipeline, config.scheduler) as submit:
-                found = measured(engine, submit, streams, moments, texts)
+                found = measured(engine, submit, streams, moments, requests)
             if found.gapless < BROKEN:
                 broken_at[engine] = streams
             yield found
 
 
+def _seconds(pipeline: Pipeline, request: Request) -> float:
+    return Audio.join(in_own_thread(pipeline, request)).seconds
+
+
 @contextmanager
 def serving(engine: Engine, pipeline: Pipeline, config: SchedulerConfig) -> Iterator[Submit]:
-    """Serve requests by the scheduler, or by a thread for each listener."""
-    if engine == "threads":
-        yield partial(in_own_thread, pipeline)
+    """Serve requests by the scheduler, or by a thread for each listener; at the end nobody is served."""
+    if engine == "scheduler":
+        with Scheduler(pipeline, config) as scheduler:
+            yield scheduler.submit
         return
-    with Scheduler(pipeline, config) as scheduler:
-        yield scheduler.submit
+    over = Event()
+    try:
+        yield partial(in_own_thread, pipeline, over=over)
+    finally:
+        over.set()
 
 
-def in_own_thread(pipeline: Pipeline, request: Request) -> Iterator[Audio]:
-    """Speak a request in the thread of its listener, who shares nothing with the others."""
+def in_own_thread(pipeline: Pipeline, request: Request, over: Event | None = None) -> Iterator[Audio]:
+    """Speak a request in the thread of its listener, who shares nothing with the others.
+
+    Raises:
+        Cancelled: it is over.
+    """
     for made in alone(pipeline.utterance(pipeline.open(request)), overlap=pipeline.overlap):
+        if over is not None and over.is_set():
+            raise Cancelled("the listener was sent away: nobody is served any more")
         if not isinstance(made, SpokenPiece):
             yield Audio(made, pipeline.sample_rate)
 
@@ -137,33 +157,41 @@ def arrivals(rate: float, seconds: float, seed: int) -> list[float]:
 
 
 def measured(
-    engine: Engine, submit: Submit, streams: int, moments: list[float], texts: list[str]
+    engine: Engine, submit: Submit, streams: int, moments: list[float], requests: Sequence[Request]
 ) -> StreamsResult:
-    """Let listeners come at those moments, and wait until the last has heard all."""
+    """Let listeners come at those moments, and wait until the last has heard all.
+
+    Where that is interrupted nobody is waited for: those who listen hear their end from whoever serves them.
+    """
+    over = Event()
 
     def listen(number: int) -> Listener:
-        text = texts[number % len(texts)]
-        return listened(submit, Request(text=text, seed=number, streamed=True))
+        return listened(submit, replace(requests[number % len(requests)], seed=number), over)
 
     begin = time.perf_counter()
-    with ThreadPoolExecutor(len(moments)) as pool:
-        coming = []
+    pool, coming = ThreadPoolExecutor(len(moments), "cosyrt-listener"), list[Future[Listener]]()
+    try:
         for number, moment in enumerate(moments):
             time.sleep(max(0.0, begin + moment - time.perf_counter()))
             coming.append(pool.submit(listen, number))
         heard = [future.result() for future in coming]
+    finally:
+        over.set()
+        pool.shutdown(wait=False, cancel_futures=True)
     return summary(engine, streams, heard, time.perf_counter() - begin)
 
 
-def listened(submit: Submit, request: Request) -> Listener:
-    """Listen to one stream; whoever is refused comes back once, when told to."""
+def listened(submit: Submit, request: Request, over: Event | None = None) -> Listener:
+    """Listen to one stream; whoever is refused comes back once, when told to, unless it is over by then."""
+    over = over or Event()
     begin = time.perf_counter()
     try:
         return heard_of(submit, request)
     except Busy as busy:
         at_s = time.perf_counter()
         refusal = Refusal(at_s, at_s - begin, busy.retry_after_s)
-        time.sleep(busy.retry_after_s)
+    if over.wait(refusal.told_s):
+        return Listener(refusal=refusal, came_back=False)
     try:
         return replace(heard_of(submit, request), refusal=refusal, came_back=True)
     except Busy:

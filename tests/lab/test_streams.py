@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from cosyrt.engine.request import Request
 from cosyrt.engine.scheduler import SchedulerConfig
 from cosyrt.errors import Busy
 from cosyrt.lab.streams import (
+    ENGINES,
+    Engine,
     Listener,
     Refusal,
     StreamsConfig,
@@ -21,11 +24,17 @@ from cosyrt.lab.streams import (
     arrivals,
     carried,
     listened,
+    measured,
+    serving,
     streams_of,
     summary,
     told_over_true,
 )
 from cosyrt.lab.timing import Summary
+from cosyrt.voice.voice import Voice
+from tests.engine.pipelines import prompted
+from tests.engine.quick import quick
+from tests.threads import Started
 
 REQUEST = Request(text="Hello.", streamed=True)
 CHUNK = Audio(np.zeros(2_400, np.float32), 24_000)
@@ -154,3 +163,47 @@ def test_both_engines_serve_the_tiny_model(tiny: Pipeline) -> None:
     for each in results.values():
         assert each.served == each.listeners >= 1 and each.refused == 0
         assert each.first_audio_s is not None and each.audio_s_per_s > 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_interrupt_waits_for_no_listener(
+    tiny: Pipeline, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever listens to a text without an end hears it, and nobody else is let in."""
+
+    def interrupted(seconds: float) -> None:
+        if seconds > 1:
+            raise KeyboardInterrupt
+
+    def endless() -> Iterator[str]:
+        while True:
+            yield "Hello there. "
+
+    started, tts = Started(), quick(tiny)
+    monkeypatch.setattr("cosyrt.lab.streams.time.sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt), serving(engine, tts, SchedulerConfig()) as submit:
+        measured(engine, submit, 1, [0.0, 60.0], [Request(text=endless(), streamed=True)])
+    for thread in started("cosyrt-listener"):
+        thread.join(60)
+    assert not started("cosyrt-listener")
+
+
+def test_the_voice_that_was_asked_for_speaks(tiny: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one it is the model's; a model that has none gets one made of a clip."""
+    made, asked = prompted(), list[Voice | str | None]()
+
+    def measured(
+        engine: str, submit: object, streams: int, moments: object, requests: list[Request]
+    ) -> object:
+        asked.extend(request.voice for request in requests)
+        return result(streams)
+
+    monkeypatch.setattr("cosyrt.lab.streams.measured", measured)
+    monkeypatch.setattr("cosyrt.lab.streams.clip_voice", lambda pipeline: made)
+    config = StreamsConfig(streams=(1,), engines=("threads",))
+    given, mute = prompted(name="given"), Pipeline(replace(tiny.model, settings=tiny.model.settings))
+    mute.voices = {}
+    for tts, settings in ((tiny, config), (tiny, replace(config, voice=given)), (mute, config)):
+        list(streams_of(tts, settings))
+
+    assert asked == [None, None, given, given, made, made]
