@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import product
 from statistics import median
 from typing import cast
@@ -35,13 +35,15 @@ Cell = tuple[str, int]  # a way to run the model, and how many streams
 Figures = dict[Part, dict[Cell, float]]
 
 
-def measured(model: Model, ways: dict[str, Stages], streams: Sequence[int], passes: int) -> Figures:
+def measured(
+    model: Model, ways: dict[str, Stages], streams: Sequence[int], passes: int, parts: Collection[Part] = PARTS
+) -> Figures:
     """Milliseconds of work for a second of audio of one stream: of each part, way and number of streams."""
     utterance = Workload(model).utterance(SPOKEN)
     audio_s = SPOKEN.speech_tokens / model.settings.rates.token_hz
-    found: dict[Part, dict[Cell, list[float]]] = {part: {} for part in PARTS}
+    found: dict[Part, dict[Cell, list[float]]] = {part: {} for part in parts}
     for _ in range(1 + passes):  # the first one is thrown away
-        for part, (name, stages), count in product(PARTS, ways.items(), streams):
+        for part, (name, stages), count in product(parts, ways.items(), streams):
             calls = calls_together(model, stages, part, utterance, count, time.process_time)
             spent = seconds_of(model, part, utterance, calls) / count / audio_s
             found[part].setdefault((name, count), []).append(1000 * spent)
@@ -51,9 +53,9 @@ def measured(model: Model, ways: dict[str, Stages], streams: Sequence[int], pass
 def table(found: Figures, ways: Sequence[str], streams: Sequence[int]) -> str:
     """The figures as a table, with the gain of several streams over one."""
     cells: list[Cell] = list(product(ways, streams))
-    found_of_all = {cell: sum(found[part][cell] for part in PARTS) for cell in cells}
+    found_of_all = {cell: sum(each[cell] for each in found.values()) for cell in cells}
     head = ["stage", *(f"{way}, {count}" for way, count in cells), *(f"gain, {way}" for way in ways)]
-    rows = [(TITLES[part], found[part]) for part in PARTS] + [("all", found_of_all)]
+    rows = [(TITLES[part], each) for part, each in found.items()] + [("all", found_of_all)]
     lines = [head, ["---"] * len(head)]
     for title, each in rows:
         gains = [each[way, streams[0]] / each[way, streams[-1]] for way in ways]
@@ -69,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("model", nargs="?", help="a model folder; without one it is the built-in voice")
     parser.add_argument("--streams", type=int, default=4)
     parser.add_argument("--plan", default="", metavar="PART=BACKEND,…", help="a second way to run the model")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="stages that are measured")
     parser.add_argument("--passes", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args(arguments)
@@ -79,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         pairs = (pair.split("=") for pair in given.plan.split(","))
         ways["plan"] = accelerated({cast(Part, part): name for part, name in pairs})(model)
     streams = (1, given.streams)
-    print(table(measured(model, ways, streams, given.passes), list(ways), streams))
+    print(table(measured(model, ways, streams, given.passes, given.parts), list(ways), streams))
 
 
 if __name__ == "__main__":

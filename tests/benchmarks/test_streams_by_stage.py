@@ -23,6 +23,14 @@ def test_the_gain_is_one_stream_over_several() -> None:
     assert every == "| all | 160.0 | 40.0 | 80.0 | 40.0 | 4.00 | 2.00 |"
 
 
+def test_some_stages_alone(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A large model is measured in several goes; each table is of what was asked for."""
+    main([str(tiny_folder), "--streams", "2", "--passes", "1", "--parts", "encode", "vocode"])
+    lines = capsys.readouterr().out.splitlines()
+
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["encoder", "vocoder", "all"]
+
+
 def test_every_stage_is_measured(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
