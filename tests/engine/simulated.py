@@ -59,9 +59,9 @@ class Simulation:
     def run(self) -> Simulation:
         coming, queue, active, now_s = self.arrivals()[::-1], list[Listener](), list[Listener](), 0.0
         while coming or active or queue:
+            self.let_in(queue, active, now_s)  # before whoever came meanwhile
             while coming and coming[-1].arrived_s <= now_s:
                 self.arrive(coming.pop(), queue, active, now_s)
-            self.let_in(queue, active, now_s)
             place = urgent([each.claim() for each in active], now_s)
             if place is None:
                 now_s = max(now_s, coming[-1].arrived_s) if coming else now_s
