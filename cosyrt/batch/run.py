@@ -13,12 +13,13 @@ import hashlib
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from math import inf
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 from typing import Any, Literal, Protocol
 
 from cosyrt.accel.fingerprint import fingerprint
@@ -28,6 +29,7 @@ from cosyrt.batch.address import opened as opened_address
 from cosyrt.batch.ledger import Ledger
 from cosyrt.batch.ledger import opened as opened_folder
 from cosyrt.batch.manifest import Item
+from cosyrt.engine.collected import is_collecting, watch_collections
 from cosyrt.engine.frontend import Frontend
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request, SpeakingStyle
@@ -121,9 +123,13 @@ def speak_all(
     at_once: int,
 ) -> Generator[BatchResult, None, None]:
     """Speak items through a speaker, as many at once as it may hold; it is closed at the end."""
-    with opened_anywhere(folder) as kept:
-        run = _Run(prepare, speaker, kept)
+    watch_collections()
+    with ExitStack() as ending:
+        run = _Run(prepare, speaker, ending.enter_context(opened_anywhere(folder)), ending)
         pool, running = ThreadPoolExecutor(at_once, "cosyrt-batch"), set[Future[BatchResult]]()
+        ending.callback(pool.shutdown, cancel_futures=True)
+        ending.callback(speaker.close)
+        ending.callback(run.stopped.set)
         try:
             for item in longest_first(items):
                 running.add(pool.submit(run.result, item))
@@ -135,10 +141,11 @@ def speak_all(
                 yield from _results(done)
         except OSError as error:
             raise _stopped(folder, error) from error
-        finally:
-            run.stopped.set()
-            speaker.close()
-            pool.shutdown(cancel_futures=True)
+        except GeneratorExit as error:
+            if is_collecting():  # maybe in one of the threads that the end waits for
+                end = partial(ending.pop_all().__exit__, GeneratorExit, error, None)
+                Thread(target=end, name="cosyrt-batch-end").start()
+            raise
 
 
 def opened_anywhere(place: str | Path) -> AbstractContextManager[Ledger | AddressLedger]:
@@ -178,9 +185,14 @@ class _Run:
     """One run over a list."""
 
     def __init__(
-        self, prepare: Callable[[Item], Prepared], speaker: Submits, ledger: Ledger | AddressLedger
+        self,
+        prepare: Callable[[Item], Prepared],
+        speaker: Submits,
+        ledger: Ledger | AddressLedger,
+        ending: ExitStack,
     ) -> None:
         self.prepare, self.speaker, self.ledger = prepare, speaker, ledger
+        self.ending = ending  # no collection closes the ledger while a thread is at work on an item
         self.writing = Lock()  # one recording is finished at a time
         self.stopped = Event()
 

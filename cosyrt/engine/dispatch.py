@@ -35,6 +35,7 @@ class Turn:
     need: Need
     members: list[Active]
     most: int | None = None  # positions of a text that are read of each; None: all
+    alone: bool = False  # nobody could do anything beside it: it may have all cores
 
     @property
     def utterances(self) -> list[Utterance]:
@@ -77,7 +78,8 @@ class Dispatcher:
             for each in ready:
                 each.look()
         if len(ready) == 1 and self._may_begin(ready[0]) and ready[0].utterance is not None:
-            return Turn(ready[0].utterance.need, list(ready))  # nobody to reckon with
+            need = ready[0].utterance.need  # there is nobody to reckon with
+            return Turn(need, list(ready), alone=self._leaves_nothing(ready[0], need))
         readers = max(1, sum(map(_steps, ready)))
         claims = [replace(each.claim(self.costs, readers), ready=self._may_begin(each)) for each in ready]
         place = urgent(claims, now_s, self.workers)
@@ -97,11 +99,19 @@ class Dispatcher:
             return False
         return not (active.utterance.need is Need.READ and self.reads)
 
+    def _leaves_nothing(self, active: Active, need: Need) -> bool:
+        """Whether another worker could do nothing beside a turn of one that is alone.
+
+        A token is read as fast on a share of the cores.
+        """
+        if self.workers == 1 or self.under_way or need is Need.READ:
+            return False
+        return not active.left or _awaits_first(active)
+
     def _ahead(self, ready: Sequence[Active], now_s: float) -> Turn | None:
         """Speech tokens for later, while there is no other work; not beside the first audio of one alone."""
         rows = [each for each in ready if each.left and not each.exact]
-        waits = len(ready) == 1 and ready[0].playback.began_s is None and ready[0].ticket.request.streamed
-        if self.reads or waits or not rows:
+        if self.reads or not rows or (len(ready) == 1 and _awaits_first(ready[0])):
             return None
         members = [each for each in rows if each.left == 1] or rows[:1]
         return Turn(Need.READ, members[: self._limit(now_s)], PART_POSITIONS)
@@ -130,7 +140,7 @@ class Dispatcher:
         if turn.need is not Need.READ:
             for utterance in turn.utterances:
                 utterance.at_work = False
-        if done.took_s is not None:
+        if done.took_s is not None and not turn.alone:  # with all cores, which tells nothing of a crowd
             self._learn(done.sizes, done.took_s)
         failures = settle(turn.need, turn.utterances, done.came)
         return {each: failures[each.utterance] for each in turn.members if each.utterance in failures}
@@ -228,6 +238,11 @@ class _Crowd:
             self.spent = replace(self.spent, work_s=self.spent.work_s + claim.work_s)
             found += 1
             yield each
+
+
+def _awaits_first(active: Active) -> bool:
+    """Whether a listener waits for the first audio of a stream."""
+    return active.playback.began_s is None and active.ticket.request.streamed
 
 
 def _steps(active: Active) -> bool:

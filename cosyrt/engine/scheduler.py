@@ -99,7 +99,9 @@ class Scheduler:
             groups_vocoder=model.device.type != "cpu", workers=workers, seeds=seeds_of(model)
         )
         self._rate = Rate()
-        self._lock = threading.Lock()  # of the queue, the list of active ones and the counts
+        # Of the queue, the list of active ones and the counts; what the thread that holds it collects as
+        # garbage may ask for it again.
+        self._lock = threading.RLock()
         self._idle = threading.Event()
         self._queue: list[_Queued] = []
         self._active: list[Active] = []  # changed by the workers alone, one at a time
@@ -164,7 +166,10 @@ class Scheduler:
         self.pipeline.conditions.forget(digest)
 
     def close(self) -> None:
-        """Admit nothing more, cancel what was admitted, and wait for the worker to end."""
+        """Admit nothing more, cancel what was admitted, and wait for the workers to end.
+
+        Where this is part of a collection of garbage, or done by a worker, nobody is waited for.
+        """
         with self._lock:
             self._draining = True
         self._workers.stop()

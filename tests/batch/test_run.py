@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from cosyrt.engine.pipeline import Pipeline
 from cosyrt.engine.request import Request
 from cosyrt.errors import AudioError, Busy, SpeechError, UsageError
 from cosyrt.labels import LabelSettings
+from tests.threads import Started
 
 ITEMS = [
     Item(id="a", text="Hello there."),
@@ -145,6 +148,45 @@ def test_closing_stops_the_work(tiny: Pipeline, tmp_path: Path) -> None:
 
     assert speaker.closed and 1 <= len(lines(tmp_path / MANIFEST)) < 50
     assert len(speaker.asked) < 50
+
+
+class Collecting(Speaker):
+    """Collects garbage while it speaks the second text, once it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go, self.ended = Event(), Event()
+
+    def submit(self, request: Request) -> Iterable[Audio]:
+        """Answer, the second text late."""
+        if request.text == "Text 1.":
+            assert self.go.wait(60)
+            gc.collect()
+        return super().submit(request)
+
+    def close(self) -> None:
+        """Note that it was closed."""
+        super().close()
+        self.ended.set()
+
+
+def test_a_thread_of_its_own_may_collect_it(tiny: Pipeline, tmp_path: Path) -> None:
+    """A run that was left behind as garbage ends behind whoever collects it, and frees its folder."""
+    started, speaker, preparing = Started(), Collecting(), Preparing(tiny, BatchConfig())
+
+    def leave_behind() -> None:
+        results = speak_all(preparing, speaker, texts(5), tmp_path, at_once=2)
+        assert next(results).item.id == "0"
+        itself: list[object] = [results]
+        itself.append(itself)
+
+    leave_behind()
+    speaker.go.set()
+    assert speaker.ended.wait(60)
+    for thread in started("cosyrt-batch"):
+        thread.join(60)
+    again = made(speak_all(preparing, Speaker(), texts(5), tmp_path, at_once=2))
+    assert [again[str(number)] for number in range(5)] == ["kept"] * 2 + ["made"] * 3
 
 
 def test_a_folder_that_is_taken(tiny: Pipeline, tmp_path: Path) -> None:

@@ -133,6 +133,30 @@ def test_tokens_for_later_are_read_beside_a_chunk(tiny: Pipeline) -> None:
     assert not dispatcher.under_way and all(dispatcher.is_free(each) for each in active)
 
 
+def test_a_turn_that_leaves_nothing_to_others_has_all_cores(tiny: Pipeline) -> None:
+    """Flow and vocoder have them before the first audio of one alone, and behind its last token."""
+    dispatcher, found = Dispatcher(workers=2), set[tuple[Need, bool, bool]]()
+    (active,) = crowd(quick(tiny), streams(1))
+    assert active.utterance is not None
+    while active.utterance.need is not Need.NOTHING:
+        turn = dispatcher.choose([active], NOW_S)
+        assert turn is not None
+        found.add((turn.need, active.playback.began_s is not None, turn.alone))
+        assert taken(dispatcher, turn) == {}
+        active.settle(NOW_S)
+        active.read_text()
+
+    first = {(need, alone) for need, begun, alone in found if not begun}
+    audio = (Need.ENCODE, Need.SOLVE, Need.VOCODE)
+    assert first == {(Need.READ, False), *((need, True) for need in audio)}
+    assert (Need.VOCODE, True, True) in found and (Need.READ, True, True) not in found
+    (other,) = crowd(quick(tiny), streams(1))
+    run_until([other], Need.SOLVE)
+    for workers in (1, 2):
+        turn = Dispatcher(workers=workers).choose([other], NOW_S)
+        assert turn is not None and turn.alone == (workers == 2)
+
+
 def test_what_is_under_way_is_left_alone(tiny: Pipeline) -> None:
     """While rows are read none is read by another worker; a chunk that is solved is nobody else's."""
     *reading, solving = crowd(quick(tiny), streams(3))

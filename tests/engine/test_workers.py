@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -75,14 +77,34 @@ def test_turns_are_run_at_once_on_a_share_of_the_cores() -> None:
     finally:
         torch.set_num_threads(before)
 
+    """A thread that has them runs it; where there is one worker only, that one has."""
+    """It is run by a thread that has them; where there is one worker only, that one has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        for count in (1, 2):
+            turns = Turns(0, meet=1)
+            workers = Workers(turns, count)
+            turns.ready = [Turn(Need.VOCODE, [], alone=True) for _ in range(4)]
+            workers.wake()
+            assert turns.all_finished.wait(60)
+            workers.stop()
+            assert turns.threads == [4] * 4 and turns.ends == [None]
+    finally:
+        torch.set_num_threads(before)
 
-def test_a_worker_that_breaks_stops_all(monkeypatch: pytest.MonkeyPatch) -> None:
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_worker_that_breaks_stops_all(alone: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last one to end lets go of everything, and says by which error."""
     monkeypatch.setattr(threading, "excepthook", lambda args: None)
-    turns = Turns(2, ZeroDivisionError("ours"), meet=3)
+    turns = Turns(0, ZeroDivisionError("ours"), meet=2)
     workers = Workers(turns, 2)
+    turns.ready = [Turn(Need.VOCODE, [], alone=alone)]
+    workers.wake()
     turns.meeting.wait(60)
-    workers.stop()
+    for thread in workers._threads:
+        thread.join(60)
 
     assert len(turns.ends) == 1 and isinstance(turns.ends[0], ZeroDivisionError)
     assert not turns.finished
@@ -116,6 +138,51 @@ def test_a_stop_in_the_middle_of_a_turn_is_noticed(monkeypatch: pytest.MonkeyPat
     for thread in workers._threads:
         thread.join(60)
         assert not thread.is_alive()
+
+
+def test_a_worker_that_stops_them_waits_for_nobody() -> None:
+    """In the middle of a turn it cannot wait for its own end: both come to theirs behind it."""
+    turns = Turns(0, meet=1)
+    workers = Workers(turns, 2)
+    run = turns.run
+
+    def stopping(turn: Turn) -> Done:
+        workers.stop()
+        return run(turn)
+
+    turns.run = stopping  # type: ignore[method-assign]
+    turns.ready = [Turn(Need.VOCODE, [])]
+    workers.wake()
+    for thread in workers._threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert turns.ends == [None] and len(turns.finished) == 1
+
+
+PROGRAM = """
+import threading, time
+from cosyrt.engine.workers import Workers
+
+class Endless:
+    begun, alone = threading.Event(), False
+    def next_turn(self): return self
+    def leaves_more(self, turn): return True
+    def run(self, turn):
+        self.begun.set()
+        time.sleep(0.01)
+    def finish(self, turn, done): pass
+    def rest_s(self): return None
+    def ended(self, error): print("ended", error, flush=True)
+
+Workers(Endless(), 2)
+assert Endless.begun.wait(60)
+"""
+
+
+def test_a_program_that_closes_nothing_ends_in_order() -> None:
+    """At its exit the workers come to the end of their turns: none is cut off inside of a library."""
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ended None\n", "")
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer signals")
