@@ -36,7 +36,11 @@ Figures = dict[Part, dict[Cell, float]]
 
 
 def measured(
-    model: Model, ways: dict[str, Stages], streams: Sequence[int], passes: int, parts: Collection[Part] = PARTS
+    model: Model,
+    ways: dict[str, Stages],
+    streams: Sequence[int],
+    passes: int,
+    parts: Collection[Part] = tuple(PARTS),
 ) -> Figures:
     """Milliseconds of work for a second of audio of one stream: of each part, way and number of streams."""
     utterance = Workload(model).utterance(SPOKEN)
