@@ -280,7 +280,8 @@ class _Machine:
 
     def _call(self) -> None:
         arguments, called = self._arguments(), self.stack.pop()
-        odd = next((each for each in (called, *arguments[:1]) if isinstance(each, Unreadable)), None)
+        parts = (called, *arguments[:1], *arguments[6:])  # of a tensor: its numbers, and the type of them
+        odd = next((each for each in parts if isinstance(each, Unreadable)), None)
         if odd is not None:
             self.stack.append(odd)
             return

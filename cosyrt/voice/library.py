@@ -58,7 +58,7 @@ class VoiceLibrary:
     def names(self) -> list[str]:
         """The registered names, sorted. Files whose name could not be registered are passed over."""
         with _writing(self.folder):
-            paths = list(self.folder.iterdir()) if self.folder.is_dir() else []
+            paths = list(self.folder.iterdir()) if self.folder.exists() else []
             found = {nfc(path.stem) for path in paths if path.suffix == SUFFIX}
             return sorted(name for name in found if is_name(name) and self.path(name).exists())
 

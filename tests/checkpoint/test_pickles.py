@@ -231,6 +231,15 @@ def test_flags_of_a_tensor_are_refused(tmp_path: Path) -> None:
         read_pickled(tmp_path / "llm.pt")
 
 
+@pytest.mark.parametrize("kind", ["uint16", "uint32", "uint64", "complex64"])
+def test_numbers_of_a_kind_that_no_model_has_are_named(kind: str, tmp_path: Path) -> None:
+    """The message says of which kind the numbers are."""
+    torch.save({"a": torch.ones(3, dtype=getattr(torch, kind))}, tmp_path / "llm.pt")
+
+    with pytest.raises(WeightsError, match=rf"asks for 'torch\.({kind}|ComplexFloatStorage)'"):
+        read_pickled(tmp_path / "llm.pt")
+
+
 def test_attributes_hide_nothing(tmp_path: Path) -> None:
     """An ordered table with attributes named as its methods is a plain dict with its entries."""
     hidden = b"}(" + b"".join(text(method) + number(5) for method in ("items", "keys", "values")) + b"ub"

@@ -319,6 +319,16 @@ def as_nobody() -> Iterator[None]:
         os.seteuid(user)
 
 
+def test_a_library_that_is_a_file(tmp_path: Path) -> None:
+    """A file in the place of the library is a VoiceError, and never an empty library."""
+    (tmp_path / "voices").write_text("no folder")
+    voices = VoiceLibrary(tmp_path / "voices")
+
+    for operation in (voices.names, lambda: voices.add(voice()), lambda: voices.rename("Ada", "Bob")):
+        with pytest.raises(VoiceError, match="cannot use"):
+            operation()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such rights")
 @pytest.mark.parametrize("mode", [0o444, 0o000, 0o111])
 def test_a_folder_without_rights(mode: int) -> None:
