@@ -89,7 +89,8 @@ def open_sound(source: Openable, most: int) -> Iterator[SoundSource]:
     """Open a recording of which at most so many bytes are read.
 
     Raises:
-        AudioError: no such file, a device, a pipe that nobody writes to, not open for bytes, or too long.
+        AudioError: no such file, or an empty one; a device; a pipe that nobody writes to; not open for bytes;
+            too long.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         yield SoundSource(io.BytesIO(source), "the audio", most)
@@ -99,13 +100,16 @@ def open_sound(source: Openable, most: int) -> Iterator[SoundSource]:
         yield SoundSource(io.BytesIO(_read_open(source, name, most)), name, most)
         return
     try:
-        kind = os.stat(source).st_mode
+        status = os.stat(source)
+        kind = status.st_mode
         if stat.S_ISFIFO(kind):
             data = _read_pipe(str(source), most)
             yield SoundSource(io.BytesIO(data), str(source), most)
             return
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
             raise AudioError(f"{source} is a device, not a recording; give an audio file")
+        if stat.S_ISREG(kind) and not status.st_size:  # so are files of the kernel, of which some never end
+            raise AudioError(f"{source} is empty; give a recording that plays in a media player")
         file = open(source, "rb")  # noqa: SIM115 - closed below
     except (OSError, ValueError) as error:  # ValueError: a path that is none
         raise AudioError(f"cannot read {source}: {reason(error)}; check the path") from error

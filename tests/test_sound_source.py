@@ -44,6 +44,15 @@ def test_devices_are_refused(device: str) -> None:
         pass
 
 
+@pytest.mark.parametrize("path", ["/proc/self/mem", "/proc/kmsg", "/proc/self/pagemap", "/proc/cpuinfo"])
+def test_files_of_the_kernel_are_refused(path: str) -> None:
+    """A file of no size that gives bytes when it is read, some of them for ever, is no recording."""
+    if not os.path.exists(path):
+        pytest.skip("there is none here")
+    with pytest.raises(AudioError, match="is empty; give a recording"), open_sound(path, 10):
+        pass
+
+
 def test_a_socket_and_a_folder_are_refused(tmp_path: Path) -> None:
     """What cannot be opened for reading is one line."""
     import socket

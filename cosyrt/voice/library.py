@@ -30,8 +30,8 @@ NAME_ADVICE = (
 )
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`", "'"))
 FOLDER_VARIABLE = "COSYRT_VOICES"
-# Windows takes these for devices, with a blank or a superscript too.
-_DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)
+# Windows takes these for devices, with a blank or a superscript too, and its older programs in wide letters.
+_DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)\d) *(\..*)?", re.IGNORECASE)
 
 Stamp = tuple[int, int, int]  # of a file: its number, size and time of change
 
@@ -246,7 +246,7 @@ def is_name(name: str) -> bool:
         and all(unicodedata.category(letter)[0] in "LMN" or letter in MARKS for letter in name)
         and name[0] not in " .-"
         and name[-1] not in " ."
-        and not _DEVICE.fullmatch(name)
+        and not _DEVICE.fullmatch(unicodedata.normalize("NFKC", name))
     )
 
 

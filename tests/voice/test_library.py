@@ -295,10 +295,23 @@ def test_of_many_renames_of_one_voice_one_succeeds(voices: VoiceLibrary) -> None
 
 @pytest.mark.parametrize(
     "name",
-    ["COM¹", "lpt³.x", "com² ", "CON .txt", "nul  .a.b", "aux  ", "Prn .wav", "LPT٣", "com9 .x"],
+    [
+        "COM¹",
+        "lpt³.x",
+        "com² ",
+        "CON .txt",
+        "nul  .a.b",
+        "aux  ",
+        "Prn .wav",
+        "LPT٣",
+        "com9 .x",
+        "ＣＯＮ",
+        "ⅽon",
+        "𝐀𝐔𝐗",
+    ],
 )
 def test_devices_in_disguise(name: str) -> None:
-    """Names that Windows takes for a device are no names, with a superscript, a blank or a suffix too."""
+    """Names that Windows takes for a device are no names, in wide letters or with a blank too."""
     assert not is_name(name)
 
 
