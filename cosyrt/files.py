@@ -70,8 +70,9 @@ def file_sha256(path: Path) -> str:
 def replace_file(path: Path, data: bytes) -> None:
     """Write beside the target and rename, so that a reader never meets half a file.
 
-    A link stays a link to the file that is replaced, and the file keeps its permissions. A pipe or a device
-    is written to. So is a file that cannot be renamed over: a mounted one, or one in a read-only folder.
+    A link stays a link to the file that is replaced, and the file keeps its permissions and attributes. A
+    pipe or a device is written to. So is a file that cannot be renamed over, because it is mounted or in a
+    read-only folder, and one with several names (hard links), which all stand for the new content.
 
     Raises:
         OSError: the folder is missing or cannot be written, or the file is read-only.
@@ -82,6 +83,9 @@ def replace_file(path: Path, data: bytes) -> None:
         path.write_bytes(data)
         return
     _check_writable(path)
+    if path.is_file() and path.stat().st_nlink > 1:
+        _write_in_place(path, data)
+        return
     try:
         with _beside(path, data) as temporary:
             os.replace(temporary, path)
@@ -206,11 +210,15 @@ def _beside(path: Path, data: bytes) -> Iterator[Path]:
 
 
 def _take_over(path: Path, temporary: Path, mode: int) -> None:
-    """Give a new file the owner, where this user may, and the permissions of the one that it replaces."""
+    """Give a new file the owner, permissions and attributes of the one that it replaces, as far as it may."""
     status = path.stat()
     if hasattr(os, "chown"):
         with suppress(OSError):
             os.chown(temporary, status.st_uid, status.st_gid)
+    if hasattr(os, "listxattr"):  # access lists are attributes too
+        with suppress(OSError):
+            for name in os.listxattr(path):
+                os.setxattr(temporary, name, os.getxattr(path, name))
     os.chmod(temporary, mode)
 
 

@@ -99,6 +99,31 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "far").iterdir()) == ["c", "d"]
 
 
+def test_all_names_of_a_file_stand_for_the_new_one(tmp_path: Path) -> None:
+    """A hard link is written to, and never parted from the other names."""
+    (tmp_path / "a").write_bytes(b"older and longer")
+    os.link(tmp_path / "a", tmp_path / "b")
+    check_target(tmp_path / "b")
+    replace_file(tmp_path / "b", b"new")
+
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert (tmp_path / "a").samefile(tmp_path / "b") and len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="only Linux has them in Python")
+def test_attributes_are_kept(tmp_path: Path) -> None:
+    """What a user noted at a file stays with it."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"older")
+    try:
+        os.setxattr(path, "user.note", b"mine")
+    except OSError:
+        pytest.skip("this file system keeps none")
+    replace_file(path, b"new")
+
+    assert path.read_bytes() == b"new" and os.getxattr(path, "user.note") == b"mine"
+
+
 def test_links_that_end_nowhere_are_told(tmp_path: Path) -> None:
     """A link into a folder that is not there, or to itself, fails before the work as it would after."""
     (tmp_path / "lost").symlink_to("no/folder")
