@@ -72,12 +72,10 @@ def planned(model: Model, watch: GuardConfig | None = None, streams: int = 1) ->
         log.warning("the plan for %s is not used: %s", model.folder.path, objection)
     if plan is None:
         return model
-    model = replace(model, chunked=plan.chunked)
+    model = replace(model, chunked=plan.chunked, calls=plan.calls)
     if plan.solver is not None:
         model = solved_by(model, plan.solver.solver)
-    if not plan.parts:
-        return model
-    return replace(model, stages=planned_stages(model, plan, watch), calls=plan.calls)
+    return replace(model, stages=planned_stages(model, plan, watch)) if plan.parts else model
 
 
 def solved_by(model: Model, solver: Solver) -> Model:

@@ -89,11 +89,16 @@ def test_a_plan_that_fits_is_used(tiny_folder: Path, path: Path, plan: Plan) -> 
 
 
 def test_a_model_knows_what_calls_of_its_plan_take(tiny_folder: Path, path: Path, plan: Plan) -> None:
-    """What was measured when the plan was made goes with the model, for a scheduler to reckon with."""
-    replace(plan, calls={"step": [(100, 0.5), (200, 0.7)]}).write(path)
+    """What was measured when the plan was made goes with the model, for a scheduler to reckon with.
 
-    tts = cosyrt.load(tiny_folder, device="cpu")
-    assert tts.model.calls == {"step": [(100, 0.5), (200, 0.7)]}
+    So it does where no part but the solver is another one.
+    """
+    measured = replace(plan, calls={"step": [(100, 0.5), (200, 0.7)]})
+    for parts in (plan.parts, {}):
+        replace(measured, parts=parts).write(path)
+
+        tts = cosyrt.load(tiny_folder, device="cpu")
+        assert tts.model.calls == {"step": [(100, 0.5), (200, 0.7)]}
     assert cosyrt.load(tiny_folder, device="cpu", plan=False).model.calls == {}
 
 
