@@ -49,6 +49,7 @@ from cosyrt.machine.memory import ram
 APPROXIMATIONS_SHARE = 0.25  # of the budget is kept for other solvers, where they are allowed
 CHUNKED_SHARE = 0.1  # of the budget, for speech in chunks
 PATIENCE, LEAST_PATIENCE_S = 4, 90.0  # times its estimate that a trial may take, and at least
+OVERRUN = 1.5  # times their seconds that solvers and chunks may take: nothing after them is set aside
 MEMORY_SHARE = 0.9  # of what is free may be taken by one candidate
 USUAL_BUDGET_S = 300.0  # where none is given; more if the machine needs more
 NO_TIME = "there was no time left for it; give a larger --budget"
@@ -178,7 +179,8 @@ class Tuning:
         seconds = max(self.left(), CHUNKED_SHARE * self.budget_s)
         known = names, None if solver is None else solver.solver, seconds, torch.get_num_threads()
         path = str(self.opened.path)
-        outcome = self.child(chunked_trial, path, shared.device, *known, seconds=seconds)
+        most = OVERRUN * seconds
+        outcome = self.child(chunked_trial, path, shared.device, *known, seconds=seconds, most=most)
         if outcome.failure is not None:
             return ChunkedTrial(why=outcome.failure)
         found: ChunkedTrial = outcome.value
@@ -191,8 +193,8 @@ class Tuning:
         self.announce("approximations of the solver")
         seconds = max(self.left(), APPROXIMATIONS_SHARE * self.budget_s)
         names = {part: planned.backend for part, planned in parts.items()}
-        path, threads = str(self.opened.path), torch.get_num_threads()
-        outcome = self.child(approximations, path, shared.device, names, seconds, threads, seconds=seconds)
+        known = str(self.opened.path), shared.device, names, seconds, torch.get_num_threads()
+        outcome = self.child(approximations, *known, seconds=seconds, most=OVERRUN * seconds)
         if outcome.failure is not None:
             return Approximations(shipped_db=0.0, seeds_db=0.0, trials=[], why=outcome.failure)
         found: Approximations = outcome.value

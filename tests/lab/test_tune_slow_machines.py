@@ -14,6 +14,7 @@ import cosyrt.lab.tune as tuning
 from cosyrt.accel.contract import PARTS, Availability, Part
 from cosyrt.accel.registry import BACKENDS
 from cosyrt.errors import UsageError
+from cosyrt.lab.approximate import Closeness
 from cosyrt.lab.child import Outcome
 from cosyrt.lab.choice import TOO_LONG
 from cosyrt.lab.parity import Distances, Parity
@@ -43,6 +44,9 @@ class Machine:
 
     def call(self, function: object, *arguments: object, timeout_s: float, memory_bytes: int) -> Outcome:
         """What a child does, in no time."""
+        if function is tuning.approximations:
+            self.now += timeout_s
+            return Outcome(failure=TOO_LONG)
         if function is tuning.shares:
             self.now += 3 * sum(self.shares.seconds.values())
             return Outcome(value=self.shares)
@@ -76,7 +80,11 @@ def plans(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 
 def tuned(
-    monkeypatch: pytest.MonkeyPatch, machine: Machine, folder: Path, budget_s: float | None
+    monkeypatch: pytest.MonkeyPatch,
+    machine: Machine,
+    folder: Path,
+    budget_s: float | None,
+    approximate: Closeness | None = None,
 ) -> tuple[TuneReport, list[TuneProgress]]:
     """Tune on the machine; also what it said meanwhile."""
     said: list[TuneProgress] = []
@@ -86,7 +94,7 @@ def tuned(
         "cpu",
         budget_s,
         ("exact", "half", "quantised"),
-        None,
+        approximate,
         False,
         1,
         said.append,
@@ -130,6 +138,19 @@ def test_without_a_budget_it_takes_what_the_machine_needs(
     assert not [row for row in report.rows if row.why == tuning.NO_TIME]
     assert report.whole is not None and report.whole.verdict == "chosen"
     assert machine.now <= 1.2 * first.budget_s
+
+
+@pytest.mark.parametrize("budget_s", [300, 720, 3_600])
+def test_solvers_that_take_for_ever_end_with_the_budget(
+    budget_s: float, monkeypatch: pytest.MonkeyPatch, plans: Path, tiny_folder: Path
+) -> None:
+    """What was proven before them is in the plan, and it says that they took too long."""
+    machine = Machine(2, 0)
+    report, _ = tuned(monkeypatch, machine, tiny_folder, budget_s, "close")
+
+    assert report.plan.parts and report.plan.solver is None
+    assert report.approximations is not None and report.approximations.why == TOO_LONG
+    assert machine.now <= 1.5 * budget_s
 
 
 def test_budgets_that_are_too_small_add_up(
