@@ -124,28 +124,38 @@ def speak_all(
 ) -> Generator[BatchResult, None, None]:
     """Speak items through a speaker, as many at once as it may hold; it is closed at the end."""
     watch_collections()
-    with ExitStack() as ending:
-        run = _Run(prepare, speaker, ending.enter_context(opened_anywhere(folder)), ending)
-        pool, running = ThreadPoolExecutor(at_once, "cosyrt-batch"), set[Future[BatchResult]]()
-        ending.callback(pool.shutdown, cancel_futures=True)
-        ending.callback(speaker.close)
-        ending.callback(run.stopped.set)
-        try:
-            for item in longest_first(items):
-                running.add(pool.submit(run.result, item))
-                if len(running) >= at_once:
+    try:
+        with ExitStack() as ending:
+            run = _Run(prepare, speaker, _opened_for(speaker, folder, ending), ending)
+            pool, running = ThreadPoolExecutor(at_once, "cosyrt-batch"), set[Future[BatchResult]]()
+            ending.callback(pool.shutdown, cancel_futures=True)
+            ending.callback(speaker.close)
+            ending.callback(run.stopped.set)
+            try:
+                for item in longest_first(items):
+                    running.add(pool.submit(run.result, item))
+                    if len(running) >= at_once:
+                        done, running = wait(running, return_when=FIRST_COMPLETED)
+                        yield from _results(done)
+                while running:
                     done, running = wait(running, return_when=FIRST_COMPLETED)
                     yield from _results(done)
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from _results(done)
-        except OSError as error:
-            raise _stopped(folder, error) from error
-        except GeneratorExit as error:
-            if is_collecting():  # maybe in one of the threads that the end waits for
-                end = partial(ending.pop_all().__exit__, GeneratorExit, error, None)
-                Thread(target=end, name="cosyrt-batch-end").start()
-            raise
+            except GeneratorExit as error:
+                if is_collecting():  # maybe in one of the threads that the end waits for
+                    end = partial(ending.pop_all().__exit__, GeneratorExit, error, None)
+                    Thread(target=end, name="cosyrt-batch-end").start()
+                raise
+    except OSError as error:
+        raise _stopped(folder, error) from error
+
+
+def _opened_for(speaker: Submits, folder: str | Path, ending: ExitStack) -> Ledger | AddressLedger:
+    """Open a ledger until the end; where that cannot be, nothing is spoken either."""
+    try:
+        return ending.enter_context(opened_anywhere(folder))
+    except BaseException:
+        speaker.close()
+        raise
 
 
 def opened_anywhere(place: str | Path) -> AbstractContextManager[Ledger | AddressLedger]:
@@ -178,7 +188,7 @@ def _stopped(folder: str | Path, error: OSError) -> AudioError:
             f"no space is left for {folder}; make room and run the same command again: "
             "what is finished is kept"
         )
-    return AudioError(f"cannot write into {folder}: {error.strerror or error}")
+    return AudioError(f"cannot write into {folder}: {error.strerror or error}; give another folder")
 
 
 class _Run:

@@ -127,6 +127,8 @@ def batch(
         **reading.asked(),
     }
     tally = _spoken(speaking, manifest, listed, out, style, asked, printing)
+    if not tally.counts:
+        raise UsageError("standard input has no text in it")
     if printing.result:
         as_json = json.dumps(tally.as_json(out), ensure_ascii=False)
         click.echo(as_json if printing.json else tally.summary(out))

@@ -150,6 +150,15 @@ def test_closing_stops_the_work(tiny: Pipeline, tmp_path: Path) -> None:
     assert len(speaker.asked) < 50
 
 
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder in which none can be made")
+def test_a_folder_that_cannot_be_made(tiny: Pipeline) -> None:
+    """One line says so, and nothing goes on that would speak."""
+    speaker = Speaker()
+    with pytest.raises(AudioError, match=r"cannot write into /proc/x/y: .*; give another folder"):
+        list(speak_all(Preparing(tiny, BatchConfig()), speaker, texts(2), "/proc/x/y", at_once=2))
+    assert speaker.closed and not speaker.asked
+
+
 class Collecting(Speaker):
     """Collects garbage while it speaks the second text, once it is let go."""
 

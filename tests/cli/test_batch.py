@@ -64,6 +64,12 @@ def test_mistakes_are_told_before_the_model_is_loaded(tmp_path: Path) -> None:
     assert run(tmp_path / "folder", tmp_path / "out")[0] == 2
 
 
+def test_standard_input_without_a_text(tiny_folder: Path, tmp_path: Path) -> None:
+    """Whoever should have written it has failed: that is no success."""
+    code, _, errors = run("-", tmp_path / "out", "--model", tiny_folder, text="\n")
+    assert code == 2 and "standard input has no text in it" in errors
+
+
 def test_times_are_said_as_people_say_them() -> None:
     """Seconds, minutes, hours; and a share where the length of the list is known."""
     assert [as_time(seconds) for seconds in (45, 720, 12_600)] == ["45 s", "12 min", "3.5 h"]
