@@ -122,6 +122,8 @@ class VllmEngine:
             why = (
                 f"its environment has cosyrt {there}, this one {cosyrt.__version__}: install the same in both"
             )
+        if "torchvision" in why:  # vLLM asks for it, and pip may bring one that was built for another torch
+            why = f"{why}: uninstall torchvision, torchaudio and torchcodec there, which nothing here needs"
         if why:
             self.close()
             raise MissingDependency(f"vLLM did not start: {why}")

@@ -40,6 +40,10 @@ def main() -> None:
     if mode == "broken":
         send(sys.stdout.buffer, {"kind": "failed", "reason": "ValueError: no such model"})
         return
+    if mode == "torchvision":
+        reason = "RuntimeError: operator torchvision::nms does not exist"
+        send(sys.stdout.buffer, {"kind": "failed", "reason": reason})
+        return
     if mode == "silent":
         return
     version = "0.0.1" if mode == "old" else cosyrt.__version__

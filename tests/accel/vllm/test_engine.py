@@ -117,6 +117,7 @@ def test_a_process_that_dies_ends_its_requests_with_the_reason(start: Start) -> 
     ("mode", "why"),
     [
         ("broken", "vLLM did not start: ValueError: no such model"),
+        ("torchvision", "nms does not exist: uninstall torchvision, torchaudio and torchcodec there"),
         ("silent", "vLLM did not start: the process of vLLM ended with 0"),
         ("old", r"vLLM did not start: its environment has cosyrt 0\.0\.1"),
     ],
