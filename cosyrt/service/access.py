@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -108,7 +108,7 @@ class Gate:
             NotAllowed: the page was not named.
         """
         origin = headers.get("origin")
-        if origin is None or origin in self.origins or urlsplit(origin).netloc == headers.get("host", ""):
+        if origin is None or origin in self.origins or _parts(origin).netloc == headers.get("host", ""):
             return
         raise NotAllowed(
             f"the page {origin[:100]} may not call this service; name it in the setting 'origins'",
@@ -121,7 +121,7 @@ class Gate:
         Raises:
             NotAllowed: the name is neither an address, nor localhost, nor one that was named.
         """
-        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+        host = _parts(f"//{headers.get('host', '')}").hostname or ""
         if host in self.hosts or _is_address(host):
             return
         raise NotAllowed(
@@ -134,6 +134,14 @@ def caller_of(scope: Scope) -> Caller:
     """The caller that the gate has let in."""
     caller: Caller = scope["state"][CALLER]
     return caller
+
+
+def _parts(address: str) -> SplitResult:
+    """The parts of an address; what is none, as with half of a pair of brackets, has none."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _is_address(host: str) -> bool:

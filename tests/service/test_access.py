@@ -125,7 +125,13 @@ def test_a_key_may_do_what_its_scopes_say(tiny: Pipeline, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("origin", "status"),
-    [("http://evil.example", 403), ("null", 403), ("https://page.example", 200), (None, 200)],
+    [
+        ("http://[::1", 403),
+        ("http://evil.example", 403),
+        ("null", 403),
+        ("https://page.example", 200),
+        (None, 200),
+    ],
 )
 def test_web_pages_of_others(tiny: Pipeline, origin: str | None, status: int) -> None:
     """A page may call the service if it was named, or comes from the service itself."""
@@ -135,7 +141,9 @@ def test_web_pages_of_others(tiny: Pipeline, origin: str | None, status: int) ->
         assert served.ask("GET", "/v1/models", Origin=served.url).status == 200
 
 
-@pytest.mark.parametrize(("host", "status"), [("evil.example", 403), ("mirror.lan:80", 200), ("[::1]", 200)])
+@pytest.mark.parametrize(
+    ("host", "status"), [("[::1", 403), ("evil.example", 403), ("mirror.lan:80", 200), ("[::1]", 200)]
+)
 def test_a_name_that_is_not_ours(tiny: Pipeline, host: str, status: int) -> None:
     """Without keys, a page that makes its own name point to this machine is refused."""
     with serving(tiny, hosts="mirror.lan") as served:
