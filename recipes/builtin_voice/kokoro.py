@@ -54,7 +54,7 @@ class Kokoro:
         }
         audio, frames = self._model(given)
         pcm = (np.clip(audio, -1, 1) * 32_767).astype(np.int16)
-        said = timed(units, owners, np.cumsum(frames) * FRAME_S)
+        said = timed(units, owners, np.cumsum(frames, dtype=np.float64) * FRAME_S)
         return finished(pcm, SAMPLE_HZ, level(pcm / 32_768), *said)
 
 
