@@ -73,8 +73,8 @@ class Realtime(Conversation):
                 await self.send({"type": "session.updated", "session": self._session()})
             case "conversation.item.create":
                 item = _table(event, "item")
+                added = {**item, "id": _id_of(item), "status": "completed"}
                 self._take(item)
-                added = {"id": f"item_{token_hex(10)}", "status": "completed", **item}
                 await self.send({"type": "conversation.item.added", "item": added})
                 await self.send({"type": "conversation.item.done", "item": added})
             case "response.create":
@@ -217,6 +217,18 @@ def _table(event: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadRequest(f"{name} is no object; send one", param=name)
     return value
+
+
+def _id_of(item: dict[str, Any]) -> str:
+    """The id that the client gave its item, or a new one.
+
+    Raises:
+        BadRequest: it is no string.
+    """
+    given = item.get("id")
+    if given is not None and not isinstance(given, str):
+        raise BadRequest("the id of an item is a string; send one, or none", param="item.id")
+    return given or f"item_{token_hex(10)}"
 
 
 def _texts(items: object) -> Iterator[str]:

@@ -21,6 +21,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
 
 from cosyrt.errors import UsageError
 from cosyrt.service.delivery import CONNECTION
@@ -160,6 +161,14 @@ class HttpConnection(_Deadlines, H11Protocol):
 class SocketConnection(_Deadlines, WebSocketsSansIOProtocol):
     """One WebSocket."""
 
+    def send_receive_event_to_app(self) -> None:
+        """Close on a text that is no UTF-8; uvicorn would log the client's mistake as an exception of ours."""
+        if self.close_sent or self.curr_msg_data_type != "text" or _is_utf8(b"".join(self.frames)):
+            super().send_receive_event_to_app()
+        else:
+            self.conn.send_close(CloseCode.INVALID_DATA, "a text frame holds UTF-8")
+            self.handle_parser_exception()
+
 
 class Server(uvicorn.Server):
     """Serves until a signal comes; then what is being spoken is finished, or cut when its time is over."""
@@ -203,6 +212,14 @@ class Server(uvicorn.Server):
         """End in peace at the first signal, at once at the second."""
         self.force_exit = self.should_exit
         self.should_exit = True
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def listening(settings: Settings) -> socket.socket:

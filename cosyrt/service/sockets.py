@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -147,9 +148,16 @@ class Conversation(ABC):
 
 def _event_in(text: str) -> Event:
     try:
-        event = json.loads(text)
+        event = json.loads(text, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise BadRequest("an event is one JSON object in a text frame; send that") from error
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         raise BadRequest('an event is a JSON object with a "type"; send that')
     return event
+
+
+def _finite(literal: str) -> float:
+    """Read a number; NaN and infinity are no JSON, although Python reads and writes them."""
+    if not math.isfinite(number := float(literal)):
+        raise ValueError(f"{literal[:20]} is no number")
+    return number

@@ -160,6 +160,32 @@ def test_half_a_character_comes_back(served: Served) -> None:
     assert events[-1]["item"]["note"] == "\ud800"
 
 
+def test_an_item_has_a_name_that_clients_can_read(served: Served) -> None:
+    """The id of the client comes back, no id and null make one; a name of another kind is refused."""
+    with connected(served, PATH) as client:
+        ids = []
+        for given in ({"id": "mine"}, {"id": None}, {}):
+            send(client, "conversation.item.create", item={"status": None, **given})
+            ids.append(received(client, "conversation.item.done")[0][-1]["item"])
+        send(client, "conversation.item.create", item={"id": 7})
+        refused, _ = received(client, "error")
+
+    assert ids[0]["id"] == "mine"
+    assert all(each["id"].startswith("item_") for each in ids[1:])
+    assert {each["status"] for each in ids} == {"completed"}
+    assert refused[-1]["error"]["param"] == "item.id"
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_what_is_no_number_is_not_sent_back(served: Served, number: str) -> None:
+    """An item with a number that JSON has not is refused: its echo would be no JSON."""
+    with connected(served, PATH) as client:
+        client.send(f'{{"type": "conversation.item.create", "item": {{"note": {number}}}}}')
+        refused, _ = received(client, "error")
+
+    assert refused[-1]["error"]["message"].startswith("an event is one JSON object")
+
+
 def test_items_do_not_gather_for_ever(served: Served) -> None:
     """More text than one response may have is refused when it is added; what was there stays."""
     most = served.service.settings.max_text

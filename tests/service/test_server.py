@@ -14,7 +14,8 @@ from http.client import HTTPConnection, IncompleteRead
 from pathlib import Path
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Close, CloseCode
 
 from cosyrt.engine.pipeline import Pipeline
 from cosyrt.errors import UsageError
@@ -151,6 +152,18 @@ def test_the_clock_of_a_request_stops_at_an_upgrade(tiny: Pipeline) -> None:
         send(client, "input.done")
 
         assert received(client, "session.done")[0][-1]["total_sentences"] == 1
+
+
+def test_a_text_that_is_no_utf8_closes_the_socket(tiny: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
+    """The client is told its mistake, whole or in fragments; the log takes it for no exception."""
+    with serving(tiny) as served:
+        for message in (b"\xff\xfe", [b'{"type', b"\xff\xfe"]):
+            with connected(served) as client, pytest.raises(ConnectionClosed) as closed:
+                client.send(message, text=True)
+                client.recv(timeout=60)
+            assert closed.value.rcvd == Close(CloseCode.INVALID_DATA, "a text frame holds UTF-8")
+
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_connections_over_the_limit_are_told(tiny: Pipeline) -> None:
