@@ -162,7 +162,7 @@ class SocketConnection(_Deadlines, WebSocketsSansIOProtocol):
     """One WebSocket."""
 
     def send_receive_event_to_app(self) -> None:
-        """Close on a text that is no UTF-8; uvicorn would log the client's mistake as an exception of ours."""
+        """Close on a text that is no UTF-8, which uvicorn would log as an exception of ours."""
         if self.close_sent or self.curr_msg_data_type != "text" or _is_utf8(b"".join(self.frames)):
             super().send_receive_event_to_app()
         else:
