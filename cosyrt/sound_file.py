@@ -6,7 +6,9 @@ damaged is read up to there, with a warning.
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
@@ -29,6 +31,12 @@ LONGEST_S = 4 * 3_600.0  # of a file that is read without a limit
 BYTES_PER_SECOND = 2_000_000  # of stereo in 32 bits at 192 kHz, and a little
 SPARE_BYTES = 32_000_000  # for a picture, a title, a film around a short sound
 UNKNOWN_LENGTH = 2**63 - 1  # of FLAC that was streamed; libsndfile loses the end of it
+# libsndfile notes so that a chunk is longer in its header than in the file. A recorder that cannot go back to
+# its header leaves a length there that no recording has; some count a few bytes of header as sound.
+SHORTER = re.compile(r"(\d+) \(should be (\d+)\)")
+NO_LENGTH, FEW_BYTES = 0x7FFF_0000, 1_024
+# Ogg (RFC 3533): a page has at most 65,307 bytes; the last of a stream has this flag.
+LAST_PAGE_BYTES, OGG_FLAGS_AT, OGG_LAST = 65_307, 5, 4
 MIN_FOUND_S = 0.1  # less than that behind an empty header is its next chunk
 # Only containers that hold their own audio: a playlist (HLS, concat) makes FFmpeg open other files.
 READABLE = "mov,mp4,matroska,webm,ogg,mp3,aac,flac,wav,aiff,amr,ac3,asf,avi,flv,mpegts,mpeg,caf,au,w64,ape,wv"
@@ -113,9 +121,22 @@ def _blocks(file: Any, source: SoundSource) -> Iterator[Floats]:
             _warn_of_damage(source)
             return
         if not len(block):
+            if _ends_early(file, source):
+                _warn_of_damage(source)
             return
         found = True
         yield block.mean(axis=1)
+
+
+def _ends_early(file: Any, source: SoundSource) -> bool:
+    """Tell whether a file, read to its end, is shorter than its header says or lacks its last page."""
+    if file.format != "OGG":
+        lengths = [(int(said), int(found)) for said, found in SHORTER.findall(file.extra_info)]
+        return any(said - found > FEW_BYTES and said < NO_LENGTH for said, found in lengths)
+    source.seek(-LAST_PAGE_BYTES, io.SEEK_END)
+    end = source.read(LAST_PAGE_BYTES)
+    flags = end.rfind(b"OggS") + OGG_FLAGS_AT
+    return not (flags < len(end) and end[flags] & OGG_LAST)
 
 
 def _decoded(container: Any, stream: Any, source: SoundSource) -> Iterator[Floats]:

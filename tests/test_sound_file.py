@@ -65,6 +65,17 @@ def test_an_empty_file_stays_empty(caplog: pytest.LogCaptureFixture) -> None:
     assert not caplog.records
 
 
+@pytest.mark.parametrize("length", [0x7FFF_F000, 0xFFFF_FFFF, 2 * 6 * RATE + 8])
+def test_a_length_that_was_never_filled_in_is_no_damage(
+    length: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Programs that write into a pipe leave one that no recording has; some count their header as sound."""
+    data = bytearray(tone(6).to_bytes("wav"))
+    data[40:44] = struct.pack("<I", length)
+    assert Audio.read(bytes(data)).seconds == pytest.approx(6, abs=0.01)
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("format", ["flac", "ogg", "mp3", "wav", "m4a", "aac"])
 @pytest.mark.parametrize("kept", [0.34, 0.67, 0.97])
 def test_a_cut_file(format: str, kept: float, caplog: pytest.LogCaptureFixture) -> None:
@@ -78,7 +89,7 @@ def test_a_cut_file(format: str, kept: float, caplog: pytest.LogCaptureFixture) 
     with caplog.at_level(logging.WARNING):
         audio = Audio.read(cut)
     assert 0.7 * kept * 6 < audio.seconds < 6
-    if format == "flac":
+    if format != "mp3":  # which says nowhere how long it is
         assert any("damaged or cut" in record.getMessage() for record in caplog.records)
 
 
