@@ -31,6 +31,7 @@ from cosyrt.cli.options import (
     style_options,
     verbose_option,
 )
+from cosyrt.cli.paths import UserPath
 from cosyrt.cli.terminal import progress_bar
 from cosyrt.errors import UsageError
 
@@ -42,11 +43,8 @@ if TYPE_CHECKING:
 SHOWN_FAILURES = 5
 
 
-class OutPath(click.Path):
+class OutPath(UserPath):
     """A folder, or an address that stays as it is written."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Make a path of what is no address."""
@@ -54,7 +52,7 @@ class OutPath(click.Path):
 
 
 @click.command()
-@click.argument("manifest", type=click.Path(path_type=Path))
+@click.argument("manifest", type=UserPath())
 @click.argument("out", type=OutPath())
 @click.option(
     "--format",

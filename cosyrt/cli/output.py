@@ -175,13 +175,15 @@ def open_target(output: str | None, written: Written = PLAIN, *, piecewise: bool
     """Open the file or stream that was asked for, else a loudspeaker, else `speech.wav`.
 
     Raises:
-        UsageError: standard output is a terminal, or closed; a format or rate without a file.
+        UsageError: an empty name; standard output is a terminal, or closed; a format or rate without a file.
         AudioError: the file cannot be written.
     """
     from cosyrt import playback
 
     if output is None and (written.format or written.rate):
         raise UsageError("--format and --rate say how a file is written; give one with -o, or -o -")
+    if output == "":
+        raise UsageError("-o is empty; give a file, or leave it out")
     if output == "-":
         sink = into_stream(standard_output(), written, piecewise=piecewise)
         return Target(sink=sink, described="standard output", is_stdout=True)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from cosyrt.audio import Audio
-from cosyrt.cli.output import Written, into_file, into_stream
-from cosyrt.errors import AudioError
+from cosyrt.cli.output import Written, into_file, into_stream, open_target
+from cosyrt.errors import AudioError, UsageError
 from tests.cli.test_main import TONES
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="file descriptors of Unix")
@@ -186,3 +186,9 @@ def test_a_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     sink.write(Audio(np.zeros(2_400, np.float32), 24_000))
     sink.close()
     assert (tmp_path / "a.wav").is_file()
+
+
+def test_an_empty_name_is_no_file() -> None:
+    """A variable that was never set is neither a file nor a loudspeaker."""
+    with pytest.raises(UsageError, match="-o is empty"):
+        open_target("", piecewise=False)

@@ -8,6 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from cosyrt.cli import main
 from cosyrt.cli.paths import UserPath
 
 
@@ -26,3 +27,24 @@ def test_the_home_folder_is_meant(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     result = CliRunner().invoke(paths, ["--out=~/a.wav", "--folder=~/there"])
     assert result.output == f"{tmp_path}/a.wav {tmp_path}/there\n"
     assert CliRunner().invoke(paths, ["--folder=~/none"]).exit_code == 2
+
+
+@pytest.mark.parametrize("command", [["--out", ""], ["--out="], ["--folder", ""]])
+def test_an_empty_path_is_refused(command: list[str]) -> None:
+    """A variable that was never set is not the working folder."""
+    result = CliRunner().invoke(paths, command)
+    assert result.exit_code == 2
+    assert "the path is empty" in result.output
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_no_command_takes_an_empty_path(name: str) -> None:
+    """Every path of every command is one of these."""
+    kinds = [parameter.type for parameter in every_parameter(main.commands[name])]
+    assert not [kind for kind in kinds if isinstance(kind, click.Path) and not isinstance(kind, UserPath)]
+
+
+def every_parameter(command: click.Command) -> list[click.Parameter]:
+    """Collect a command's parameters and those of its subcommands."""
+    below = command.commands.values() if isinstance(command, click.Group) else []
+    return [*command.params, *(each for one in below for each in every_parameter(one))]

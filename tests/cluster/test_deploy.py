@@ -62,7 +62,8 @@ def test_a_killed_replica_takes_only_its_own_streams(served: Gateway) -> None:
 
     outcomes = Counter(each.outcome for each in answers)
     assert outcomes["whole"] >= 1 and outcomes["cut"] >= 1 and sum(outcomes.values()) == 6
-    assert set(outcomes) <= {"whole", "cut", "503"}
+    # 504: on a slow machine the deadline of a stream that waits for the replica that is left may pass
+    assert set(outcomes) <= {"whole", "cut", "503", "504"}
     assert {each.size for each in answers if each.outcome == "whole"} == {whole}
     assert "went away in piece" in served.log.read_text()
     served.wait_ready(2)
