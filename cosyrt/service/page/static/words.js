@@ -18,7 +18,7 @@ const WORDS = {
     instructions: "How to speak",
     instructions_placeholder: "Speak softly.",
     seed: "Seed",
-    seed_placeholder: "a new one each time",
+    seed_placeholder: "random",
     wave_hint: "The sound appears here while it is made.",
     asking: "Waiting for the first audio …",
     position: "Position in seconds",
