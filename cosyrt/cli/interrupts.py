@@ -10,14 +10,14 @@ REPEAT_S = 10.0  # longer than ending the processes of a command takes
 
 
 class LastingInterrupt:
-    """Within it, an interrupt of which nothing has come after some seconds is raised again.
+    """Within it, an interrupt of which nothing has come is raised again: after some seconds, or at the end.
 
     Only where Ctrl-C raises KeyboardInterrupt: a program that listens to the signal itself is left alone.
     """
 
     def __init__(self, repeat_s: float = REPEAT_S) -> None:
         self.repeat_s, self.timer = repeat_s, threading.Timer(0, lambda: None)
-        self.is_ours = False
+        self.is_ours, self.was_heard = False, False
 
     def __enter__(self) -> LastingInterrupt:
         main = threading.current_thread() is threading.main_thread()
@@ -32,6 +32,7 @@ class LastingInterrupt:
         Raises:
             KeyboardInterrupt: always.
         """
+        self.was_heard = True
         self.timer.cancel()
         self.timer = threading.Timer(self.repeat_s, signal.raise_signal, (signal.SIGINT,))
         if hasattr(signal, "pthread_kill"):  # it also wakes what waits for the system
@@ -44,6 +45,13 @@ class LastingInterrupt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Restore the signal.
+
+        Raises:
+            KeyboardInterrupt: an interrupt was swallowed, and what runs inside has ended in another way.
+        """
         self.timer.cancel()
         if self.is_ours and signal.getsignal(signal.SIGINT) == self.heard:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self.was_heard and not isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 # A signal may end the process that runs the tests, so whoever is interrupted has a process of its own.
 SWALLOWED = """
 import contextlib, signal, time
@@ -14,6 +16,14 @@ with LastingInterrupt(repeat_s=0.1):
         signal.raise_signal(signal.SIGINT)
     print("swallowed", flush=True)
     time.sleep(60)
+"""
+SOON_OVER = """
+import contextlib, signal
+from cosyrt.cli.interrupts import LastingInterrupt
+with LastingInterrupt():
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    END
 """
 ENDED = """
 import signal, time
@@ -50,6 +60,12 @@ def run(script: str) -> tuple[str, str]:
 def test_a_swallowed_interrupt_comes_again() -> None:
     """What caught it goes on for a moment, then it is raised once more, from a wait too."""
     assert run(SWALLOWED) == ("swallowed\n", "KeyboardInterrupt")
+
+
+@pytest.mark.parametrize("end", ["pass", "import no_such_module", "raise SystemExit(0)"])
+def test_a_swallowed_interrupt_ends_even_what_is_over_before(end: str) -> None:
+    """A swallowed interrupt has the last word, however the work ends."""
+    assert run(SOON_OVER.replace("END", end)) == ("", "KeyboardInterrupt")
 
 
 def test_an_interrupt_that_ended_its_work_does_not_come_again() -> None:
